@@ -47,7 +47,11 @@ static int find(struct connection *connection, size_t table, int64_t *after, int
     return rc < 0 ? rc : 0;
 }
 
-int damage_count(struct connection *connection, int64_t *ret_count, struct err *err)
+/* For each part of what is damaged; `take` may be NULL. */
+static int visit(struct connection *connection, struct store *store,
+                 int (*take)(struct store *store, size_t table, const int64_t *ids, size_t count,
+                             struct err *err),
+                 int64_t *ret_count, struct err *err)
 {
     int64_t ids[IDS_MAX];
     int rc = 0;
@@ -56,11 +60,23 @@ int damage_count(struct connection *connection, int64_t *ret_count, struct err *
         size_t count = IDS_MAX;
         int64_t after = 0;
         while (!rc && count == IDS_MAX) {
-            rc = find(connection, table, &after, ids, &count, err);
-            *ret_count += (int64_t)count;
+            struct connection *reader = connection;
+            if (!reader && (rc = store_read_begin(store, &reader, err)))
+                break;
+            rc = find(reader, table, &after, ids, &count, err);
+            if (!connection)
+                store_read_end(store, reader);
+            if (!rc && count && take)
+                rc = take(store, table, ids, count, err);
+            *ret_count += rc ? 0 : (int64_t)count;
         }
     }
     return rc;
+}
+
+int damage_count(struct connection *connection, int64_t *ret_count, struct err *err)
+{
+    return visit(connection, NULL, NULL, ret_count, err);
 }
 
 static int delete_one(struct connection *connection, size_t table, int64_t id, struct err *err)
@@ -88,21 +104,5 @@ static int delete_of(struct store *store, size_t table, const int64_t *ids, size
 
 int damage_delete(struct store *store, int64_t *ret_count, struct err *err)
 {
-    int64_t ids[IDS_MAX];
-    int rc = 0;
-    *ret_count = 0;
-    for (size_t table = 0; !rc && table < TABLE_COUNT; table++) {
-        size_t count = IDS_MAX;
-        int64_t after = 0;
-        while (!rc && count == IDS_MAX) {
-            struct connection *connection = NULL;
-            if ((rc = store_read_begin(store, &connection, err)))
-                break;
-            rc = find(connection, table, &after, ids, &count, err);
-            store_read_end(store, connection);
-            if (!rc && count && !(rc = delete_of(store, table, ids, count, err)))
-                *ret_count += (int64_t)count;
-        }
-    }
-    return rc;
+    return visit(NULL, store, delete_of, ret_count, err);
 }

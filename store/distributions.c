@@ -70,6 +70,15 @@ int distributions_are_kept(struct store *store, int64_t content_id, int64_t toke
     return query_close(&query, rc);
 }
 
+/* Damage of one value is no failure of a list, which gives it without numbers. */
+static int forgive_damage(int rc, struct err *err)
+{
+    if (rc != ERR_DATABASE)
+        return rc;
+    *err = (struct err)ERR_INIT;
+    return 0;
+}
+
 /* -- Over a series -------------------------------------------------------------------------------------- */
 
 /* Current revisions with the tensor, in step order; the first parameter is the tensor, the last are those of
@@ -118,8 +127,9 @@ int distributions_list(struct store *store, const struct values_range *range,
     bind_range(&query, range);
     while ((rc = query_next(&query, err)) > 0) {
         rows_read_revision(&query, &revision);
-        if ((rc = read_counts(&query, key, counts, &distribution, err)) ||
-            row(context, &revision, &distribution))
+        distribution = (struct distribution_row){.counts = NULL};
+        rc = forgive_damage(read_counts(&query, key, counts, &distribution, err), err);
+        if (rc || row(context, &revision, &distribution))
             break;
     }
 out:
@@ -185,7 +195,8 @@ int columns_list(struct store *store, const struct values_range *range, int64_t 
     while ((rc = query_next(&query, err)) > 0) {
         double *values = NULL;
         rows_read_revision(&query, &revision);
-        if ((rc = read_columns(&query, &columns, &values, err)))
+        columns = (struct columns_row){.mean = NULL};
+        if ((rc = forgive_damage(read_columns(&query, &columns, &values, err), err)))
             break;
         int is_enough = row(context, &revision, &columns);
         free(values);
@@ -236,7 +247,8 @@ int samples_list(struct store *store, const struct values_range *range, int64_t 
         int64_t encoding = query_int(&query), size_raw = query_int(&query);
         const void *data = query_blob(&query, &size);
         rc = blob_decode_reals(data, size, encoding, size_raw, values, count, sizeof *values, err);
-        if (rc || row(context, &revision, &sample))
+        sample.values = rc ? NULL : values;
+        if ((rc = forgive_damage(rc, err)) || row(context, &revision, &sample))
             break;
     }
 out:

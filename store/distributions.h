@@ -62,7 +62,8 @@ int distributions_are_kept(struct store *store, int64_t content_id, int64_t toke
                            int *ret_are_kept, struct err *err);
 
 /* Whose values are listed: a tensor's, over the current revisions of its model in step order. Revisions
- * without such a value are left out. */
+ * without such a value are left out; of one that is damaged (store/damage.h) the row has no numbers: counts,
+ * mean or values are NULL. */
 struct values_range {
     int64_t model_id;
     const char *tensor;

@@ -158,18 +158,3 @@ void api_query_write_revision(const struct revision_key *key, char cursor[API_CU
                    key->is_stepless, key->stage, key->ingredient, key->step, key->tokens, key->name);
     api_page_write_cursor(text, cursor);
 }
-
-int api_query_end_revisions(const struct api_request *request, struct api_json *json, int64_t count,
-                            const struct revision_key *last, struct api_response *response, struct err *err)
-{
-    char cursor[API_CURSOR_SIZE] = "";
-    if (last)
-        api_query_write_revision(last, cursor);
-    if (request->format == API_FORMAT_JSON) {
-        api_json_close_array(json);
-        api_json_integer(json, "count", count);
-        api_json_text_or_null(json, "next_cursor", cursor);
-        api_json_close_object(json);
-    }
-    return last ? api_page_link(request, cursor, response, err) : 0;
-}

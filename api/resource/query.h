@@ -51,9 +51,4 @@ int api_query_read_revision(const struct api_request *request, struct revision_k
                             struct api_response *response, struct err *err);
 void api_query_write_revision(const struct revision_key *key, char cursor[API_CURSOR_SIZE]);
 
-/* Ends a page of revisions, after its rows: in JSON with `count` and `next_cursor`. `last`: its last revision
- * if there are more, else NULL. */
-int api_query_end_revisions(const struct api_request *request, struct api_json *json, int64_t count,
-                            const struct revision_key *last, struct api_response *response, struct err *err);
-
 #endif

@@ -257,7 +257,7 @@ static int take_sample(void *context, const struct revision_row *revision, const
     if (i == run->count)
         return 0; /* not part of the run */
     neighbours->at = i + 1;
-    if (!neighbours->is_wanted[i])
+    if (!neighbours->is_wanted[i] || !row->values)
         return 0;
     neighbours->values[i] = malloc(neighbours->sampled * sizeof(float));
     neighbours->has_no_memory = !neighbours->values[i];

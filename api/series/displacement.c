@@ -5,6 +5,7 @@
 #include "api/resource/context.h"
 #include "api/resource/query.h"
 #include "api/series/handlers.h"
+#include "api/series/revision_page.h"
 #include "api/series/run.h"
 
 #include <stdlib.h>
@@ -21,6 +22,7 @@ struct matrix {
     size_t *chosen; /* indices of points */
     size_t count;
     size_t loaded;
+    struct revision_page page;           /* of which only what is damaged counts */
     float *values;                       /* [count][sampled] */
     struct sample_displacement *between; /* [loaded][loaded] */
 };
@@ -32,6 +34,10 @@ static int take_sample(void *context, const struct revision_row *revision, const
     for (size_t i = matrix->loaded; i < matrix->count; i++) {
         if (matrix->run->points[matrix->chosen[i]].revision_id != revision->id)
             continue;
+        if (!row->values) {
+            revision_page_note_damaged(&matrix->page, revision, NULL, 0);
+            break;
+        }
         matrix->chosen[matrix->loaded] = matrix->chosen[i];
         memcpy(matrix->values + matrix->loaded * matrix->sampled, row->values,
                matrix->sampled * sizeof(float));
@@ -100,6 +106,7 @@ static void print_json(const struct matrix *matrix, size_t available, struct buf
     api_run_describe_sample(matrix->run, &json);
     api_json_integer(&json, "available", (int64_t)available);
     api_json_integer(&json, "count", (int64_t)matrix->loaded);
+    revision_page_print_damaged(&matrix->page, &json);
     api_json_open_array(&json, "revisions");
     for (size_t i = 0; i < matrix->loaded; i++)
         api_json_text(&json, NULL, matrix->run->points[matrix->chosen[i]].name);
@@ -144,6 +151,7 @@ static int answer(const struct api_request *request, const struct api_run *run, 
     struct matrix matrix = {.run = run, .sampled = api_run_sampled(run)};
     size_t available = 0;
     int code = 0;
+    revision_page_init(&matrix.page, 0);
     matrix.chosen = calloc(run->count + 1, sizeof *matrix.chosen);
     if (matrix.chosen)
         choose(&matrix, from, to, limit, &available);
@@ -154,11 +162,14 @@ static int answer(const struct api_request *request, const struct api_run *run, 
         code = api_run_list_samples(request->context->store, run, NULL, API_RUN_POINTS_MAX, take_sample,
                                     &matrix, err);
     if (!code)
+        code = buf_check(&matrix.page.damaged, "displacements", err);
+    if (!code)
         code = compute(&matrix, err);
     if (!code && request->format == API_FORMAT_CSV)
         print_csv(&matrix, &response->body);
     else if (!code)
         print_json(&matrix, available, &response->body);
+    revision_page_free(&matrix.page);
     free(matrix.chosen);
     free(matrix.values);
     free(matrix.between);

@@ -6,6 +6,7 @@
 #include "api/resource/context.h"
 #include "api/resource/query.h"
 #include "api/series/handlers.h"
+#include "api/series/revision_page.h"
 #include "api/series/run.h"
 #include "store/distributions.h"
 
@@ -31,10 +32,7 @@ struct rows {
     struct api_csv csv;
     struct distribution_value *values; /* [DISTRIBUTION_CODES] */
     uint64_t *bins;                    /* [picture.bin_count] */
-    int left;
-    int has_more;
-    int64_t count;
-    struct revision_key last;
+    struct revision_page page;
     int code; /* of a row that cannot be read */
     struct err *err;
 };
@@ -68,9 +66,12 @@ static int append_row(void *context, const struct revision_row *revision, const 
 {
     struct rows *rows = context;
     struct distribution distribution = {.counts = row->counts};
-    if (rows->left == 0) {
-        rows->has_more = 1;
+    if (revision_page_is_full(&rows->page))
         return 1;
+    if (!row->counts) {
+        revision_page_note_damaged(&rows->page, revision, rows->format == API_FORMAT_CSV ? &rows->csv : NULL,
+                                   2 + rows->picture.bin_count);
+        return 0;
     }
     rows->code = distribution_name_parse(row->code, &distribution.format, &distribution.exponent, rows->err);
     if (rows->code)
@@ -83,9 +84,7 @@ static int append_row(void *context, const struct revision_row *revision, const 
         append_cells(rows, revision, &census);
     else
         append_members(rows, revision, &census);
-    rows->left--;
-    rows->count++;
-    revision_key_of(revision, &rows->last);
+    revision_page_note(&rows->page, revision);
     return rows->json.buf->failed ? 1 : 0;
 }
 
@@ -162,23 +161,22 @@ static int list(const struct api_request *request, struct rows *rows, const stru
     struct distribution_row key = {.row_set = is_tokens ? ROW_SET_TOKENS : ROW_SET_ALL,
                                    .token_rows = is_tokens ? run->token_rows : 0,
                                    .is_centred = rows->picture.variant >= SERIES_VARIANT_CENTRED};
-    const struct values_range range = {run->model.id, run->tensor, after, rows->left + 1};
+    const struct values_range range = {run->model.id, run->tensor, after, rows->page.left + 1};
     int code = 0;
     begin_page(rows, run, &response->body);
     if (run->measured)
         code = distributions_list(request->context->store, &range, &key, append_row, rows, err);
     if (!code)
         code = rows->code;
-    return code ? code
-                : api_query_end_revisions(request, &rows->json, rows->count,
-                                          rows->has_more ? &rows->last : NULL, response, err);
+    return code ? code : revision_page_end(&rows->page, request, &rows->json, response, err);
 }
 
 static int answer(const struct api_request *request, const struct picture *picture, const struct api_run *run,
                   const struct revision_key *after, struct api_response *response, struct err *err)
 {
-    struct rows rows = {.picture = *picture, .format = request->format, .left = picture->limit, .err = err};
+    struct rows rows = {.picture = *picture, .format = request->format, .err = err};
     int code = 0;
+    revision_page_init(&rows.page, picture->limit);
     api_json_init(&rows.json, &response->body);
     api_csv_init(&rows.csv, &response->body);
     rows.values = calloc(DISTRIBUTION_CODES, sizeof *rows.values);
@@ -187,6 +185,7 @@ static int answer(const struct api_request *request, const struct picture *pictu
         code = err_set(err, ERR_NO_MEMORY, "distributions: out of memory");
     if (!code)
         code = list(request, &rows, run, after, response, err);
+    revision_page_free(&rows.page);
     free(rows.values);
     free(rows.bins);
     return code;

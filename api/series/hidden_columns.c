@@ -4,6 +4,7 @@
 #include "api/resource/context.h"
 #include "api/resource/query.h"
 #include "api/series/handlers.h"
+#include "api/series/revision_page.h"
 #include "api/series/run.h"
 #include "store/distributions.h"
 
@@ -14,10 +15,8 @@ struct rows {
     enum api_format format;
     struct api_json json;
     struct api_csv csv;
-    int left;
-    int has_more;
-    int64_t count, columns;
-    struct revision_key last;
+    struct revision_page page;
+    int64_t columns;
 };
 
 static void print_values(struct api_json *json, const char *name, const double *values, int64_t count)
@@ -42,9 +41,14 @@ static void print_csv(struct api_csv *csv, const struct revision_row *revision, 
 static int append_row(void *context, const struct revision_row *revision, const struct columns_row *row)
 {
     struct rows *rows = context;
-    if (rows->left == 0 || (rows->count && rows->columns + row->columns > COLUMNS_MAX)) {
-        rows->has_more = 1;
+    if (rows->page.count && rows->columns + row->columns > COLUMNS_MAX)
+        rows->page.left = 0;
+    if (revision_page_is_full(&rows->page))
         return 1;
+    if (!row->mean) {
+        revision_page_note_damaged(&rows->page, revision, rows->format == API_FORMAT_CSV ? &rows->csv : NULL,
+                                   3);
+        return 0;
     }
     if (rows->format == API_FORMAT_CSV) {
         print_csv(&rows->csv, revision, row);
@@ -55,10 +59,8 @@ static int append_row(void *context, const struct revision_row *revision, const 
         print_values(&rows->json, "bimodality", row->bimodality, row->columns);
         api_json_close_object(&rows->json);
     }
-    rows->left--;
-    rows->count++;
     rows->columns += row->columns;
-    revision_key_of(revision, &rows->last);
+    revision_page_note(&rows->page, revision);
     return rows->json.buf->failed ? 1 : 0;
 }
 
@@ -81,15 +83,13 @@ static int list(const struct api_request *request, struct rows *rows, const stru
                 enum series_variant variant, const struct revision_key *after, struct api_response *response,
                 struct err *err)
 {
-    const struct values_range range = {run->model.id, run->tensor, after, rows->left + 1};
+    const struct values_range range = {run->model.id, run->tensor, after, rows->page.left + 1};
     const int64_t token_rows = variant == SERIES_VARIANT_TOKENS ? run->token_rows : 0;
     int code = 0;
     begin_page(rows, run, variant, &response->body);
     if (run->measured)
         code = columns_list(request->context->store, &range, token_rows, append_row, rows, err);
-    return code ? code
-                : api_query_end_revisions(request, &rows->json, rows->count,
-                                          rows->has_more ? &rows->last : NULL, response, err);
+    return code ? code : revision_page_end(&rows->page, request, &rows->json, response, err);
 }
 
 int api_get_columns(struct api_request *request, struct api_response *response, struct err *err)
@@ -113,10 +113,12 @@ int api_get_columns(struct api_request *request, struct api_response *response, 
         code = api_run_read(request->context->store, &model, tensor, &run, err);
     if (code)
         return code;
-    struct rows rows = {.format = request->format, .left = limit};
+    struct rows rows = {.format = request->format};
+    revision_page_init(&rows.page, limit);
     api_json_init(&rows.json, &response->body);
     api_csv_init(&rows.csv, &response->body);
     code = list(request, &rows, &run, variant, has_key ? &key : NULL, response, err);
+    revision_page_free(&rows.page);
     api_run_free(&run);
     return code;
 }

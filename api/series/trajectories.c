@@ -6,6 +6,7 @@
 #include "api/resource/context.h"
 #include "api/resource/query.h"
 #include "api/series/handlers.h"
+#include "api/series/revision_page.h"
 #include "api/series/run.h"
 
 #include <inttypes.h>
@@ -19,10 +20,7 @@ struct rows {
     struct api_json json;
     struct api_csv csv;
     size_t sampled, entry_count;
-    int left;
-    int has_more;
-    int64_t count;
-    struct revision_key last;
+    struct revision_page page;
 };
 
 /* Of the sampled entries, evenly spread ones. */
@@ -34,9 +32,12 @@ static size_t entry_at(const struct rows *rows, size_t i)
 static int append_row(void *context, const struct revision_row *revision, const struct sample_row *row)
 {
     struct rows *rows = context;
-    if (rows->left == 0) {
-        rows->has_more = 1;
+    if (revision_page_is_full(&rows->page))
         return 1;
+    if (!row->values) {
+        revision_page_note_damaged(&rows->page, revision, rows->format == API_FORMAT_CSV ? &rows->csv : NULL,
+                                   (int64_t)rows->entry_count);
+        return 0;
     }
     if (rows->format == API_FORMAT_CSV) {
         api_query_print_csv(&rows->csv, revision);
@@ -52,9 +53,7 @@ static int append_row(void *context, const struct revision_row *revision, const 
         api_json_close_array(&rows->json);
         api_json_close_object(&rows->json);
     }
-    rows->left--;
-    rows->count++;
-    revision_key_of(revision, &rows->last);
+    revision_page_note(&rows->page, revision);
     return rows->json.buf->failed ? 1 : 0;
 }
 
@@ -95,11 +94,9 @@ static int list(const struct api_request *request, struct rows *rows, const stru
     int code = 0;
     begin_page(rows, run, &response->body);
     if (rows->sampled)
-        code =
-            api_run_list_samples(request->context->store, run, after, rows->left + 1, append_row, rows, err);
-    return code ? code
-                : api_query_end_revisions(request, &rows->json, rows->count,
-                                          rows->has_more ? &rows->last : NULL, response, err);
+        code = api_run_list_samples(request->context->store, run, after, rows->page.left + 1, append_row,
+                                    rows, err);
+    return code ? code : revision_page_end(&rows->page, request, &rows->json, response, err);
 }
 
 int api_get_trajectories(struct api_request *request, struct api_response *response, struct err *err)
@@ -123,11 +120,13 @@ int api_get_trajectories(struct api_request *request, struct api_response *respo
         code = api_run_read(request->context->store, &model, tensor, &run, err);
     if (code)
         return code;
-    struct rows rows = {.format = request->format, .left = limit, .sampled = api_run_sampled(&run)};
+    struct rows rows = {.format = request->format, .sampled = api_run_sampled(&run)};
+    revision_page_init(&rows.page, limit);
     rows.entry_count = (size_t)entries < rows.sampled ? (size_t)entries : rows.sampled;
     api_json_init(&rows.json, &response->body);
     api_csv_init(&rows.csv, &response->body);
     code = list(request, &rows, &run, has_key ? &key : NULL, response, err);
+    revision_page_free(&rows.page);
     api_run_free(&run);
     return code;
 }

@@ -327,32 +327,45 @@ def test_damaged_values_are_told_and_measured_again(
     daemon: Callable[..., Daemon], make_hub: Callable[..., Emulator], garden: Path, command: Callable[..., subprocess.CompletedProcess[str]],
     tmp_path: Path,
 ) -> None:  # fmt: skip
-    """A flipped bit within a large value: no read shows other numbers, `check` and `backup` count it, `prune` deletes it."""
+    """A flipped bit within a large value: a list leaves it out and names it, no read shows other numbers, `check` and `backup` count
+    it, `prune` deletes it."""
     hub = make_hub(garden)
     one = daemon(hub)
     one.wait(one.sweep(MODEL))
-    paths = [f"/v1/models/{MODEL}/{rest}" for rest in ("distribution", "trajectories")]
+    paths = [f"/v1/models/{MODEL}/{rest}" for rest in ("distribution?rows=tokens&view=centred", "trajectories", "displacement", "columns?rows=tokens")]
     before = [one.get(path).json() for path in paths]
     one.stop()
     with sqlite3.connect(one.db) as db:
-        for table in ("distributions", "samples"):
-            ((row, data),) = db.execute(f"SELECT rowid, data FROM {table} ORDER BY rowid DESC LIMIT 1")
+        ((content, name),) = db.execute("SELECT t.content_id, r.name FROM revision_tensors t JOIN revisions r ON r.id = t.revision_id WHERE r.name = 'step512'")
+        for table, where in (("distributions", "AND row_set = 'tokens' AND is_centred = 1"), ("samples", ""), ("columns_statistics", "AND token_rows > 0")):
+            ((row, data),) = db.execute(f"SELECT rowid, data FROM {table} WHERE content_id = ? {where}", (content,))
             middle = len(data) // 2
             db.execute(f"UPDATE {table} SET data = ? WHERE rowid = ?", (data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :], row))
     db.close()
     one.start()
-    told = one.get(paths[1])
+    for path, whole in zip(paths, before, strict=True):
+        page, csv = one.read(path), one.get(path + ("&" if "?" in path else "?") + "format=csv").text.splitlines()
+        assert page["damaged"] == [name] and page["count"] == whole["count"] - 1 and whole["damaged"] == []
+        if "displacement" in path:
+            assert page["revisions"] == [one for one in whole["revisions"] if one != name] and not any(name in line for line in csv)
+            continue
+        assert page["revisions"] == [row for row in whole["revisions"] if row["revision"] != name], path
+        assert [line for line in csv if line.startswith(name + ",")] == ["step512,512" + "," * (csv[0].count(",") - 1)], path
+        first = one.read(path + ("&" if "?" in path else "?") + "limit=3")
+        assert first["damaged"] == [] and first["count"] == 3
+    one_value = f"/v1/models/{MODEL}/revisions/{name}/values?rows=tokens&view=centred"
+    told = one.get(one_value)
     assert told.status == 500 and "stored value is damaged" in told.text and "bifurcated check says what to do" in told.text
-    assert one.get(paths[1]).status == 500
+    assert one.get(one_value).status == 500
     (line,) = [line for line in one.log().splitlines() if "a request failed" in line]
-    assert told.json()["request_id"] in line and paths[1] in line and "stored value is damaged" in line and line.endswith("others=0")
+    assert told.json()["request_id"] in line and one_value in line and "stored value is damaged" in line and line.endswith("others=0")
     one.stop()
     found = findings(command("check", "--state", one.state, "--endpoint", hub.url, "--listen", "127.0.0.1:0", "--json"))["database"]
-    assert [level for level, _ in found] == ["ok", "error"] and "2 large values" in found[1][1] and "bifurcated prune" in found[1][1]
+    assert [level for level, _ in found] == ["ok", "error"] and "3 large values" in found[1][1] and "bifurcated prune" in found[1][1]
     saved = command("backup", tmp_path / "copy", "--state", one.state)
-    assert saved.returncode == 0 and "2 large values in it are damaged" in saved.stdout, saved
+    assert saved.returncode == 0 and "3 large values in it are damaged" in saved.stdout, saved
     pruned = command("prune", "--state", one.state)
-    assert pruned.returncode == 0 and "2 large values were damaged and are deleted" in pruned.stdout, pruned
+    assert pruned.returncode == 0 and "3 large values were damaged and are deleted" in pruned.stdout, pruned
     one.start()
     one.wait(one.sweep(MODEL))
     assert [one.get(path).json() for path in paths] == before
