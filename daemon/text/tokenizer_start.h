@@ -1,6 +1,6 @@
 /*
- * Whether AutoTokenizer puts a token before each text, which lm-evaluation-harness leaves there (0.4.13;
- * before 0.4.10 it asked for none).
+ * Whether AutoTokenizer puts a token before each text, which lm-evaluation-harness leaves there (from 0.4.9.2
+ * on; up to 0.4.9.1 it asked for none).
  *
  * The template in tokenizer.json says so, but Llama's class in transformers 4 goes by "add_bos_token"
  * instead, which is true where it is not said, and GPT-NeoX's class by neither (4.57 and 5.24 were asked).
