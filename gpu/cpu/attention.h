@@ -5,27 +5,16 @@
 #define BIFURCATED_GPU_CPU_ATTENTION_H
 
 #include "gpu/cpu/score_kernels.h"
+#include "gpu/score_rotary.h"
 
 #include <stddef.h>
 #include <stdint.h>
 
 #define ATTENTION_BLOCK_ROWS 64U /* queries that meet their keys in one product */
 
-/* Cosines and sines of the rotary embedding. */
-struct attention_rotary {
-    size_t half;   /* pairs of dimensions that are rotated, of each head */
-    float *cosine; /* [positions, half] */
-    float *sine;   /* [positions, half] */
-};
-
-/* Angle of pair j at position p: p * base^(-2 j / (2 half)), the frequency scaled as asked for, in float32 as
- * transformers has it. Fills the tables. */
-void attention_rotary_fill(const struct attention_rotary *rotary, size_t positions, double base,
-                           const struct score_rotary_scaling *scaling);
-
 /* Rotates `row`, the vectors of head_count heads at one position: dimensions j and half + j of each are a
  * pair (x, y), which becomes (x cos - y sin, y cos + x sin). */
-void attention_rotate(const struct attention_rotary *rotary, uint32_t position, float *row, size_t head_count,
+void attention_rotate(const struct score_rotary *rotary, uint32_t position, float *row, size_t head_count,
                       size_t head_size);
 
 /* The queries of one document and what they see. Strides in floats, from one token to the next. */

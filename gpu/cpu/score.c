@@ -12,7 +12,7 @@ struct run {
     const struct score_plan *plan;
     const struct score_plan_wave *wave;
     struct score_result *result;
-    struct attention_rotary rotary;
+    struct score_rotary rotary;
     struct score_scratch *scratches; /* [thread_count] */
     int scratch_count;
     float *hidden;     /* streamed: [wave_inputs_max, d], the residual streams between layers */
@@ -173,11 +173,11 @@ static int run_init(struct run *run, struct err *err)
         code = score_scratch_init(&run->scratches[i], model, plan, err);
     if (code)
         return code;
-    run->rotary = (struct attention_rotary){.half = half,
-                                            .cosine = run->rotary_memory,
-                                            .sine = run->rotary_memory + plan->document_inputs_max * half};
-    attention_rotary_fill(&run->rotary, plan->document_inputs_max, model->config.rotary_base,
-                          &model->config.rotary_scaling);
+    run->rotary = (struct score_rotary){.half = half,
+                                        .cosine = run->rotary_memory,
+                                        .sine = run->rotary_memory + plan->document_inputs_max * half};
+    score_rotary_fill(&run->rotary, plan->document_inputs_max, model->config.rotary_base,
+                      &model->config.rotary_scaling);
     for (size_t i = 0; run->batch_inputs && i < plan->wave_count; i++) {
         size_t row = 0;
         for (size_t j = 0; j < plan->waves[i].batch_count; j++) {

@@ -40,7 +40,7 @@ static void add_to_rows(const struct cpu_score_model *model, const float *bias, 
 struct step {
     const struct cpu_score_model *model;
     const struct score_layer *layer;
-    const struct attention_rotary *rotary; /* NULL: the layer does not rotate */
+    const struct score_rotary *rotary; /* NULL: the layer does not rotate */
     const struct score_plan_batch *batch;
     const struct score_scratch *scratch;
 };
@@ -200,9 +200,9 @@ static void run_mlp(const struct step *step, const float *x, size_t rows, float 
                 up, rows, residual);
 }
 
-void score_layer_run(const struct cpu_score_model *model, const struct attention_rotary *rotary,
-                     uint64_t index, const struct score_plan_batch *batch, struct score_scratch *scratch,
-                     float *hidden, float *out)
+void score_layer_run(const struct cpu_score_model *model, const struct score_rotary *rotary, uint64_t index,
+                     const struct score_plan_batch *batch, struct score_scratch *scratch, float *hidden,
+                     float *out)
 {
     const struct score_config *config = &model->config;
     const struct score_layer *layer = &model->layers[index];

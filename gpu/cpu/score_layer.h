@@ -12,8 +12,8 @@ void score_layer_embed(const struct cpu_score_model *model, const struct score_s
 
 /* Takes `hidden` [inputs, d] of a packed batch through a layer. In the last layer only the rows that predict
  * a target are finished; they are normalised by the final norm and go to `out` [targets, d]. */
-void score_layer_run(const struct cpu_score_model *model, const struct attention_rotary *rotary,
-                     uint64_t layer, const struct score_plan_batch *batch, struct score_scratch *scratch,
-                     float *hidden, float *out);
+void score_layer_run(const struct cpu_score_model *model, const struct score_rotary *rotary, uint64_t layer,
+                     const struct score_plan_batch *batch, struct score_scratch *scratch, float *hidden,
+                     float *out);
 
 #endif

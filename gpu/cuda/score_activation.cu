@@ -1,6 +1,6 @@
 /*
- * The activation of the MLP, in place. Memory is the bound, so the functions of 16-bit results are made of
- * instructions that are fast and near enough.
+ * The activation of the MLP, or of its gate, in place. Memory is the bound, so the functions of 16-bit
+ * results are made of instructions that are fast and near enough.
  */
 #include "gpu/cuda/score_device.cuh"
 #include "gpu/cuda/score_mma.cuh"
@@ -51,6 +51,20 @@ template <int ACTIVATION> static __device__ __forceinline__ float near_activatio
     return activation_of<ACTIVATION>(x);
 }
 
+/* activation(gate) * up, rounded once. */
+template <typename T, int ACTIVATION>
+static __device__ __forceinline__ vector_of<T, 16 / sizeof(T)> gated(vector_of<T, 16 / sizeof(T)> gate,
+                                                                     const vector_of<T, 16 / sizeof(T)> &up)
+{
+#pragma unroll
+    for (int j = 0; j < (int)(16 / sizeof(T)); j++) {
+        const float x = to_float(gate.at[j]);
+        const float y = sizeof(T) == 2 ? near_activation_of<ACTIVATION>(x) : activation_of<ACTIVATION>(x);
+        gate.at[j] = from_float<T>(y * to_float(up.at[j]));
+    }
+    return gate;
+}
+
 template <typename T, int ACTIVATION>
 static __device__ __forceinline__ vector_of<T, 16 / sizeof(T)> activated(vector_of<T, 16 / sizeof(T)> v)
 {
@@ -96,6 +110,32 @@ __global__ void activate_any_kernel(T *x, uint32_t width, uint64_t stride)
     }
 }
 
+/* The gate, activated, times what goes up: a vector of each per thread. `count` vectors in all, `vectors` of
+ * each row of either. */
+template <typename T, int ACTIVATION>
+__global__ void gate_kernel(T *x, uint32_t count, uint32_t vectors, uint64_t stride)
+{
+    constexpr int n = 16 / sizeof(T);
+    const uint32_t i = blockIdx.x * ROW_THREADS + threadIdx.x;
+    if (i >= count)
+        return; // guard
+    auto *place = (vector_of<T, n> *)(x + i / vectors * stride) + i % vectors;
+    const vector_of<T, n> gate = *place, up = place[vectors];
+    *place = gated<T, ACTIVATION>(gate, up);
+}
+
+/* Rows of any width: one per block. */
+template <typename T, int ACTIVATION> __global__ void gate_any_kernel(T *x, uint32_t width, uint64_t stride)
+{
+    vector_of<T, 16 / sizeof(T)> gate = {}, up = {};
+    x += blockIdx.x * stride;
+    for (uint32_t i = threadIdx.x; i < width; i += ROW_THREADS) {
+        gate.at[0] = x[i];
+        up.at[0] = x[width + i];
+        x[i] = gated<T, ACTIVATION>(gate, up).at[0];
+    }
+}
+
 /* -- Kernel launchers ------------------------------------------------------------------------------- */
 
 template <typename T, int ACTIVATION>
@@ -109,6 +149,32 @@ static cudaError_t activate_as(void *x, uint32_t rows, uint32_t width, uint64_t 
         activate_kernel<T, ACTIVATION><<<blocks_for(count, 2 * ROW_THREADS), ROW_THREADS, 0, stream>>>(
             (T *)x, (uint32_t)count, width / n, stride);
     return cudaGetLastError();
+}
+
+template <typename T, int ACTIVATION>
+static cudaError_t gate_as(void *x, uint32_t rows, uint32_t width, uint64_t stride, cudaStream_t stream)
+{
+    constexpr uint32_t n = 16 / sizeof(T);
+    const uint64_t count = (uint64_t)rows * (width / n);
+    if (width % n || stride % n || count + ROW_THREADS > UINT32_MAX)
+        gate_any_kernel<T, ACTIVATION><<<rows, ROW_THREADS, 0, stream>>>((T *)x, width, stride);
+    else
+        gate_kernel<T, ACTIVATION><<<blocks_for(count, ROW_THREADS), ROW_THREADS, 0, stream>>>(
+            (T *)x, (uint32_t)count, width / n, stride);
+    return cudaGetLastError();
+}
+
+template <typename T>
+static cudaError_t gate(int activation, void *x, uint32_t rows, uint32_t width, uint64_t stride,
+                        cudaStream_t stream)
+{
+    if (activation == 0)
+        return gate_as<T, 0>(x, rows, width, stride, stream);
+    if (activation == 1)
+        return gate_as<T, 1>(x, rows, width, stride, stream);
+    if (activation == 2)
+        return gate_as<T, 2>(x, rows, width, stride, stream);
+    return gate_as<T, 3>(x, rows, width, stride, stream);
 }
 
 template <typename T>
@@ -130,6 +196,14 @@ extern "C" cudaError_t score_launch_activate(enum score_type type, int activatio
                                              uint32_t width, uint64_t stride, cudaStream_t stream)
 {
 #define CALL(T) activate<T>(activation, x, rows, width, stride, stream)
+    return SCORE_DISPATCH(type, CALL);
+#undef CALL
+}
+
+extern "C" cudaError_t score_launch_gate(enum score_type type, int activation, void *x, uint32_t rows,
+                                         uint32_t width, uint64_t stride, cudaStream_t stream)
+{
+#define CALL(T) gate<T>(activation, x, rows, width, stride, stream)
     return SCORE_DISPATCH(type, CALL);
 #undef CALL
 }

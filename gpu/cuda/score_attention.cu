@@ -188,10 +188,10 @@ static __device__ __forceinline__ void store_rows(const running<SIZE> &state, T 
     }
 }
 
-template <typename T, int SIZE, int KEYS, int BLOCKS>
+template <typename T, int SIZE, int KEYS, int BLOCKS, bool IS_GROUPED>
 __global__ void __launch_bounds__(TILE_THREADS, BLOCKS)
     attention_kernel(const T *qkv, const score_heads heads, const score_tile *tiles, float scale, T *out,
-                     uint64_t out_stride)
+                     uint64_t out_stride, uint32_t group)
 {
     constexpr uint32_t stride = SIZE + ROW_PADDING;
     extern __shared__ uint4 memory[];
@@ -199,11 +199,12 @@ __global__ void __launch_bounds__(TILE_THREADS, BLOCKS)
     const uint32_t head = blockIdx.x % heads.head_count; /* heads of a tile lie beside each other */
     const score_tile tile = tiles[blockIdx.x / heads.head_count];
     const T *base = qkv + (size_t)head * heads.head_stride;
+    const T *key_base = IS_GROUPED ? qkv + (size_t)(head / group) * heads.head_stride : base;
     const auto load_stage = [&](uint32_t stage, uint32_t first) {
         T *keys = stages + stage * 2 * KEYS * stride;
         if (first < tile.begin + tile.count) {
-            load_rows<T, SIZE, KEYS>(keys, base + heads.key_shift, heads, first, tile.begin + tile.count);
-            load_rows<T, SIZE, KEYS>(keys + KEYS * stride, base + heads.value_shift, heads, first,
+            load_rows<T, SIZE, KEYS>(keys, key_base + heads.key_shift, heads, first, tile.begin + tile.count);
+            load_rows<T, SIZE, KEYS>(keys + KEYS * stride, key_base + heads.value_shift, heads, first,
                                      tile.begin + tile.count);
         }
         copy_group();
@@ -254,47 +255,62 @@ __global__ void __launch_bounds__(TILE_THREADS, BLOCKS)
 /* -- Kernel launchers ------------------------------------------------------------------------------- */
 
 /* Tiles of KEYS keys; registers for BLOCKS blocks on a multiprocessor. */
-template <typename T, int SIZE, int KEYS, int BLOCKS>
-static cudaError_t attend_size(const void *qkv, const score_heads *heads, const score_tile *tiles,
-                               uint32_t tile_count, void *out, uint64_t out_stride, cudaStream_t stream)
+template <typename T, int SIZE, int KEYS, int BLOCKS, bool IS_GROUPED>
+static cudaError_t attend_as(const void *qkv, const score_heads *heads, uint32_t group,
+                             const score_tile *tiles, uint32_t tile_count, void *out, uint64_t out_stride,
+                             cudaStream_t stream)
 {
     const size_t bytes = (size_t)(TILE_ROWS + STAGES * 2 * KEYS) * (SIZE + ROW_PADDING) * sizeof(T);
     /* exp2 is the hardware's own. */
     const float scale = (float)(1.4426950408889634 / sqrt((double)heads->head_size));
-    cudaError_t status = cudaFuncSetAttribute(attention_kernel<T, SIZE, KEYS, BLOCKS>,
+    cudaError_t status = cudaFuncSetAttribute(attention_kernel<T, SIZE, KEYS, BLOCKS, IS_GROUPED>,
                                               cudaFuncAttributeMaxDynamicSharedMemorySize, (int)bytes);
     if (status != cudaSuccess)
         return status;
-    attention_kernel<T, SIZE, KEYS, BLOCKS><<<tile_count * heads->head_count, TILE_THREADS, bytes, stream>>>(
-        (const T *)qkv, *heads, tiles, scale, (T *)out, out_stride);
+    attention_kernel<T, SIZE, KEYS, BLOCKS, IS_GROUPED>
+        <<<tile_count * heads->head_count, TILE_THREADS, bytes, stream>>>((const T *)qkv, *heads, tiles,
+                                                                          scale, (T *)out, out_stride, group);
     return cudaGetLastError();
 }
 
+template <typename T, int SIZE, int KEYS, int BLOCKS>
+static cudaError_t attend_size(const void *qkv, const score_heads *heads, uint32_t group,
+                               const score_tile *tiles, uint32_t tile_count, void *out, uint64_t out_stride,
+                               cudaStream_t stream)
+{
+    if (group > 1)
+        return attend_as<T, SIZE, KEYS, BLOCKS, true>(qkv, heads, group, tiles, tile_count, out, out_stride,
+                                                      stream);
+    return attend_as<T, SIZE, KEYS, BLOCKS, false>(qkv, heads, group, tiles, tile_count, out, out_stride,
+                                                   stream);
+}
+
 template <typename T>
-static cudaError_t attend(const void *qkv, const score_heads *heads, const score_tile *tiles,
+static cudaError_t attend(const void *qkv, const score_heads *heads, uint32_t group, const score_tile *tiles,
                           uint32_t tile_count, void *out, uint64_t out_stride, cudaStream_t stream)
 {
     if (heads->head_size <= 32)
-        return attend_size<T, 32, 32, 7>(qkv, heads, tiles, tile_count, out, out_stride, stream);
+        return attend_size<T, 32, 32, 7>(qkv, heads, group, tiles, tile_count, out, out_stride, stream);
     if (heads->head_size <= 64)
-        return attend_size<T, 64, 32, 5>(qkv, heads, tiles, tile_count, out, out_stride, stream);
+        return attend_size<T, 64, 32, 5>(qkv, heads, group, tiles, tile_count, out, out_stride, stream);
     if (heads->head_size <= 80)
-        return attend_size<T, 80, 32, 4>(qkv, heads, tiles, tile_count, out, out_stride, stream);
+        return attend_size<T, 80, 32, 4>(qkv, heads, group, tiles, tile_count, out, out_stride, stream);
     if (heads->head_size <= 128)
-        return attend_size<T, 128, 32, 3>(qkv, heads, tiles, tile_count, out, out_stride, stream);
-    return attend_size<T, 256, 16, 3>(qkv, heads, tiles, tile_count, out, out_stride, stream);
+        return attend_size<T, 128, 32, 3>(qkv, heads, group, tiles, tile_count, out, out_stride, stream);
+    return attend_size<T, 256, 16, 3>(qkv, heads, group, tiles, tile_count, out, out_stride, stream);
 }
 
 /* -- Wrappers --------------------------------------------------------------------------------------- */
 
 extern "C" cudaError_t score_launch_attention(enum score_type type, const void *qkv,
-                                              const struct score_heads *heads, const struct score_tile *tiles,
-                                              uint32_t tile_count, void *out, uint64_t out_stride,
-                                              cudaStream_t stream)
+                                              const struct score_heads *heads, uint32_t group,
+                                              const struct score_tile *tiles, uint32_t tile_count, void *out,
+                                              uint64_t out_stride, cudaStream_t stream)
 {
     if (type == SCORE_TYPE_F32 || heads->head_size % 8 || heads->head_size > 256)
-        return score_launch_attention_plain(type, qkv, heads, tiles, tile_count, out, out_stride, stream);
+        return score_launch_attention_plain(type, qkv, heads, group, tiles, tile_count, out, out_stride,
+                                            stream);
     if (type == SCORE_TYPE_F16)
-        return attend<__half>(qkv, heads, tiles, tile_count, out, out_stride, stream);
-    return attend<__nv_bfloat16>(qkv, heads, tiles, tile_count, out, out_stride, stream);
+        return attend<__half>(qkv, heads, group, tiles, tile_count, out, out_stride, stream);
+    return attend<__nv_bfloat16>(qkv, heads, group, tiles, tile_count, out, out_stride, stream);
 }

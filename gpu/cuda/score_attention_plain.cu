@@ -13,15 +13,16 @@
 
 /* -- CUDA kernels ----------------------------------------------------------------------------------- */
 
-template <typename T>
+template <typename T, bool IS_GROUPED>
 __global__ void attention_plain_kernel(const T *qkv, const score_heads heads, const score_tile *tiles,
-                                       float scale, T *out, uint64_t out_stride)
+                                       float scale, T *out, uint64_t out_stride, uint32_t group)
 {
     extern __shared__ float queries[]; /* [WARPS, head_size] */
     const score_tile tile = tiles[blockIdx.x];
     const uint32_t warp = threadIdx.x / 32, lane = threadIdx.x % 32, size = heads.head_size;
     const uint32_t first_dimension = blockIdx.z * BLOCK_DIMENSIONS;
     const T *base = qkv + (size_t)blockIdx.y * heads.head_stride;
+    const T *key_base = IS_GROUPED ? qkv + (size_t)(blockIdx.y / group) * heads.head_stride : base;
     float *query = queries + warp * size;
     for (uint32_t row = tile.begin + warp; row < tile.begin + tile.count; row += WARPS) {
         float largest = -CUDART_INF_F, sum = 0, out_lane[LANE_DIMENSIONS] = {};
@@ -32,7 +33,7 @@ __global__ void attention_plain_kernel(const T *qkv, const score_heads heads, co
         for (uint32_t first = tile.document; first <= row; first += 32) {
             float score = -CUDART_INF_F;
             if (first + lane <= row) {
-                const T *key = base + heads.key_shift + (size_t)(first + lane) * heads.row_stride;
+                const T *key = key_base + heads.key_shift + (size_t)(first + lane) * heads.row_stride;
                 float dot = 0;
                 for (uint32_t i = 0; i < size; i++)
                     dot += query[i] * to_float(key[i]);
@@ -49,7 +50,7 @@ __global__ void attention_plain_kernel(const T *qkv, const score_heads heads, co
                 out_lane[c] *= shrink;
             for (uint32_t t = 0; t < 32 && first + t <= row; t++) {
                 const float shared_weight = __shfl_sync(0xffffffffU, weight, (int)t);
-                const T *value = base + heads.value_shift + (size_t)(first + t) * heads.row_stride;
+                const T *value = key_base + heads.value_shift + (size_t)(first + t) * heads.row_stride;
 #pragma unroll
                 for (int c = 0; c < LANE_DIMENSIONS; c++) {
                     const uint32_t dimension = first_dimension + lane + 32U * c;
@@ -71,25 +72,31 @@ __global__ void attention_plain_kernel(const T *qkv, const score_heads heads, co
 /* -- Kernel launchers ------------------------------------------------------------------------------- */
 
 template <typename T>
-static cudaError_t attend_plain(const void *qkv, const score_heads *heads, const score_tile *tiles,
-                                uint32_t tile_count, void *out, uint64_t out_stride, cudaStream_t stream)
+static cudaError_t attend_plain(const void *qkv, const score_heads *heads, uint32_t group,
+                                const score_tile *tiles, uint32_t tile_count, void *out, uint64_t out_stride,
+                                cudaStream_t stream)
 {
     const dim3 grid(tile_count, heads->head_count,
                     (heads->head_size + BLOCK_DIMENSIONS - 1) / BLOCK_DIMENSIONS);
     const float scale = (float)(1.0 / sqrt((double)heads->head_size));
-    attention_plain_kernel<T><<<grid, 32 * WARPS, WARPS * heads->head_size * sizeof(float), stream>>>(
-        (const T *)qkv, *heads, tiles, scale, (T *)out, out_stride);
+    const size_t bytes = WARPS * heads->head_size * sizeof(float);
+    if (group > 1)
+        attention_plain_kernel<T, true><<<grid, 32 * WARPS, bytes, stream>>>(
+            (const T *)qkv, *heads, tiles, scale, (T *)out, out_stride, group);
+    else
+        attention_plain_kernel<T, false><<<grid, 32 * WARPS, bytes, stream>>>(
+            (const T *)qkv, *heads, tiles, scale, (T *)out, out_stride, group);
     return cudaGetLastError();
 }
 
 /* -- Wrappers --------------------------------------------------------------------------------------- */
 
 extern "C" cudaError_t score_launch_attention_plain(enum score_type type, const void *qkv,
-                                                    const struct score_heads *heads,
+                                                    const struct score_heads *heads, uint32_t group,
                                                     const struct score_tile *tiles, uint32_t tile_count,
                                                     void *out, uint64_t out_stride, cudaStream_t stream)
 {
-#define CALL(T) attend_plain<T>(qkv, heads, tiles, tile_count, out, out_stride, stream)
+#define CALL(T) attend_plain<T>(qkv, heads, group, tiles, tile_count, out, out_stride, stream)
     return SCORE_DISPATCH(type, CALL);
 #undef CALL
 }

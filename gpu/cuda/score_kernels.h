@@ -45,23 +45,43 @@ cudaError_t score_launch_norm(enum score_type type, const float *hidden, uint32_
                               float epsilon, const struct score_norm *first, const struct score_norm *second,
                               cudaStream_t stream);
 
-/* Where queries, keys and values lie in a row of 3 * width elements. */
+/* out = x / sqrt(mean of x^2 + epsilon) * weight per row of `width` elements. */
+struct score_rms {
+    const float *weight;
+    uint32_t rows, width;
+    float epsilon;
+};
+cudaError_t score_launch_rms(enum score_type type, const struct score_rms *rms, const float *x, void *out,
+                             cudaStream_t stream);
+/* In place, rows `stride` elements apart. */
+cudaError_t score_launch_rms_in_place(enum score_type type, const struct score_rms *rms, void *x,
+                                      uint64_t stride, cudaStream_t stream);
+/* hidden += out. */
+cudaError_t score_launch_rms_add(const struct score_rms *rms, const float *x, float *hidden,
+                                 cudaStream_t stream);
+
+/* Where queries, keys and values lie in a row. `group` neighbouring heads of queries share a key and a value;
+ * with more than one, a head of keys is where a head of queries with its number would have its key. */
 struct score_heads {
-    uint32_t head_count, head_size;
+    uint32_t head_count, head_size;  /* of queries */
     uint32_t head_stride;            /* from head to head */
     uint32_t key_shift, value_shift; /* from a head's query to its key and value */
-    uint32_t row_stride;             /* 3 * width */
+    uint32_t row_stride;             /* queries, keys and values of all heads */
 };
 
 /* Rotates queries and keys in place: dimensions j and half + j of a head are a pair. Tables [positions,
  * half]. */
 cudaError_t score_launch_rotate(enum score_type type, void *qkv, const struct score_heads *heads,
-                                const uint32_t *positions, uint32_t rows, const float *cosine,
+                                uint32_t group, const uint32_t *positions, uint32_t rows, const float *cosine,
                                 const float *sine, uint32_t half, cudaStream_t stream);
 
 /* x = activation(x) in place, rows `stride` elements apart; `activation` is enum score_activation. */
 cudaError_t score_launch_activate(enum score_type type, int activation, void *x, uint32_t rows,
                                   uint32_t width, uint64_t stride, cudaStream_t stream);
+
+/* x = activation(x) * up in place, where `up` are the `width` elements of a row behind those of x. */
+cudaError_t score_launch_gate(enum score_type type, int activation, void *x, uint32_t rows, uint32_t width,
+                              uint64_t stride, cudaStream_t stream);
 
 /* to[i, :] = from[rows[i], :] for rows of `row_bytes`, a multiple of 2. */
 cudaError_t score_launch_gather(const void *from, const uint32_t *rows, uint32_t count, size_t row_bytes,
@@ -76,12 +96,12 @@ cudaError_t score_launch_gather(const void *from, const uint32_t *rows, uint32_t
  * a head size that is a multiple of 8 up to 256, where the stride must be one, too; other models take float32
  * arithmetic. */
 cudaError_t score_launch_attention(enum score_type type, const void *qkv, const struct score_heads *heads,
-                                   const struct score_tile *tiles, uint32_t tile_count, void *out,
-                                   uint64_t out_stride, cudaStream_t stream);
+                                   uint32_t group, const struct score_tile *tiles, uint32_t tile_count,
+                                   void *out, uint64_t out_stride, cudaStream_t stream);
 cudaError_t score_launch_attention_plain(enum score_type type, const void *qkv,
-                                         const struct score_heads *heads, const struct score_tile *tiles,
-                                         uint32_t tile_count, void *out, uint64_t out_stride,
-                                         cudaStream_t stream);
+                                         const struct score_heads *heads, uint32_t group,
+                                         const struct score_tile *tiles, uint32_t tile_count, void *out,
+                                         uint64_t out_stride, cudaStream_t stream);
 
 /* -- The head: a running log-sum-exp over blocks of the vocabulary ----------------------------------- */
 

@@ -4,6 +4,7 @@
 struct step {
     struct run *run;
     const struct cuda_layer *layer;
+    int is_rotated, is_after; /* the norms of the family */
     const struct score_plan_batch *batch;
     const struct score_place *place;
     float *hidden; /* of the rows at work */
@@ -13,15 +14,45 @@ struct step {
     int is_joined; /* attended and wide are one, and so is their way to the residual stream */
 };
 
+/* `width` elements by a weight. */
+static struct score_rms rms_of(const struct step *step, const float *weight, uint64_t rows, uint64_t width)
+{
+    return (struct score_rms){.weight = weight,
+                              .rows = (uint32_t)rows,
+                              .width = (uint32_t)width,
+                              .epsilon = (float)step->run->model->config.norm_epsilon};
+}
+
 static int normalize(const struct step *step, const float *hidden, uint64_t rows,
                      const struct score_norm *first, const struct score_norm *second, struct err *err)
 {
     struct cuda_model *model = step->run->model;
+    if (model->architecture->norm == SCORE_NORM_RMS) {
+        const struct score_rms rms = rms_of(step, first->weight, rows, model->config.hidden_size);
+        int code =
+            CUDA_CHECK(model->device,
+                       score_launch_rms(model->type, &rms, hidden, first->out, model->device->stream), err);
+        return code || !second ? code : normalize(step, hidden, rows, second, NULL, err);
+    }
     return CUDA_CHECK(
         model->device,
         score_launch_norm(model->type, hidden, (uint32_t)rows, (uint32_t)model->config.hidden_size,
                           (float)model->config.norm_epsilon, first, second, model->device->stream),
         err);
+}
+
+/* What attention and MLP see of the rows at work: by way of a norm, or as it is where that comes after. */
+static int enter(const struct step *step, const struct score_norm *first, const struct score_norm *second,
+                 struct err *err)
+{
+    struct cuda_model *model = step->run->model;
+    const uint64_t d = model->config.hidden_size;
+    if (!step->is_after)
+        return normalize(step, step->hidden, step->rows, first, second, err);
+    return CUDA_CHECK(model->device,
+                      score_launch_convert(SCORE_TYPE_F32, step->hidden, model->type, first->out, step->rows,
+                                           d, d, model->device->stream),
+                      err);
 }
 
 static int embed(const struct step *step, struct err *err)
@@ -35,34 +66,55 @@ static int embed(const struct step *step, struct err *err)
         err);
 }
 
+/* Queries and keys from their product on: normalised and rotated, where the family and the layer do that. */
+static int finish_heads(const struct step *step, struct err *err)
+{
+    struct run *run = step->run;
+    struct cuda_model *model = run->model;
+    cudaStream_t stream = model->device->stream;
+    const struct cuda_layer *layer = step->layer;
+    const uint64_t rows = step->batch->input_count, stride = model_qkv_width(model);
+    const struct score_rms queries = rms_of(step, layer->query_norm_weight, rows, model->query_width);
+    const struct score_rms keys = rms_of(step, layer->key_norm_weight, rows, model->key_value_width);
+    void *first_key = (unsigned char *)run->qkv + model->query_width * score_type_bytes(model->type);
+    int code;
+    if (model->architecture->has_query_key_norm &&
+        ((code =
+              CUDA_CHECK(model->device,
+                         score_launch_rms_in_place(model->type, &queries, run->qkv, stride, stream), err)) ||
+         (code = CUDA_CHECK(model->device,
+                            score_launch_rms_in_place(model->type, &keys, first_key, stride, stream), err))))
+        return code;
+    if (!step->is_rotated)
+        return 0;
+    return CUDA_CHECK(model->device,
+                      score_launch_rotate(model->type, run->qkv, &model->heads, model->group,
+                                          run->positions + step->place->input_first, (uint32_t)rows,
+                                          run->cosine, run->sine,
+                                          (uint32_t)model->config.rotary_dimensions / 2, stream),
+                      err);
+}
+
 /* `normed` to `attended`. */
 static int attend(const struct step *step, struct err *err)
 {
     struct run *run = step->run;
     struct cuda_model *model = run->model;
-    cudaStream_t stream = model->device->stream;
-    const uint64_t d = model->config.hidden_size;
     const struct gemm_product qkv = {.weights = step->layer->matrices[MODEL_MATRIX_QKV],
                                      .x = run->normed,
                                      .out = run->qkv,
                                      .bias = step->layer->qkv_bias,
-                                     .outputs = 3 * d,
-                                     .inputs = d,
+                                     .outputs = model_qkv_width(model),
+                                     .inputs = model->config.hidden_size,
                                      .rows = step->batch->input_count,
                                      .epilogue = GEMM_EPILOGUE_BIAS};
     int code = gemm_run(&model->gemm, &qkv, err);
-    if (code ||
-        (code = CUDA_CHECK(model->device,
-                           score_launch_rotate(model->type, run->qkv, &model->heads,
-                                               run->positions + step->place->input_first,
-                                               (uint32_t)step->batch->input_count, run->cosine, run->sine,
-                                               (uint32_t)model->config.rotary_dimensions / 2, stream),
-                           err)))
+    if (code || (code = finish_heads(step, err)))
         return code;
     return CUDA_CHECK(model->device,
-                      score_launch_attention(model->type, run->qkv, &model->heads,
+                      score_launch_attention(model->type, run->qkv, &model->heads, model->group,
                                              run->tiles + step->place->tile_first, step->place->tile_count,
-                                             step->attended, step->attended_stride, stream),
+                                             step->attended, step->attended_stride, model->device->stream),
                       err);
 }
 
@@ -73,7 +125,7 @@ static int pick(struct step *step, struct err *err)
     struct run *run = step->run;
     struct cuda_model *model = run->model;
     cudaStream_t stream = model->device->stream;
-    const size_t d = (size_t)model->config.hidden_size, typed_bytes = d * score_type_bytes(model->type);
+    const size_t d = (size_t)model->config.hidden_size, type_bytes = score_type_bytes(model->type);
     const uint32_t *rows = run->target_rows + step->place->target_first;
     const uint32_t count = (uint32_t)step->batch->target_count;
     int code;
@@ -81,15 +133,16 @@ static int pick(struct step *step, struct err *err)
              model->device,
              score_launch_gather(step->hidden, rows, count, d * sizeof(float), run->picked_hidden, stream),
              err)) ||
-        (code = CUDA_CHECK(
-             model->device,
-             score_launch_gather(run->attended, rows, count, typed_bytes, run->picked_attended, stream),
-             err)))
+        (code = CUDA_CHECK(model->device,
+                           score_launch_gather(run->attended, rows, count,
+                                               (size_t)model->query_width * type_bytes, run->picked_attended,
+                                               stream),
+                           err)))
         return code;
     if (model->config.has_parallel_residual &&
         (code = CUDA_CHECK(
              model->device,
-             score_launch_gather(run->normed_mlp, rows, count, typed_bytes, run->normed, stream), err)))
+             score_launch_gather(run->normed_mlp, rows, count, d * type_bytes, run->normed, stream), err)))
         return code;
     step->hidden = run->picked_hidden;
     step->attended = run->picked_attended;
@@ -103,10 +156,10 @@ struct out_part {
     const void *x;
     uint64_t x_stride;
     uint64_t first_input, inputs;
-    const float *bias;
+    const float *bias, *norm_weight;
 };
 
-/* hidden += x W^T + bias. */
+/* hidden += x W^T + bias, by way of a norm where it comes after. */
 static int add_product(const struct step *step, const struct out_part *part, struct err *err)
 {
     struct cuda_model *model = step->run->model;
@@ -116,22 +169,30 @@ static int add_product(const struct step *step, const struct out_part *part, str
                                          .weights_stride = model_out_stride(model),
                                          .x = part->x,
                                          .x_stride = part->x_stride,
-                                         .out = step->hidden,
+                                         .out = step->is_after ? step->run->product : step->hidden,
                                          .bias = part->bias,
                                          .outputs = model->config.hidden_size,
                                          .inputs = part->inputs,
                                          .rows = step->rows,
                                          .epilogue = GEMM_EPILOGUE_BIAS,
-                                         .is_sum = 1};
-    return gemm_run(&model->gemm, &product, err);
+                                         .is_wide = step->is_after,
+                                         .is_sum = !step->is_after};
+    const struct score_rms rms = rms_of(step, part->norm_weight, step->rows, model->config.hidden_size);
+    int code = gemm_run(&model->gemm, &product, err);
+    if (code || !step->is_after)
+        return code;
+    return CUDA_CHECK(model->device,
+                      score_launch_rms_add(&rms, step->run->product, step->hidden, model->device->stream),
+                      err);
 }
 
 static int add_attended(const struct step *step, struct err *err)
 {
     const struct out_part part = {.x = step->attended,
                                   .x_stride = step->attended_stride,
-                                  .inputs = step->run->model->config.hidden_size,
-                                  .bias = step->layer->attention_out_bias};
+                                  .inputs = step->run->model->query_width,
+                                  .bias = step->layer->attention_out_bias,
+                                  .norm_weight = step->layer->attention_norm_weight};
     return add_product(step, &part, err);
 }
 
@@ -142,9 +203,12 @@ static int transform(const struct step *step, struct err *err)
     struct run *run = step->run;
     struct cuda_model *model = run->model;
     const enum score_activation activation = model->config.activation;
-    const uint64_t d = model->config.hidden_size, wide = model->config.intermediate_size;
-    /* The exact GELU and SiLU have no epilogue: a kernel of ours applies them in place. */
-    const enum gemm_epilogue epilogue = activation == SCORE_ACTIVATION_GELU_TANH
+    const uint64_t wide = model->config.intermediate_size;
+    const int has_gate = model->architecture->has_gate;
+    /* The exact GELU and SiLU have no epilogue, and none has a gate: a kernel of ours applies them in place.
+     */
+    const enum gemm_epilogue epilogue = has_gate ? GEMM_EPILOGUE_BIAS
+                                        : activation == SCORE_ACTIVATION_GELU_TANH
                                             ? GEMM_EPILOGUE_BIAS_GELU_TANH
                                         : activation == SCORE_ACTIVATION_RELU ? GEMM_EPILOGUE_BIAS_RELU
                                                                               : GEMM_EPILOGUE_BIAS;
@@ -153,19 +217,20 @@ static int transform(const struct step *step, struct err *err)
                                     .out = step->wide,
                                     .out_stride = step->wide_stride,
                                     .bias = step->layer->mlp_up_bias,
-                                    .outputs = wide,
-                                    .inputs = d,
+                                    .outputs = model->up_width,
+                                    .inputs = model->config.hidden_size,
                                     .rows = step->rows,
                                     .epilogue = epilogue};
     int code = gemm_run(&model->gemm, &up, err);
     if (code)
         return code;
+    cudaError_t (*const launch)(enum score_type, int, void *, uint32_t, uint32_t, uint64_t, cudaStream_t) =
+        has_gate ? score_launch_gate : score_launch_activate;
     if (epilogue == GEMM_EPILOGUE_BIAS &&
-        (code =
-             CUDA_CHECK(model->device,
-                        score_launch_activate(model->type, (int)activation, step->wide, (uint32_t)step->rows,
-                                              (uint32_t)wide, step->wide_stride, model->device->stream),
-                        err)))
+        (code = CUDA_CHECK(model->device,
+                           launch(model->type, (int)activation, step->wide, (uint32_t)step->rows,
+                                  (uint32_t)wide, step->wide_stride, model->device->stream),
+                           err)))
         return code;
     const struct out_part joined = {.x = step->attended,
                                     .x_stride = step->attended_stride,
@@ -173,9 +238,10 @@ static int transform(const struct step *step, struct err *err)
                                     .bias = step->layer->out_bias};
     const struct out_part alone = {.x = step->wide,
                                    .x_stride = step->wide_stride,
-                                   .first_input = d,
+                                   .first_input = model->query_width,
                                    .inputs = wide,
-                                   .bias = step->layer->mlp_down_bias};
+                                   .bias = step->layer->mlp_down_bias,
+                                   .norm_weight = step->layer->mlp_norm_weight};
     return add_product(step, step->is_joined ? &joined : &alone, err);
 }
 
@@ -187,19 +253,22 @@ int run_layer(struct run *run, size_t batch_number, uint64_t index, struct err *
     const size_t d = (size_t)model->config.hidden_size;
     const int is_parallel = model->config.has_parallel_residual,
               is_last = index + 1 == model->config.layer_count;
-    const uint64_t stride = model_out_stride(model), wide = model->config.intermediate_size;
+    const uint64_t stride = model_out_stride(model), q = model->query_width;
     /* In the last layer there are fewer rows after attention, which stores 16 bytes at once. */
-    const int is_joined = is_parallel && !is_last && stride % SCORE_ATTENTION_VECTOR == 0;
+    const int is_joined =
+        is_parallel && !model->architecture->has_gate && !is_last && stride % SCORE_ATTENTION_VECTOR == 0;
     struct step step = {.run = run,
                         .layer = layer,
+                        .is_rotated = score_layer_is_rotated(&model->config, index),
+                        .is_after = model->architecture->norm_place == SCORE_NORM_AFTER,
                         .batch = &run->plan.batches[batch_number],
                         .place = place,
                         .hidden = run->hidden + (model->is_resident ? 0 : place->input_first * d),
                         .attended = is_joined ? run->joined : run->attended,
-                        .attended_stride = is_joined ? stride : d,
-                        .wide = is_joined ? (unsigned char *)run->joined + d * score_type_bytes(model->type)
+                        .attended_stride = is_joined ? stride : q,
+                        .wide = is_joined ? (unsigned char *)run->joined + q * score_type_bytes(model->type)
                                           : run->wide,
-                        .wide_stride = is_joined ? stride : wide,
+                        .wide_stride = is_joined ? stride : model->up_width,
                         .is_joined = is_joined,
                         .normed_mlp = run->normed_mlp};
     const struct score_norm norm_attention = {layer->attention_norm_weight, layer->attention_norm_bias,
@@ -209,14 +278,13 @@ int run_layer(struct run *run, size_t batch_number, uint64_t index, struct err *
     step.rows = step.batch->input_count;
     /* With the parallel residual, the second norm sees what the first one sees. */
     if ((index == 0 && (code = embed(&step, err))) ||
-        (code = normalize(&step, step.hidden, step.rows, &norm_attention, is_parallel ? &norm_mlp : NULL,
-                          err)) ||
+        (code = enter(&step, &norm_attention, is_parallel ? &norm_mlp : NULL, err)) ||
         (code = attend(&step, err)) || (is_last && (code = pick(&step, err))) ||
         (!is_joined && (code = add_attended(&step, err))))
         return code;
     if (!is_parallel) {
         const struct score_norm norm = {layer->mlp_norm_weight, layer->mlp_norm_bias, step.normed_mlp};
-        if ((code = normalize(&step, step.hidden, step.rows, &norm, NULL, err)))
+        if ((code = enter(&step, &norm, NULL, err)))
             return code;
     }
     if ((code = transform(&step, err)) || !is_last)

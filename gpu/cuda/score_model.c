@@ -17,9 +17,14 @@ enum score_type model_type_of(enum tensor_dtype dtype)
                                         : SCORE_TYPE_F32;
 }
 
+uint64_t model_qkv_width(const struct cuda_model *model)
+{
+    return model->query_width + 2 * model->key_value_width;
+}
+
 uint64_t model_out_stride(const struct cuda_model *model)
 {
-    return model->config.hidden_size + model->config.intermediate_size;
+    return model->query_width + model->config.intermediate_size;
 }
 
 uint64_t model_view_elements(const struct tensor_view *view)
@@ -69,9 +74,11 @@ static void *carve(unsigned char *base, size_t *used, uint64_t bytes)
     return taken;
 }
 
+/* Sizes are within score_config_check's limits: no product of them, times the layers, reaches 2^62. */
 static void carve_layer(struct cuda_model *model, unsigned char *base, size_t *used, struct cuda_layer *layer)
 {
-    const uint64_t d = model->config.hidden_size, m = model->config.intermediate_size;
+    const uint64_t d = model->config.hidden_size;
+    const uint64_t has_norms = model->architecture->has_query_key_norm ? 1 : 0;
     const uint64_t type_bytes = score_type_bytes(model->type);
     float **vectors[] = {&layer->attention_norm_weight,
                          &layer->attention_norm_bias,
@@ -82,17 +89,18 @@ static void carve_layer(struct cuda_model *model, unsigned char *base, size_t *u
                          &layer->out_bias};
     for (size_t i = 0; i < sizeof(vectors) / sizeof(vectors[0]); i++)
         *vectors[i] = carve(base, used, d * sizeof(float));
-    layer->qkv_bias = carve(base, used, 3 * d * type_bytes);
-    layer->mlp_up_bias = carve(base, used, m * type_bytes);
+    layer->query_norm_weight = carve(base, used, has_norms * model->query_width * sizeof(float));
+    layer->key_norm_weight = carve(base, used, has_norms * model->key_value_width * sizeof(float));
+    layer->qkv_bias = carve(base, used, model_qkv_width(model) * type_bytes);
+    layer->mlp_up_bias = carve(base, used, model->up_width * type_bytes);
 }
 
 static void carve_matrices(const struct cuda_model *model, unsigned char *base, size_t *used,
                            struct cuda_layer *layer)
 {
-    const uint64_t d = model->config.hidden_size, m = model->config.intermediate_size;
-    const uint64_t type_bytes = score_type_bytes(model->type);
-    layer->matrices[MODEL_MATRIX_QKV] = carve(base, used, 3 * d * d * type_bytes);
-    layer->matrices[MODEL_MATRIX_MLP_UP] = carve(base, used, m * d * type_bytes);
+    const uint64_t d = model->config.hidden_size, type_bytes = score_type_bytes(model->type);
+    layer->matrices[MODEL_MATRIX_QKV] = carve(base, used, model_qkv_width(model) * d * type_bytes);
+    layer->matrices[MODEL_MATRIX_MLP_UP] = carve(base, used, model->up_width * d * type_bytes);
     layer->matrices[MODEL_MATRIX_OUT] = carve(base, used, d * model_out_stride(model) * type_bytes);
 }
 
@@ -229,43 +237,52 @@ void cuda_score_need(const struct cuda_model *model, struct score_need *ret_need
 
 /* -- Loading ---------------------------------------------------------------------------------------- */
 
-/* What the kernels compute: layers as GPT-NeoX has them. */
 int cuda_score_check(const struct score_config *config, struct err *err)
 {
-    const struct score_architecture *architecture;
-    int code = score_config_check(config, err), are_rotated = 1;
-    if (code || (code = score_architecture_find(config->architecture, &architecture, err)))
+    int code = score_config_check(config, err);
+    if (code)
         return code;
-    for (uint64_t i = 0; i < config->layer_count; i++)
-        are_rotated = are_rotated && score_layer_is_rotated(config, i);
-    if (architecture->qkv_order != SCORE_QKV_ORDER_PER_HEAD || architecture->norm != SCORE_NORM_LAYER ||
-        architecture->norm_place != SCORE_NORM_BEFORE || architecture->has_query_key_norm ||
-        architecture->has_gate)
-        return err_set(err, ERR_UNSUPPORTED, "models of type %s are scored on the CPU only",
-                       architecture->name);
-    if (config->rotary_scaling.kind != SCORE_ROTARY_DEFAULT || !are_rotated)
-        return err_set(err, ERR_UNSUPPORTED,
-                       "models with scaled rotary embeddings, or layers without, are scored on the CPU only");
     if (score_head_size(config) > HEAD_SIZE_MAX)
         return err_set(err, ERR_UNSUPPORTED, "heads of %llu dimensions: beyond %u, on the CPU only",
                        (unsigned long long)score_head_size(config), (unsigned)HEAD_SIZE_MAX);
     return 0;
 }
 
+/* What follows from the configuration. */
+static int find_sizes(struct cuda_model *model, struct err *err)
+{
+    const struct score_config *config = &model->config;
+    const uint32_t size = (uint32_t)score_head_size(config);
+    int code = score_architecture_find(config->architecture, &model->architecture, err);
+    if (code)
+        return code;
+    const int is_apart = model->architecture->qkv_order == SCORE_QKV_ORDER_APART;
+    model->query_width = score_query_width(config);
+    model->key_value_width = score_key_value_width(config);
+    model->up_width = config->intermediate_size * (model->architecture->has_gate ? 2 : 1);
+    model->group = (uint32_t)(config->head_count / score_key_value_heads(config));
+    const uint32_t q = (uint32_t)model->query_width, kv = (uint32_t)model->key_value_width;
+    model->heads = (struct score_heads){.head_count = (uint32_t)config->head_count,
+                                        .head_size = size,
+                                        .head_stride = is_apart ? size : 3 * size,
+                                        .key_shift = is_apart ? q : size,
+                                        .value_shift = is_apart ? q + kv : 2 * size,
+                                        .row_stride = q + 2 * kv};
+    return 0;
+}
+
 static int prepare(struct cuda_model *model, const struct score_model_source *source, struct err *err)
 {
     const struct score_config *config = &model->config;
-    int code = 0;
-    uint32_t size = (uint32_t)(config->hidden_size / config->head_count),
-             width = (uint32_t)config->hidden_size;
-    model->heads = (struct score_heads){.head_count = (uint32_t)config->head_count,
-                                        .head_size = size,
-                                        .head_stride = 3 * size,
-                                        .key_shift = size,
-                                        .value_shift = 2 * size,
-                                        .row_stride = 3 * width};
+    const struct tensor_view *views = model->views.layers[0];
+    int code = find_sizes(model, err);
+    if (code)
+        return code;
     /* Half: the type of the weights; float32 weights become float16, whose fraction is the longer one. */
-    enum tensor_dtype stored = model->views.layers[0][SCORE_ROLE_QKV_WEIGHT].dtype;
+    const enum score_role first = model->architecture->qkv_order == SCORE_QKV_ORDER_APART
+                                      ? SCORE_ROLE_QUERY_WEIGHT
+                                      : SCORE_ROLE_QKV_WEIGHT;
+    const enum tensor_dtype stored = views[first].dtype;
     model->type = source->precision == SCORE_PRECISION_F32 ? SCORE_TYPE_F32
                   : stored == TENSOR_DTYPE_BF16            ? SCORE_TYPE_BF16
                                                            : SCORE_TYPE_F16;

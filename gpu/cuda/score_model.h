@@ -12,8 +12,8 @@
 #include "gpu/cuda/score_gemm.h"
 
 enum model_matrix {
-    MODEL_MATRIX_QKV, /* rows as stored */
-    MODEL_MATRIX_MLP_UP,
+    MODEL_MATRIX_QKV,    /* rows as stored in one tensor, or q of all heads, then k, then v */
+    MODEL_MATRIX_MLP_UP, /* rows: the gate's, if there is one, then those of what goes up */
     MODEL_MATRIX_OUT, /* attention out beside MLP down: both add to the residual stream, so one product does
                        */
     MODEL_MATRIX_COUNT
@@ -22,6 +22,7 @@ enum model_matrix {
 struct cuda_layer {
     void *matrices[MODEL_MATRIX_COUNT];
     float *attention_norm_weight, *attention_norm_bias, *mlp_norm_weight, *mlp_norm_bias;
+    float *query_norm_weight, *key_norm_weight; /* of families with these norms */
     void *qkv_bias, *mlp_up_bias; /* of the model's type; a bias that the model does not have is zero */
     float *attention_out_bias, *mlp_down_bias, *out_bias; /* the last: their sum */
 };
@@ -29,6 +30,9 @@ struct cuda_layer {
 struct cuda_model {
     struct cuda_device *device;
     struct score_config config;
+    const struct score_architecture *architecture;
+    uint64_t query_width, key_value_width; /* of all heads */
+    uint64_t up_width;                     /* rows of MODEL_MATRIX_MLP_UP */
     enum score_type type;
     struct score_watch watch;
     uint64_t budget_bytes;
@@ -36,6 +40,7 @@ struct cuda_model {
     struct score_weights views;
     struct gemm gemm;
     struct score_heads heads;
+    uint32_t group;            /* heads of queries that share a key */
     struct cuda_layer *layers; /* [layer_count] */
     void *embedding, *unembedding;
     float *final_norm_weight, *final_norm_bias;
@@ -50,6 +55,9 @@ struct cuda_model {
 };
 
 enum score_type model_type_of(enum tensor_dtype dtype);
+
+/* Queries, keys and values of all heads. */
+uint64_t model_qkv_width(const struct cuda_model *model);
 
 /* Elements from row to row of MODEL_MATRIX_OUT. */
 uint64_t model_out_stride(const struct cuda_model *model);

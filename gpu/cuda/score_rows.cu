@@ -121,11 +121,14 @@ __global__ void norm_any_kernel(const float *hidden, uint32_t width, float epsil
 }
 
 /* V pairs at once; V divides half, and all places within a row. */
-template <typename T, int V>
+template <typename T, int V, bool IS_GROUPED>
 __global__ void rotate_kernel(T *qkv, const score_heads heads, const uint32_t *positions, uint32_t rows,
-                              uint32_t rows_per_block, const float *cosine, const float *sine, uint32_t half)
+                              uint32_t rows_per_block, const float *cosine, const float *sine, uint32_t half,
+                              uint32_t group)
 {
-    const uint32_t per_head = half / V, per_row = 2 * heads.head_count * per_head;
+    const uint32_t all_heads =
+        IS_GROUPED ? heads.head_count + heads.head_count / group : 2 * heads.head_count;
+    const uint32_t per_head = half / V, per_row = all_heads * per_head;
     const uint32_t first_row = blockIdx.x * rows_per_block, count = min(rows_per_block, rows - first_row);
     for (uint32_t i = threadIdx.x; i < count * per_row; i += ROW_THREADS) {
         const uint32_t row = first_row + i / per_row, place = i % per_row / per_head, j = i % per_head * V;
@@ -220,29 +223,36 @@ static cudaError_t norm(const float *hidden, uint32_t rows, uint32_t width, floa
 }
 
 template <typename T, int V>
-static cudaError_t rotate_by(void *qkv, const score_heads &heads, const uint32_t *positions, uint32_t rows,
-                             const float *cosine, const float *sine, uint32_t half, cudaStream_t stream)
+static cudaError_t rotate_by(void *qkv, const score_heads &heads, uint32_t group, const uint32_t *positions,
+                             uint32_t rows, const float *cosine, const float *sine, uint32_t half,
+                             cudaStream_t stream)
 {
-    const uint32_t per_row = 2 * heads.head_count * half / V;
+    const uint32_t per_row = (heads.head_count + heads.head_count / group) * half / V;
     const uint32_t rows_per_block = per_row < 2 * ROW_THREADS ? 2 * ROW_THREADS / per_row : 1;
-    rotate_kernel<T, V><<<blocks_for(rows, rows_per_block), ROW_THREADS, 0, stream>>>(
-        (T *)qkv, heads, positions, rows, rows_per_block, cosine, sine, half);
+    const unsigned blocks = blocks_for(rows, rows_per_block);
+    if (group > 1)
+        rotate_kernel<T, V, true><<<blocks, ROW_THREADS, 0, stream>>>(
+            (T *)qkv, heads, positions, rows, rows_per_block, cosine, sine, half, group);
+    else
+        rotate_kernel<T, V, false><<<blocks, ROW_THREADS, 0, stream>>>(
+            (T *)qkv, heads, positions, rows, rows_per_block, cosine, sine, half, group);
     return cudaGetLastError();
 }
 
 template <typename T>
-static cudaError_t rotate(void *qkv, const score_heads &heads, const uint32_t *positions, uint32_t rows,
-                          const float *cosine, const float *sine, uint32_t half, cudaStream_t stream)
+static cudaError_t rotate(void *qkv, const score_heads &heads, uint32_t group, const uint32_t *positions,
+                          uint32_t rows, const float *cosine, const float *sine, uint32_t half,
+                          cudaStream_t stream)
 {
     /* Every place in a row is a sum of multiples of the head size and of half. */
     const uint32_t all = half | heads.head_size;
     if (all % 8 == 0)
-        return rotate_by<T, 8>(qkv, heads, positions, rows, cosine, sine, half, stream);
+        return rotate_by<T, 8>(qkv, heads, group, positions, rows, cosine, sine, half, stream);
     if (all % 4 == 0)
-        return rotate_by<T, 4>(qkv, heads, positions, rows, cosine, sine, half, stream);
+        return rotate_by<T, 4>(qkv, heads, group, positions, rows, cosine, sine, half, stream);
     if (all % 2 == 0)
-        return rotate_by<T, 2>(qkv, heads, positions, rows, cosine, sine, half, stream);
-    return rotate_by<T, 1>(qkv, heads, positions, rows, cosine, sine, half, stream);
+        return rotate_by<T, 2>(qkv, heads, group, positions, rows, cosine, sine, half, stream);
+    return rotate_by<T, 1>(qkv, heads, group, positions, rows, cosine, sine, half, stream);
 }
 
 template <typename Piece>
@@ -284,10 +294,11 @@ extern "C" cudaError_t score_launch_norm(enum score_type type, const float *hidd
 }
 
 extern "C" cudaError_t score_launch_rotate(enum score_type type, void *qkv, const struct score_heads *heads,
-                                           const uint32_t *positions, uint32_t rows, const float *cosine,
-                                           const float *sine, uint32_t half, cudaStream_t stream)
+                                           uint32_t group, const uint32_t *positions, uint32_t rows,
+                                           const float *cosine, const float *sine, uint32_t half,
+                                           cudaStream_t stream)
 {
-#define CALL(T) rotate<T>(qkv, *heads, positions, rows, cosine, sine, half, stream)
+#define CALL(T) rotate<T>(qkv, *heads, group, positions, rows, cosine, sine, half, stream)
     return half ? SCORE_DISPATCH(type, CALL) : cudaSuccess;
 #undef CALL
 }

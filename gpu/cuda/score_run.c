@@ -2,8 +2,8 @@
 
 #include "gpu/cuda/share.h"
 #include "gpu/cuda/staging.h"
+#include "gpu/score_rotary.h"
 
-#include <math.h>
 #include <stdlib.h>
 
 static size_t max_size(size_t a, size_t b)
@@ -35,20 +35,22 @@ static size_t lay_out(struct run *run, unsigned char *base)
     const struct score_plan *plan = &run->plan;
     const size_t d = (size_t)model->config.hidden_size, type_bytes = score_type_bytes(model->type);
     const size_t inputs = plan->batch_inputs_max, targets = plan->batch_targets_max;
-    const size_t half = (size_t)model->config.rotary_dimensions / 2;
+    const size_t half = (size_t)model->config.rotary_dimensions / 2, q = (size_t)model->query_width;
+    const int has_product = model->architecture->norm_place == SCORE_NORM_AFTER;
     size_t used = 0, picked = 0;
     run->hidden =
         carve(base, &used, (model->is_resident ? inputs : plan->wave_inputs_max) * d * sizeof(float));
     run->normed = carve(base, &used, inputs * d * type_bytes);
     run->normed_mlp = carve(base, &used, inputs * d * type_bytes);
+    run->product = has_product ? carve(base, &used, inputs * d * sizeof(float)) : NULL;
     run->joined = base ? base + used : NULL;
-    run->attended = carve(base, &used, inputs * d * type_bytes);
-    run->wide = carve(base, &used, inputs * (size_t)model->config.intermediate_size * type_bytes);
+    run->attended = carve(base, &used, inputs * q * type_bytes);
+    run->wide = carve(base, &used, inputs * (size_t)model->up_width * type_bytes);
     /* Two uses of the same memory, one after the other. */
     run->qkv = base ? base + used : NULL;
     run->picked_hidden = carve(base ? base + used : NULL, &picked, targets * d * sizeof(float));
-    run->picked_attended = carve(base ? base + used : NULL, &picked, targets * d * type_bytes);
-    used += max_size(device_rounded(3 * inputs * d * type_bytes), picked);
+    run->picked_attended = carve(base ? base + used : NULL, &picked, targets * q * type_bytes);
+    used += max_size(device_rounded(inputs * (size_t)model_qkv_width(model) * type_bytes), picked);
     run->states = carve(base, &used, plan->wave_targets_max * d * type_bytes);
     run->ids = carve(base, &used, plan->wave_inputs_max * sizeof(uint32_t));
     run->positions = carve(base, &used, plan->wave_inputs_max * sizeof(uint32_t));
@@ -145,8 +147,6 @@ static int plan_run(struct run *run, const struct score_request *request, struct
     return code;
 }
 
-/* The angle of pair j at a position is position * base^(-2 j / (2 half)), in float32 as transformers has it.
- */
 static int send_rotary(struct run *run, struct err *err)
 {
     const struct score_config *config = &run->model->config;
@@ -159,15 +159,8 @@ static int send_rotary(struct run *run, struct err *err)
     if (!cosine)
         return err_set(err, ERR_NO_MEMORY, "no memory for the angles of %zu positions", positions);
     float *sine = cosine + positions * half;
-    for (size_t j = 0; j < half; j++) {
-        float exponent = (float)(2 * j) / (float)(2 * half);
-        float frequency = 1.0F / (float)pow(config->rotary_base, (double)exponent);
-        for (size_t position = 0; position < positions; position++) {
-            float angle = (float)position * frequency;
-            cosine[position * half + j] = (float)cos((double)angle);
-            sine[position * half + j] = (float)sin((double)angle);
-        }
-    }
+    const struct score_rotary rotary = {.half = half, .cosine = cosine, .sine = sine};
+    score_rotary_fill(&rotary, positions, config->rotary_base, &config->rotary_scaling);
     if (!(code = staging_copy(device, device->stream, run->cosine, cosine, positions * half * sizeof(float),
                               err)))
         code = staging_copy(device, device->stream, run->sine, sine, positions * half * sizeof(float), err);

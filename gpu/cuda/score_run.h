@@ -31,16 +31,18 @@ struct run {
     uint32_t *host_words, *host_offsets;
     struct score_tile *host_tiles;
 
-    /* On the device, in one piece. `t` below is the model's type, B the inputs of a batch. */
+    /* On the device, in one piece. `t` below is the model's type, B the inputs of a batch, q and kv the
+     * widths of all heads' queries and keys. */
     void *scratch;
     size_t scratch_bytes;
     float *hidden;                        /* [B or, streamed, the wave's inputs; d] */
     void *normed, *normed_mlp;            /* [B, d] t */
-    void *qkv;                            /* [B, 3 d] t; in the last layer then: */
+    float *product;                       /* [B, d], of families whose norms come after attention and MLP */
+    void *qkv;                            /* [B, q + 2 kv] t; in the last layer then: */
     float *picked_hidden;                 /* [targets of the batch, d] */
-    void *picked_attended;                /* [targets of the batch, d] t */
-    void *attended, *wide;                /* [B, d] t, [B, intermediate] t; together also: */
-    void *joined;                         /* [B, d + intermediate] t: attended beside wide */
+    void *picked_attended;                /* [targets of the batch, q] t */
+    void *attended, *wide;                /* [B, q] t, [B, model's up_width] t; together also: */
+    void *joined;                         /* [B, q + intermediate] t: attended beside wide */
     void *states;                         /* [targets of the wave, d] t, after the final norm */
     uint32_t *ids, *positions;            /* [inputs of the wave] */
     uint32_t *target_rows, *target_ids;   /* [targets of the wave] */

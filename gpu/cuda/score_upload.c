@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define LAYER_MATRICES 4 /* as stored */
+#define LAYER_MATRICES 7 /* as stored, at most */
 
 /* -- Vectors ---------------------------------------------------------------------------------------- */
 
@@ -48,6 +48,52 @@ static void *place_of(const struct cuda_model *model, unsigned char *image, cons
     return image + ((const unsigned char *)to - (const unsigned char *)model->vectors);
 }
 
+/* Behind so many elements. */
+static void *behind(const struct cuda_model *model, void *memory, uint64_t elements)
+{
+    return (unsigned char *)memory + elements * score_type_bytes(model->type);
+}
+
+/* How many rows of MODEL_MATRIX_MLP_UP are before those of what goes up. */
+static uint64_t gate_rows(const struct cuda_model *model)
+{
+    return model->up_width - model->config.intermediate_size;
+}
+
+static void fill_layer_vectors(const struct cuda_model *model, unsigned char *image, uint64_t index)
+{
+    const struct cuda_layer *layer = &model->layers[index];
+    const uint64_t q = model->query_width, kv = model->key_value_width;
+    const struct {
+        enum score_role role;
+        enum score_type type;
+        const void *to;
+    } vectors[] = {
+        {SCORE_ROLE_ATTENTION_NORM_WEIGHT, SCORE_TYPE_F32, layer->attention_norm_weight},
+        {SCORE_ROLE_ATTENTION_NORM_BIAS, SCORE_TYPE_F32, layer->attention_norm_bias},
+        {SCORE_ROLE_MLP_NORM_WEIGHT, SCORE_TYPE_F32, layer->mlp_norm_weight},
+        {SCORE_ROLE_MLP_NORM_BIAS, SCORE_TYPE_F32, layer->mlp_norm_bias},
+        {SCORE_ROLE_QUERY_NORM_WEIGHT, SCORE_TYPE_F32, layer->query_norm_weight},
+        {SCORE_ROLE_KEY_NORM_WEIGHT, SCORE_TYPE_F32, layer->key_norm_weight},
+        {SCORE_ROLE_QKV_BIAS, model->type, layer->qkv_bias},
+        {SCORE_ROLE_QUERY_BIAS, model->type, layer->qkv_bias},
+        {SCORE_ROLE_KEY_BIAS, model->type, behind(model, layer->qkv_bias, q)},
+        {SCORE_ROLE_VALUE_BIAS, model->type, behind(model, layer->qkv_bias, q + kv)},
+        {SCORE_ROLE_MLP_GATE_BIAS, model->type, layer->mlp_up_bias},
+        {SCORE_ROLE_MLP_UP_BIAS, model->type, behind(model, layer->mlp_up_bias, gate_rows(model))},
+        {SCORE_ROLE_ATTENTION_OUT_BIAS, SCORE_TYPE_F32, layer->attention_out_bias},
+        {SCORE_ROLE_MLP_DOWN_BIAS, SCORE_TYPE_F32, layer->mlp_down_bias},
+    };
+    const struct tensor_view *views = model->views.layers[index];
+    for (size_t j = 0; j < sizeof(vectors) / sizeof(vectors[0]); j++)
+        convert_vector(&views[vectors[j].role], vectors[j].type, place_of(model, image, vectors[j].to));
+    float *sum = place_of(model, image, layer->out_bias);
+    const float *attention = place_of(model, image, layer->attention_out_bias);
+    const float *mlp = place_of(model, image, layer->mlp_down_bias);
+    for (uint64_t j = 0; j < model->config.hidden_size; j++)
+        sum[j] = attention[j] + mlp[j];
+}
+
 /* All vectors in the types that they are kept in, laid out as on the device. They are few and short: a copy
  * and a kernel for each would take longer than to convert them here. */
 static void fill_vectors(const struct cuda_model *model, unsigned char *image)
@@ -57,31 +103,8 @@ static void fill_vectors(const struct cuda_model *model, unsigned char *image)
                    place_of(model, image, model->final_norm_weight));
     convert_vector(&views[SCORE_ROLE_FINAL_NORM_BIAS], SCORE_TYPE_F32,
                    place_of(model, image, model->final_norm_bias));
-    for (uint64_t i = 0; i < model->config.layer_count; i++) {
-        const struct cuda_layer *layer = &model->layers[i];
-        const struct {
-            enum score_role role;
-            enum score_type type;
-            const void *to;
-        } vectors[] = {
-            {SCORE_ROLE_ATTENTION_NORM_WEIGHT, SCORE_TYPE_F32, layer->attention_norm_weight},
-            {SCORE_ROLE_ATTENTION_NORM_BIAS, SCORE_TYPE_F32, layer->attention_norm_bias},
-            {SCORE_ROLE_MLP_NORM_WEIGHT, SCORE_TYPE_F32, layer->mlp_norm_weight},
-            {SCORE_ROLE_MLP_NORM_BIAS, SCORE_TYPE_F32, layer->mlp_norm_bias},
-            {SCORE_ROLE_QKV_BIAS, model->type, layer->qkv_bias},
-            {SCORE_ROLE_MLP_UP_BIAS, model->type, layer->mlp_up_bias},
-            {SCORE_ROLE_ATTENTION_OUT_BIAS, SCORE_TYPE_F32, layer->attention_out_bias},
-            {SCORE_ROLE_MLP_DOWN_BIAS, SCORE_TYPE_F32, layer->mlp_down_bias},
-        };
-        views = model->views.layers[i];
-        for (size_t j = 0; j < sizeof(vectors) / sizeof(vectors[0]); j++)
-            convert_vector(&views[vectors[j].role], vectors[j].type, place_of(model, image, vectors[j].to));
-        float *sum = place_of(model, image, layer->out_bias);
-        const float *attention = place_of(model, image, layer->attention_out_bias);
-        const float *mlp = place_of(model, image, layer->mlp_down_bias);
-        for (uint64_t j = 0; j < model->config.hidden_size; j++)
-            sum[j] = attention[j] + mlp[j];
-    }
+    for (uint64_t i = 0; i < model->config.layer_count; i++)
+        fill_layer_vectors(model, image, i);
 }
 
 /* -- Matrices --------------------------------------------------------------------------------------- */
@@ -128,21 +151,37 @@ static int upload_matrix(struct uploads *uploads, const struct tensor_view *view
     return upload_rows(uploads, view, to, view->shape.dim[1], err);
 }
 
+/* A layer's tensors to their places in its matrices: one below the other, and what adds to the residual
+ * stream side by side. */
 static int upload_layer(struct uploads *uploads, uint64_t index, struct err *err)
 {
     const struct cuda_model *model = uploads->model;
     const struct tensor_view *views = model->views.layers[index];
-    void *const *to = model->layers[index].matrices;
-    const uint64_t stride = model_out_stride(model);
-    unsigned char *beside =
-        (unsigned char *)to[MODEL_MATRIX_OUT] + model->config.hidden_size * score_type_bytes(model->type);
-    int code;
-    if ((code = upload_matrix(uploads, &views[SCORE_ROLE_QKV_WEIGHT], to[MODEL_MATRIX_QKV], err)) ||
-        (code = upload_matrix(uploads, &views[SCORE_ROLE_MLP_UP_WEIGHT], to[MODEL_MATRIX_MLP_UP], err)) ||
-        (code = upload_rows(uploads, &views[SCORE_ROLE_ATTENTION_OUT_WEIGHT], to[MODEL_MATRIX_OUT], stride,
-                            err)))
-        return code;
-    return upload_rows(uploads, &views[SCORE_ROLE_MLP_DOWN_WEIGHT], beside, stride, err);
+    void *const *matrices = model->layers[index].matrices;
+    const uint64_t d = model->config.hidden_size, q = model->query_width, kv = model->key_value_width;
+    const uint64_t out = model_out_stride(model);
+    const struct {
+        enum score_role role;
+        enum model_matrix matrix;
+        uint64_t elements; /* before its first one */
+        uint64_t stride;
+    } parts[] = {
+        {SCORE_ROLE_QKV_WEIGHT, MODEL_MATRIX_QKV, 0, d},
+        {SCORE_ROLE_QUERY_WEIGHT, MODEL_MATRIX_QKV, 0, d},
+        {SCORE_ROLE_KEY_WEIGHT, MODEL_MATRIX_QKV, q * d, d},
+        {SCORE_ROLE_VALUE_WEIGHT, MODEL_MATRIX_QKV, (q + kv) * d, d},
+        {SCORE_ROLE_MLP_GATE_WEIGHT, MODEL_MATRIX_MLP_UP, 0, d},
+        {SCORE_ROLE_MLP_UP_WEIGHT, MODEL_MATRIX_MLP_UP, gate_rows(model) * d, d},
+        {SCORE_ROLE_ATTENTION_OUT_WEIGHT, MODEL_MATRIX_OUT, 0, out},
+        {SCORE_ROLE_MLP_DOWN_WEIGHT, MODEL_MATRIX_OUT, q, out},
+    };
+    int code = 0;
+    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]) && !code; i++)
+        if (views[parts[i].role].data)
+            code = upload_rows(uploads, &views[parts[i].role],
+                               behind(model, matrices[parts[i].matrix], parts[i].elements), parts[i].stride,
+                               err);
+    return code;
 }
 
 /* -- All -------------------------------------------------------------------------------------------- */

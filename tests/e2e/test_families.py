@@ -25,6 +25,7 @@ from tests.hub import Emulator  # noqa: E402
 GOLDEN = json.loads((HERE / "golden/families_run.json").read_text())
 REQUEST = {"metrics": ["statistics", "perplexity"], "dataset": "made-up/words:data/test.jsonl"}
 LOGPROB_TOLERANCE = 1e-4
+HALF_TOLERANCE = 0.02  # of a perplexity, half precision against float32
 
 
 @pytest.fixture(scope="module")
@@ -51,16 +52,36 @@ def test_a_sweep_gives_the_harness_s_numbers(daemon: Callable[..., Daemon], fami
         assert row["mean"] is not None
 
 
-def test_beside_a_gpu_they_are_scored_on_the_processor(daemon: Callable[..., Daemon], families_hub: Emulator) -> None:
-    """The GPU counts; the result says what scored it; the log says so once for a sweep."""
+@pytest.fixture
+def beside_a_gpu(daemon: Callable[..., Daemon]) -> Callable[[Emulator], Daemon]:
     module = Path(os.environ.get("BIFURCATED_BUILD", "build/release")).resolve() / "tests/emulation/bifurcated_cuda.so"
     if not module.exists():
         pytest.skip(f"{module} is not built: it needs CUDA's headers, a C++ compiler and x86-64")
-    one = daemon(families_hub, "--cuda-module", str(module), env={"BIFURCATED_EMULATION": "gpu=h100"})
-    sweep = one.wait(one.sweep("made-up/llama", **REQUEST))
+    return lambda hub: daemon(hub, "--cuda-module", str(module), env={"BIFURCATED_EMULATION": "gpu=h100"})
+
+
+@pytest.mark.parametrize("family", ("llama", "olmo2"))
+def test_a_gpu_gives_them_too(beside_a_gpu: Callable[..., Daemon], families_hub: Emulator, family: str) -> None:
+    one = beside_a_gpu(families_hub)
+    sweep = one.wait(one.sweep(f"made-up/{family}", **REQUEST))
     assert sweep["state"] == "done", sweep
-    for row in one.series("made-up/llama"):
-        assert_golden(row, "llama")
-        assert row["backend"] == "cuda" and row["perplexity_backend"] == "cpu"
-    told = [line for line in one.log().splitlines() if "scored on the processor" in line]
-    assert len(told) == 1 and "models of type llama are scored on the CPU only" in told[0], told
+    for row in one.series(f"made-up/{family}"):
+        golden = GOLDEN[f"{family}/{row['revision']}"]
+        assert row["backend"] == "cuda" and row["perplexity_backend"] == "cuda" and row["perplexity_documents"] == golden["documents"]
+        assert row["perplexity"] == pytest.approx(golden["perplexity"], rel=HALF_TOLERANCE)
+
+
+def test_what_a_gpu_does_not_score_the_processor_does(
+    beside_a_gpu: Callable[..., Daemon], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The GPU counts; the result says what scored it; the log says so once for a sweep."""
+    wide = ({"head_dim": 2050}, families_run.families.Shape(head=2050), [])
+    monkeypatch.setattr(families_run, "RUNS", {"llama": wide})
+    with Emulator(families_run.write_root(tmp_path)) as hub:
+        one = beside_a_gpu(hub)
+        sweep = one.wait(one.sweep("made-up/llama", limit=4, **REQUEST))
+        assert sweep["state"] == "done", sweep
+        for row in one.series("made-up/llama"):
+            assert row["backend"] == "cuda" and row["perplexity_backend"] == "cpu" and row["perplexity"] > 1
+        told = [line for line in one.log().splitlines() if "scored on the processor" in line]
+        assert len(told) == 1 and "heads of 2050 dimensions: beyond 2048, on the CPU only" in told[0], told

@@ -22,7 +22,7 @@ static const struct emulation_device plain = {.seed = 11,
                                               .shared_bytes_max = 232448,
                                               .memory_bytes = 4ULL << 30};
 
-static const struct score_config config = SMALL_CONFIG(SCORE_ACTIVATION_GELU);
+static struct score_config config = SMALL_CONFIG(SCORE_ACTIVATION_GELU);
 
 static const struct backend_table *backend;
 static struct random_model model;
@@ -61,6 +61,18 @@ static inline int faulty_begin(void)
     backend = bifurcated_backend(BACKEND_ABI_VERSION);
     return random_model_init(&model, &config) ||
            random_documents_init(&documents, 2, 20, (uint32_t)config.vocabulary_rows);
+}
+
+/* From now on a model with all that GPT-NeoX does not have. */
+static inline int faulty_change(void)
+{
+    random_model_free(&model);
+    (void)snprintf(config.architecture, sizeof config.architecture, "olmo2");
+    config.head_count = 2;
+    config.key_value_head_count = 1;
+    config.head_size = 16;
+    config.has_parallel_residual = 0;
+    return random_model_init(&model, &config);
 }
 
 /* The status of the program, which says so if all went well. */

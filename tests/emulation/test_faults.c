@@ -251,5 +251,11 @@ int main(void)
     an_opening_fails_whole();
     a_device_that_cannot_be_had_is_not_lost();
     what_is_not_finite_shows();
+    if (faulty_change())
+        return 1;
+    a_refusal_is_over_with_its_call(0);
+    a_refusal_is_over_with_its_call(500ULL << 20);
+    a_refused_plan_is_asked_for_again();
+    a_loss_stays(cudaErrorIllegalAddress, ERR_DEVICE_LOST);
     return faulty_end("refused calls are over with the call, and losses stay");
 }

@@ -266,5 +266,10 @@ int main(void)
     a_kernel_finds_no_room();
     for (unsigned seed = 1; seed <= 4; seed++)
         a_model_loads_beside_another(seed, seed % 2 * 40);
+    if (faulty_change())
+        return 1;
+    refused_memory_is_asked_for_again();
+    a_small_device_is_enough();
+    a_model_loads_beside_another(5, 40);
     return faulty_end("refused memory is asked for again, a limit holds, and models load beside each other");
 }

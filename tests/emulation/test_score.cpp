@@ -2,6 +2,8 @@
  * threads. */
 #include "score_rows.cpp"
 
+#include "score_rms.cpp"
+
 #include "score_activation.cpp"
 
 #include "score_head.cpp"
@@ -79,6 +81,50 @@ template <typename T, int GROUP, int COUNT> static void norm(uint32_t rows, uint
     }
 }
 
+/* COUNT 0: the kernel for any width. What lies between rows stays. */
+template <typename From, typename To, bool IS_SUM, int GROUP, int COUNT>
+static void rms_norm(uint32_t rows, uint32_t width, uint32_t stride)
+{
+    const unsigned block_rows = ROW_THREADS / GROUP;
+    const auto x = numbers<From>((size_t)rows * stride);
+    const auto before = numbers<To>((size_t)rows * stride);
+    const auto w = numbers<float>(width);
+    const score_rms rms = {w.data(), rows, width, 1e-5F};
+    const auto out = in_any_order<To>(x.size(), [&](To *to, unsigned seed) {
+        std::copy(before.begin(), before.end(), to);
+        emulation::launch({(rows + block_rows - 1) / block_rows, 1, 1}, ROW_THREADS, 0, seed, [&] {
+            if constexpr (COUNT > 0)
+                rms_kernel<From, To, IS_SUM, GROUP, COUNT>(rms, x.data(), stride, to);
+            else
+                rms_any_kernel<From, To, IS_SUM>(rms, x.data(), stride, to);
+        });
+    });
+    for (uint32_t i = 0; i < rows; i++) {
+        double square = 0;
+        for (uint32_t j = 0; j < width; j++)
+            square += std::pow((double)to_float(x[i * stride + j]), 2) / width;
+        for (uint32_t j = 0; j < stride; j++) {
+            const double there = (double)to_float(before[i * stride + j]);
+            double want = there;
+            if (j < width)
+                want = (double)to_float(x[i * stride + j]) / std::sqrt(square + 1e-5) * (double)w[j] +
+                       (IS_SUM ? there : 0);
+            CHECK(std::fabs((double)to_float(out[i * stride + j]) - want) <=
+                  tolerance<To>() * std::fmax(1, std::fabs(want)));
+        }
+    }
+}
+
+template <typename T> static void rms_norms()
+{
+    rms_norm<float, T, false, 32, 4>(17, 4, 4);
+    rms_norm<T, T, false, 32, 4>(5, 68, 204);
+    rms_norm<float, T, false, 32, 16>(9, 1032, 1032);
+    rms_norm<T, T, false, ROW_THREADS, 8>(2, 2052, 2056);
+    rms_norm<T, T, false, ROW_THREADS, 0>(2, 1031, 1033);
+    rms_norm<float, T, false, ROW_THREADS, 0>(3, 1, 1);
+}
+
 /* Rows of `width` elements, `stride` apart. */
 template <typename T, int ACTIVATION>
 static std::vector<T> activated_of(const std::vector<T> &x, uint32_t rows, uint32_t width, uint32_t stride)
@@ -117,6 +163,29 @@ template <typename T, int ACTIVATION> static void activations(uint32_t rows, uin
     }
 }
 
+/* Gates of `width` elements, with as many that go up behind them. */
+template <typename T, int ACTIVATION> static void gates(uint32_t rows, uint32_t width, uint32_t stride)
+{
+    constexpr uint32_t n = 16 / sizeof(T);
+    const auto x = numbers<T>((size_t)rows * stride);
+    const auto out = in_any_order<T>(x.size(), [&](T *to, unsigned seed) {
+        std::copy(x.begin(), x.end(), to);
+        const uint32_t count = rows * (width / n);
+        if (width % n || stride % n)
+            emulation::launch({rows, 1, 1}, ROW_THREADS, 0, seed,
+                              [&] { gate_any_kernel<T, ACTIVATION>(to, width, stride); });
+        else
+            emulation::launch({count / ROW_THREADS + 1, 1, 1}, ROW_THREADS, 0, seed,
+                              [&] { gate_kernel<T, ACTIVATION>(to, count, width / n, stride); });
+    });
+    for (size_t i = 0; i < x.size(); i++) {
+        const double v = (double)to_float(x[i]);
+        const double want =
+            i % stride < width ? activation_wanted<ACTIVATION>(v) * (double)to_float(x[i + width]) : v;
+        CHECK(std::fabs((double)to_float(out[i]) - want) <= tolerance<T>() * std::fmax(1, std::fabs(want)));
+    }
+}
+
 /* Every float16 and every bfloat16: what 16-bit results are made of is 0.01 units in the last place of
  * float16 away from float64 (`digits` 11), and 0.002 of bfloat16 (8), so that hardly any is rounded
  * otherwise. `least` is the exponent of the smallest normal number; what is smaller than `small` is only
@@ -148,21 +217,23 @@ template <typename T, int ACTIVATION> static void all_activations(int digits, in
     CHECK(away < x.size() / 100);
 }
 
-/* Queries, keys and values of `rows` inputs: per head (GPT-NeoX) or in blocks. */
+/* Queries, keys and values of `rows` inputs: per head (GPT-NeoX) or in blocks, where so many heads may share
+ * a key. */
 struct shape {
     uint32_t head_count, head_size;
     bool is_per_head;
+    uint32_t group = 1;
 };
 
 static score_heads heads_of(const shape &s)
 {
-    const uint32_t d = s.head_count * s.head_size;
+    const uint32_t d = s.head_count * s.head_size, kv = d / s.group;
     return {s.head_count,
             s.head_size,
             s.is_per_head ? 3 * s.head_size : s.head_size,
             s.is_per_head ? s.head_size : d,
-            s.is_per_head ? 2 * s.head_size : 2 * d,
-            3 * d};
+            s.is_per_head ? 2 * s.head_size : d + kv,
+            d + 2 * kv};
 }
 
 template <typename T, int V> static void rotation(const shape &s, uint32_t half)
@@ -176,13 +247,17 @@ template <typename T, int V> static void rotation(const shape &s, uint32_t half)
         std::copy(qkv.begin(), qkv.end(), to);
         const uint32_t rows_per_block = 4;
         emulation::launch({2, 1, 1}, ROW_THREADS, 0, seed, [&] {
-            rotate_kernel<T, V>(to, heads, positions.data(), rows, rows_per_block, cosine.data(), sine.data(),
-                                half);
+            if (s.group > 1)
+                rotate_kernel<T, V, true>(to, heads, positions.data(), rows, rows_per_block, cosine.data(),
+                                          sine.data(), half, s.group);
+            else
+                rotate_kernel<T, V, false>(to, heads, positions.data(), rows, rows_per_block, cosine.data(),
+                                           sine.data(), half, s.group);
         });
     });
     for (uint32_t row = 0; row < rows; row++)
         for (uint32_t head = 0; head < s.head_count; head++)
-            for (uint32_t part = 0; part < 3; part++)
+            for (uint32_t part = 0; part < (head < s.head_count / s.group ? 3U : 1U); part++)
                 for (uint32_t i = 0; i < s.head_size; i++) {
                     const size_t start = (size_t)row * heads.row_stride + head * heads.head_stride +
                                          (part == 2 ? heads.value_shift : part * heads.key_shift);
@@ -219,7 +294,7 @@ template <typename T, typename F> static void attention_by(const shape &s, doubl
                 double sum = 0;
                 const T *query = &qkv[(size_t)row * heads.row_stride + head * heads.head_stride];
                 for (uint32_t key = offsets[i]; key <= row; key++) {
-                    const T *at = &qkv[(size_t)key * heads.row_stride + head * heads.head_stride];
+                    const T *at = &qkv[(size_t)key * heads.row_stride + head / s.group * heads.head_stride];
                     double dot = 0;
                     for (uint32_t j = 0; j < s.head_size; j++)
                         dot += (double)to_float(query[j]) * (double)to_float(at[heads.key_shift + j]);
@@ -234,7 +309,7 @@ template <typename T, typename F> static void attention_by(const shape &s, doubl
             }
 }
 
-template <typename T> static void attention(const shape &s)
+template <typename T, bool IS_GROUPED = false> static void attention(const shape &s)
 {
     const float scale = (float)(1 / std::sqrt((double)s.head_size));
     const unsigned parts = (s.head_size + BLOCK_DIMENSIONS - 1) / BLOCK_DIMENSIONS;
@@ -243,26 +318,28 @@ template <typename T> static void attention(const shape &s)
                         unsigned seed) {
                         emulation::launch({(unsigned)tiles.size(), s.head_count, parts}, 32 * WARPS,
                                           WARPS * s.head_size * sizeof(float), seed, [&] {
-                                              attention_plain_kernel<T>(qkv, heads, tiles.data(), scale, to,
-                                                                        (uint64_t)s.head_count * s.head_size);
+                                              attention_plain_kernel<T, IS_GROUPED>(
+                                                  qkv, heads, tiles.data(), scale, to,
+                                                  (uint64_t)s.head_count * s.head_size, s.group);
                                           });
                     });
 }
 
 /* Weights are rounded to T before they meet the values. */
-template <typename T, int SIZE, int KEYS, int BLOCKS> static void matrix_attention(const shape &s)
+template <typename T, int SIZE, int KEYS, int BLOCKS, bool IS_GROUPED = false>
+static void matrix_attention(const shape &s)
 {
     const float scale = (float)(1.4426950408889634 / std::sqrt((double)s.head_size));
     const size_t bytes = (size_t)(TILE_ROWS + STAGES * 2 * KEYS) * (SIZE + ROW_PADDING) * sizeof(T);
-    attention_by<T>(s, std::is_same<T, __half>::value ? 1e-3 : 8e-3,
-                    [&](const T *qkv, const score_heads &heads, const std::vector<score_tile> &tiles, T *to,
-                        unsigned seed) {
-                        emulation::launch(
-                            {(unsigned)tiles.size() * s.head_count, 1, 1}, TILE_THREADS, bytes, seed, [&] {
-                                attention_kernel<T, SIZE, KEYS, BLOCKS>(qkv, heads, tiles.data(), scale, to,
-                                                                        (uint64_t)s.head_count * s.head_size);
-                            });
-                    });
+    attention_by<T>(
+        s, std::is_same<T, __half>::value ? 1e-3 : 8e-3,
+        [&](const T *qkv, const score_heads &heads, const std::vector<score_tile> &tiles, T *to,
+            unsigned seed) {
+            emulation::launch({(unsigned)tiles.size() * s.head_count, 1, 1}, TILE_THREADS, bytes, seed, [&] {
+                attention_kernel<T, SIZE, KEYS, BLOCKS, IS_GROUPED>(
+                    qkv, heads, tiles.data(), scale, to, (uint64_t)s.head_count * s.head_size, s.group);
+            });
+        });
 }
 
 /* Logits of `rows` rows and blocks of `widths` tokens, spoilt by `spoil`. */
@@ -394,6 +471,14 @@ template <typename T> static void all_of()
     rotation<T, 1>({3, 10, true}, 3);
     rotation<T, 4>({2, 8, false}, 4);
     rotation<T, 8>({2, 24, false}, 8);
+    rotation<T, 4>({6, 8, false, 3}, 4);
+    rotation<T, 1>({3, 6, false, 3}, 3);
+    rms_norms<T>();
+    gates<T, 0>(3, 43, 86);
+    gates<T, 1>(1, 7, 15);
+    gates<T, 2>(5, 64, 128);
+    gates<T, 3>(2, ROW_THREADS * 16 / sizeof(T) + 8, ROW_THREADS * 32 / sizeof(T) + 16);
+    attention<T, true>({4, 9, false, 2});
     attention<T>({2, 7, true});
     attention<T>({1, 33, false});
 }
@@ -404,6 +489,9 @@ int main()
     all_of<float>();
     all_of<__half>();
     attention<float>({1, 260, true}); /* more dimensions than one block takes */
+    rms_norm<float, float, true, 32, 4>(9, 260, 260);
+    rms_norm<float, float, true, ROW_THREADS, 8>(2, 2564, 2564);
+    rms_norm<float, float, true, ROW_THREADS, 0>(2, 70, 70);
     rotation<__nv_bfloat16, 1>({1, 4, true}, 1);
     all_activations<__half, 0>(11, -14, 0);
     all_activations<__half, 1>(11, -14, 1e-9);
@@ -416,6 +504,8 @@ int main()
     matrix_attention<__nv_bfloat16, 80, 32, 4>({1, 80, true});
     matrix_attention<__half, 128, 32, 3>({1, 120, true});
     matrix_attention<__half, 256, 16, 3>({1, 256, true});
+    matrix_attention<__half, 64, 32, 5, true>({6, 64, false, 3});
+    matrix_attention<__nv_bfloat16, 128, 32, 3, true>({2, 128, false, 2});
     heads();
     copies();
     if (!failures)

@@ -7,7 +7,7 @@
  * cases out, `small` all but the smallest (under compute-sanitizer everything takes fifty times as long);
  * `self` puts the CPU backend in the place of the device, which tests this program (halves are refused then).
  * The same cases, the small ones, run on the emulated module (tests/emulation).
- * A new case is one row in cases_statistics.c or cases_score.c.
+ * A new case is one row in cases_statistics.c, cases_score.c or cases_families.c.
  */
 #ifndef BIFURCATED_TESTS_GPU_CASES_H
 #define BIFURCATED_TESTS_GPU_CASES_H

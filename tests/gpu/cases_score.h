@@ -1,0 +1,26 @@
+/*
+ * A model and documents to score on both backends; the tables of them are cases_score.c (GPT-NeoX) and
+ * cases_families.c.
+ */
+#ifndef BIFURCATED_TESTS_GPU_CASES_SCORE_H
+#define BIFURCATED_TESTS_GPU_CASES_SCORE_H
+
+#include "gpu/score.h"
+#include "tests/gpu/cases.h"
+
+struct scored {
+    enum score_precision precision;
+    enum tensor_dtype dtype; /* of the stored tensors */
+    struct score_config config;
+    size_t documents, longest; /* of random_documents_init */
+    int is_streamed;           /* the budget holds two layers at a time */
+    const char *other;         /* or NULL: tensors whose names have this stay float16 */
+    const char *spoilt; /* or NULL: the first element of these tensors is NaN, and so is every result */
+};
+
+/* Runs it, if a case of this name and cost is to run. */
+void case_score(struct cases *cases, const char *what, const struct scored *scored, enum case_cost cost);
+
+void cases_families(struct cases *cases);
+
+#endif
