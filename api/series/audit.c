@@ -378,7 +378,7 @@ int api_audit_append(struct store *store, const struct model_row *model, const c
 
 int api_get_audit(struct api_request *request, struct api_response *response, struct err *err)
 {
-    struct model_row model;
+    struct model_row model = {.id = 0};
     const char *tensor = NULL;
     int code = api_query_tensor(request, &tensor, response, err);
     if (!code)

@@ -426,7 +426,7 @@ def test_a_mirror_that_sends_to_the_hub(daemon: Start, gated: Emulator) -> None:
     with ThreadingHTTPServer(("127.0.0.1", 0), Mirror) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         url = f"http://127.0.0.1:{server.server_port}"
-        one = daemon(url, env={"HF_TOKEN": OWNER})
+        one = daemon(url, "--retry-delay-s", "0", env={"HF_TOKEN": OWNER})
         message = sweep(one, revisions={"names": NAMES[:1]})["errors"][0]["message"]
         server.shutdown()
     assert f"no token is given to it, since {url} has sent us there" in message and "set HF_ENDPOINT" in message, message

@@ -29,6 +29,7 @@ PARSERS = {
     "config.json, vocabulary": "config",
     "tokenizer.json": "tokenizer_json",
     "what stands beside tokenizer.json": "tokenizer_config",
+    "which token a tokenizer puts before a text": "tokenizer_start",
     "JSONL and text data sets": "jsonl",
     "INI options": "options",
     "HTTP requests, through the server and its handlers": "request",
