@@ -85,6 +85,10 @@ enum client_verdict {
 enum client_verdict client_judge(struct hub_repository *repository, const struct transfer *transfer,
                                  struct err *err);
 
+/* Whether another host than the endpoint refuses access in a hub's own words: final, where storage that
+ * answers 403 means an address that has expired. */
+int client_is_refused_elsewhere(const struct transfer *transfer);
+
 /* The part of client_judge() for a transfer without an answer. */
 enum client_verdict client_judge_connection(const struct transfer *transfer, struct err *err);
 

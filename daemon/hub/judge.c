@@ -191,6 +191,26 @@ static void judge_missing(const struct hub_repository *repository, const struct 
                       repository->hub->options.endpoint, said[0] ? ": " : "", said);
 }
 
+int client_is_refused_elsewhere(const struct transfer *transfer)
+{
+    const struct headers *headers = &transfer->headers;
+    return transfer->bucket == TRANSFER_BUCKET_NONE && transfer->has_taken_headers &&
+           (transfer->status == 401 || transfer->status == 403) &&
+           (headers->error_code[0] || headers->error_message[0]);
+}
+
+static void judge_refused_elsewhere(const struct hub_repository *repository, const struct transfer *transfer,
+                                    const char *host, struct err *err)
+{
+    const struct headers *headers = &transfer->headers;
+    (void)err_set(err, ERR_GATED,
+                  "%s refuses access (%d: %.100s), and no token is given to it, since %.150s has sent us "
+                  "there: %sif that is the hub of your account, set HF_ENDPOINT to it and restart bifurcated",
+                  host, transfer->status,
+                  headers->error_code[0] ? headers->error_code : headers->error_message,
+                  repository->hub->options.endpoint, is_gated(transfer) ? "" : "check the name; ");
+}
+
 /* Whether a refusal is of all the repository, by the hub's own words: a firewall, or a mirror's own rights,
  * may keep one file. */
 static int is_of_repository(const struct transfer *transfer)
@@ -242,13 +262,8 @@ static void describe_status(struct hub_repository *repository, const struct tran
         (void)judge_proxy(host, transfer->status, err);
     else if (transfer->status == 416)
         (void)err_set(err, ERR_MISMATCH, "%s: the file is shorter than the hub's listing says", host);
-    else if ((transfer->status == 401 || transfer->status == 403) && transfer->headers.error_code[0])
-        (void)err_set(err, ERR_HTTP,
-                      "%s refuses access (%d: %.100s), and no token is given to it, since %.150s has sent us "
-                      "there: if that is the hub of your account, set HF_ENDPOINT to it and restart "
-                      "bifurcated",
-                      host, transfer->status, transfer->headers.error_code,
-                      repository->hub->options.endpoint);
+    else if (client_is_refused_elsewhere(transfer))
+        judge_refused_elsewhere(repository, transfer, host, err);
     else
         (void)err_set(err, ERR_HTTP, "%s answers %d%s%.200s", host, transfer->status, said[0] ? ": " : "",
                       said);

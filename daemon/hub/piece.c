@@ -272,7 +272,7 @@ static int note_answer(struct piece *piece, struct err *err)
 static int is_expired(const struct piece *piece)
 {
     int status = piece->transfer.has_taken_headers ? piece->transfer.status : 0;
-    return piece->transfer.bucket == TRANSFER_BUCKET_NONE &&
+    return piece->transfer.bucket == TRANSFER_BUCKET_NONE && !client_is_refused_elsewhere(&piece->transfer) &&
            (status == 400 || status == 401 || status == 403 || status == 404 || status == 410);
 }
 

@@ -410,7 +410,7 @@ def test_no_worker_has_access(daemon: Start, gated: Emulator, worker_with: Calla
 
 
 def test_a_mirror_that_sends_to_the_hub(daemon: Start, gated: Emulator) -> None:
-    """The token is the endpoint's alone: what another hub refuses without it is told with what to do, and nothing leaks."""
+    """The token is the endpoint's alone: what another hub refuses without it is final, told with what to do, and nothing leaks."""
     target = gated.url.replace("127.0.0.1", "localhost")
 
     class Mirror(BaseHTTPRequestHandler):
@@ -426,8 +426,13 @@ def test_a_mirror_that_sends_to_the_hub(daemon: Start, gated: Emulator) -> None:
     with ThreadingHTTPServer(("127.0.0.1", 0), Mirror) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         url = f"http://127.0.0.1:{server.server_port}"
-        one = daemon(url, "--retry-delay-s", "0", env={"HF_TOKEN": OWNER})
-        message = sweep(one, revisions={"names": NAMES[:1]})["errors"][0]["message"]
+        one = daemon(url, env={"HF_TOKEN": OWNER})
+        refused = sweep(one, revisions={"names": NAMES[:1]})["errors"][0]
+        asked = files_asked_for(gated)
+        slip = one.wait(one.sweep("garden/neox-tinny"))["error"]
         server.shutdown()
-    assert f"no token is given to it, since {url} has sent us there" in message and "set HF_ENDPOINT" in message, message
+    said = f"and no token is given to it, since {url} has sent us there: "
+    assert refused["code"] == "gated" and refused["attempts"] == 1 and asked == [401] * 2  # of the plan, and of the task
+    assert f"(401: GatedRepo), {said}if that is" in refused["message"] and "set HF_ENDPOINT" in refused["message"], refused
+    assert slip["code"] == "gated" and f"(401: Invalid username or password.), {said}check the name; if that is" in slip["message"], slip
     assert gated.stats()["leaked_tokens"] == 0
