@@ -1,12 +1,16 @@
 /* What a command says that found nothing of its model: that the daemon does not know it, what failed when it
- * was asked for, and which one may be meant. */
+ * was asked for, and which one may be meant; or that found less, since what is stored is damaged. */
 #include "api/client/commands.h"
 
+#include "api/client/plain.h"
 #include "daemon/base/guess.h"
 #include "daemon/base/limits.h"
 
 #include <inttypes.h>
 #include <string.h>
+
+#define DAMAGED_NAMES_MAX 5
+#define DAMAGED_NAME_SIZE 80
 
 /* The models' names must outlive the question, so it is asked here. */
 static void ask_models(struct client_link *link, const char *name, char question[GUESS_QUESTION_SIZE])
@@ -103,6 +107,32 @@ int client_check_model(struct client_link *link, const char *model, int code, in
     }
     buf_free(&name);
     return code;
+}
+
+size_t client_note_damaged(const json_t *document)
+{
+    const json_t *names = json_object_get(document, "damaged"), *name;
+    const size_t count = json_array_size(names);
+    size_t i;
+    if (!count)
+        return 0;
+    (void)fprintf(stderr, "left out, since what is stored of %s is damaged:",
+                  count == 1 ? "this revision" : "these revisions");
+    json_array_foreach(names, i, name)
+    {
+        char text[DAMAGED_NAME_SIZE];
+        if (i == DAMAGED_NAMES_MAX)
+            break;
+        client_plain_copy(name, "", text, sizeof text);
+        (void)fprintf(stderr, "%s %s", i ? "," : "", text);
+    }
+    if (count > DAMAGED_NAMES_MAX)
+        (void)fprintf(stderr, " and %zu more", count - DAMAGED_NAMES_MAX);
+    (void)fputs(
+        "; while the daemon is stopped, `bifurcated prune` deletes that, and the next sweep of the model "
+        "measures it again\n",
+        stderr);
+    return count;
 }
 
 void client_note_absence(struct client_link *link, const char *model)

@@ -91,6 +91,10 @@ int client_follow_sweeps(struct client_link *link, const struct client_arguments
  * nothing was found), says so with ERR_NOT_FOUND. Else returns `code`. */
 int client_check_model(struct client_link *link, const char *model, int code, int is_empty, struct err *err);
 
+/* Tells on stderr which revisions an answer leaves out since their stored values are damaged, and what to do
+ * about that; returns how many. */
+size_t client_note_damaged(const json_t *document);
+
 /* Tells, where no revision of the model is known, which model may be meant. */
 void client_note_absence(struct client_link *link, const char *model);
 
@@ -103,8 +107,8 @@ int client_report(const struct err *err);
 int client_print_list(const struct client_arguments *arguments, const json_t *document, const char *key,
                       const struct client_column *columns, size_t column_count, const char *hint);
 
-/* GET of all pages: the list `key` of the first one gets the rows of the others. ERR_LIMIT: all together they
- * are larger than one answer may be. The caller releases *ret_document. */
+/* GET of all pages: the list `key` of the first one, and what is `damaged`, get the rows of the others.
+ * ERR_LIMIT: all together they are larger than one answer may be. The caller releases *ret_document. */
 int client_get_all(struct client_link *link, const char *target, const char *key, json_t **ret_document,
                    struct err *err);
 

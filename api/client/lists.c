@@ -45,6 +45,7 @@ int client_get_all(struct client_link *link, const char *target, const char *key
             code = err_set(err, ERR_FORMAT, "%s%s: a page without rows names a further one",
                            client_link_server(link), target);
         (void)json_array_extend(json_object_get(document, key), json_object_get(more, key));
+        (void)json_array_extend(json_object_get(document, "damaged"), json_object_get(more, "damaged"));
         json_t *further = json_object_get(more, "next_cursor");
         (void)json_object_set_new(document, "next_cursor", further ? json_incref(further) : json_null());
         json_decref(more);

@@ -68,7 +68,8 @@ static int run(const struct client_arguments *arguments, const char *resource, c
         client_print_json(document);
     else if (!code)
         print(document, is_table(arguments));
-    if (!code && is_table(arguments) && isatty(STDOUT_FILENO) && is_empty)
+    const size_t damaged_count = code ? 0 : client_note_damaged(document);
+    if (!code && is_table(arguments) && isatty(STDOUT_FILENO) && is_empty && !damaged_count)
         (void)fputs("nothing of this is measured; `bifurcate sweep MODEL` measures it, with --tensor NAME "
                     "another tensor than the unembedding\n",
                     stderr);

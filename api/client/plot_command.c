@@ -184,6 +184,7 @@ static int draw_run(struct client_link *link, const struct client_arguments *arg
     if (!code)
         code = check_tensor(arguments, documents.series, err);
     if (!code) {
+        (void)client_note_damaged(documents.distribution);
         struct plot_source source = {documents.distribution, documents.series, documents.analysis};
         code = plot_draw(&source, options, svg, err);
     }

@@ -158,12 +158,13 @@ export function modelPath(name) {
 /** The same of a watch. */
 export const watchPath = (name) => modelPath(name).replace("/v1/models/", "/v1/watches/");
 
-/** A paged answer whole: what its first page says, with all members of the list; whatever ask(path) says where there is none. */
+/** A paged answer whole: what its first page says, with all members of the list and all names of what is damaged; whatever ask(path) says where there is none. */
 export async function whole(path, member, ask = get) {
   const first = await ask(path);
   for (let cursor = first?.next_cursor; cursor;) {
     const page = await ask(`${path}${path.includes("?") ? "&" : "?"}cursor=${encodeURIComponent(cursor)}`);
     first[member].push(...(page?.[member] ?? []));
+    first.damaged?.push(...(page?.damaged ?? []));
     cursor = page?.next_cursor;
   }
   return first;

@@ -12,7 +12,7 @@ import { refreshOperations, setUpOperations } from "./operations.js";
 import { Panel } from "./panel.js";
 import { columns, groups } from "./panels.js";
 import { setUpPrinting } from "./paper.js";
-import { fetchPairsOnce, fetchPictures, pictures } from "./pictures.js";
+import { damagedText, fetchPairsOnce, fetchPictures, pictures } from "./pictures.js";
 import { drawFindings, fetchFindings, flags, forgetFindings, marks, nullModel, textsApart } from "./findings.js";
 import { fillRevisions } from "./revisions.js";
 import { drawLegend, setUpLegend } from "./legend.js";
@@ -64,6 +64,7 @@ const hub = {
     const shown = shownModels();
     panels.find((panel) => panel.spec.kind === "pairs").update(shown, marks(shown), pictures);
     showSections(shown);
+    showDamage();
   },
   speak(text) {
     byId("spoken").textContent = plain(text);
@@ -342,8 +343,15 @@ function show() {
   drawFindings(shown);
   fillRevisions(shown);
   showOverview(shown);
+  showDamage();
   showTitle();
   writeView();
+}
+
+function showDamage() {
+  const text = damagedText();
+  if (text) say("damage", text);
+  else hush("damage");
 }
 
 /** The tab says how far the sweeps at work are, while it is seen: hidden it asks for nothing, and would tell of old times. */

@@ -58,6 +58,7 @@ const level = (count, most) => Math.round(Math.sqrt(count / most) * (LEVELS - 1)
 export class HeatPanel extends Panel {
   update(models, marks, pictures) {
     const map = pictures.distribution;
+    this.damaged = map?.damaged;
     const rows = ascending((map?.revisions || []).filter((row) => row.elements > 0));
     this.map = map && rows.length ? { ...map, rows, width: (map.high - map.low) / map.bins } : null;
     super.update(models, marks, pictures, map === undefined);

@@ -38,6 +38,7 @@ export class PairsPanel extends Panel {
 
   take(given) {
     this.map = given?.steps?.length > 1 ? given : null;
+    this.damaged = this.map?.damaged;
     if (!this.map) return;
     const positive = given.msd.flat().filter((value) => value > 0);
     const most = positive.reduce((one, other) => Math.max(one, other), 0);

@@ -5,7 +5,7 @@
 
 import { axis } from "./axis.js";
 import { colour, font } from "./colours.js";
-import { csvLine, element, number, plain, powerTick, powerTicks, save, shortName, tick } from "./format.js";
+import { counted, csvLine, element, number, plain, powerTick, powerTicks, save, shortName, tick } from "./format.js";
 import { datasetsOf } from "./lines.js";
 import { keyOf } from "./looks.js";
 import { drawGuides, drawMarks, drawUnit, markRoom } from "./marks.js";
@@ -207,14 +207,23 @@ export class Panel {
     this.legend.hidden = !this.legend.childElementCount;
   }
 
+  leftOutLegend() {
+    const text = this.leftOutText();
+    return text ? [element("li", { class: "muted", "data-key": "left-out", title: this.damaged?.join(", ") }, text)] : [];
+  }
+
   /** For panels that show one model only: which, and a choice where there are several. */
   modelLegend() {
+    return [this.modelSign(), ...this.leftOutLegend()];
+  }
+
+  modelSign() {
     if (this.candidates.length > 1) {
       const choice = element("select", { "aria-label": `Model of ${this.spec.title}`, onchange: (event) => this.hub.picture(event.target.value) },
         ...this.candidates.map((model) => element("option", { value: model.name }, shortName(model.name))));
-      return [element("li", { class: "of" }, keyOf(this.models[0].look), choice)];
+      return element("li", { class: "of" }, keyOf(this.models[0].look), choice);
     }
-    return [element("li", { class: "muted of", title: this.models[0].name }, keyOf(this.models[0].look), shortName(this.models[0].name))];
+    return element("li", { class: "muted of", title: this.models[0].name }, keyOf(this.models[0].look), shortName(this.models[0].name));
   }
 
   legendButton(name, title, text, shade, line) {
@@ -228,8 +237,9 @@ export class Panel {
     return element("li", { "data-key": name }, element("button", { type: "button", class: "plain", "aria-pressed": !this.off.has(name), title, onclick: toggle }, key, text));
   }
 
-  /** How many points no line has; "" if all are drawn. */
+  /** How many points no line has, or which revisions a picture lacks; "" if all are drawn. */
   leftOutText() {
+    if (this.damaged?.length) return `${counted(this.damaged.length, "revision")} left out: damaged`;
     return this.leftOut ? `${number(this.leftOut)} of other texts left out` : "";
   }
 
@@ -242,8 +252,7 @@ export class Panel {
     if (!isMany || this.spec.quantities.length > 1) {
       made.push(...quantities.map((line) => this.legendButton(line.key, "Show or hide", line.key, isMany ? colour("muted") : line.colour, line.line)));
     }
-    if (this.leftOut) made.push(element("li", { class: "muted", "data-key": "left-out" }, this.leftOutText()));
-    return made;
+    return [...made, ...this.leftOutLegend()];
   }
 
   // -- Pointing and zooming --------------------------------------------------------------------

@@ -1,6 +1,7 @@
 // What the pictures of one model are made of: the map of its distribution, single entries, two-time displacement.
 
 import { turns } from "./api.js";
+import { listName } from "./format.js";
 import { fetchDistribution } from "./heat.js";
 import { fetchPairs } from "./pairs.js";
 import { fetchTrajectories } from "./trajectories.js";
@@ -8,6 +9,16 @@ import { pictured } from "./view.js";
 
 /** undefined: on its way, or not asked for yet; null: there is none. */
 export const pictures = { distribution: null, trajectories: null, pairs: null };
+
+const NAMED_MAX = 5;
+
+/** What is to be said of revisions whose stored values are damaged; "" if none are. */
+export function damagedText() {
+  const names = [...new Set(Object.values(pictures).flatMap((picture) => picture?.damaged ?? []))];
+  if (!names.length) return "";
+  const some = names.length > NAMED_MAX ? `${names.slice(0, NAMED_MAX).join(", ")} and ${names.length - NAMED_MAX} more` : names.join(", ");
+  return `What is stored of ${listName(of)} at ${some} is damaged and left out of the pictures. While the daemon is stopped, “bifurcated prune” deletes it; the next sweep measures it again.`;
+}
 
 const mapTurn = turns();
 const entriesTurn = turns(); // which other rows and values do not change

@@ -14,6 +14,7 @@ export const fetchTrajectories = (name) => whole(`${modelPath(name)}/trajectorie
 export class TrajectoriesPanel extends Panel {
   update(models, marks, pictures) {
     this.sample = pictures.trajectories;
+    this.damaged = this.sample?.damaged;
     super.update(models, marks, pictures, this.sample === undefined);
   }
 

@@ -253,6 +253,24 @@ def test_what_a_busy_daemon_refused_is_asked_for_again(visit: Callable[..., Brow
     page.wait("document.getElementById('notice').textContent === '' && !document.getElementById('panel-msd').hidden")
 
 
+def test_what_is_damaged_is_said_with_what_to_do(visit: Callable[..., Browser], small: Daemon) -> None:
+    """Above the charts, and in the legend of the picture that lacks it; names of all pages."""
+    page = visit(small)
+    whole = small.get(f"/v1/models/{MODEL}/distribution?bins=160").json()
+    kept = [row for row in whole["revisions"] if row["revision"] != "step512"]
+    page.run(FAKE, "/distribution", 200, json.dumps(whole | {"revisions": kept, "damaged": ["step512"]}))
+    page.run("window.dispatchEvent(new Event('hashchange'))")
+    page.wait("document.getElementById('notice').textContent.includes('step512 is damaged')")
+    assert "“bifurcated prune” deletes it; the next sweep measures it again" in notice(page)
+    legends = page.value("['heat', 'trajectories'].map(id => document.querySelector(`#panel-${id} .legend`).textContent)")
+    assert "1 revision left out: damaged" in legends[0] and "damaged" not in legends[1]
+    assert page.value("document.getElementById('panel-heat').panel.map.rows.length") == len(kept)
+    page.run("window.fetch = window.realFetch; window.dispatchEvent(new Event('hashchange'))")
+    page.wait("document.getElementById('notice').textContent === ''")
+    pages = "path => ({ rows: [1], damaged: [path], next_cursor: path === '/a' ? 'b' : null })"
+    assert page.run(f"return import('/assets/api.js').then(api => api.whole('/a', 'rows', async {pages}))")["damaged"] == ["/a", "/a?cursor=b"]
+
+
 def test_a_model_that_nobody_knows_can_be_left_out(visit: Callable[..., Browser], small: Daemon) -> None:
     page = visit(small, f"#model=no/such&model={MODEL}&model=no/such")
     assert notice(page) == "model no/such is not known"

@@ -353,6 +353,10 @@ def test_damaged_values_are_told_and_measured_again(
         assert [line for line in csv if line.startswith(name + ",")] == ["step512,512" + "," * (csv[0].count(",") - 1)], path
         first = one.read(path + ("&" if "?" in path else "?") + "limit=3")
         assert first["damaged"] == [] and first["count"] == 3
+    chosen = ["--rows", "tokens", "--view", "centred"]
+    for words in (["distribution", *chosen], ["trajectories"], ["displacement"], ["columns", *chosen[:2]], ["plot", *chosen]):
+        told = one.client(words[0], MODEL, *words[1:])
+        assert told.returncode == 0 and f"is damaged: {name}; while the daemon is stopped, `bifurcated prune`" in told.stderr, told
     one_value = f"/v1/models/{MODEL}/revisions/{name}/values?rows=tokens&view=centred"
     told = one.get(one_value)
     assert told.status == 500 and "stored value is damaged" in told.text and "bifurcated check says what to do" in told.text
