@@ -4,6 +4,24 @@
 #include <stdio.h>
 #include <string.h>
 
+/* GPT-2's, OPT's and the first OLMo's for what the families after GPT-NeoX call otherwise. */
+static const char *const others[] = {
+    "n_embd",
+    "d_model",
+    "n_layer",
+    "n_layers",
+    "n_head",
+    "n_heads",
+    "n_inner",
+    "ffn_dim",
+    "n_positions",
+    "layer_norm_epsilon",
+    "activation_function",
+    "max_sequence_length",
+    "weight_tying",
+    NULL,
+};
+
 int config_doubt_is_there(const json_t *value)
 {
     return value && !json_is_null(value);
@@ -58,4 +76,9 @@ void config_doubt_drop(json_t *root, const char *const *names)
 {
     for (; *names; names++)
         (void)json_object_del(root, *names);
+}
+
+void config_doubt_drop_others(json_t *root)
+{
+    config_doubt_drop(root, others);
 }

@@ -32,4 +32,7 @@ void config_doubt_rotary_types(const json_t *root, char *doubt);
 /* Takes the names, ended by NULL, out of the object. */
 void config_doubt_drop(json_t *root, const char *const *names);
 
+/* Takes out the names that neither GPT-NeoX nor Llama's family reads, and others have for the same things. */
+void config_doubt_drop_others(json_t *root);
+
 #endif

@@ -5,26 +5,9 @@
 
 #include <string.h>
 
-/* Names that other families have for the same things. */
+/* GPT-NeoX's names for the same things. */
 static const char *const foreign[] = {
-    "n_embd",
-    "d_model",
-    "n_layer",
-    "n_layers",
-    "n_head",
-    "n_heads",
-    "n_inner",
-    "ffn_dim",
-    "n_positions",
-    "layer_norm_eps",
-    "layer_norm_epsilon",
-    "rotary_pct",
-    "rotary_emb_base",
-    "activation_function",
-    "max_sequence_length",
-    "weight_tying",
-    "use_parallel_residual",
-    NULL,
+    "layer_norm_eps", "rotary_pct", "rotary_emb_base", "use_parallel_residual", NULL,
 };
 
 static const char *const never_null[] = {"tie_word_embeddings", "hidden_act", "rms_norm_eps", "rope_theta",
@@ -280,4 +263,5 @@ void llama_config_prepare(json_t *root, const struct family *family, struct mode
     config_doubt_nulls(root, never_null, config->doubt);
     config_doubt_foreign(root, config->doubt);
     config_doubt_drop(root, foreign);
+    config_doubt_drop_others(root);
 }

@@ -2,26 +2,9 @@
 
 #include "daemon/model/config_doubt.h"
 
-/* Names that other families have for the same things. */
+/* Llama's names for the same things. */
 static const char *const foreign[] = {
-    "n_embd",
-    "d_model",
-    "n_layer",
-    "n_layers",
-    "n_head",
-    "n_heads",
-    "n_inner",
-    "ffn_dim",
-    "n_positions",
-    "rms_norm_eps",
-    "layer_norm_epsilon",
-    "partial_rotary_factor",
-    "rope_theta",
-    "activation_function",
-    "max_sequence_length",
-    "num_key_value_heads",
-    "weight_tying",
-    NULL,
+    "rms_norm_eps", "partial_rotary_factor", "rope_theta", "num_key_value_heads", NULL,
 };
 
 static const char *const never_null[] = {
@@ -59,4 +42,5 @@ void neox_config_prepare(json_t *root, char *doubt)
     config_doubt_rotary_types(root, doubt);
     config_doubt_foreign(root, doubt);
     config_doubt_drop(root, foreign);
+    config_doubt_drop_others(root);
 }
