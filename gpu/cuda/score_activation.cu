@@ -164,38 +164,19 @@ static cudaError_t gate_as(void *x, uint32_t rows, uint32_t width, uint64_t stri
     return cudaGetLastError();
 }
 
-template <typename T>
-static cudaError_t gate(int activation, void *x, uint32_t rows, uint32_t width, uint64_t stride,
-                        cudaStream_t stream)
-{
-    if (activation == 0)
-        return gate_as<T, 0>(x, rows, width, stride, stream);
-    if (activation == 1)
-        return gate_as<T, 1>(x, rows, width, stride, stream);
-    if (activation == 2)
-        return gate_as<T, 2>(x, rows, width, stride, stream);
-    return gate_as<T, 3>(x, rows, width, stride, stream);
-}
-
-template <typename T>
-static cudaError_t activate(int activation, void *x, uint32_t rows, uint32_t width, uint64_t stride,
-                            cudaStream_t stream)
-{
-    if (activation == 0)
-        return activate_as<T, 0>(x, rows, width, stride, stream);
-    if (activation == 1)
-        return activate_as<T, 1>(x, rows, width, stride, stream);
-    if (activation == 2)
-        return activate_as<T, 2>(x, rows, width, stride, stream);
-    return activate_as<T, 3>(x, rows, width, stride, stream);
-}
+/* The function of an element type's kernels, for the arguments that all wrappers here have. */
+#define BY_ACTIVATION(FUNCTION, T)                                                                           \
+    (activation == 0   ? FUNCTION<T, 0>                                                                      \
+     : activation == 1 ? FUNCTION<T, 1>                                                                      \
+     : activation == 2 ? FUNCTION<T, 2>                                                                      \
+                       : FUNCTION<T, 3>)(x, rows, width, stride, stream)
 
 /* -- Wrappers --------------------------------------------------------------------------------------- */
 
 extern "C" cudaError_t score_launch_activate(enum score_type type, int activation, void *x, uint32_t rows,
                                              uint32_t width, uint64_t stride, cudaStream_t stream)
 {
-#define CALL(T) activate<T>(activation, x, rows, width, stride, stream)
+#define CALL(T) BY_ACTIVATION(activate_as, T)
     return SCORE_DISPATCH(type, CALL);
 #undef CALL
 }
@@ -203,7 +184,7 @@ extern "C" cudaError_t score_launch_activate(enum score_type type, int activatio
 extern "C" cudaError_t score_launch_gate(enum score_type type, int activation, void *x, uint32_t rows,
                                          uint32_t width, uint64_t stride, cudaStream_t stream)
 {
-#define CALL(T) gate<T>(activation, x, rows, width, stride, stream)
+#define CALL(T) BY_ACTIVATION(gate_as, T)
     return SCORE_DISPATCH(type, CALL);
 #undef CALL
 }
