@@ -23,7 +23,7 @@ static const struct api_route rows[] = {
      API_RIGHT_READ},
     {"GET", "/v1/models", "listModels", api_list_models, " fields limit cursor format ", API_SCOPE_STORE, 1,
      API_RIGHT_READ},
-    {"GET", "/v1/models/{owner}/{name}", "getModel", api_get_model, "", API_SCOPE_STORE, 0, API_RIGHT_READ},
+    {"GET", "/v1/models/{owner}/{name}", "getModel", api_get_model, "", API_SCOPE_PATH, 0, API_RIGHT_READ},
     {"DELETE", "/v1/models/{owner}/{name}", "removeModel", api_remove_model, " dry_run ", API_SCOPE_NONE, 0,
      API_RIGHT_REMOVE},
     {"GET", "/v1/models/{owner}/{name}/revisions", "listRevisions", api_list_revisions,
@@ -99,4 +99,11 @@ static size_t body_max(const struct api_route *route)
     return route->handler == api_record_claim ? LIMIT_CLAIM_RESULT_BYTES : 0;
 }
 
-const struct api_route_table api_routes = {rows, sizeof rows / sizeof rows[0], find_version, body_max};
+/* A watch may be put where none is, and others change it, too, while it is compared. */
+static int is_conditional(const struct api_route *route)
+{
+    return route->handler == api_put_watch || route->handler == api_delete_watch;
+}
+
+const struct api_route_table api_routes = {rows, sizeof rows / sizeof rows[0], find_version, is_conditional,
+                                           body_max};

@@ -280,11 +280,6 @@ static struct api_answer *answer_of(struct api_response *response, enum api_enco
     return answer;
 }
 
-static int is_read(const struct api_request *request)
-{
-    return strcmp(request->method, "GET") == 0 || strcmp(request->method, "HEAD") == 0;
-}
-
 /* Whether there is room for the answer until its client has read it. A client that does not read keeps it for
  * the time of an answer; many of them must not take the machine's memory. What a write answers is small, or a
  * task that was claimed and must be told. */
@@ -293,7 +288,7 @@ static int check_room(const struct api_request *request, struct api_answer *answ
     struct api_http *http = request->http;
     const struct api_http_options *options = &http->options;
     size_t before = api_answer_count(answer, &http->answer_bytes);
-    if (answer->size < HELD_BYTES_MIN || !is_read(request))
+    if (answer->size < HELD_BYTES_MIN || !api_request_is_read(request))
         return 0;
     if (before + answer->size > options->answer_bytes_max + options->cache_bytes_max) {
         if (answer->size > options->answer_bytes_max) /* though nobody else read slowly */
@@ -315,12 +310,11 @@ static int check_room(const struct api_request *request, struct api_answer *answ
     return 0;
 }
 
-/* An ETag from the body, for answers to reads that depend on more than a version. */
-static void make_etag(const struct api_request *request, struct api_response *response)
+void api_deliver_make_etag(const struct api_request *request, struct api_response *response)
 {
     char hex[DIGEST_SHA256_HEX_SIZE];
     struct err err = ERR_INIT;
-    if (response->status != MHD_HTTP_OK || !is_read(request) || has_text(response->etag))
+    if (response->status != MHD_HTTP_OK || !api_request_is_read(request) || has_text(response->etag))
         return;
     if (digest_sha256_hex(buf_text(&response->body), response->body.size, hex, &err) == 0)
         (void)snprintf(response->etag, sizeof response->etag, "%.32s", hex);
@@ -369,7 +363,7 @@ enum MHD_Result api_deliver(struct api_request *request, struct api_response *re
                               "no"); /* nginx would keep events until 4 KiB are full */
         return queue(request, stream, response->status, 0);
     }
-    make_etag(request, response);
+    api_deliver_make_etag(request, response);
     enum api_encoding encoding = response->fixed ? response->fixed_encoding : encoding_of(request);
     char sent[SENT_ETAG_SIZE];
     if (is_known_to_client(request, response->etag, sent)) {

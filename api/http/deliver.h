@@ -13,6 +13,10 @@
  * beforehand. Looks into the store. */
 int api_deliver_etag(const struct api_request *request, char ret_etag[API_ETAG_SIZE], struct err *err);
 
+/* Sets response->etag, of a read that has none yet: from its body, for answers that depend on more than a
+ * version. */
+void api_deliver_make_etag(const struct api_request *request, struct api_response *response);
+
 /* Queues the answer that is kept under `etag`, or 304 if the client has it; *ret_result is what the access
  * handler returns. Returns 0 if nothing is kept. */
 int api_deliver_kept(struct api_request *request, const char *etag, enum MHD_Result *ret_result);

@@ -3,13 +3,16 @@
 #include "api/http/accept.h"
 #include "api/http/access.h"
 #include "api/http/deliver.h"
+#include "api/http/precondition.h"
 #include "api/http/problem.h"
 #include "api/http/route.h"
 #include "api/http/state.h"
 #include "daemon/base/limits.h"
 #include "store/store.h"
 
+#include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* A page of rows with every column: about 4 KB a row. */
@@ -112,8 +115,8 @@ static struct api_memo_key memo_key(const struct api_request *request)
 static int recall(struct api_request *request, struct api_memo_entry *known)
 {
     struct api_memo_key key = memo_key(request);
-    int is_read = strcmp(request->method, "GET") == 0 || strcmp(request->method, "HEAD") == 0;
-    if (!is_read || !api_memo_get(request->http->memo, &key, version_of_store(request), known))
+    if (!api_request_is_read(request) ||
+        !api_memo_get(request->http->memo, &key, version_of_store(request), known))
         return 0;
     request->route = known->route;
     request->format = known->format;
@@ -183,6 +186,82 @@ static int run_handler(struct api_request *request, struct api_response *respons
     return 0;
 }
 
+/* Of the path of a write, what a GET with the same Accept would answer now: what it is compared with.
+ * ERR_NOT_FOUND: nothing is there; ERR_UNSUPPORTED: nothing ever is. */
+static int find_current(const struct api_request *request, char ret_etag[API_ETAG_SIZE], struct err *err)
+{
+    struct api_response shown;
+    struct api_memo_entry known = {0};
+    char *path = strndup(request->target, strcspn(request->target, "?"));
+    struct api_request *read = path ? api_request_new(request->http, path) : NULL;
+    free(path);
+    if (!read)
+        return err_set(err, ERR_NO_MEMORY, "out of memory");
+    api_response_init(&shown, BODY_BYTES_MAX);
+    read->connection = request->connection;
+    read->headers = request->headers;
+    read->identity = request->identity;
+    read->method = "GET";
+    int code = find_route(read, &shown, err);
+    if (!code)
+        code = choose_format(read, &shown, err);
+    if (!code)
+        code = find_etag(read, &known, err);
+    if (!code)
+        code = run_handler(read, &shown, known.etag, err);
+    if (!code) {
+        api_deliver_make_etag(read, &shown);
+        (void)snprintf(ret_etag, API_ETAG_SIZE, "%s", shown.setting[0] ? shown.setting : shown.etag);
+    }
+    api_response_done(&shown);
+    api_request_free(read);
+    return code;
+}
+
+static int check_write(const struct api_request *request, struct api_response *response, struct err *err)
+{
+    char etag[API_ETAG_SIZE];
+    struct err reason = ERR_INIT;
+    int code = find_current(request, etag, &reason);
+    if (!code)
+        return api_precondition_check(request, etag, response, err);
+    if (code == ERR_NOT_FOUND) /* as the write says itself */
+        return 0;
+    if (code != ERR_UNSUPPORTED) {
+        *err = reason;
+        return code;
+    }
+    if (!request->headers.if_match)
+        return 0;
+    response->status = 412;
+    return api_response_refuse(response, "header", "If-Match", err, ERR_CONFLICT,
+                               "what is at this path has no ETag to depend on: send this without If-Match");
+}
+
+/* One write at a time that depends on what is there: of several that have read the same, one is right. */
+static pthread_mutex_t depending = PTHREAD_MUTEX_INITIALIZER;
+
+/* As run_handler(), where If-Match and If-None-Match hold. */
+static int run_if_asked(struct api_request *request, struct api_response *response, char *etag,
+                        struct err *err)
+{
+    if (!api_precondition_is_set(request) || request->http->routes->is_conditional(request->route))
+        return run_handler(request, response, etag, err);
+    if (api_request_is_read(request)) {
+        int code = run_handler(request, response, etag, err);
+        if (code || response->stream)
+            return code;
+        api_deliver_make_etag(request, response);
+        return api_precondition_check_match(request, response->etag, response, err);
+    }
+    (void)pthread_mutex_lock(&depending);
+    int code = check_write(request, response, err);
+    if (!code)
+        code = run_handler(request, response, etag, err);
+    (void)pthread_mutex_unlock(&depending);
+    return code;
+}
+
 enum MHD_Result api_dispatch(struct api_request *request)
 {
     struct err err = ERR_INIT;
@@ -199,7 +278,7 @@ enum MHD_Result api_dispatch(struct api_request *request)
         code = prepare(request, is_known, &response, &err);
         if (!code && !is_known)
             code = find_etag(request, &known, &err);
-        if (!code && etag[0] && api_deliver_kept(request, etag, &result)) {
+        if (!code && etag[0] && !request->headers.if_match && api_deliver_kept(request, etag, &result)) {
             api_response_done(&response);
             return result;
         }
@@ -208,7 +287,7 @@ enum MHD_Result api_dispatch(struct api_request *request)
         if (!code && is_known)
             code = choose_format(request, &response, &err);
         if (!code)
-            code = run_handler(request, &response, etag, &err);
+            code = run_if_asked(request, &response, etag, &err);
         if (!code && response.is_waiting) {
             request->has_waited = 1;
             api_response_done(&response);

@@ -57,6 +57,8 @@ static void sort(struct head *head, const char *name, size_t name_size, const ch
     case 'i':
         if (IS("If-None-Match"))
             keep_first(&found->if_none_match, value);
+        else if (IS("If-Match"))
+            keep_first(&found->if_match, value);
         break;
     case 't':
         if (IS("Transfer-Encoding")) {

@@ -20,38 +20,61 @@ int api_precondition_etag(const char *digits, struct api_response *response, str
     int code = api_precondition_digits(&response->body, body, err);
     if (!code)
         (void)snprintf(response->etag, sizeof response->etag, "%s%s", digits, body);
+    if (!code)
+        (void)snprintf(response->setting, sizeof response->setting, "%s", digits);
     return code;
 }
 
 int api_precondition_is_set(const struct api_request *request)
 {
-    return request->headers.if_none_match || api_request_header(request, "If-Match");
+    return request->headers.if_none_match || request->headers.if_match;
 }
 
-/* In a list of ETags, in any coding. */
-static int names(const char *header, const char *digits)
+/* In a list of ETags, in any coding. A weak one is of something that is much like it: enough for what is
+ * read, and not for what is changed (RFC 9110, 8.8.3.2). */
+static int names(const char *header, const char *digits, int takes_weak)
 {
-    char start[API_SETTING_SIZE + 1];
-    (void)snprintf(start, sizeof start, "\"%s", digits);
-    return strcmp(header, "*") == 0 || strstr(header, start) != NULL;
+    const size_t length = strlen(digits);
+    if (strcmp(header, "*") == 0)
+        return 1;
+    for (const char *at = strchr(header, '"'); at; at = strchr(at, '"')) {
+        const int is_weak = at - header >= 2 && memcmp(at - 2, "W/", 2) == 0;
+        const char *tag = at + 1, *end = strchr(tag, '"');
+        if (!end)
+            break;
+        if ((takes_weak || !is_weak) && (size_t)(end - tag) >= length && memcmp(tag, digits, length) == 0)
+            return 1;
+        at = end + 1;
+    }
+    return 0;
+}
+
+int api_precondition_check_match(const struct api_request *request, const char *digits,
+                                 struct api_response *response, struct err *err)
+{
+    const char *match = request->headers.if_match;
+    if (!match || (digits && names(match, digits, 0)))
+        return 0;
+    if (strcmp(match, "*") != 0 && !strchr(match, '"'))
+        return api_response_refuse(response, "header", "If-Match", err, ERR_INVALID,
+                                   "If-Match: neither * nor an ETag, which is sent with its quotes");
+    response->status = 412;
+    return api_response_refuse(
+        response, "header", "If-Match", err, ERR_CONFLICT, "%s",
+        !digits                 ? "it is not there (any more)"
+        : strstr(match, "W/\"") ? "a weak ETag (W/) says only that it was much like this: read it again from "
+                                  "the daemon itself, and not through what changes its answers on the way"
+                                : "it is not what you read any more: read it again, and then change that");
 }
 
 int api_precondition_check(const struct api_request *request, const char *digits,
                            struct api_response *response, struct err *err)
 {
-    const char *match = api_request_header(request, "If-Match");
     const char *none_match = request->headers.if_none_match;
-    if (match && !(digits && names(match, digits))) {
-        response->status = 412;
-        return api_response_refuse(response, "header", "If-Match", err, ERR_CONFLICT, "%s",
-                                   digits ? "it is not what you read any more: read it again, and then "
-                                            "change that"
-                                          : "it is not there (any more)");
-    }
-    if (none_match && digits && names(none_match, digits)) {
-        response->status = 412;
-        return api_response_refuse(response, "header", "If-None-Match", err, ERR_CONFLICT,
-                                   "it is there already: read it before you change it");
-    }
-    return 0;
+    int code = api_precondition_check_match(request, digits, response, err);
+    if (code || !none_match || !digits || !names(none_match, digits, 1))
+        return code;
+    response->status = 412;
+    return api_response_refuse(response, "header", "If-None-Match", err, ERR_CONFLICT,
+                               "it is there already: read it before you change it");
 }

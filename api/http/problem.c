@@ -41,6 +41,8 @@ void api_problem_render(struct api_response *response, const char *request_id, c
     response->cache_control = "no-store";
     response->etag[0] = '\0';
     response->location[0] = '\0';
+    response->fixed = NULL;
+    response->policy = NULL;
     buf_free(&response->link);
     buf_free(&response->body);
     struct api_json json;

@@ -21,6 +21,11 @@ const char *api_request_header(const struct api_request *request, const char *na
     return MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND, name);
 }
 
+int api_request_is_read(const struct api_request *request)
+{
+    return strcmp(request->method, "GET") == 0 || strcmp(request->method, "HEAD") == 0;
+}
+
 /* The server's random number and how many requests there were before: unique, and without a system call. */
 static void make_id(struct api_http *http, char id[API_REQUEST_ID_SIZE])
 {

@@ -19,6 +19,7 @@
 #define API_REQUEST_ID_SIZE 65
 #define API_REQUEST_ARGUMENTS_MAX 3
 #define API_ETAG_SIZE 48
+#define API_SETTING_SIZE 17 /* 16 hexadecimal digits and a 0 */
 #define API_FIELD_SIZE 160
 #define API_LOCATION_SIZE 64
 #define API_ALLOW_SIZE 64
@@ -43,6 +44,7 @@ struct api_headers {
     const char *content_length;
     const char *expect;
     const char *host;
+    const char *if_match;
     const char *if_none_match;
     const char *request_id;
     const char *transfer_encoding;
@@ -94,8 +96,9 @@ struct api_response {
     int status;               /* 200 unless set */
     const char *content_type; /* static text; JSON unless set */
     struct buf body;
-    char etag[API_ETAG_SIZE];           /* without quotes; "": made from the body */
-    const char *cache_control;          /* static; "no-cache" unless set */
+    char etag[API_ETAG_SIZE];       /* without quotes; "": made from the body */
+    char setting[API_SETTING_SIZE]; /* what of the ETag writes are compared with; "": all (precondition.h) */
+    const char *cache_control;      /* static; "no-cache" unless set */
     char location[API_LOCATION_SIZE];   /* "": none */
     char allow[API_ALLOW_SIZE];         /* of the header Allow; "": none */
     int64_t retry_after_s;              /* of the header Retry-After; 0: a few seconds, where it is needed */
@@ -114,6 +117,9 @@ struct api_response {
 
 /* The value of any header, or NULL. Borrowed until completion. */
 const char *api_request_header(const struct api_request *request, const char *name);
+
+/* Whether it only looks: GET or HEAD. */
+int api_request_is_read(const struct api_request *request);
 
 /* The id of the request, of the client's or made up. */
 const char *api_request_id(struct api_request *request);

@@ -50,6 +50,9 @@ struct api_route_table {
     int (*version)(const struct api_request *request, int64_t *ret_id, uint64_t *ret_version,
                    struct err *err);
 
+    /* Whether the handler itself compares If-Match and If-None-Match with what is there. */
+    int (*is_conditional)(const struct api_route *route);
+
     /* How large the body of a request may be whose sender may do what the route does; 0: no more than of
      * others. */
     size_t (*body_max)(const struct api_route *route);

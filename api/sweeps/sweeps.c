@@ -3,6 +3,7 @@
 #include "api/form/number.h"
 #include "api/http/listing.h"
 #include "api/http/page.h"
+#include "api/http/precondition.h"
 #include "api/resource/context.h"
 #include "api/sweeps/events.h"
 #include "api/sweeps/handlers.h"
@@ -53,11 +54,33 @@ static int append_sweep(const struct api_request *request, int64_t id, struct ap
     return api_sweep_append(request->context->store, id, &wait, &response->body, NULL, NULL, err);
 }
 
+/* Of what a cancellation changes; how far the sweep is goes on by itself. */
+static int find_digits(struct store *store, int64_t id, char digits[API_SETTING_SIZE], struct err *err)
+{
+    struct sweep_row row;
+    struct buf setting;
+    int code = sweeps_get(store, id, &row, err);
+    if (code)
+        return code;
+    buf_init(&setting, KIB);
+    buf_appendf(&setting, "%s %" PRId64 " %s", store_instance(store), id, sweep_state_name(row.state));
+    code = buf_check(&setting, "sweep", err);
+    if (!code)
+        code = api_precondition_digits(&setting, digits, err);
+    buf_free(&setting);
+    return code;
+}
+
 int api_get_sweep(struct api_request *request, struct api_response *response, struct err *err)
 {
+    char digits[API_SETTING_SIZE];
     int64_t id = 0;
     int code = read_id(request, &id, err);
-    return code ? code : append_sweep(request, id, response, err);
+    if (!code) /* first, so that they are never newer than the answer */
+        code = find_digits(request->context->store, id, digits, err);
+    if (!code)
+        code = append_sweep(request, id, response, err);
+    return code ? code : api_precondition_etag(digits, response, err);
 }
 
 int api_cancel_sweep(struct api_request *request, struct api_response *response, struct err *err)

@@ -196,6 +196,47 @@ def test_what_every_operation_refuses(one: Daemon) -> None:
             assert status == 401 and headers["www-authenticate"], (method, path, status)
 
 
+def test_what_depends_on_something_else_is_refused(one: Daemon) -> None:
+    """If-Match of what nobody ever served, at every operation: 412 wherever something is, and nothing is done. What was read holds."""
+    other = {b"If-Match": b'"0123456789abcdef0123456789abcdef", W/"x"'}
+    for (method, path), operation in operations().items():
+        if operation["operationId"] == "followSweep":
+            continue  # a stream has no ETag
+        body = b'{"at":"02:30"}' if method != "get" else None
+        status, _, text = Wire(one).ask(method, target_of(path).encode(), body, other)
+        problem = json.loads(text)
+        assert status == 412 and (problem["in"], problem["field"]) == ("header", "If-Match"), (method, path, status, text)
+        assert Wire(one).ask(method, target_of(path).encode(), body, {b"If-Match": b"0123"})[0] in (400, 412), (method, path)
+        if method == "get":
+            status, headers, _ = Wire(one).ask(method, target_of(path).encode(), None, {b"If-Match": b"*"})
+            assert status == 200, (path, status)
+            held = {b"If-Match": b'"x", ' + headers["etag"].encode()}
+            assert path in PASSING or Wire(one).ask(method, target_of(path).encode(), None, held)[0] == 200, path
+    assert one.get("/v1/sweeps/1", BEARER).json()["state"] == "done" and one.get(f"/v1/models/{model_path(MODEL)}", BEARER).status == 200
+
+
+PASSING = ("/v1/status", "/metrics", "/readyz", "/v1/sweeps", "/v1/watches", "/v1/workers")  # they tell the time
+
+
+def test_what_was_read_is_changed_once(one: Daemon) -> None:
+    def ask(method: str, path: str, tag: str) -> int:
+        return one.request(method, path, None, BEARER | {"If-Match": tag}).status
+
+    def tag(path: str) -> str:
+        return one.get(path, BEARER).headers["ETag"]
+
+    token = "/v1/tokens/" + str(one.post("/v1/tokens", {"name": "passing", "scopes": ["read"]}, BEARER).json()["id"])
+    read = tag(token)
+    assert ask("DELETE", token, f"W/{read}") == 412
+    assert sorted(ask("DELETE", token, read) for _ in range(2)) == [200, 412]
+    sweep = "/v1/sweeps/" + str(one.post("/v1/sweeps", {"model": "garden/absent"}, BEARER).json()["id"])
+    one.wait(int(sweep.rpartition("/")[2]), lambda row: row["state"] == "failed")
+    assert ask("DELETE", sweep, '"0123"') == 412 and ask("DELETE", sweep, tag(sweep)) == 409
+    model, read = f"/v1/models/{model_path(MODEL)}", tag(f"/v1/models/{model_path(MODEL)}")
+    assert one.post("/v1/tokens", {"name": "third", "scopes": ["read"]}, BEARER).status == 201  # a change elsewhere
+    assert ask("DELETE", f"{model}?dry_run=true", read) == 200 and ask("DELETE", "/v1/models/no/such", read) == 404
+
+
 def test_every_column_may_be_named(one: Daemon) -> None:
     """What a CSV of all columns has, `fields` takes, by the description as well."""
     for key in (key for key in operations() if key[0] == "get"):

@@ -82,7 +82,14 @@ static size_t body_max(const struct api_route *route)
     return strcmp(route->operation, "putLarge") == 0 ? LARGE_BYTES_MAX : 0;
 }
 
-static const struct api_route_table table = {rows, sizeof rows / sizeof rows[0], find_version, body_max};
+static int is_conditional(const struct api_route *route)
+{
+    (void)route;
+    return 0;
+}
+
+static const struct api_route_table table = {rows, sizeof rows / sizeof rows[0], find_version, is_conditional,
+                                             body_max};
 static struct things things;
 static const struct api_context context = {.hooks.context = &things};
 
@@ -114,6 +121,14 @@ static int unserve(void **state)
     api_http_stop(fixture->http, 2000);
     api_http_free(fixture->http);
     return fixture_unserve(state);
+}
+
+static long put(const struct api_fixture *fixture, const char *target, const char *header)
+{
+    struct exchange exchange;
+    fixture_request(fixture, "PUT", target, "{}", (const char *[]){header, NULL}, &exchange);
+    free(exchange.body);
+    return exchange.status;
 }
 
 static void get(const struct api_fixture *fixture, const char *target, const char *etag,
@@ -161,6 +176,41 @@ static void test_version_of_the_path(void **state)
     fixture_header(&exchange, "ETag", second, sizeof second);
     assert_string_not_equal(first, second);
     assert_int_equal(atomic_load(&things.runs), 2);
+}
+
+/* A write is compared with what a read of its path is answered with, whatever the handler is. */
+static void test_write_that_depends_on_what_is_there(void **state)
+{
+    struct api_fixture *fixture = *state;
+    struct exchange exchange;
+    char tag[80], header[200];
+    get(fixture, "/things/you", "", &exchange);
+    fixture_header(&exchange, "ETag", tag, sizeof tag);
+    (void)snprintf(header, sizeof header, "If-Match: \"\", W/\"x\" ,\"a\", %s", tag);
+    assert_int_equal(put(fixture, "/things/you", header), 200);
+    assert_int_equal(put(fixture, "/things/you", "If-Match: *"), 200);
+    (void)snprintf(header, sizeof header, "If-Match: W/%s", tag);
+    assert_int_equal(put(fixture, "/things/you", header), 412);
+    (void)snprintf(header, sizeof header, "If-None-Match: W/%s", tag);
+    assert_int_equal(put(fixture, "/things/you", header), 412);
+    assert_int_equal(put(fixture, "/things/you", "If-None-Match: *"), 412);
+    assert_int_equal(put(fixture, "/things/you", "If-None-Match: \"0\""), 200);
+    assert_int_equal(put(fixture, "/things/you", "If-Match: \"0\", \""), 412);
+    assert_int_equal(put(fixture, "/things/you", "If-Match: 0"), 400);
+    assert_int_equal(put(fixture, "/things/nobody", "If-Match: \"0\""), 200); /* as the handler has it */
+    assert_int_equal(put(fixture, "/things/you/large", "If-Match: *"), 412);  /* no ETag is ever served */
+    assert_int_equal(put(fixture, "/things/you/large", "If-None-Match: *"), 200);
+    int64_t id = 0;
+    atomic_store(&things.version, 1);
+    OK(models_ensure(fixture->store.store, "a/b", MODEL_KIND_HUB, &id, &err));
+    (void)snprintf(header, sizeof header, "If-Match: %s", tag);
+    assert_int_equal(put(fixture, "/things/you", header), 412);
+    fixture_request(fixture, "GET", "/things/you", NULL, (const char *[]){header, NULL}, &exchange);
+    assert_int_equal(exchange.status, 412);
+    free(exchange.body);
+    fixture_request(fixture, "GET", "/things/you", NULL, (const char *[]){"If-Match: *", NULL}, &exchange);
+    assert_int_equal(exchange.status, 200);
+    free(exchange.body);
 }
 
 /* A body counts until the server has done with its request, which is after the client has its answer. */
@@ -310,6 +360,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         SERVED(test_handler_has_its_context),
         SERVED(test_version_of_the_path),
+        SERVED(test_write_that_depends_on_what_is_there),
         SERVED(test_body_of_a_route),
         SERVED(test_bodies_at_once),
         SERVED(test_end),
