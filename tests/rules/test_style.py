@@ -119,3 +119,8 @@ def test_no_path_of_one_machine() -> None:
     faults = [str(path.relative_to(ROOT)) for path in tracked("*.c", "*.h", "*.py", "*.md", "*.sh", "*.txt", "*.cmake", "deploy/*")
               if path.is_file() and here in path.read_text(errors="replace")]  # fmt: skip
     assert not faults
+
+
+def test_nothing_is_left_over_from_a_merge() -> None:
+    faults = [str(path.relative_to(ROOT)) for path in tracked("*.orig", "*.rej", "*~")]
+    assert not faults
