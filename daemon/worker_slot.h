@@ -38,6 +38,7 @@ struct workers {
     struct worker_slot slots[WORKERS_MAX];
     int running; /* threads that have not ended and do not hang, under lock */
     pthread_t keeper;
+    struct pause *pause; /* between what the keeper does */
     int is_keeper_started;
     int64_t except[WORKERS_EXCEPT_MAX]; /* sweeps whose tasks wait for what of the hub is down; under lock */
     size_t except_count;

@@ -2,6 +2,7 @@
 
 #include "daemon/base/clock.h"
 #include "daemon/base/log.h"
+#include "daemon/base/pause.h"
 #include "daemon/measure/device_turns.h"
 #include "daemon/measure/hang.h"
 #include "daemon/worker_slot.h"
@@ -138,7 +139,7 @@ static void *keep_leases(void *context)
         }
         for (int i = 0; i < workers->options.count; i++)
             keep_lease(workers, &workers->slots[i]);
-        clock_sleep_ms(HEARTBEAT_MS / 4);
+        pause_wait(workers->pause, HEARTBEAT_MS / 4);
     }
     return NULL;
 }
@@ -177,7 +178,9 @@ int workers_start(const struct workers_options *options, struct workers **ret_wo
     workers->options.shared.keeps_large = 1;
     (void)pthread_mutex_init(&workers->lock, NULL);
     task_told_init(&workers->told);
-    code = start_threads(workers, err);
+    code = pause_new(&workers->pause, err);
+    if (!code)
+        code = start_threads(workers, err);
     if (code) {
         workers_free(workers);
         return code;
@@ -226,8 +229,11 @@ void workers_free(struct workers *workers)
             (void)pthread_join(workers->slots[i].thread, NULL);
     }
     atomic_store(&workers->is_keeper_stopping, true);
-    if (workers->is_keeper_started)
+    if (workers->is_keeper_started) {
+        pause_end(workers->pause);
         (void)pthread_join(workers->keeper, NULL);
+    }
+    pause_free(workers->pause);
     (void)pthread_mutex_destroy(&workers->lock);
     task_told_free(&workers->told);
     free(workers);

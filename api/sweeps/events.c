@@ -6,6 +6,7 @@
 #include "api/sweeps/sweep_view.h"
 #include "daemon/base/clock.h"
 #include "daemon/base/limits.h"
+#include "daemon/base/pause.h"
 #include "store/store.h"
 
 #include <inttypes.h>
@@ -54,6 +55,7 @@ struct api_events {
     const struct api_context *context;
     struct api_http *http; /* whose clock this is */
     struct api_events_options options;
+    struct pause *pause;
     pthread_mutex_t mutex;
     pthread_t thread;
     int is_ending;   /* streams are to end */
@@ -357,7 +359,7 @@ static void *run(void *context)
             version = now;
             waited = wait;
             update_channels(events);
-            clock_sleep_ms(TICK_MS); /* a busy sweep changes many times a second */
+            pause_wait(events->pause, TICK_MS); /* a busy sweep changes many times a second */
         }
         send_heartbeats(events);
         api_http_tick(events->http);
@@ -373,10 +375,16 @@ int api_events_start(const struct api_events_options *options, const struct api_
     events->context = context;
     events->http = http;
     events->options = *options;
+    int code = pause_new(&events->pause, err);
+    if (code) {
+        free(events);
+        return code;
+    }
     pthread_mutex_init(&events->mutex, NULL);
-    int code = pthread_create(&events->thread, NULL, run, events);
+    code = pthread_create(&events->thread, NULL, run, events);
     if (code) {
         pthread_mutex_destroy(&events->mutex);
+        pause_free(events->pause);
         free(events);
         return err_set_errno(err, code, "thread of event streams");
     }
@@ -402,8 +410,11 @@ void api_events_free(struct api_events *events)
     pthread_mutex_lock(&events->mutex);
     events->is_stopping = 1;
     pthread_mutex_unlock(&events->mutex);
+    pause_end(events->pause);
+    store_wake(events->context->store);
     (void)pthread_join(events->thread, NULL);
     pthread_mutex_destroy(&events->mutex);
+    pause_free(events->pause);
     free(events);
 }
 

@@ -176,6 +176,7 @@ void api_claim_waits_free(struct api_claim_waits *waits)
     pthread_mutex_lock(&waits->mutex);
     waits->is_stopping = 1;
     pthread_mutex_unlock(&waits->mutex);
+    store_wake(waits->store);
     (void)pthread_join(waits->thread, NULL);
     pthread_mutex_destroy(&waits->mutex);
     free(waits);
