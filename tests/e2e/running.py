@@ -67,7 +67,28 @@ class Answer:
         return f"<{self.status} {self.body[:500]!r}>"
 
 
-class Daemon:
+class Logged:
+    """A program that writes a log."""
+
+    log_path: Path
+    process: subprocess.Popen[bytes] | None
+
+    def log(self) -> str:
+        return self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
+
+    def told(self, *words: str) -> list[str]:
+        """The lines of the log that hold all these words, once there are any: a line may come after what it tells of can be seen."""
+        limit = time.monotonic() + START_S
+        while True:
+            is_over = self.process.poll() is not None or time.monotonic() > limit
+            lines = [line for line in self.log().splitlines() if all(word in line for word in words)]
+            if lines:
+                return lines
+            assert not is_over, f"the log does not say {words}:\n{self.log()}"
+            time.sleep(0.02)
+
+
+class Daemon(Logged):
     """One daemon with its own state folder, hub cache and home; `start` again after `stop` or `kill` keeps them.
 
     `with Daemon(...) as one` starts it and asserts that it ends well.
@@ -149,9 +170,6 @@ class Daemon:
         if self.process.poll() is None:
             self.stop()
         self.start()
-
-    def log(self) -> str:
-        return self.log_path.read_text(errors="replace")
 
     def get(self, path: str, headers: dict[str, str] | None = None) -> Answer:
         return self.request("GET", path, None, headers)

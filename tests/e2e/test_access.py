@@ -181,6 +181,7 @@ def test_tokens_over_the_api(closed: Daemon, keys: Callable[[Daemon], Keys]) -> 
     assert closed.get("/v1/models", bearer(text)).status == 401  # at once
     assert closed.request("DELETE", f"/v1/tokens/{number}", None, admin).status == 409
     assert closed.request("DELETE", "/v1/tokens/99", None, admin).status == 404
+    assert closed.told("token revoked")
     lines = re.findall(r"info +(token \w+.*)", closed.log())
     who = f"token={number} name=ci by=boss by_token=1"
     assert lines == [f"token created {who}", f"token revoked {who}"], "and none of what was refused"

@@ -88,12 +88,14 @@ def test_clock_jumps(daemon: Callable[..., Daemon], make_hub: Callable[..., Emul
                      jumps: list[int]) -> None:  # fmt: skip
     """In mid-sweep: leases that seem over, or to last for days, cost nothing but attempts."""
     set_ahead, env = clock
-    hub = make_hub(garden, latency_ms=20)
+    hub = make_hub(garden)
+    held = hub.fault("hold", route="cdn", revision="step32")
     running = daemon(hub, "--retry-delay-s", "1", env=env)
     number = running.sweep(MODEL, revisions={"to": 64})
     for done, ahead in enumerate(jumps):
         running.wait(number, lambda sweep: sweep["progress"]["done"] > done)  # noqa: B023
         set_ahead(ahead)
+    hub.clear_faults(held)
     end = running.wait(number)
     assert end["state"] == "done", end
     # the jumps reach the daemon: something was measured at the new time
@@ -150,13 +152,14 @@ def test_suspended_for_longer_than_its_leases(daemon: Callable[..., Daemon], mak
                                               clock: Any) -> None:  # fmt: skip
     """As on a laptop: the process stands still, and when it wakes the clock says that all leases are over."""
     set_ahead, env = clock
-    hub = make_hub(garden, latency_ms=20, connection_bps=2e6)
+    hub = make_hub(garden)
+    held = hub.fault("hold", route="cdn", revision="step32")
     running = daemon(hub, "--retry-delay-s", "1", env=env)
     number = running.sweep(MODEL, revisions={"to": 64})
     running.wait(number, lambda sweep: sweep["progress"]["running"] > 0 and sweep["progress"]["done"] > 0)
     running.process.send_signal(signal.SIGSTOP)
     set_ahead(8 * 3600)
-    time.sleep(1)
+    hub.clear_faults(held)
     running.process.send_signal(signal.SIGCONT)
     end = running.wait(number)
     assert end["state"] == "done", end

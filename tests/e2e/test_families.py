@@ -83,5 +83,5 @@ def test_what_a_gpu_does_not_score_the_processor_does(
         assert sweep["state"] == "done", sweep
         for row in one.series("made-up/llama"):
             assert row["backend"] == "cuda" and row["perplexity_backend"] == "cpu" and row["perplexity"] > 1
-        told = [line for line in one.log().splitlines() if "scored on the processor" in line]
+        told = one.told("scored on the processor")
         assert len(told) == 1 and "heads of 2050 dimensions: beyond 2048, on the CPU only" in told[0], told

@@ -47,10 +47,6 @@ def sweep(one: Daemon, **request: Any) -> dict[str, Any]:
     return one.wait(one.sweep(MODEL, **{"revisions": {"names": NAMES}, **request}))
 
 
-def log_lines(one: Daemon, *words: str) -> list[str]:
-    return [line for line in one.log().splitlines() if all(word in line for word in words)]
-
-
 def test_asked_once(daemon: Start, gated: Emulator, programs: dict[str, Path]) -> None:
     """One request, one clear error for each revision, one line of the log; with a token it works at once."""
     one = daemon(gated)
@@ -61,8 +57,8 @@ def test_asked_once(daemon: Start, gated: Emulator, programs: dict[str, Path]) -
     said = f"accept its terms at {gated.url}/{MODEL}, then put a token of that account into {token_file(one)}, or set HF_TOKEN and restart bifurcated"
     assert all(said in error["message"] for error in [failed["error"], *failed["errors"]]), failed
     assert files_asked_for(gated) == [401]
-    wait_until(lambda: log_lines(one, "sweep ended", said))
-    assert len(log_lines(one, "task failed", said)) == 1
+    assert one.told("sweep ended", said)
+    assert len(one.told("task failed", said)) == 1
     command = [str(programs["bifurcate"]), "show", str(failed["id"]), "--server", one.url]
     shown = subprocess.run(command, env=one.env, capture_output=True, text=True)
     assert said in shown.stdout + shown.stderr
@@ -98,13 +94,13 @@ def test_log_in(daemon: Start, gated: Emulator) -> None:
     assert sweep(one, revisions={"names": NAMES[:3]})["progress"]["done"] == 3
     log_in(one, "")  # no token: the one before counts
     assert sweep(one, revisions={"names": NAMES[:4]})["progress"]["done"] == 4
-    assert len(log_lines(one, "the token file cannot be used", "token=yes", "the file is empty")) == 1
+    assert len(one.told("the token file cannot be used", "token=yes", "the file is empty")) == 1
     token_file(one).unlink()
     gated.reset()
     left = sweep(one)
     assert left["progress"]["done"] == 4 and left["error"]["code"] == "gated" and set(files_asked_for(gated)) == {401}
-    assert len(log_lines(one, "the hub is asked with another token")) == 2
-    assert len(log_lines(one, "the hub is asked without a token", str(token_file(one)))) == 1
+    assert len(one.told("the hub is asked with another token")) == 2
+    assert len(one.told("the hub is asked without a token", str(token_file(one)))) == 1
     assert OWNER not in one.log() and STRANGER not in one.log()
 
 
@@ -120,11 +116,11 @@ def test_login_that_expired(daemon: Start, gated: Emulator) -> None:
         "`hf auth whoami` renews it, in its last day or later; a token made in the hub's settings need not expire"
     )
     one.restart()
-    assert log_lines(one, "the hub's token is of a login that expires", "at=2001-09-09T01:46:40.000Z", "hf auth whoami")
+    assert one.told("the hub's token is of a login that expires", "at=2001-09-09T01:46:40.000Z", "hf auth whoami")
     log_in(one, OWNER)
     assert sweep(one)["state"] == "done"
     one.restart()
-    assert len(log_lines(one, "the hub's token is of a login that expires")) == 1
+    assert len(one.told("the hub's token is of a login that expires")) == 1
 
 
 def test_log_in_while_asked(daemon: Start, gated: Emulator) -> None:
@@ -340,7 +336,7 @@ def test_left_to_another_worker(daemon: Start, gated: Emulator, worker_with: Cal
     assert waiting["state"] == "running" and waiting["hub_wait"]["reason"] == "gated", waiting
     assert re.match("left to workers with another token: .*accept its terms at", waiting["hub_wait"]["detail"])
     assert waiting["progress"]["failed"] == 0 and files_asked_for(gated) == [401]
-    assert len(log_lines(one, "sweep left to workers with another token")) == 1
+    assert len(one.told("sweep left to workers with another token")) == 1
     worker_with(one, "stranger", STRANGER)
     wait_until(lambda: 403 in files_asked_for(gated))
     worker_with(one, "owner", OWNER)

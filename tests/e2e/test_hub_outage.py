@@ -131,7 +131,7 @@ def test_it_is_told(scene: dict[str, Case], programs: dict[str, Path]) -> None:
     assert "waits for the hub, asked again in" in line_with(process, "503")
     process.kill()
     process.communicate()
-    (line,) = [line for line in one.log().splitlines() if DOWN in line]
+    (line,) = one.told(DOWN)
     assert "answers 503" in line
 
 
@@ -170,7 +170,7 @@ def test_a_host_of_files_alone(scene: dict[str, Case]) -> None:
     assert held["state"] == "running" and held["progress"]["failed"] == 0 and held["progress"]["queued"] >= 1
     detail, host = held["hub_wait"]["detail"], f"localhost:{scene['files'].hub.port}"
     assert held["hub_wait"]["reason"] == "unreachable" and detail == f"{host} answers 503; the hub's API answers"
-    assert f"a host of the hub's files is down; what needs it waits and counts no attempt host=http://{host}" in one.log()
+    assert one.told(f"a host of the hub's files is down; what needs it waits and counts no attempt host=http://{host}")
     assert DOWN not in one.log() and is_down(one)
 
 
@@ -180,7 +180,7 @@ def test_a_worker_alone_without_a_hub(scene: dict[str, Case]) -> None:
     held = one.wait(scene["alone"].sweep, lambda now: now["hub_wait"] is not None)
     assert held["state"] == "running" and held["hub_wait"]["reason"] == "unreachable" and not is_down(one)
     assert held["hub_wait"]["detail"].startswith("no worker reaches it: 127.0.0.1:9: no connection")
-    assert one.log().count("no worker reaches the hub; what needs it waits for one that does") == 1
+    assert len(one.told("no worker reaches the hub; what needs it waits for one that does")) == 1
     assert counts(one) == (0, 0)
 
 
@@ -245,7 +245,7 @@ def test_the_watch_looks(after: dict[str, Case]) -> None:
 
 def test_the_end_is_told_once(after: dict[str, Case]) -> None:
     one = after["failing"].daemon
-    wait_until(lambda: OVER in one.log())
+    assert one.told(OVER)
     assert one.log().count(DOWN) == one.log().count(OVER) == 1
     assert hub_of(one)["reason"] is None and hub_of(one)["detail"] is None
     assert metric(one, "bifurcated_hub_waited_seconds_total") > 0

@@ -72,8 +72,7 @@ def test_own_budget(daemon: Start, garden_hub: Emulator, programs: dict[str, Pat
     assert shown["hub_wait"]["reason"] == "request_budget"
     assert shown["hub_wait"]["waiting_until"] == now["waiting_until"]
     assert 0 < shown["hub_wait"]["seconds_left"] <= 300
-    wait_until(lambda: WAIT in one.log())
-    (line,) = [line for line in one.log().splitlines() if WAIT in line]
+    (line,) = one.told(WAIT)
     assert "limit=request_budget" in line and "request_budget=3" in line
     assert "HF_TOKEN" in line and "raise request-budget" in line and re.search(r"seconds=(2\d\d|300)\b", line)
     assert metric(one, 'bifurcated_hub_waiting{reason="request_budget"}') == 1
@@ -107,8 +106,8 @@ def test_limit_of_the_hub(daemon: Start, garden_hub: Emulator, programs: dict[st
     assert re.search(r"waits for the hub: [1-5] s, rate limit", line_with(process, "waits"))
     rest = process.communicate(timeout=120)[1]
     assert process.returncode == 0 and "1 of 1 revisions measured" in rest and "waits" not in rest
-    wait_until(lambda: OVER in one.log())
-    (line,) = [line for line in one.log().splitlines() if WAIT in line]
+    assert one.told(OVER)
+    (line,) = one.told(WAIT)
     assert "limit=rate_limit" in line and ("set HF_TOKEN" in line) == (token is None)
     assert TOKEN not in one.log()
     assert one.log().count(OVER) == 1 and one.get(f"/v1/sweeps/{sweep}").json()["hub_wait"] is None

@@ -280,5 +280,6 @@ def test_a_wrong_tensor_is_said_once(daemon: Start, garden_hub: Emulator) -> Non
     for _ in range(2):
         sweep = one.wait(one.sweep(MODEL, tensors=["no.such.weight"], revisions={"to": 64}))
         assert sweep["state"] == "failed" and sweep["progress"]["failed"] == 8
-        lines = [line for line in one.log().splitlines() if "task failed" in line and f"sweep={sweep['id']} " in line]
-        assert len(lines) == 1 and "no.such.weight" in lines[0], lines
+        (line,) = one.told("task failed", f"sweep={sweep['id']} ")
+        assert "no.such.weight" in line
+    assert one.stop() == 0 and one.log().count("task failed") == 2

@@ -21,9 +21,10 @@ def sweep_it(request: pytest.FixtureRequest, daemon: Callable[..., Daemon], work
     def run(hub: Emulator, **sweep: object) -> tuple[dict[str, Any], list[str]]:
         is_remote = request.param == "remote"
         one = daemon(hub, "--retry-delay-s", "0", "--attempts", "2", *(("--fetchers", "0") if is_remote else ()))
-        log = worker(one).log if is_remote else one.log
+        who = worker(one) if is_remote else one
         end = one.wait(one.sweep(MODEL, **sweep))
-        return end, log().splitlines()
+        assert who.stop() == 0  # then all has been said
+        return end, who.log().splitlines()
 
     return run
 

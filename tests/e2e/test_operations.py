@@ -319,7 +319,7 @@ def test_retention(
     one._options += ["--retention-days", "30"]
     one.start()
     wait_until(lambda: [row["id"] for row in one.get("/v1/sweeps").json()["sweeps"]] == [newer])
-    assert "sweeps_deleted=1" in one.log()
+    assert one.told("sweeps_deleted=1")
     assert one.series("org/small") == series
 
 
@@ -361,7 +361,7 @@ def test_damaged_values_are_told_and_measured_again(
     told = one.get(one_value)
     assert told.status == 500 and "stored value is damaged" in told.text and "bifurcated check says what to do" in told.text
     assert one.get(one_value).status == 500
-    (line,) = [line for line in one.log().splitlines() if "a request failed" in line]
+    (line,) = one.told("a request failed")
     assert told.json()["request_id"] in line and one_value in line and "stored value is damaged" in line and line.endswith("others=0")
     one.stop()
     found = findings(command("check", "--state", one.state, "--endpoint", hub.url, "--listen", "127.0.0.1:0", "--json"))["database"]

@@ -123,7 +123,7 @@ def test_workers_killed_at_any_moment(
     check_sound(remote)
     # The next worker of a place removes what killed ones left behind.
     killed = Worker(remote, Path(steady.command[0]), steady.place.parent / "again", "--idle-exit-s", "1").start()
-    killed.wait_for("worker")
+    killed.told("worker")
     wait_until(lambda: killed.left_behind() != [])
     killed.kill()
     assert killed.left_behind() != []
@@ -149,7 +149,7 @@ def test_suspended_worker_wakes_after_its_lease(
     assert remote.wait(sweep)["state"] == "done", other.log()
     before = everything(remote), read(remote, "SELECT measured_ms FROM revision_tensors")
     sleeper.resume()
-    sleeper.wait_for("task dropped")
+    sleeper.told("task dropped")
     assert (everything(remote), read(remote, "SELECT measured_ms FROM revision_tensors")) == before
     check_sound(remote)
     task = remote.get(f"/v1/sweeps/{sweep}/tasks").json()["tasks"][0]
@@ -225,7 +225,7 @@ def test_stopped_worker_gives_back(
     wait_until(lambda: hub.stats()["requests"]["total"] > 0)  # it knows of its task; the daemon knows earlier
     assert remote.get(f"/v1/sweeps/{sweep}").json()["progress"]["running"] == 1
     assert one.stop() == 0
-    assert "task given back" in one.log()
+    assert one.told("task given back")
     task = remote.get(f"/v1/sweeps/{sweep}/tasks").json()["tasks"][0]
     assert task["state"] == "queued" and task["not_before"] is None
     assert read(remote, "SELECT failures, interruptions FROM tasks") == [(0, 1)]
@@ -249,7 +249,7 @@ def test_stopped_before_it_hears_of_its_task(
         assert read(remote, "SELECT failures, interruptions FROM tasks") == [(0, 1)]
         proxy.drop_answers = 1000  # the next one never hears of its task, and is told to stop while it waits to ask again
         other = worker(proxy.url, env=remote.env)
-        other.wait_for("the daemon does not answer")
+        other.told("the daemon does not answer")
         assert other.stop() == 0
         assert proxy.offers[-1]["leaving"] and read(remote, "SELECT state FROM tasks") == [("queued",)], other.log()
 
@@ -459,7 +459,7 @@ def test_what_is_handed_in_is_not_trusted(
     assert without_perplexity(remote.series(MODEL))[:3] == without_perplexity(undisturbed["rows"])[:3]
     check_sound(remote)
     assert read(remote, "SELECT max(attempts), sum(failures), sum(interruptions) FROM tasks") == [(2, 0, 1)]
-    assert "the daemon answers again" in one.log()
+    assert one.told("the daemon answers again")
 
 
 def test_a_refused_result_is_an_attempt(
@@ -483,6 +483,6 @@ def test_a_refused_result_is_an_attempt(
         two = worker(remote.url, "--fetchers", "1", "--name", "sound", env=remote.env)
         assert remote.wait(number)["state"] == "done", (one.log(), two.log())
         assert read(remote, "SELECT failures, attempts, substr(worker, 1, 5) FROM tasks") == [(1, 2, "sound")]
-        assert "task will be tried again" in one.log()
+        assert one.told("task will be tried again")
         assert without_perplexity(remote.series(MODEL))[:1] == without_perplexity(undisturbed["rows"])[:1]
     check_sound(remote)

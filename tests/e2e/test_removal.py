@@ -82,7 +82,7 @@ def test_a_watched_model_goes_and_a_copy_of_it_stays(
     assert left["models"] == left["watches"] == 1
     assert one.series(folder) == copy and one.read(f"/v1/models/{model_path(folder)}/audit")
     assert sorted(str(path) for path in one.cache.rglob("*")) == cached
-    assert f"model removed model={MODEL} by=loopback" in one.log() and "what was known of a removed model is deleted" in one.log()
+    assert one.told(f"model removed model={MODEL} by=loopback") and one.told("what was known of a removed model is deleted")
 
     assert one.wait(one.sweep(MODEL, **FEW))["state"] == "done"
     assert one.wait(one.sweep(MODEL, revisions={"names": ["step512"]}))["state"] == "done"
@@ -187,7 +187,7 @@ def test_it_needs_a_token_of_scope_admin(programs: dict[str, Path], daemon: Call
         assert answer.status == 403 and "lacks the scope admin" in answer.json()["detail"]
     assert one.get(f"/v1/sweeps/{sweep}").status == 200
     assert one.request("DELETE", "/v1/models/no/such-model", None, admin).status == 200
-    assert "model removed model=no/such-model by=me by_token=1" in one.log()
+    assert one.told("model removed model=no/such-model by=me by_token=1")
 
 
 @pytest.fixture

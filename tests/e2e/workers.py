@@ -11,15 +11,14 @@ import signal
 import ssl
 import subprocess
 import threading
-import time
 from pathlib import Path
 from typing import Any, Callable
 from urllib.parse import urlsplit
 
-from running import SANITIZER, STOP_S, Daemon
+from running import SANITIZER, STOP_S, Daemon, Logged
 
 
-class Worker:
+class Worker(Logged):
     """`bifurcated worker` for a daemon (or a URL), with its own cache, home and temporary folder."""
 
     def __init__(
@@ -48,9 +47,6 @@ class Worker:
         self.killed = False
         return self
 
-    def log(self) -> str:
-        return self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
-
     def wait(self, timeout_s: float = STOP_S) -> int:
         return self.process.wait(timeout_s)
 
@@ -70,14 +66,6 @@ class Worker:
 
     def resume(self) -> None:
         self.process.send_signal(signal.SIGCONT)
-
-    def wait_for(self, text: str) -> None:
-        """Waits until the log has it."""
-        limit = time.monotonic() + STOP_S  # against waiting for ever
-        while text not in self.log():
-            assert self.process.poll() is None, f"the worker ended with {self.process.returncode}:\n{self.log()}"
-            assert time.monotonic() < limit, f"no {text!r}:\n{self.log()}"
-            time.sleep(0.02)
 
     def left_behind(self) -> list[str]:
         return sorted(os.listdir(self.folder))
