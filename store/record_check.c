@@ -113,8 +113,9 @@ static int check_tensor(const struct task_tensor *tensor, struct err *err)
 int record_check(const struct task_result *result, struct err *err)
 {
     int rc = 0;
-    if (result->tensor_count > LIMIT_CLAIM_TENSORS || result->perplexity_count > ROWS_MAX)
-        return err_set(err, ERR_LIMIT, "result: too many tensors or perplexities");
+    if (result->tensor_count > LIMIT_CLAIM_TENSORS || result->perplexity_count > ROWS_MAX ||
+        result->scored_file_count > LIMIT_CLAIM_FILES)
+        return err_set(err, ERR_LIMIT, "result: too many tensors, perplexities or files");
     if (result->bytes_fetched < 0 || result->bytes_fetched > LIMIT_TASK_BYTES ||
         !is_lower_hex(result->weights_digest, 0, 64))
         return err_set(err, ERR_INVALID, "result: bytes or digest of the weights are not well-formed");
@@ -126,6 +127,11 @@ int record_check(const struct task_result *result, struct err *err)
             !row->dataset_digest[0] || !row->backend[0] || !row->precision[0] || row->definition < 1 ||
             (unsigned)row->mode >= PERPLEXITY_MODE_COUNT || row->documents < 0 || row->tokens < 0)
             rc = err_set(err, ERR_INVALID, "result: a perplexity is not well-formed or of other weights");
+    }
+    for (size_t i = 0; !rc && i < result->scored_file_count; i++) {
+        const struct revision_file_row *file = &result->scored_files[i];
+        if (!file->path[0] || !is_lower_hex(file->digest, 1, 64))
+            rc = err_set(err, ERR_INVALID, "result: a file of the scored weights needs a path and a digest");
     }
     return rc;
 }

@@ -4,6 +4,7 @@
 #include "daemon/base/clock.h"
 #include "store/query.h"
 #include "store/record.h"
+#include "store/scored_files.h"
 
 static void bind_blob(struct query *query, const struct blob *blob)
 {
@@ -159,6 +160,10 @@ int record_perplexities(struct connection *connection, const struct task_row *ta
     for (size_t i = 0; !rc && i < result->perplexity_count; i++) {
         if (!(rc = ensure_perplexity(connection, &result->perplexities[i], err)))
             rc = link_perplexity(connection, task->revision_id, &result->perplexities[i], err);
+        if (!rc)
+            rc = scored_files_note(connection, task->revision_id,
+                                   perplexity_mode_name(result->perplexities[i].mode), result->scored_files,
+                                   result->scored_file_count, err);
     }
     return rc;
 }

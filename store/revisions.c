@@ -2,6 +2,7 @@
 
 #include "daemon/base/clock.h"
 #include "store/rows.h"
+#include "store/scored_files.h"
 #include "store/touch.h"
 
 #include <stdlib.h>
@@ -188,6 +189,8 @@ static int write_files(struct store *store, int64_t revision_id, const struct re
     if (!rc && ret_forgotten) {
         while ((rc = forget_one(connection, revision_id, err)) > 0)
             ++*ret_forgotten;
+        if (!rc)
+            rc = scored_files_confirm(connection, revision_id, ret_forgotten, err);
     }
     return store_write_end(store, rc, err);
 }

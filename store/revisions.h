@@ -87,7 +87,8 @@ int revisions_set_files(struct store *store, int64_t revision_id, const struct r
 
 /* The same, as the repository itself lists them. What was recorded before that of other files is no result of
  * this revision: it was read elsewhere, such as from a mirror that serves other data. It is forgotten, so
- * that the next sweep measures the revision; *ret_forgotten becomes of how many tensors. */
+ * that the next sweep measures the revision; *ret_forgotten becomes how much: tensors and
+ * perplexities. */
 int revisions_set_listed_files(struct store *store, int64_t revision_id, const struct revision_file_row *rows,
                                size_t count, int *ret_forgotten, struct err *err);
 

@@ -19,6 +19,7 @@
 #include "store/distributions.h"
 #include "store/machine.h"
 #include "store/perplexities.h"
+#include "store/revisions.h"
 #include "store/statistics.h"
 #include "store/store.h"
 
@@ -119,6 +120,9 @@ struct task_result {
     char weights_digest[STORE_DIGEST_SIZE];    /* "" without a perplexity */
     const struct perplexity_row *perplexities; /* borrowed; weights_digest must be the one above */
     size_t perplexity_count;
+    const struct revision_file_row *scored_files; /* borrowed; that gave the perplexities, as far as digests
+                                                     are known; revision_id and size ignored */
+    size_t scored_file_count;
     int64_t bytes_fetched; /* whole task */
     int is_part; /* the rest failed: these rows are kept, and the task ends as the caller says afterwards */
     int is_hearsay;      /* of what another store knows: numbers that are missing are there */

@@ -99,6 +99,32 @@ int wire_offer_parse(const char *text, size_t size, struct wire_offer *offer, st
     return reader.code;
 }
 
+/* -- Files -- */
+
+/* *ret_files becomes the files of a list. */
+static size_t read_files(struct wire_reader *reader, const json_t *object, const char *name,
+                         struct revision_file_row **ret_files)
+{
+    const json_t *list = wire_list(reader, object, name, LIMIT_CLAIM_FILES);
+    size_t count = json_array_size(list);
+    struct revision_file_row *files = wire_new(reader, count, sizeof *files);
+    for (size_t i = 0; i < count && !reader->code; i++) {
+        const json_t *one = json_array_get(list, i);
+        size_t before = wire_enter(reader, name, i);
+        wire_check_members(reader, one, " path size_bytes digest is_git ");
+        wire_text_needed(reader, one, "path", files[i].path, sizeof files[i].path);
+        files[i].size_bytes = wire_int(reader, one, "size_bytes", 0, INT64_MAX);
+        wire_digest(reader, one, "digest", files[i].digest, 1);
+        files[i].digest_kind =
+            wire_bool(reader, one, "is_git") ? REVISION_DIGEST_KIND_GIT : REVISION_DIGEST_KIND_SHA256;
+        if (!reader->code && !file_is_safe_relative(files[i].path))
+            wire_refuse(reader, "path", ERR_INVALID, "leaves its folder");
+        wire_leave(reader, before);
+    }
+    *ret_files = files;
+    return count;
+}
+
 /* -- Result -- */
 
 static void read_model(struct wire_reader *reader, const json_t *object, struct model_row *model)
@@ -175,7 +201,8 @@ static void read_result(struct wire_reader *reader, const json_t *root, struct w
     struct task_result *task = &result->result;
     const json_t *model = json_object_get(root, "model");
     wire_check_members(reader, root,
-                       " protocol bytes_fetched weights_digest is_part caution model tensors perplexities ");
+                       " protocol bytes_fetched weights_digest is_part caution model tensors perplexities "
+                       "scored_files ");
     task->is_part = json_object_get(root, "is_part") && wire_bool(reader, root, "is_part");
     task->bytes_fetched = wire_int(reader, root, "bytes_fetched", 0, INT64_MAX);
     wire_text(reader, root, "caution", result->caution, sizeof result->caution);
@@ -193,6 +220,11 @@ static void read_result(struct wire_reader *reader, const json_t *root, struct w
     }
     task->tensors = wire_read_tensors(reader, root, "tensors", 0, &task->tensor_count);
     read_perplexities(reader, root, task);
+    if (json_object_get(root, "scored_files")) {
+        struct revision_file_row *files = NULL;
+        task->scored_file_count = read_files(reader, root, "scored_files", &files);
+        task->scored_files = files;
+    }
     if (!reader->code && reader->rest_size)
         wire_refuse(reader, "", ERR_FORMAT, "more bytes follow than the line lists");
 }
@@ -227,28 +259,6 @@ void wire_result_free(struct wire_result *result)
 
 /* -- Task -- */
 
-static void read_files(struct wire_reader *reader, const json_t *object, struct wire_revision *revision)
-{
-    const json_t *list = wire_list(reader, object, "files", LIMIT_CLAIM_FILES);
-    size_t count = json_array_size(list);
-    struct revision_file_row *files = wire_new(reader, count, sizeof *files);
-    for (size_t i = 0; i < count && !reader->code; i++) {
-        const json_t *one = json_array_get(list, i);
-        size_t before = wire_enter(reader, "files", i);
-        wire_check_members(reader, one, " path size_bytes digest is_git ");
-        wire_text_needed(reader, one, "path", files[i].path, sizeof files[i].path);
-        files[i].size_bytes = wire_int(reader, one, "size_bytes", 0, INT64_MAX);
-        wire_digest(reader, one, "digest", files[i].digest, 1);
-        files[i].digest_kind =
-            wire_bool(reader, one, "is_git") ? REVISION_DIGEST_KIND_GIT : REVISION_DIGEST_KIND_SHA256;
-        if (!reader->code && !file_is_safe_relative(files[i].path))
-            wire_refuse(reader, "path", ERR_INVALID, "leaves its folder");
-        wire_leave(reader, before);
-    }
-    revision->files = files;
-    revision->file_count = count;
-}
-
 static void read_revision(struct wire_reader *reader, const json_t *object, struct wire_revision *revision)
 {
     struct revision_row *row = &revision->row;
@@ -259,7 +269,7 @@ static void read_revision(struct wire_reader *reader, const json_t *object, stru
     row->stage = wire_int(reader, object, "stage", 0, INT64_MAX);
     row->ingredient = wire_int(reader, object, "ingredient", 0, INT64_MAX);
     row->tokens = wire_int(reader, object, "tokens", 0, INT64_MAX);
-    read_files(reader, object, revision);
+    revision->file_count = read_files(reader, object, "files", &revision->files);
     revision->tensors = wire_read_tensors(reader, object, "known", 1, &revision->tensor_count);
 }
 

@@ -299,6 +299,22 @@ static void append_perplexity(const struct perplexity_row *row, struct api_json 
     api_json_close_object(json);
 }
 
+static void append_files(const struct revision_file_row *files, size_t count, const char *name,
+                         struct api_json *json)
+{
+    api_json_open_array(json, name);
+    for (size_t i = 0; i < count; i++) {
+        const struct revision_file_row *file = &files[i];
+        api_json_open_object(json, NULL);
+        api_json_text(json, "path", file->path);
+        api_json_integer(json, "size_bytes", file->size_bytes);
+        api_json_text(json, "digest", file->digest);
+        api_json_boolean(json, "is_git", file->digest_kind == REVISION_DIGEST_KIND_GIT);
+        api_json_close_object(json);
+    }
+    api_json_close_array(json);
+}
+
 /* A message that was cut inside of a character would become longer as JSON than the reader takes, and the
  * whole result be refused for it; as the text of an error it is whole characters. */
 static void append_caution(const char *caution, struct api_json *json)
@@ -335,6 +351,8 @@ int wire_result_append(const struct wire_result *result, struct buf *buf, struct
     for (size_t i = 0; i < task->perplexity_count; i++)
         append_perplexity(&task->perplexities[i], &json);
     api_json_close_array(&json);
+    if (task->scored_file_count)
+        append_files(task->scored_files, task->scored_file_count, "scored_files", &json);
     api_json_close_object(&json);
     if (!code)
         code = buf_check(&head, "result", err);
@@ -364,17 +382,7 @@ static int append_revision(const struct wire_revision *revision, struct api_json
     api_json_integer(json, "stage", row->stage);
     api_json_integer(json, "ingredient", row->ingredient);
     api_json_integer(json, "tokens", row->tokens);
-    api_json_open_array(json, "files");
-    for (size_t i = 0; i < revision->file_count; i++) {
-        const struct revision_file_row *file = &revision->files[i];
-        api_json_open_object(json, NULL);
-        api_json_text(json, "path", file->path);
-        api_json_integer(json, "size_bytes", file->size_bytes);
-        api_json_text(json, "digest", file->digest);
-        api_json_boolean(json, "is_git", file->digest_kind == REVISION_DIGEST_KIND_GIT);
-        api_json_close_object(json);
-    }
-    api_json_close_array(json);
+    append_files(revision->files, revision->file_count, "files", json);
     int code = append_tensors(revision->tensors, revision->tensor_count, "known", json, NULL, err);
     api_json_close_object(json);
     return code;

@@ -17,6 +17,7 @@ struct measured_task {
     struct measure_rows **rows; /* one of each tensor; what `tensors` points into */
     size_t count;
     struct perplexity_row perplexity; /* if result.perplexity_count is 1 */
+    struct revision_file_row *scored_files;
     char caution[ERR_MESSAGE_BYTES];
 };
 
@@ -131,9 +132,11 @@ static int measure_all(struct measure_job *job, struct measured_task *measured, 
 static int score(struct measure_job *job, struct measured_task *measured, struct err *err)
 {
     struct task_result *result = &measured->result;
-    int code = measure_perplexity(job, &measured->perplexity, err);
+    int code = measure_perplexity(job, &measured->perplexity, &measured->scored_files,
+                                  &result->scored_file_count, err);
     if (code)
         return code;
+    result->scored_files = measured->scored_files;
     result->perplexities = &measured->perplexity;
     result->perplexity_count = 1;
     (void)snprintf(result->weights_digest, sizeof result->weights_digest, "%s",
@@ -235,6 +238,7 @@ void measured_task_free(struct measured_task *measured)
         return;
     for (size_t i = 0; i < measured->count; i++)
         measure_rows_free(measured->rows[i]);
+    free(measured->scored_files);
     free(measured->rows);
     free(measured->tensors);
     free(measured);

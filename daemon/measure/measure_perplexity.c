@@ -68,7 +68,8 @@ static int open_data(struct measure_job *job, struct source **ret_data, struct e
 
 /* Looks the result up, and computes it if there is none. */
 static int find_or_score(struct measure_job *job, const struct scoring_request *request,
-                         struct perplexity_row *row, struct err *err)
+                         struct perplexity_row *row, struct revision_file_row **ret_files,
+                         size_t *ret_file_count, struct err *err)
 {
     struct scoring *scoring = NULL;
     struct scorer scorer;
@@ -87,11 +88,14 @@ static int find_or_score(struct measure_job *job, const struct scoring_request *
             code = score(job, scoring, &scorer, row, err);
         }
     }
+    if (!code)
+        code = scoring_list_files(scoring, ret_files, ret_file_count, err);
     scoring_close(scoring);
     return code;
 }
 
-int measure_perplexity(struct measure_job *job, struct perplexity_row *row, struct err *err)
+int measure_perplexity(struct measure_job *job, struct perplexity_row *row,
+                       struct revision_file_row **ret_files, size_t *ret_file_count, struct err *err)
 {
     struct revision_source source;
     struct scoring_request request = {
@@ -111,7 +115,7 @@ int measure_perplexity(struct measure_job *job, struct perplexity_row *row, stru
     request.tree = source.tree;
     code = open_data(job, &request.data, err);
     if (!code)
-        code = find_or_score(job, &request, row, err);
+        code = find_or_score(job, &request, row, ret_files, ret_file_count, err);
     source_close(request.data);
     revision_source_close(&source);
     return code ? err_wrap(err, "perplexity") : 0;

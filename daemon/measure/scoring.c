@@ -129,6 +129,12 @@ const struct score_config *scoring_model(const struct scoring *scoring)
     return &scoring->config;
 }
 
+int scoring_list_files(const struct scoring *scoring, struct revision_file_row **ret_files, size_t *ret_count,
+                       struct err *err)
+{
+    return scoring_weights_list_files(&scoring->weights, ret_files, ret_count, err);
+}
+
 static struct score_request request_of(const struct passages *passages)
 {
     return (struct score_request){

@@ -21,6 +21,7 @@
 #include "daemon/text/passages.h"
 #include "gpu/score.h"
 #include "gpu/score_summary.h"
+#include "store/revisions.h"
 
 #include <stdatomic.h>
 
@@ -77,6 +78,10 @@ int scoring_open(const struct scoring_request *request, struct scoring **ret_sco
 /* Borrowed. */
 const struct scoring_identity *scoring_identity(const struct scoring *scoring);
 const struct score_config *scoring_model(const struct scoring *scoring);
+
+/* See scoring_weights_list_files(). */
+int scoring_list_files(const struct scoring *scoring, struct revision_file_row **ret_files, size_t *ret_count,
+                       struct err *err);
 
 /* ERR_CANCELLED, ERR_FORMAT (a broken tokenizer, or a broken data set with the line), ERR_MISMATCH (the data
  * set's file changed since scoring_open), ERR_INVALID (a token id beyond the model's

@@ -4,6 +4,7 @@
 #include "daemon/measure/scoring_identity.h"
 #include "daemon/measure/tensor_digests.h"
 #include "daemon/measure/tensor_reader.h"
+#include "daemon/sweep/revision_source.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -307,6 +308,36 @@ int scoring_weights_digest(struct scoring_weights *weights, char *hex, struct er
                                                weights->count, digests, hex, err);
     tensor_digests_free(digests);
     return code;
+}
+
+static int is_among(const struct revision_file_row *files, size_t count, const char *path)
+{
+    while (count && strcmp(files[count - 1].path, path) != 0)
+        count--;
+    return count != 0;
+}
+
+int scoring_weights_list_files(const struct scoring_weights *weights, struct revision_file_row **ret_files,
+                               size_t *ret_count, struct err *err)
+{
+    struct revision_file_row *files = NULL;
+    size_t count = 0;
+    for (size_t i = 0; i < weights->count && count < LIMIT_CLAIM_FILES; i++) {
+        const char *path = weights->located[i].file;
+        const struct repository_file *file = repository_tree_find(weights->request->tree, path);
+        if (!file || is_among(files, count, path))
+            continue;
+        struct revision_file_row *more = realloc(files, (count + 1) * sizeof *files);
+        if (!more) {
+            free(files);
+            return err_set(err, ERR_NO_MEMORY, "files of the weights: out of memory");
+        }
+        files = more;
+        count += revision_source_row_of(file, &files[count]) != 0;
+    }
+    *ret_files = files;
+    *ret_count = count;
+    return 0;
 }
 
 void scoring_weights_close(struct scoring_weights *weights)

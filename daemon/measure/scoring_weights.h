@@ -15,6 +15,7 @@
 #include "daemon/checkpoint/checkpoint.h"
 #include "daemon/measure/scoring.h"
 #include "gpu/score.h"
+#include "store/revisions.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -39,6 +40,11 @@ int scoring_weights_open(struct scoring_weights *ret_weights, const struct scori
 
 /* What tells these weights from others (scoring_identity.h). ERR_CANCELLED, what the repository reports. */
 int scoring_weights_digest(struct scoring_weights *weights, char *hex, struct err *err);
+
+/* The files that hold them, of which the listing tells the digests: *ret_files is for the caller to free; at
+ * most LIMIT_CLAIM_FILES. */
+int scoring_weights_list_files(const struct scoring_weights *weights, struct revision_file_row **ret_files,
+                               size_t *ret_count, struct err *err);
 
 /* Brings all into memory that is not there. The same errors, and ERR_NO_MEMORY. */
 int scoring_weights_fetch(struct scoring_weights *weights, struct err *err);

@@ -134,7 +134,7 @@ static int list(struct lister *lister, const struct job *job, int64_t revision_i
         log_warning("a worker measured other files than the hub lists: its hub or mirror serves other data; "
                     "its result is forgotten, and the next sweep measures the revision",
                     log_int("sweep", job->sweep_id), log_text("revision", revision.name),
-                    log_int("tensors", source.forgotten_count), log_end);
+                    log_int("results", source.forgotten_count), log_end);
     if (!code)
         revision_source_close(&source);
     return code;

@@ -77,6 +77,17 @@ static int read_stored_tree(struct store *store, const struct revision_row *revi
     return 0;
 }
 
+int revision_source_row_of(const struct repository_file *file, struct revision_file_row *ret_row)
+{
+    int is_lfs = file->sha256[0] != 0;
+    *ret_row = (struct revision_file_row){.size_bytes = (int64_t)file->size_bytes,
+                                          .digest_kind = is_lfs ? REVISION_DIGEST_KIND_SHA256
+                                                                : REVISION_DIGEST_KIND_GIT};
+    (void)snprintf(ret_row->path, sizeof ret_row->path, "%s", file->path);
+    (void)snprintf(ret_row->digest, sizeof ret_row->digest, "%s", is_lfs ? file->sha256 : file->git_oid);
+    return ret_row->digest[0] != 0;
+}
+
 static int store_tree(struct store *store, const struct revision_row *revision,
                       const struct repository_tree *tree, int *ret_forgotten, struct err *err)
 {
@@ -85,17 +96,10 @@ static int store_tree(struct store *store, const struct revision_row *revision,
     if (!rows)
         return err_set(err, ERR_NO_MEMORY, "revision %s: out of memory", revision->name);
     for (size_t i = 0; i < tree->count; i++) {
-        const struct repository_file *file = &tree->files[i];
-        int is_lfs = file->sha256[0] != 0;
-        if (!is_lfs && !file->git_oid[0]) {
+        if (!revision_source_row_of(&tree->files[i], &rows[count++])) {
             free(rows);
-            return 0; /* nothing identifies it: ask again next time */
+            return 0; /* ask again next time */
         }
-        struct revision_file_row *row = &rows[count++];
-        (void)snprintf(row->path, sizeof row->path, "%s", file->path);
-        (void)snprintf(row->digest, sizeof row->digest, "%s", is_lfs ? file->sha256 : file->git_oid);
-        row->digest_kind = is_lfs ? REVISION_DIGEST_KIND_SHA256 : REVISION_DIGEST_KIND_GIT;
-        row->size_bytes = (int64_t)file->size_bytes;
     }
     int code = count ? revisions_set_listed_files(store, revision->id, rows, count, ret_forgotten, err) : 0;
     free(rows);

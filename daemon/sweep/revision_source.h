@@ -24,7 +24,7 @@ struct revision_source {
     struct repository *repository; /* borrowed */
     struct repository_tree *tree;  /* owned */
     struct checkpoint_files files; /* for checkpoint_open; its context is this struct */
-    int forgotten_count;           /* tensors that were recorded of other files than it has, by its list */
+    int forgotten_count;           /* results that were recorded of other files than it has, by its list */
 };
 
 /* Lists the files of a stored revision, from the store or else from the repository (and then stores them).
@@ -55,6 +55,9 @@ int revision_source_fetch(struct revision_source *source, const char *path, stru
 
 /* The digest of a file ("" if unknown): sha256 of LFS files, else git's. Borrowed. */
 const char *revision_source_digest(const struct revision_source *source, const char *path);
+
+/* A file as the store keeps it; 0: nothing identifies it. */
+int revision_source_row_of(const struct repository_file *file, struct revision_file_row *ret_row);
 
 /* By which files the checkpoint is read; NULL: it has none. */
 const struct weight_layout *revision_source_layout(struct revision_source *source);

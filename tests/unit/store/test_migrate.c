@@ -242,13 +242,13 @@ static void test_schema_rules(void **state)
     assert_true(read_int(connection,
                          "SELECT count(*) FROM pragma_table_list t, pragma_foreign_key_list(t.name) f") > 15);
     assert_int_equal(
-        read_int(
-            connection,
-            "SELECT count(*) FROM pragma_table_list t, pragma_foreign_key_list(t.name) f "
-            "WHERE f.on_delete <> 'NO ACTION' AND NOT EXISTS (SELECT 1 FROM pragma_index_list(t.name) i, "
-            "pragma_index_info(i.name) c WHERE c.seqno = 0 AND c.name = f.\"from\") "
-            "AND NOT EXISTS (SELECT 1 FROM pragma_table_info(t.name) c WHERE c.pk = 1 AND c.name = "
-            "f.\"from\")"),
+        read_int(connection,
+                 "SELECT count(*) FROM pragma_table_list t, pragma_foreign_key_list(t.name) f "
+                 "WHERE f.seq = 0 AND f.on_delete <> 'NO ACTION' AND NOT EXISTS (SELECT 1 FROM "
+                 "pragma_index_list(t.name) i, "
+                 "pragma_index_info(i.name) c WHERE c.seqno = 0 AND c.name = f.\"from\") "
+                 "AND NOT EXISTS (SELECT 1 FROM pragma_table_info(t.name) c WHERE c.pk = 1 AND c.name = "
+                 "f.\"from\")"),
         0);
     connection_close(connection);
 }

@@ -305,6 +305,70 @@ static void test_files_that_contradict(void **state)
     assert_int_equal(model.measured_count, 1);
 }
 
+/* Records a task as scored alone, of a file with the digest of this word. */
+static int score(struct fixture *fixture, const char *word, enum perplexity_mode mode, struct err *err)
+{
+    struct task_row task;
+    struct task_lease lease;
+    struct revision_file_row file = {.path = "model.safetensors"};
+    struct perplexity_row row = {.mode = mode, .precision = "float32", .backend = "cpu", .definition = 1};
+    struct task_result result = {
+        .perplexities = &row, .perplexity_count = 1, .scored_files = &file, .scored_file_count = 1};
+    fixture_digest(word, file.digest);
+    fixture_digest(word, row.weights_digest);
+    fixture_digest("texts", row.dataset_digest);
+    memcpy(result.weights_digest, row.weights_digest, sizeof result.weights_digest);
+    fixture_claim(fixture, "local/1", &task);
+    task_lease_of(&task, &lease);
+    return tasks_record(fixture->store, &lease, &result, err);
+}
+
+static int has_perplexity(struct fixture *fixture, const char *revision, enum perplexity_mode mode)
+{
+    struct series_row *line = malloc(sizeof *line);
+    OK(series_find(fixture->store, fixture->model_id, NULL, revision, NULL, line, &err));
+    int has = line->perplexity[mode].id != 0;
+    free(line);
+    return has;
+}
+
+/* So with perplexities, which belong to files: of a list that comes later, and of one that came first. */
+static void test_perplexities_of_other_files(void **state)
+{
+    struct fixture *fixture = *state;
+    struct revision_file_row file = {.path = "model.safetensors", .size_bytes = 1};
+    struct model_row was, is;
+    int64_t ids[4];
+    int forgotten = 9;
+    fixture_add_revisions(fixture, 2, ids);
+    (void)fixture_sweep(fixture, ids, 2, 0);
+    OK(score(fixture, "listed", PERPLEXITY_MODE_TOKENS, &err));
+    OK(score(fixture, "another", PERPLEXITY_MODE_TOKENS, &err));
+    (void)fixture_sweep(fixture, &ids[1], 1, 0); /* measured again, for what the list confirms */
+    OK(score(fixture, "listed", PERPLEXITY_MODE_LAST_WORD, &err));
+    fixture_digest("listed", file.digest);
+    OK(revisions_set_listed_files(fixture->store, ids[0], &file, 1, &forgotten, &err));
+    assert_int_equal(forgotten, 0);
+    assert_true(has_perplexity(fixture, "step0", PERPLEXITY_MODE_TOKENS));
+    OK(models_get(fixture->store, fixture->model_id, &was, &err));
+    OK(revisions_set_listed_files(fixture->store, ids[1], &file, 1, &forgotten, &err));
+    assert_int_equal(forgotten, 1);
+    assert_false(has_perplexity(fixture, "step1", PERPLEXITY_MODE_TOKENS));
+    assert_true(has_perplexity(fixture, "step1", PERPLEXITY_MODE_LAST_WORD));
+    OK(models_get(fixture->store, fixture->model_id, &is, &err));
+    assert_true(is.version > was.version);
+    /* What was confirmed is not asked for again. */
+    fixture_digest("changed", file.digest);
+    OK(revisions_set_listed_files(fixture->store, ids[0], &file, 1, &forgotten, &err));
+    assert_int_equal(forgotten, 0);
+    fixture_digest("listed", file.digest);
+    OK(revisions_set_listed_files(fixture->store, ids[0], &file, 1, &forgotten, &err));
+    (void)fixture_sweep(fixture, ids, 1, 0);
+    FAILS(ERR_MISMATCH, score(fixture, "another", PERPLEXITY_MODE_LAST_WORD, &err));
+    assert_false(has_perplexity(fixture, "step0", PERPLEXITY_MODE_LAST_WORD));
+    fixture_check_database(fixture);
+}
+
 struct numbers {
     int64_t ids[8];
     size_t count;
@@ -359,6 +423,7 @@ int main(void)
         CASE(test_changes),        CASE(test_order_is_corrected),
         CASE(test_measured_count), CASE(test_refusals),
         CASE(test_files),          CASE(test_files_that_contradict),
+        CASE(test_files),          CASE(test_perplexities_of_other_files),
         CASE(test_unlisted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -82,6 +82,11 @@ static void test_result_round_trip(void **state)
     assert_true(same(perplexity->accuracy, 0.1));
     assert_string_equal(perplexity->parameters, "{\"limit\":10}");
     assert_string_equal(perplexity->weights_digest, sample->perplexity.weights_digest);
+    assert_int_equal(result.result.scored_file_count, 2);
+    for (size_t i = 0; i < 2; i++) {
+        assert_string_equal(result.result.scored_files[i].path, sample->scored_files[i].path);
+        assert_string_equal(result.result.scored_files[i].digest, sample->scored_files[i].digest);
+    }
     assert_string_equal(result.result.caution, sample->result.result.caution);
     assert_false(result.has_model);
     /* And what was read is written as it was. */
@@ -236,6 +241,12 @@ static void no_weights(json_t *root)
 {
     json_object_del(root, "weights_digest");
 }
+static void file_elsewhere(json_t *root)
+{
+    json_object_set_new(json_array_get(json_object_get(root, "scored_files"), 1), "path",
+                        json_string("../other"));
+}
+
 static void impossible_perplexity(json_t *root)
 {
     json_object_set_new(json_array_get(json_object_get(root, "perplexities"), 0), "perplexity",
@@ -306,6 +317,7 @@ static void test_bad_results(void **state)
     check_refused(swapped_counts, ERR_INVALID, "tensors/0/distributions/0/size");
     check_refused(other_columns, ERR_INVALID, "tensors/0/columns/0/columns");
     check_refused(no_weights, ERR_INVALID, "weights_digest");
+    check_refused(file_elsewhere, ERR_INVALID, "scored_files/1/path");
     check_refused(impossible_perplexity, ERR_INVALID, "perplexities/0/perplexity");
     check_refused(unknown_mode, ERR_INVALID, "perplexities/0/mode");
     check_refused(too_many_tensors, ERR_LIMIT, "tensors");

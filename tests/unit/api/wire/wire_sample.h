@@ -37,6 +37,7 @@ struct wire_sample {
     struct displacement_row rows[2][2];
     struct content_row reference;
     struct perplexity_row perplexity;
+    struct revision_file_row scored_files[2];
 };
 
 static inline void wire_sample_content(struct content_row *content, const char *digest)
@@ -163,10 +164,19 @@ static inline void wire_sample_make(struct wire_sample *sample)
     (void)snprintf(perplexity->parameters, sizeof perplexity->parameters, "{\"limit\":10}");
     (void)snprintf(perplexity->precision, sizeof perplexity->precision, "float32");
     (void)snprintf(perplexity->backend, sizeof perplexity->backend, SAMPLE_BACKEND);
+    for (size_t i = 0; i < 2; i++) {
+        struct revision_file_row *file = &sample->scored_files[i];
+        *file = (struct revision_file_row){
+            .size_bytes = 512, .digest_kind = i ? REVISION_DIGEST_KIND_GIT : REVISION_DIGEST_KIND_SHA256};
+        (void)snprintf(file->path, sizeof file->path, i ? "small.safetensors" : "model.safetensors");
+        (void)snprintf(file->digest, sizeof file->digest, i ? "%.40s" : "%s", SAMPLE_FILE);
+    }
     sample->result.result = (struct task_result){.tensors = tensor,
                                                  .tensor_count = 1,
                                                  .perplexities = perplexity,
                                                  .perplexity_count = 1,
+                                                 .scored_files = sample->scored_files,
+                                                 .scored_file_count = 2,
                                                  .bytes_fetched = 4321};
     (void)snprintf(sample->result.result.weights_digest, STORE_DIGEST_SIZE, SAMPLE_DIGEST("1234"));
     sample->result.result.caution = "a \"reference\" was not there";
