@@ -78,6 +78,26 @@ void tensor_matrix(const struct tensor_shape *shape, uint64_t *ret_rows, uint64_
     *ret_columns = shape->ndim ? shape->dim[shape->ndim - 1] : 1;
 }
 
+int tensor_is_finite(const struct tensor_view *view)
+{
+    /* Of float32, the upper half is a bfloat16. An exponent of all ones is NaN or Inf. */
+    const uint16_t exponent = view->dtype == TENSOR_DTYPE_F16 ? 0x7c00U : 0x7f80U;
+    const size_t width = view->dtype == TENSOR_DTYPE_F32 ? 4 : 2;
+    const unsigned char *end = view->data;
+    struct err ignored = ERR_INIT;
+    uint64_t elements = 0;
+    if (tensor_shape_elements(&view->shape, &elements, &ignored))
+        return 0;
+    for (uint64_t i = 0; i < elements; i++) {
+        uint16_t upper;
+        end += width;
+        memcpy(&upper, end - sizeof(upper), sizeof(upper));
+        if ((upper & exponent) == exponent)
+            return 0;
+    }
+    return 1;
+}
+
 char *tensor_shape_format(const struct tensor_shape *shape, char *text, size_t size)
 {
     size_t used = 0;

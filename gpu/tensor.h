@@ -78,6 +78,9 @@ int tensor_size_bytes(enum tensor_dtype dtype, const struct tensor_shape *shape,
  * dimensions folded into rows; a scalar is 1 x 1. */
 void tensor_matrix(const struct tensor_shape *shape, uint64_t *ret_rows, uint64_t *ret_columns);
 
+/* Whether no element is NaN or Inf: of float16, bfloat16 or float32. */
+int tensor_is_finite(const struct tensor_view *view);
+
 /* "[50304, 512]" into text; returns text. */
 char *tensor_shape_format(const struct tensor_shape *shape, char *text, size_t size);
 

@@ -13,6 +13,12 @@ _Static_assert((int)PERPLEXITY_MODE_LAST_WORD == (int)PASSAGES_MODE_LAST_WORD &&
                    (int)PERPLEXITY_MODE_TEXT_MEAN == (int)PASSAGES_MODE_TEXT_MEAN,
                "the modes of store and text are in the same order");
 
+/* A result of another precision is another result. */
+static void set_precision(const char *precision, struct perplexity_row *row)
+{
+    (void)snprintf(row->precision, sizeof row->precision, "%s", precision);
+}
+
 static void take_identity(const struct scorer *scorer, const struct scoring_identity *identity,
                           struct perplexity_row *row)
 {
@@ -23,8 +29,7 @@ static void take_identity(const struct scorer *scorer, const struct scoring_iden
     (void)snprintf(row->tokenizer_digest, sizeof row->tokenizer_digest, "%s", identity->tokenizer_digest);
     (void)snprintf(row->parameters, sizeof row->parameters, "%s", identity->parameters);
     (void)snprintf(row->backend, sizeof row->backend, "%s", scorer->backend);
-    /* A result of another precision is another result. */
-    (void)snprintf(row->precision, sizeof row->precision, "%s", scorer->precision);
+    set_precision(scorer->precision, row);
 }
 
 static void take_outcome(const struct scoring_outcome *outcome, struct perplexity_row *row)
@@ -40,7 +45,8 @@ static void take_outcome(const struct scoring_outcome *outcome, struct perplexit
     row->seconds = outcome->load_seconds + outcome->score_seconds;
 }
 
-/* Fetches the weights and runs the model when it is its turn. */
+/* Fetches the weights and runs the model when it is its turn; again in float32 where half precision does not
+ * hold its numbers, and the weights are not at fault. */
 static int score(struct measure_job *job, struct scoring *scoring, const struct scorer *scorer,
                  struct perplexity_row *row, struct err *err)
 {
@@ -49,7 +55,13 @@ static int score(struct measure_job *job, struct scoring *scoring, const struct 
     measure_note_progress(job);
     if (code)
         return code;
-    code = scoring_run(scoring, scorer->turns, measure_is_alone(job->task), &outcome, err);
+    const int is_alone = measure_is_alone(job->task);
+    code = scoring_run(scoring, scorer->turns, SCORE_PRECISION_DEFAULT, is_alone, &outcome, err);
+    if (!code && scorer->wide && scoring_has_overflowed(scoring, &outcome)) {
+        scorers_tell_overflow(job->shared->scorers, job->task->sweep_id, job->revision.name);
+        set_precision(scorer->wide, row);
+        code = scoring_run(scoring, scorer->turns, SCORE_PRECISION_F32, is_alone, &outcome, err);
+    }
     if (!code)
         take_outcome(&outcome, row);
     return code;
@@ -66,6 +78,22 @@ static int open_data(struct measure_job *job, struct source **ret_data, struct e
     return code ? err_wrap(err, "data set %s", name) : 0;
 }
 
+/* What was scored again is not tried in half precision a second time. Not found, *row is as it was. */
+static int find(struct measure_job *job, const struct scorer *scorer, struct perplexity_row *row,
+                struct err *err)
+{
+    struct perplexity_row key = *row, found;
+    int code = perplexities_find(job->shared->store, &key, &found, err);
+    if (code == ERR_NOT_FOUND && scorer->wide) {
+        *err = (struct err)ERR_INIT;
+        set_precision(scorer->wide, &key);
+        code = perplexities_find(job->shared->store, &key, &found, err);
+    }
+    if (!code)
+        *row = found;
+    return code;
+}
+
 /* Looks the result up, and computes it if there is none. */
 static int find_or_score(struct measure_job *job, const struct scoring_request *request,
                          struct perplexity_row *row, struct revision_file_row **ret_files,
@@ -73,16 +101,13 @@ static int find_or_score(struct measure_job *job, const struct scoring_request *
 {
     struct scoring *scoring = NULL;
     struct scorer scorer;
-    struct perplexity_row found;
     int code = scoring_open(request, &scoring, err);
     if (!code)
         code =
             scorers_choose(job->shared->scorers, job->task->sweep_id, scoring_model(scoring), &scorer, err);
     if (!code) {
         take_identity(&scorer, scoring_identity(scoring), row);
-        code = perplexities_find(job->shared->store, row, &found, err);
-        if (code == 0)
-            *row = found;
+        code = find(job, &scorer, row, err);
         if (code == ERR_NOT_FOUND) {
             *err = (struct err)ERR_INIT;
             code = score(job, scoring, &scorer, row, err);

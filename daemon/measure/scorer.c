@@ -16,7 +16,7 @@ struct scorers {
     struct device *processor; /* NULL until it is needed */
     struct device_turns *processor_turns;
     _Atomic int64_t processor_busy_us;
-    int64_t told; /* the newest sweep of which the log was told */
+    int64_t told, told_overflow; /* the newest sweep of which the log was told */
 };
 
 int scorers_new(const struct registry *registry, struct device *device, struct device_turns *turns,
@@ -59,8 +59,11 @@ static int open_processor(struct scorers *scorers, struct err *err)
 static struct scorer scorer_of(const struct device *device, struct device_turns *turns)
 {
     const char *backend = device_info(device)->backend;
-    return (struct scorer){
-        .turns = turns, .backend = backend, .precision = strcmp(backend, "cpu") == 0 ? "float32" : "half"};
+    const int is_half = strcmp(backend, "cpu") != 0;
+    return (struct scorer){.turns = turns,
+                           .backend = backend,
+                           .precision = is_half ? "half" : "float32",
+                           .wide = is_half ? "float32" : NULL};
 }
 
 /* With the lock. */
@@ -71,6 +74,17 @@ static void tell(struct scorers *scorers, int64_t sweep_id, const char *reason)
     scorers->told = sweep_id;
     log_info("models are scored on the processor", log_int("sweep", sweep_id),
              log_text("device", device_info(scorers->device)->id), log_text("because", reason), log_end);
+}
+
+void scorers_tell_overflow(struct scorers *scorers, int64_t sweep_id, const char *revision)
+{
+    (void)pthread_mutex_lock(&scorers->lock);
+    const int is_news = sweep_id > scorers->told_overflow;
+    scorers->told_overflow = is_news ? sweep_id : scorers->told_overflow;
+    (void)pthread_mutex_unlock(&scorers->lock);
+    if (is_news)
+        log_info("half precision overflows; such revisions are scored again in float32, which takes longer",
+                 log_int("sweep", sweep_id), log_text("revision", revision), log_end);
 }
 
 int scorers_choose(struct scorers *scorers, int64_t sweep_id, const struct score_config *config,

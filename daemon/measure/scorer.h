@@ -2,6 +2,9 @@
  * Which device scores a model: the one that tensors are measured on, or, where that is a GPU whose module
  * does not compute the model's family, the processor beside it. The result says which (backend, precision).
  *
+ * A GPU computes in half precision, whose numbers end at 65504 where the weights are stored as float16 or
+ * float32. What passes that is scored again in float32 and recorded as such (ARCHITECTURE.md says why).
+ *
  * The processor is opened when the first such model comes.
  */
 #ifndef BIFURCATED_MEASURE_SCORER_H
@@ -20,6 +23,7 @@ struct scorer {
     struct device_turns *turns;
     const char *backend;   /* "cpu", "cuda" */
     const char *precision; /* what SCORE_PRECISION_DEFAULT means there, "float32" or "half" */
+    const char *wide;      /* SCORE_PRECISION_F32, for what overflows; NULL where that is the default */
 };
 
 /* `device` with its `turns`, and how the processor is opened; borrowed until scorers_free. */
@@ -28,6 +32,9 @@ int scorers_new(const struct registry *registry, struct device *device, struct d
 
 /* Nobody scores any more. NULL is allowed. */
 void scorers_free(struct scorers *scorers);
+
+/* Tells the log, once for a sweep, that a revision of it is scored again in `wide`. Safe for threads. */
+void scorers_tell_overflow(struct scorers *scorers, int64_t sweep_id, const char *revision);
 
 /* Chooses for the model of a sweep, of which the log is told once where it is not the device. What opening
  * the processor reports. Safe for threads. */

@@ -184,8 +184,8 @@ static void note_moved(void *pulse)
     pulse_beat_for(pulse);
 }
 
-int scoring_run(struct scoring *scoring, struct device_turns *turns, int is_alone,
-                struct scoring_outcome *ret_outcome, struct err *err)
+int scoring_run(struct scoring *scoring, struct device_turns *turns, enum score_precision precision,
+                int is_alone, struct scoring_outcome *ret_outcome, struct err *err)
 {
     struct scoring_outcome outcome = {0};
     if (!scoring->is_fetched)
@@ -194,7 +194,7 @@ int scoring_run(struct scoring *scoring, struct device_turns *turns, int is_alon
         .config = config_of(scoring),
         .tensors = scoring->weights.tensors,
         .tensor_count = scoring->weights.count,
-        .precision = scoring->request.precision,
+        .precision = precision,
         .memory_budget_bytes = scoring->request.memory_budget_bytes,
         .watch = {.cancel = scoring->request.cancel, .moved = note_moved, .context = pulse_own()}};
     struct device_turn turn;
@@ -218,6 +218,16 @@ int scoring_run(struct scoring *scoring, struct device_turns *turns, int is_alon
     outcome.memory_bytes = scoring->result.memory_bytes;
     *ret_outcome = outcome;
     return 0;
+}
+
+int scoring_has_overflowed(const struct scoring *scoring, const struct scoring_outcome *outcome)
+{
+    int is_finite = outcome->summary.nan_count > 0;
+    for (size_t i = 0; i < scoring->weights.count && is_finite; i++) {
+        is_finite = tensor_is_finite(&scoring->weights.tensors[i].view);
+        pulse_beat();
+    }
+    return is_finite;
 }
 
 const struct passages *scoring_passages(const struct scoring *scoring)

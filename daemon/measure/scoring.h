@@ -36,7 +36,6 @@ struct scoring_request {
     enum passages_mode mode;
     /* `tokens` only; 0: the context, but SCORING_WINDOW_MAX of a longer one, and half of that. */
     uint32_t window_tokens, stride_tokens;
-    enum score_precision precision;
     struct tensor_pool *pool;        /* that may have some of the tensors in memory, or NULL */
     struct file_digests *digests;    /* that the data set's digest is kept in; NULL: it is always hashed */
     struct passages_cache *passages; /* that tokenised texts are kept in */
@@ -89,10 +88,15 @@ int scoring_list_files(const struct scoring *scoring, struct revision_file_row *
 int scoring_fetch(struct scoring *scoring, struct err *err);
 
 /* Only after scoring_fetch: loads the model, waits for the turn (alone or not: daemon/measure/device_turns.h)
- * and scores. ERR_UNSUPPORTED if the device measures tensors only, ERR_NO_MEMORY with numbers, ERR_CANCELLED,
- * ERR_DEVICE, ERR_DEVICE_LOST. NaN weights are no error: the perplexity is NaN. */
-int scoring_run(struct scoring *scoring, struct device_turns *turns, int is_alone,
-                struct scoring_outcome *ret_outcome, struct err *err);
+ * and scores; once more in another precision, if the caller likes. ERR_UNSUPPORTED if the device measures
+ * tensors only, ERR_NO_MEMORY with numbers, ERR_CANCELLED, ERR_DEVICE, ERR_DEVICE_LOST. NaN weights are no
+ * error: the perplexity is NaN. */
+int scoring_run(struct scoring *scoring, struct device_turns *turns, enum score_precision precision,
+                int is_alone, struct scoring_outcome *ret_outcome, struct err *err);
+
+/* Whether the precision was to blame: some log-probabilities are NaN or Inf, and no weight is. Reads all
+ * weights where it may be so. */
+int scoring_has_overflowed(const struct scoring *scoring, const struct scoring_outcome *outcome);
 
 /* After scoring_run: the passages and the log-probabilities of their targets. Borrowed. */
 const struct passages *scoring_passages(const struct scoring *scoring);

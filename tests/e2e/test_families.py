@@ -85,3 +85,37 @@ def test_what_a_gpu_does_not_score_the_processor_does(
             assert row["backend"] == "cuda" and row["perplexity_backend"] == "cpu" and row["perplexity"] > 1
         told = one.told("scored on the processor")
         assert len(told) == 1 and "heads of 2050 dimensions: beyond 2048, on the CPU only" in told[0], told
+
+
+def test_what_half_precision_does_not_hold_is_scored_in_float32(
+    beside_a_gpu: Callable[..., Daemon], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Powers of two that the MLP multiplies by and divides by again change nothing but the range: of its products in step1, of its weights,
+    too, in step2. Where a weight itself is no number (step3), the precision is not to blame."""
+    own, powers = families_run.weights, {1: 16, 2: 24}
+
+    def weights(family: str, step: int) -> families_run.families.Weights:
+        made = own(family, 1)
+        for name, values in made.items():
+            values *= 2.0 ** (powers.get(step, 0) * (("up_proj" in name) - ("down_proj.weight" in name)))
+        if step == 3:
+            made["model.norm.weight"][0] = float("nan")
+        return made
+
+    monkeypatch.setattr(families_run, "weights", weights)
+    monkeypatch.setattr(families_run, "RUNS", {"llama": families_run.RUNS["llama"]})
+    monkeypatch.setattr(families_run, "REVISIONS", dict.fromkeys(("step0", "step1", "step2", "step3"), "float32"))
+    monkeypatch.setattr(families_run, "texts", lambda: json.dumps({"text": "I am he"}) + "\n")
+    with Emulator(families_run.write_root(tmp_path)) as hub:
+        one = beside_a_gpu(hub)
+        for _ in range(2):  # the second finds what the first has found out
+            sweep = one.wait(one.sweep("made-up/llama", **REQUEST | {"metrics": ["perplexity"]}))
+            assert sweep["state"] == "done", sweep
+        rows = one.series("made-up/llama")
+        assert {row["perplexity_backend"] for row in rows} == {"cuda"}
+        assert [row["perplexity_precision"] for row in rows] == ["half", "float32", "float32", "half"]
+        values = [row["perplexity"] for row in rows]
+        assert values[1] == pytest.approx(values[2], rel=1e-6) and values[0] == pytest.approx(values[1], rel=HALF_TOLERANCE)
+        assert values[3] is None
+        told = [line for line in one.log().splitlines() if "scored again in float32" in line]
+        assert len(told) == 1 and "sweep=1" in told[0], told

@@ -209,7 +209,7 @@ static int probe_folder(const char *folder, const char *data, struct arguments *
     (void)json_object_set_new(root, "open_seconds", json_real(clock_monotonic_s() - begin_s));
     add_identity(root, scoring_identity(scoring));
     if (arguments->stops || (code = scoring_fetch(scoring, err)) ||
-        (code = scoring_run(scoring, turns, 0, &outcome, err)))
+        (code = scoring_run(scoring, turns, SCORE_PRECISION_DEFAULT, 0, &outcome, err)))
         goto out;
     const struct passages *passages = scoring_passages(scoring);
     struct score_request request = {.document_count = passages->count,

@@ -73,12 +73,40 @@ static void test_format(void **state)
                      5);
 }
 
+/* The last of three elements decides, wherever the bytes begin. */
+static void test_finite(void **state)
+{
+    (void)state;
+    static const struct {
+        enum tensor_dtype dtype;
+        uint32_t bits;
+        int is_finite;
+    } cases[] = {
+        {TENSOR_DTYPE_F16, 0x7bff, 1},     {TENSOR_DTYPE_F16, 0x7c00, 0},
+        {TENSOR_DTYPE_F16, 0xfe00, 0},     {TENSOR_DTYPE_BF16, 0x7f7f, 1},
+        {TENSOR_DTYPE_BF16, 0xff80, 0},    {TENSOR_DTYPE_BF16, 0x7fc0, 0},
+        {TENSOR_DTYPE_F32, 0x7f7fffff, 1}, {TENSOR_DTYPE_F32, 0xff800000U, 0},
+        {TENSOR_DTYPE_F32, 0x7f800001, 0}, {TENSOR_DTYPE_BF16, 0x7c00, 1},
+        {TENSOR_DTYPE_F32, 0x00007f80, 1},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        unsigned char bytes[1 + 3 * sizeof(uint32_t)] = {0};
+        const size_t width = tensor_dtype_bits(cases[i].dtype) / 8;
+        const struct tensor_view view = {cases[i].dtype, {2, {3, 1}}, bytes + 1};
+        const struct tensor_view first = {cases[i].dtype, {1, {2}}, bytes + 1};
+        memcpy(bytes + 1 + 2 * width, &cases[i].bits, width);
+        assert_int_equal(tensor_is_finite(&view), cases[i].is_finite);
+        assert_int_equal(tensor_is_finite(&first), 1);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_dtypes),
         cmocka_unit_test(test_sizes),
         cmocka_unit_test(test_format),
+        cmocka_unit_test(test_finite),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
