@@ -1,7 +1,7 @@
 """Fixtures of the end-to-end tests: the emulated hub and the daemon.
 
 hub        an emulated hub of small generated repositories, fresh for every test
-make_hub   start another one: make_hub(root, bandwidth_bps=…)
+make_hub   another one: make_hub(root, bandwidth_bps=…)
 certificate  files for make_hub(root, tls=certificate)
 garden     the folder of the committed training run, to be served by make_hub
 tensors    the unembedding of each of its revisions, read by numpy
@@ -90,20 +90,36 @@ def hub(_session_hub: Emulator) -> Emulator:
     return _session_hub
 
 
+@pytest.fixture(scope="session")
+def _idle_hubs() -> Iterator[list[Emulator]]:
+    """Hubs that earlier tests have done with: to begin anew takes next to nothing, to start one a third of a second."""
+    hubs: list[Emulator] = []
+    yield hubs
+    for hub in hubs:
+        hub.stop()
+
+
 @pytest.fixture
-def make_hub() -> Iterator[Callable[..., Emulator]]:
-    """Starts hubs that are stopped when the test ends."""
-    started: list[Emulator] = []
+def make_hub(_idle_hubs: list[Emulator], tmp_path: Path) -> Iterator[Callable[..., Emulator]]:
+    """Starts hubs, or has idle ones of the same folder begin anew; those of the test's own folders are stopped when it ends."""
+    used: list[Emulator] = []
 
     def make(root: str | Path, **knobs: Any) -> Emulator:
-        hub = Emulator(root, **knobs)
-        hub.start()
-        started.append(hub)
+        hub = next((one for one in _idle_hubs if one.root == str(root) and one.begin_anew(**knobs)), None)
+        if hub:
+            _idle_hubs.remove(hub)
+        else:
+            hub = Emulator(root, **knobs)
+            hub.start()
+        used.append(hub)
         return hub
 
     yield make
-    for hub in started:
-        hub.stop()
+    for hub in used:
+        if Path(hub.root).is_relative_to(tmp_path):
+            hub.stop()
+        else:
+            _idle_hubs.append(hub)
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,7 @@ import ssl
 import subprocess
 import sys
 import threading
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 from urllib.request import HTTPSHandler, ProxyHandler, Request, build_opener
@@ -15,6 +16,7 @@ from .server import Server
 from .settings import Settings, to_arguments
 
 REPOSITORY_ROOT = Path(__file__).resolve().parents[2]
+KNOBS = {name: value for name, value in asdict(Settings()).items() if name not in ("lfs_bytes", "prefix")}  # that may change
 
 
 class EmulatorError(Exception):
@@ -84,6 +86,20 @@ class Emulator:
             self._process.wait(10)
             self._process.stdout.close()
             self._process = None
+
+    def begin_anew(self, **knobs: Any) -> bool:
+        """As if it were started now with these knobs; False where it cannot: it does not run, or answers somebody still."""
+        is_other = bool(self._tls or self._log or (set(knobs) | set(self._knobs)) - set(KNOBS))
+        if is_other or not self._process or self._process.poll() is not None:
+            return False
+        now = self.stats()
+        if any(now["in_flight"].values()) or now["connections"]["current"] > 1:  # our own
+            return False
+        self.restore()
+        self.set(**(KNOBS | knobs))
+        self.reset()
+        self._knobs = knobs
+        return True
 
     # ---- questions -----------------------------------------------------------------------------
 
