@@ -226,8 +226,7 @@ def test_a_watch_goes_on_once_it_may(daemon: Start, gated: Emulator, way: str) -
     one = daemon(gated)
     log_in(one, STRANGER)
     assert one.request("PUT", f"/v1/watches/{MODEL}", {"every_minutes": 1440, "revisions": {"names": NAMES}}).status == 201
-    failed = look(one)
-    wait_until(lambda: one.get("/v1/sweeps").json()["sweeps"][0]["state"] == "failed")
+    wait_until(lambda: [row["state"] for row in one.get("/v1/sweeps").json()["sweeps"]] == ["failed"])
     for _ in range(2):
         gated.reset()
         failed = look(one)

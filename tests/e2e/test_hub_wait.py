@@ -120,7 +120,7 @@ def test_quota_runs_out(daemon: Start, garden_hub: Emulator) -> None:
     one = daemon(garden_hub)
     sweep = one.sweep(MODEL, revisions={"names": ["step0", "step8", "step16"]})
     assert one.wait(sweep)["progress"]["done"] == 3
-    assert "limit=rate_limit" in one.log() and metric(one, "bifurcated_hub_retries_total") == 0
+    assert one.told("limit=rate_limit") and metric(one, "bifurcated_hub_retries_total") == 0
 
 
 def test_pause_after_503(daemon: Start, garden_hub: Emulator) -> None:

@@ -44,6 +44,12 @@ def put(daemon: Daemon, value: dict[str, Any], path: str = HERE, status: int = 2
     return answer.json()
 
 
+def first_run(daemon: Daemon, value: dict[str, Any], path: str = HERE) -> dict[str, Any]:
+    """Makes a watch; the watch after its first run, which may be over before the answer is read."""
+    put(daemon, value, path)
+    return after_run(daemon, None, path)
+
+
 def api_requests(hub: Emulator) -> list[str]:
     return [line["target"].split("?")[0] for line in hub.log()]
 
@@ -62,7 +68,7 @@ def test_new_moved_and_deleted_branches(daemon: Callable[..., Daemon], make_hub:
     hub.move_branch(MODEL, "step15000", "step64")
     hub.delete_branch(MODEL, "step15000")
     one = daemon(hub)
-    first = after_run(one, put(one, LONG)["last_run_at"])
+    first = first_run(one, LONG)
     assert first["last_run"]["outcome"] == "sweeping" and first["last_run"]["new"]["count"] == 26  # with main
     assert first["last_run"]["swept"] == 25 and first["request"] == {"model": MODEL}
     sweep = one.get(f"/v1/sweeps/{first['last_sweep']}").json()
@@ -193,7 +199,7 @@ def test_a_hub_that_is_down(daemon: Callable[..., Daemon], make_hub: Any, garden
     hub = make_hub(garden)
     one = daemon(hub, "--attempts", "1", "--retry-delay-s", "0")
     hub.fault("status", status=404, path="/refs", times=1)
-    failed = after_run(one, put(one, {**LONG, "revisions": {"names": ["step0", "step512"]}})["last_run_at"])
+    failed = first_run(one, {**LONG, "revisions": {"names": ["step0", "step512"]}})
     assert failed["last_run"]["outcome"] == "failed" and failed["last_run"]["error"]["code"] == "not_found"
     soon = datetime.fromisoformat(failed["next_run_at"]) - datetime.fromisoformat(failed["last_run_at"])
     assert 0 < soon.total_seconds() < 120  # a hub in trouble calls models unknown, too
@@ -213,8 +219,7 @@ def test_a_database_that_cannot_be_written(daemon: Callable[..., Daemon], make_h
     """The hub is not asked again and again for what cannot be noted; later it is."""
     hub = make_hub(garden)
     one = daemon(hub)
-    put(one, {**LONG, "revisions": {"names": ["step0"]}})
-    after_run(one, None)
+    first_run(one, {**LONG, "revisions": {"names": ["step0"]}})
     one.stop()
     set_back(one.db, 4)
     hub.reset()
@@ -263,7 +268,7 @@ def test_a_trainer_that_still_writes(daemon: Callable[..., Daemon], garden: Path
     write("step32", ["config.json"], age_s=0)  # its weights are to come
     write("step128", [file for file in whole("step128") if "00003" not in file])
     one = daemon(None)
-    first = after_run(one, put(one, LONG, here)["last_run_at"], here)
+    first = first_run(one, LONG, here)
     assert swept_names(one, first["last_sweep"]) == ["step0", "step16"]
     unfinished = {row["revision"]: row["reason"] for row in first["last_run"]["unfinished"]}
     assert set(unfinished) == {"step32", "step128"}
@@ -315,7 +320,7 @@ def test_a_trainer_that_deletes_old_checkpoints(
     for step, source in ((500, "step0"), (1000, "step64"), (1500, "step128")):
         write(step, source)
     one = daemon(None)
-    after_run(one, put(one, LONG, here)["last_run_at"], here)
+    first_run(one, LONG, here)
     before = rows("revision", "msd", "lag1_msd", "measured_at")
     assert len(before) == 3
 
@@ -408,7 +413,7 @@ def test_a_second_run_that_reuses_names(daemon: Callable[..., Daemon], garden: P
     for step, source in ((500, "step0"), (1000, "step512"), (2000, "step10000"), (3000, "step11000")):
         write(step, source)
     one = daemon(None)
-    after_run(one, put(one, LONG, here)["last_run_at"], here)
+    first_run(one, LONG, here)
     assert steps() == [500, 1000, 2000, 3000] and rewritten() == []
 
     delete(500, 1000, 3000)  # training went on from 1000, and what is seen of it is rewritten and farther on
