@@ -172,7 +172,8 @@ int worker_slot_is_given_up(struct worker_slot *slot)
     return is_hung;
 }
 
-/* Ends the lease of a task at which nothing moves any more. Its thread may still come back, to find that the
+/* Ends the lease of a task at which nothing moves any more, and with it the process: from here on no slot
+ * claims. Its thread may still come back, to find that the
  * lease is lost; it begins no other task, so that the slot's stays. */
 void worker_slot_look_for_hang(struct worker_slot *slot)
 {
@@ -194,6 +195,9 @@ void worker_slot_look_for_hang(struct worker_slot *slot)
     (void)pthread_mutex_unlock(&workers->lock);
     if (hang != HANG_CERTAIN)
         return;
+    (void)pthread_mutex_lock(&workers->claim_lock);
+    atomic_store(&workers->is_stopping, true);
+    (void)pthread_mutex_unlock(&workers->claim_lock);
     if (reason.code == ERR_DEVICE_LOST)
         device_turns_give_up(workers->options.shared.turns);
     give_up(slot, &slot->task, &reason, seconds);

@@ -35,6 +35,8 @@ struct worker_slot {
 struct workers {
     struct workers_options options;
     pthread_mutex_t lock;
+    pthread_mutex_t claim_lock; /* held while one is claimed, taken before `lock`; after is_stopping was set
+                                   within it, none is */
     struct worker_slot slots[WORKERS_MAX];
     int running; /* threads that have not ended and do not hang, under lock */
     pthread_t keeper;

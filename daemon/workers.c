@@ -33,11 +33,23 @@ static void look_at_token(struct workers *workers)
         workers->options.forget_left(workers->options.left);
 }
 
+/* ERR_NOT_FOUND as soon as the workers stop: what has just hung is not for another slot of this process. */
+static int claim_chosen(struct workers *workers, const char *name, const struct tasks_choice *choice,
+                        struct task_row *task, int64_t *ret_wait_ms, struct err *err)
+{
+    (void)pthread_mutex_lock(&workers->claim_lock);
+    int code = atomic_load(&workers->is_stopping)
+                   ? err_set(err, ERR_NOT_FOUND, "the workers stop")
+                   : tasks_claim_chosen(workers->options.shared.store, name, choice, LEASE_MS,
+                                        &workers->options.policy, task, ret_wait_ms, err);
+    (void)pthread_mutex_unlock(&workers->claim_lock);
+    return code;
+}
+
 /* Claims a task; while something of the hub is down, of a sweep that did not meet it. */
 static int claim(struct workers *workers, const char *name, struct task_row *task, int64_t *ret_wait_ms,
                  struct err *err)
 {
-    struct store *store = workers->options.shared.store;
     int64_t except[WORKERS_EXCEPT_MAX + WORKERS_LEFT_MAX];
     struct tasks_choice choice = {.except = except};
     uint64_t mark = hub_outage_mark(workers->options.shared.hub);
@@ -55,8 +67,7 @@ static int claim(struct workers *workers, const char *name, struct task_row *tas
         may_claim = may_claim && left < WORKERS_LEFT_MAX;
         choice.except_count += left;
     }
-    int code = may_claim ? tasks_claim_chosen(store, name, &choice, LEASE_MS, &workers->options.policy, task,
-                                              ret_wait_ms, err)
+    int code = may_claim ? claim_chosen(workers, name, &choice, task, ret_wait_ms, err)
                          : err_set(err, ERR_NOT_FOUND,
                                    "too many sweeps wait for the hub, or for workers with another token");
     if (mark && (*ret_wait_ms < 0 || *ret_wait_ms > OUTAGE_LOOK_MS))
@@ -177,6 +188,7 @@ int workers_start(const struct workers_options *options, struct workers **ret_wo
     workers->options.shared.failures_max = options->policy.failures_max;
     workers->options.shared.keeps_large = 1;
     (void)pthread_mutex_init(&workers->lock, NULL);
+    (void)pthread_mutex_init(&workers->claim_lock, NULL);
     task_told_init(&workers->told);
     code = pause_new(&workers->pause, err);
     if (!code)
@@ -235,6 +247,7 @@ void workers_free(struct workers *workers)
     }
     pause_free(workers->pause);
     (void)pthread_mutex_destroy(&workers->lock);
+    (void)pthread_mutex_destroy(&workers->claim_lock);
     task_told_free(&workers->told);
     free(workers);
 }

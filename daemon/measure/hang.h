@@ -5,8 +5,8 @@
  * of the process ends it. So who keeps a slot's lease looks at the slot's pulse (daemon/base/pulse.h), which
  * everything beats that moves: bytes that come, pieces that are hashed, batches that are scored; and waits
  * that others end, for the hub, the device, memory, or what another task does as well. A hang is a failure of
- * its task, which the attempts count; the other tasks are given back, and the process ends with the status of
- * a lost device (70), for its supervisor to start it again.
+ * its task, which the attempts count; nothing more is claimed, the other tasks are given back, and the
+ * process ends with the status of a lost device (70), for its supervisor to start it again.
  */
 #ifndef BIFURCATED_MEASURE_HANG_H
 #define BIFURCATED_MEASURE_HANG_H

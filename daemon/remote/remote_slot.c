@@ -312,6 +312,8 @@ void remote_slot_look_for_hang(struct remote_slot *slot)
     slot->is_doubted |= hang == HANG_DOUBT;
     slot->is_hung |= hang == HANG_CERTAIN;
     slot->is_busy &= hang != HANG_CERTAIN;
+    if (hang == HANG_CERTAIN) /* before the daemon has the task again, which is not for another slot */
+        atomic_store(&worker->is_stopping, true);
     memcpy(claim, slot->claim, sizeof claim);
     if (is_news) /* within the lock: it may end, and another begin */
         log_hang(slot, "task does not move", &reason);
@@ -320,10 +322,10 @@ void remote_slot_look_for_hang(struct remote_slot *slot)
         return;
     if (reason.code == ERR_DEVICE_LOST)
         device_turns_give_up(worker->options.engine->turns);
-    (void)report_failure(slot, slot->keeper_rest, claim, &reason, 0, &is_final, &err);
-    log_hang(slot, is_final ? "task failed" : "task will be tried again", &reason);
     log_error("a task hangs; the worker ends so that its supervisor starts it again",
               log_text("reason", reason.message), log_end);
+    (void)report_failure(slot, slot->keeper_rest, claim, &reason, 0, &is_final, &err);
+    log_hang(slot, is_final ? "task failed" : "task will be tried again", &reason);
     if (atomic_exchange(&slot->is_running, false))
         atomic_fetch_sub(&worker->running, 1);
     remote_worker_end(worker, REMOTE_END_HANG);
