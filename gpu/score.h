@@ -21,6 +21,7 @@
 #include "daemon/base/limits.h"
 #include "gpu/tensor.h"
 
+#include <math.h>
 #include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -68,11 +69,14 @@ struct score_config {
     uint64_t head_size;            /* 0: d / head_count, which must divide it then */
     uint64_t intermediate_size;
     uint64_t max_positions;     /* inputs of a document at most */
-    uint64_t rotary_dimensions; /* of each head, even: the first ones are rotated, in halves */
+    uint64_t position_rows;     /* of the table of learned positions, where the family has one: no fewer */
+    uint64_t rotary_dimensions; /* of each head, even: the first ones are rotated, in halves; 0: none */
     double rotary_base;
     struct score_rotary_scaling rotary_scaling;
     uint8_t unrotated_layers[LIMIT_SCORE_LAYERS / 8]; /* a bit per layer; score_layer_is_rotated */
     double norm_epsilon;
+    int has_unscaled_attention;       /* else scores are divided by the root of the size of a head */
+    int has_attention_scale_by_layer; /* and then by the number of the layer, from 1 */
     enum score_activation activation; /* of the gate, where there is one */
     int has_parallel_residual; /* x + attn(ln1 x) + mlp(ln2 x), else h = x + attn(ln1 x), h + mlp(ln2 h) */
     /* Whether the family's biases of these parts are there; true whatever it says where they always are. */
@@ -111,6 +115,13 @@ static inline int score_layer_is_rotated(const struct score_config *config, uint
 static inline void score_layer_leave_unrotated(struct score_config *config, uint64_t layer)
 {
     config->unrotated_layers[layer / 8] |= (uint8_t)(1U << layer % 8);
+}
+
+/* What the scores of attention are multiplied with. */
+static inline double score_attention_scale(const struct score_config *config, uint64_t layer)
+{
+    double scale = config->has_unscaled_attention ? 1.0 : 1.0 / sqrt((double)score_head_size(config));
+    return config->has_attention_scale_by_layer ? scale / (double)(layer + 1) : scale;
 }
 
 struct score_tensor {
@@ -173,9 +184,10 @@ struct score_result {
 
 /* -- What a model is made of ---------------------------------------------------------------------- */
 
-/* Which part a tensor plays. The first three exist once, the others in every layer. */
+/* Which part a tensor plays. The first ones exist once, the others in every layer. */
 enum score_role {
     SCORE_ROLE_EMBEDDING,
+    SCORE_ROLE_POSITIONS, /* [position_rows, d], a row of which is added to that of the embedding */
     SCORE_ROLE_UNEMBEDDING,
     SCORE_ROLE_FINAL_NORM_WEIGHT,
     SCORE_ROLE_FINAL_NORM_BIAS,
@@ -208,6 +220,7 @@ enum score_role {
 /* How queries, keys and values are stored. */
 enum score_qkv_order {
     SCORE_QKV_ORDER_PER_HEAD, /* one matrix: q, k, v of the first head, then of the second, ... (GPT-NeoX) */
+    SCORE_QKV_ORDER_TOGETHER, /* one matrix: q of all heads, then k, then v */
     SCORE_QKV_ORDER_APART,    /* a matrix each */
 };
 
@@ -225,7 +238,9 @@ enum score_norm_place {
 struct score_architecture {
     const char *name;         /* as model_type in config.json */
     const char *const *names; /* [SCORE_ROLE_COUNT]; "%u" is the layer; NULL: it has no such tensor */
+    const char *prefix;       /* of these names, which files may leave out; or NULL */
     enum score_qkv_order qkv_order;
+    int is_transposed; /* the layers' matrices are stored with a row for each input */
     enum score_norm_kind norm;
     enum score_norm_place norm_place;     /* of the norms of attention and MLP */
     int has_query_key_norm;               /* of queries and keys, before they are rotated; RMS */
@@ -255,7 +270,8 @@ void score_tensor_name(const struct score_config *config, enum score_role role, 
                        char name[SCORE_NAME_BYTES]);
 
 /* How many layers a model with a tensor of this name has at least: one more than the layer that the name is
- * of, whatever the tensor is (buffers, too); 0 for names that are of no layer, or of another architecture. */
+ * of, whatever the tensor is (buffers, too), and with the family's prefix or without; 0 for names that are of
+ * no layer, or of another architecture. */
 uint64_t score_name_layers(const struct score_config *config, const char *name);
 
 /* The shape that it must have. */

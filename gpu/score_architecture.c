@@ -25,6 +25,26 @@ static const char *const gpt_neox_names[SCORE_ROLE_COUNT] = {
     [SCORE_ROLE_MLP_DOWN_BIAS] = "gpt_neox.layers.%u.mlp.dense_4h_to_h.bias",
 };
 
+static const char *const gpt2_names[SCORE_ROLE_COUNT] = {
+    [SCORE_ROLE_EMBEDDING] = "transformer.wte.weight",
+    [SCORE_ROLE_POSITIONS] = "transformer.wpe.weight",
+    [SCORE_ROLE_UNEMBEDDING] = "lm_head.weight",
+    [SCORE_ROLE_FINAL_NORM_WEIGHT] = "transformer.ln_f.weight",
+    [SCORE_ROLE_FINAL_NORM_BIAS] = "transformer.ln_f.bias",
+    [SCORE_ROLE_ATTENTION_NORM_WEIGHT] = "transformer.h.%u.ln_1.weight",
+    [SCORE_ROLE_ATTENTION_NORM_BIAS] = "transformer.h.%u.ln_1.bias",
+    [SCORE_ROLE_QKV_WEIGHT] = "transformer.h.%u.attn.c_attn.weight",
+    [SCORE_ROLE_QKV_BIAS] = "transformer.h.%u.attn.c_attn.bias",
+    [SCORE_ROLE_ATTENTION_OUT_WEIGHT] = "transformer.h.%u.attn.c_proj.weight",
+    [SCORE_ROLE_ATTENTION_OUT_BIAS] = "transformer.h.%u.attn.c_proj.bias",
+    [SCORE_ROLE_MLP_NORM_WEIGHT] = "transformer.h.%u.ln_2.weight",
+    [SCORE_ROLE_MLP_NORM_BIAS] = "transformer.h.%u.ln_2.bias",
+    [SCORE_ROLE_MLP_UP_WEIGHT] = "transformer.h.%u.mlp.c_fc.weight",
+    [SCORE_ROLE_MLP_UP_BIAS] = "transformer.h.%u.mlp.c_fc.bias",
+    [SCORE_ROLE_MLP_DOWN_WEIGHT] = "transformer.h.%u.mlp.c_proj.weight",
+    [SCORE_ROLE_MLP_DOWN_BIAS] = "transformer.h.%u.mlp.c_proj.bias",
+};
+
 /* What Llama and those after it call the same. */
 #define EVERY_LLAMA                                                                                          \
     [SCORE_ROLE_EMBEDDING] = "model.embed_tokens.weight", [SCORE_ROLE_UNEMBEDDING] = "lm_head.weight",       \
@@ -85,6 +105,13 @@ static const struct score_architecture architectures[] = {
      LLAMA_LAYER,
      .norm_place = SCORE_NORM_AFTER,
      .has_query_key_norm = 1},
+    {.name = "gpt2",
+     .names = gpt2_names,
+     .prefix = "transformer.",
+     .qkv_order = SCORE_QKV_ORDER_TOGETHER,
+     .is_transposed = 1,
+     .has_attention_bias = 1,
+     .has_mlp_bias = 1},
 };
 
 int score_architecture_find(const char *name, const struct score_architecture **ret_architecture,
@@ -146,13 +173,26 @@ void score_tensor_name(const struct score_config *config, enum score_role role, 
                        (unsigned long long)layer, number + 2);
 }
 
+/* `first` is the name of a tensor of layer 0. */
+static uint64_t layers_of_name(const char *name, const char *first)
+{
+    char *end;
+    size_t before = strcspn(first, "0");
+    if (!first[before] || strncmp(name, first, before) != 0 || !isdigit((unsigned char)name[before]))
+        return 0;
+    unsigned long long layer = strtoull(name + before, &end, 10); /* ULLONG_MAX for more */
+    return *end != '.' ? 0 : layer < UINT64_MAX ? layer + 1 : layer;
+}
+
 uint64_t score_name_layers(const struct score_config *config, const char *name)
 {
-    char first[SCORE_NAME_BYTES], *end;
-    score_tensor_name(config, SCORE_ROLE_LAYER_FIRST, 0, first);
-    size_t prefix = strcspn(first, "0");
-    if (!first[prefix] || strncmp(name, first, prefix) != 0 || !isdigit((unsigned char)name[prefix]))
+    const struct score_architecture *architecture;
+    struct err err = ERR_INIT;
+    char first[SCORE_NAME_BYTES];
+    if (score_architecture_find(config->architecture, &architecture, &err))
         return 0;
-    unsigned long long layer = strtoull(name + prefix, &end, 10); /* ULLONG_MAX for more */
-    return *end != '.' ? 0 : layer < UINT64_MAX ? layer + 1 : layer;
+    score_tensor_name(config, SCORE_ROLE_LAYER_FIRST, 0, first);
+    uint64_t layers = layers_of_name(name, first);
+    return layers || !architecture->prefix ? layers
+                                           : layers_of_name(name, first + strlen(architecture->prefix));
 }

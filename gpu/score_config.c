@@ -25,7 +25,7 @@ static int check_heads(const struct score_config *config, const struct score_arc
     int code = check_size("size of a head", score_head_size(config), LIMIT_SCORE_WIDTH, err);
     if (code || (code = check_size("size of all heads", score_query_width(config), LIMIT_SCORE_WIDTH, err)))
         return code;
-    if (architecture->qkv_order == SCORE_QKV_ORDER_PER_HEAD &&
+    if (architecture->qkv_order != SCORE_QKV_ORDER_APART &&
         (score_query_width(config) != hidden || score_key_value_width(config) != hidden))
         return err_set(err, ERR_UNSUPPORTED,
                        "%llu heads of %llu dimensions, %llu of them with keys of their own: in a model of "
@@ -84,8 +84,14 @@ int score_config_check(const struct score_config *config, struct err *err)
         (code = check_size("number of heads", config->head_count, LIMIT_SCORE_HEADS, err)) ||
         (code = check_size("intermediate size", config->intermediate_size, LIMIT_SCORE_WIDTH, err)) ||
         (code = check_size("number of positions", config->max_positions, LIMIT_SCORE_POSITIONS, err)) ||
+        (architecture->names[SCORE_ROLE_POSITIONS] &&
+         (code = check_size("number of learned positions", config->position_rows, LIMIT_SCORE_POSITIONS,
+                            err))) ||
         (code = check_heads(config, architecture, err)) || (code = check_rotary(config, err)))
         return code;
+    if (architecture->names[SCORE_ROLE_POSITIONS] && config->position_rows < config->max_positions)
+        return err_set(err, ERR_INVALID, "%llu positions are learned, fewer than the context of %llu",
+                       (unsigned long long)config->position_rows, (unsigned long long)config->max_positions);
     if (!(config->norm_epsilon >= 0 && isfinite(config->norm_epsilon)))
         return err_set(err, ERR_INVALID, "the epsilon of the layer norm must not be %g",
                        config->norm_epsilon);

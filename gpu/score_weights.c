@@ -8,6 +8,7 @@
 enum dimension {
     DIMENSION_NONE,
     DIMENSION_VOCABULARY,
+    DIMENSION_POSITIONS,
     DIMENSION_HIDDEN,
     DIMENSION_QKV,
     DIMENSION_QUERY,
@@ -19,6 +20,7 @@ static const struct {
     enum dimension rows, columns; /* columns NONE: a vector */
 } role_shapes[SCORE_ROLE_COUNT] = {
     [SCORE_ROLE_EMBEDDING] = {DIMENSION_VOCABULARY, DIMENSION_HIDDEN},
+    [SCORE_ROLE_POSITIONS] = {DIMENSION_POSITIONS, DIMENSION_HIDDEN},
     [SCORE_ROLE_UNEMBEDDING] = {DIMENSION_VOCABULARY, DIMENSION_HIDDEN},
     [SCORE_ROLE_FINAL_NORM_WEIGHT] = {DIMENSION_HIDDEN, DIMENSION_NONE},
     [SCORE_ROLE_FINAL_NORM_BIAS] = {DIMENSION_HIDDEN, DIMENSION_NONE},
@@ -51,6 +53,8 @@ static uint64_t dimension_size(const struct score_config *config, enum dimension
     switch (dimension) {
     case DIMENSION_VOCABULARY:
         return config->vocabulary_rows;
+    case DIMENSION_POSITIONS:
+        return config->position_rows;
     case DIMENSION_HIDDEN:
         return config->hidden_size;
     case DIMENSION_QKV:
@@ -70,11 +74,17 @@ static uint64_t dimension_size(const struct score_config *config, enum dimension
 void score_tensor_shape(const struct score_config *config, enum score_role role,
                         struct tensor_shape *ret_shape)
 {
+    const struct score_architecture *architecture;
+    struct err err = ERR_INIT;
+    const int is_turned = role >= SCORE_ROLE_LAYER_FIRST &&
+                          !score_architecture_find(config->architecture, &architecture, &err) &&
+                          architecture->is_transposed;
     struct tensor_shape shape = {.ndim = 1};
     shape.dim[0] = dimension_size(config, role_shapes[role].rows);
     if (role_shapes[role].columns != DIMENSION_NONE) {
         shape.ndim = 2;
-        shape.dim[1] = dimension_size(config, role_shapes[role].columns);
+        shape.dim[is_turned ? 0 : 1] = dimension_size(config, role_shapes[role].columns);
+        shape.dim[is_turned ? 1 : 0] = dimension_size(config, role_shapes[role].rows);
     }
     *ret_shape = shape;
 }

@@ -34,6 +34,17 @@ static int add_llama_config(struct digest *digest, const struct score_config *co
                 : digest_update(digest, config->unrotated_layers, sizeof config->unrotated_layers, err);
 }
 
+/* Only where it is not the usual one, for the same reason. */
+static int add_attention_scale(struct digest *digest, const struct score_config *config, struct err *err)
+{
+    char line[64];
+    if (!config->has_unscaled_attention && !config->has_attention_scale_by_layer)
+        return 0;
+    int length = snprintf(line, sizeof line, "scale %d %d\n", config->has_unscaled_attention,
+                          config->has_attention_scale_by_layer);
+    return digest_update(digest, line, (size_t)length, err);
+}
+
 static int add_config(struct digest *digest, const struct score_config *config, struct err *err)
 {
     char line[512];
@@ -45,8 +56,9 @@ static int add_config(struct digest *digest, const struct score_config *config, 
         config->rotary_base, config->norm_epsilon, (int)config->activation, config->has_parallel_residual,
         config->has_attention_bias, config->is_tied);
     int code = digest_update(digest, line, (size_t)length, err);
-    return code || strcmp(config->architecture, "gpt_neox") == 0 ? code
-                                                                 : add_llama_config(digest, config, err);
+    if (!code && strcmp(config->architecture, "gpt_neox") != 0)
+        code = add_llama_config(digest, config, err);
+    return code ? code : add_attention_scale(digest, config, err);
 }
 
 /* The digest of the file that holds a tensor, or "". */

@@ -27,6 +27,33 @@ static int open_file(void *context, const char *name, struct source **ret_source
                                 repository_tree_find(request->tree, name), ret_source, err);
 }
 
+static int holds_name(const struct checkpoint *checkpoint, const char *name)
+{
+    size_t i = 0, count = checkpoint_name_count(checkpoint);
+    while (i < count && strcmp(checkpoint_name(checkpoint, i), name) != 0)
+        i++;
+    return i < count;
+}
+
+/* A model that was saved by the class without a head has names without the prefix that this class gives it.
+ */
+static void find_left_out(struct scoring_weights *weights, const struct score_architecture *architecture)
+{
+    const char *prefix = architecture->prefix ? architecture->prefix : "";
+    const char *embedding = architecture->names[SCORE_ROLE_EMBEDDING];
+    weights->left_out = !holds_name(weights->checkpoint, embedding) &&
+                                holds_name(weights->checkpoint, embedding + strlen(prefix))
+                            ? prefix
+                            : "";
+}
+
+/* What the files call a tensor of the family's name. */
+static const char *stored_name(const struct scoring_weights *weights, const char *name)
+{
+    size_t size = strlen(weights->left_out);
+    return strncmp(name, weights->left_out, size) == 0 ? name + size : name;
+}
+
 static int locate_tensor(struct scoring_weights *weights, enum score_role role, uint64_t layer,
                          struct err *err)
 {
@@ -36,7 +63,7 @@ static int locate_tensor(struct scoring_weights *weights, enum score_role role, 
     score_tensor_name(weights->config, role, layer, name);
     if (!name[0])
         return 0;
-    int code = checkpoint_find(weights->checkpoint, name, located, err);
+    int code = checkpoint_find(weights->checkpoint, stored_name(weights, name), located, err);
     if (code)
         return code;
     if (!(tensor->name = strdup(name)))
@@ -59,11 +86,10 @@ static int check_layers(const struct scoring_weights *weights, struct err *err)
     }
     if (found <= wanted)
         return 0;
-    return err_set(
-        err, ERR_FORMAT,
-        "num_hidden_layers of config.json is %llu, but the weights have %llu layers: one of them is not "
-        "this model's",
-        (unsigned long long)wanted, (unsigned long long)found);
+    return err_set(err, ERR_FORMAT,
+                   "config.json says that there are %llu layers, but the weights have %llu: one of them is "
+                   "not this model's",
+                   (unsigned long long)wanted, (unsigned long long)found);
 }
 
 /* Two tensors of a torch file that are one. */
@@ -95,20 +121,17 @@ static int compare_tensors(const struct scoring_weights *weights, const struct c
 
 /* Of a tied model whose file holds another unembedding, transformers 4 scores with the input embedding and 5
  * with the other one. Equal copies are common: so the numbers count. */
-static int check_tie(const struct scoring_weights *weights, struct err *err)
+static int check_tie(const struct scoring_weights *weights, const struct score_architecture *architecture,
+                     struct err *err)
 {
-    const struct score_architecture *architecture;
     struct checkpoint_tensor input, output;
     struct err absent = ERR_INIT;
     int differ = 0;
     if (!weights->config->is_tied)
         return 0;
-    int code = score_architecture_find(weights->config->architecture, &architecture, err);
-    if (code)
-        return code;
-    const char *input_name = architecture->names[SCORE_ROLE_EMBEDDING];
+    const char *input_name = stored_name(weights, architecture->names[SCORE_ROLE_EMBEDDING]);
     const char *output_name = architecture->names[SCORE_ROLE_UNEMBEDDING];
-    code = checkpoint_find(weights->checkpoint, output_name, &output, &absent);
+    int code = checkpoint_find(weights->checkpoint, output_name, &output, &absent);
     if (code == ERR_NOT_FOUND)
         return 0;
     if (code) {
@@ -134,9 +157,13 @@ int scoring_weights_open(struct scoring_weights *ret_weights, const struct scori
     struct checkpoint_files files = {
         .has = has_file, .open = open_file, .context = (void *)(uintptr_t)request};
     size_t max = SCORE_ROLE_COUNT * ((size_t)config->layer_count + 1);
+    const struct score_architecture *architecture;
     *weights = (struct scoring_weights){.request = request, .config = config};
-    int code = checkpoint_open(&files, CHECKPOINT_PREFER_SAFETENSORS, &weights->checkpoint, err);
-    if (code || (code = check_layers(weights, err)) || (code = check_tie(weights, err)))
+    int code = score_architecture_find(config->architecture, &architecture, err);
+    if (code || (code = checkpoint_open(&files, CHECKPOINT_PREFER_SAFETENSORS, &weights->checkpoint, err)))
+        return code;
+    find_left_out(weights, architecture);
+    if ((code = check_layers(weights, err)) || (code = check_tie(weights, architecture, err)))
         return code;
     weights->tensors = calloc(max, sizeof *weights->tensors);
     weights->located = calloc(max, sizeof *weights->located);
@@ -193,7 +220,7 @@ static struct pooled_tensor *find_in_pool(const struct scoring_weights *weights,
     if (!request->pool || !file)
         return NULL;
     location_write_key(key, file->sha256[0] ? file->sha256 : file->git_oid, request->repository->name,
-                       request->tree->commit, located->file, weights->tensors[i].name);
+                       request->tree->commit, located->file, located->name);
     const struct tensor_request wanted = {
         .key = key, .dtype = located->dtype, .shape = located->shape, .size_bytes = located->size_bytes};
     return tensor_pool_find(request->pool, &wanted);

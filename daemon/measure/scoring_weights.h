@@ -24,8 +24,9 @@ struct scoring_weights {
     const struct scoring_request *request; /* borrowed */
     const struct score_config *config;     /* borrowed */
     struct checkpoint *checkpoint;
+    const char *left_out; /* of the family's names, in the files: its prefix, or "" */
     size_t count;
-    struct score_tensor *tensors;      /* [count], names owned; data after scoring_weights_fetch */
+    struct score_tensor *tensors; /* [count], the family's names, owned; data after scoring_weights_fetch */
     struct checkpoint_tensor *located; /* [count] where they lie */
     void **owned;                      /* [count] bytes that are not mapped */
     uint64_t size_bytes;               /* of all, as stored */

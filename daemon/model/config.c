@@ -4,6 +4,7 @@
 #include "daemon/base/json_text.h"
 #include "daemon/base/limits.h"
 #include "daemon/model/family.h"
+#include "daemon/model/gpt2_config.h"
 #include "daemon/model/llama_config.h"
 #include "daemon/model/neox_config.h"
 
@@ -168,6 +169,11 @@ static int read_activation(const json_t *root, const struct family *family, stru
     return code;
 }
 
+static int is_gpt2(const struct model_config *config)
+{
+    return strcmp(config->model_type, "gpt2") == 0;
+}
+
 static int read_config(json_t *root, struct model_config *config, struct err *err)
 {
     const json_t *architecture = json_array_get(json_object_get(root, "architectures"), 0);
@@ -177,6 +183,8 @@ static int read_config(json_t *root, struct model_config *config, struct err *er
     const struct family *family = family_find(config->model_type);
     if (strcmp(config->model_type, "gpt_neox") == 0)
         neox_config_prepare(root, config->doubt);
+    else if (is_gpt2(config))
+        gpt2_config_prepare(root, config);
     else if (family->is_llama)
         llama_config_prepare(root, family, config);
     if (json_is_string(architecture) && strlen(json_string_value(architecture)) < MODEL_CONFIG_NAME_BYTES)
@@ -223,7 +231,8 @@ int model_config_parse(const char *json, size_t size, struct model_config *ret_c
 
 static int is_scored(const struct model_config *config)
 {
-    return strcmp(config->model_type, "gpt_neox") == 0 || family_find(config->model_type)->is_llama;
+    return strcmp(config->model_type, "gpt_neox") == 0 || is_gpt2(config) ||
+           family_find(config->model_type)->is_llama;
 }
 
 /* Of a Llama linear and llama3, too. */
@@ -238,10 +247,11 @@ static int is_rotary_scored(const struct model_config *config)
 static int check_kind(const struct model_config *config, struct err *err)
 {
     if (!is_scored(config))
-        return err_set(err, ERR_UNSUPPORTED,
-                       "scoring is implemented for models like GPT-NeoX, Llama, Mistral, Qwen2, SmolLM3 and "
-                       "OLMo 2, not for model_type \"%s\": leave the metric perplexity out of the sweep",
-                       config->model_type);
+        return err_set(
+            err, ERR_UNSUPPORTED,
+            "scoring is implemented for models like GPT-NeoX, GPT-2, Llama, Mistral, Qwen2, SmolLM3 "
+            "and OLMo 2, not for model_type \"%s\": leave the metric perplexity out of the sweep",
+            config->model_type);
     if (!is_rotary_scored(config))
         return err_set(err, ERR_UNSUPPORTED,
                        "scoring with rotary embeddings of type \"%s\" is not implemented: leave the metric "
@@ -303,6 +313,7 @@ int model_config_check_scoring(const struct model_config *config, struct err *er
     return 0;
 }
 
+/* Of a GPT-2, too. */
 static uint64_t neox_layer_parameters(const struct model_config *config)
 {
     uint64_t d = config->hidden_size, inner = config->intermediate_size; /* below 2^24, so products fit */
@@ -326,7 +337,7 @@ static uint64_t llama_layer_parameters(const struct model_config *config)
 int model_config_parameter_count(const struct model_config *config, uint64_t *ret_count, struct err *err)
 {
     const int is_llama = family_find(config->model_type)->is_llama;
-    if (!is_scored(config) || (is_llama && (lacks_size(config) || config->doubt[0])))
+    if (!is_scored(config) || ((is_llama || is_gpt2(config)) && (lacks_size(config) || config->doubt[0])))
         return err_set(err, ERR_UNSUPPORTED, "the parameters of model_type \"%s\" are not counted",
                        config->model_type);
     /* So that products fit. */
@@ -336,6 +347,7 @@ int model_config_parameter_count(const struct model_config *config, uint64_t *re
     uint64_t layer = is_llama ? llama_layer_parameters(config) : neox_layer_parameters(config), layers = 0;
     uint64_t d = config->hidden_size;
     uint64_t count = config->vocab_size * d * (config->is_tied ? 1 : 2) + (is_llama ? d : 2 * d);
+    count += is_gpt2(config) ? config->max_positions * d : 0;
     if (checked_mul_u64(layer, config->layer_count, &layers) || checked_add_u64(count, layers, &count))
         return err_set(err, ERR_LIMIT, "the number of parameters overflows");
     *ret_count = count;

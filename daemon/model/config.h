@@ -53,7 +53,8 @@ struct model_config {
     double rotary_base;     /* theta */
     int has_parallel_residual;
     int has_attention_bias, has_mlp_bias;
-    int is_tied; /* the unembedding is the input embedding */
+    int has_unscaled_attention, has_attention_scale_by_layer; /* GPT-2 */
+    int is_tied;                                              /* the unembedding is the input embedding */
     enum model_activation activation;
     char activation_name[32];
     double norm_epsilon;

@@ -42,7 +42,7 @@ void config_doubt_nulls(const json_t *root, const char *const *names, char *doub
             config_doubt_set(doubt, "\"%s\" is null", *names);
 }
 
-void config_doubt_foreign(const json_t *root, char *doubt)
+void config_doubt_positions(const json_t *root, char *doubt)
 {
     const json_t *positions = json_object_get(root, "n_positions");
     if (config_doubt_is_there(positions) &&
@@ -50,6 +50,10 @@ void config_doubt_foreign(const json_t *root, char *doubt)
          json_integer_value(positions) !=
              json_integer_value(json_object_get(root, "max_position_embeddings"))))
         config_doubt_set(doubt, "\"n_positions\" is not max_position_embeddings");
+}
+
+void config_doubt_foreign(const json_t *root, char *doubt)
+{
     if (json_object_size(json_object_get(root, "pruned_heads")) > 0)
         config_doubt_set(doubt, "\"pruned_heads\" names heads");
     if (json_object_size(json_object_get(root, "per_layer_config")) > 0)

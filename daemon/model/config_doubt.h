@@ -2,7 +2,7 @@
  * Why a config.json cannot be scored: where transformers' versions make different models of it, or none,
  * nobody can say what its perplexity is. A doubt is one clause that names the key.
  *
- * What families have in common; neox_config.h and llama_config.h know the rest.
+ * What families have in common; neox_config.h, llama_config.h and gpt2_config.h know the rest.
  */
 #ifndef BIFURCATED_MODEL_CONFIG_DOUBT_H
 #define BIFURCATED_MODEL_CONFIG_DOUBT_H
@@ -22,8 +22,11 @@ void config_doubt_set(char *doubt, const char *format, ...) __attribute__((forma
  * or fails in the middle. */
 void config_doubt_nulls(const json_t *root, const char *const *names, char *doubt);
 
-/* Keys that no family's forward pass here follows, and "n_positions", which lm-evaluation-harness takes for
- * the length of the context. */
+/* Of families whose own key is "max_position_embeddings": "n_positions", which lm-evaluation-harness takes
+ * for the length of the context, says another. */
+void config_doubt_positions(const json_t *root, char *doubt);
+
+/* Keys that no family's forward pass here follows. */
 void config_doubt_foreign(const json_t *root, char *doubt);
 
 /* Both spellings of the type of rotary embeddings are there, and differ: 4 and 5 prefer each another. */

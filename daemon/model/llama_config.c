@@ -261,6 +261,7 @@ void llama_config_prepare(json_t *root, const struct family *family, struct mode
         read_window(&reading);
     read_rotary(&reading);
     config_doubt_nulls(root, never_null, config->doubt);
+    config_doubt_positions(root, config->doubt);
     config_doubt_foreign(root, config->doubt);
     config_doubt_drop(root, foreign);
     config_doubt_drop_others(root);

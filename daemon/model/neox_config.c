@@ -40,6 +40,7 @@ void neox_config_prepare(json_t *root, char *doubt)
     doubt_head_size(root, doubt);
     config_doubt_nulls(root, never_null, doubt);
     config_doubt_rotary_types(root, doubt);
+    config_doubt_positions(root, doubt);
     config_doubt_foreign(root, doubt);
     config_doubt_drop(root, foreign);
     config_doubt_drop_others(root);

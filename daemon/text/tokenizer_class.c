@@ -32,6 +32,7 @@ static const struct {
     {"", BY_CLASS, "GPTNeoXTokenizer"},
     {"gpt_neox", BY_CLASS, "GPTNeoXTokenizer"},
     {"olmo", BY_CLASS, "GPTNeoXTokenizer"},
+    {"gpt2", BY_CLASS, "GPT2Tokenizer"},
     {"llama", BY_CLASS, NULL},
     {"mistral", NEVER, NULL},
     {"olmo2", NEVER, NULL},

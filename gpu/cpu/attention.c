@@ -45,7 +45,6 @@ static void weigh(const struct score_kernels *kernels, float *row, size_t seen, 
 void attention_run(const struct attention_document *document, const struct score_kernels *kernels,
                    float *scratch)
 {
-    const float scale = (float)(1.0 / sqrt((double)document->head_size));
     const size_t heads_per_key = document->head_count / document->key_head_count;
     for (size_t head = 0; head < document->head_count; head++) {
         size_t shift = head * document->head_size;
@@ -59,7 +58,7 @@ void attention_run(const struct attention_document *document, const struct score
                             document->query_stride, document->keys + key_shift, document->key_stride, rows,
                             keys, document->head_size, scratch, stride);
             for (size_t i = 0; i < rows; i++)
-                weigh(kernels, scratch + i * stride, seen + i, keys, scale);
+                weigh(kernels, scratch + i * stride, seen + i, keys, document->scale);
             gemm_plain(scratch, stride, document->values + key_shift, document->key_stride, rows,
                        document->head_size, keys, document->out + begin * document->out_stride + shift,
                        document->out_stride);

@@ -23,6 +23,7 @@ struct attention_document {
     size_t key_head_count; /* divides head_count: as many neighbouring heads of queries see the same keys */
     size_t query_count;
     size_t query_position; /* of the first query within the document; keys are those of positions 0 ... */
+    float scale;           /* of the scores */
     const float *queries;  /* [query_count, head_count * head_size] */
     size_t query_stride;
     const float *keys, *values; /* [query_position + query_count, key_head_count * head_size] */
@@ -34,7 +35,7 @@ struct attention_document {
 /* Floats of scratch memory for documents of at most `positions` inputs. */
 size_t attention_scratch_floats(size_t positions);
 
-/* out = softmax(q k^T / sqrt(head_size)) v for each head, over the keys up to the query's own position. */
+/* out = softmax(q k^T * scale) v for each head, over the keys up to the query's own position. */
 void attention_run(const struct attention_document *document, const struct score_kernels *kernels,
                    float *scratch);
 

@@ -93,36 +93,53 @@ static void convert_row(const struct gemm_stored *stored, const struct score_ker
                      out);
 }
 
-static void fill_tiles(struct gemm_matrix *matrix, const struct score_kernels *kernels,
-                       const struct gemm_stored *stored, size_t begin, size_t end)
+/* The same of a transposed matrix, for `height` rows at once. */
+static void convert_columns(const struct gemm_stored *stored, const struct score_kernels *kernels, size_t row,
+                            size_t height, size_t column, size_t width,
+                            float tile[GEMM_TILE_ROWS][GEMM_TILE_COLUMNS])
 {
-    size_t columns = matrix->columns;
-    /* Rows past the last one are filled with zeros. */
-    size_t stop = end < matrix->rows ? end : (end + GEMM_ROWS_STEP - 1) / GEMM_ROWS_STEP * GEMM_ROWS_STEP;
-    for (size_t row = begin; row < stop; row += GEMM_TILE_ROWS) {
-        for (size_t column = 0; column < columns; column += GEMM_TILE_COLUMNS) {
-            float tile[GEMM_TILE_ROWS][GEMM_TILE_COLUMNS] = {{0}};
-            size_t left = columns - column, width = left < GEMM_TILE_COLUMNS ? left : GEMM_TILE_COLUMNS;
-            for (size_t i = 0; i < GEMM_TILE_ROWS && row + i < end; i++)
-                convert_row(stored, kernels, columns, row + i, column, width, tile[i]);
-            if (matrix->engine == GEMM_ENGINE_AMX)
-                gemm_amx_fill(matrix, row, column, tile);
-            else
-                gemm_fma_fill(matrix, row, column, tile);
-        }
+    const struct tensor_view *part = stored->parts;
+    const size_t rows = (size_t)part->shape.dim[0], element_bytes = tensor_dtype_bits(part->dtype) / 8;
+    float values[GEMM_TILE_ROWS];
+    for (size_t j = 0; j < width; j++) {
+        kernels->convert(part->dtype,
+                         (const unsigned char *)part->data + ((column + j) * rows + row) * element_bytes,
+                         height, values);
+        for (size_t i = 0; i < height; i++)
+            tile[i][j] = values[i];
     }
+}
+
+/* Tiles of a matrix for sgemm are rows again. */
+static void place_tile(struct gemm_matrix *matrix, size_t row, size_t height, size_t column, size_t width,
+                       float tile[GEMM_TILE_ROWS][GEMM_TILE_COLUMNS])
+{
+    if (matrix->engine == GEMM_ENGINE_AMX)
+        gemm_amx_fill(matrix, row, column, tile);
+    else if (matrix->engine != GEMM_ENGINE_BLAS)
+        gemm_fma_fill(matrix, row, column, tile);
+    for (size_t i = 0; matrix->engine == GEMM_ENGINE_BLAS && i < height; i++)
+        memcpy((float *)matrix->data + (row + i) * matrix->columns + column, tile[i], width * sizeof(float));
 }
 
 void gemm_matrix_fill(struct gemm_matrix *matrix, const struct score_kernels *kernels,
                       const struct gemm_stored *stored, size_t begin, size_t end)
 {
-    if (matrix->engine != GEMM_ENGINE_BLAS) {
-        fill_tiles(matrix, kernels, stored, begin, end);
-        return;
+    const size_t columns = matrix->columns;
+    /* Rows past the last one are filled with zeros. */
+    size_t stop = end < matrix->rows ? end : (end + GEMM_ROWS_STEP - 1) / GEMM_ROWS_STEP * GEMM_ROWS_STEP;
+    for (size_t row = begin; row < stop; row += GEMM_TILE_ROWS) {
+        size_t below = row < end ? end - row : 0, height = below < GEMM_TILE_ROWS ? below : GEMM_TILE_ROWS;
+        for (size_t column = 0; column < columns; column += GEMM_TILE_COLUMNS) {
+            float tile[GEMM_TILE_ROWS][GEMM_TILE_COLUMNS] = {{0}};
+            size_t left = columns - column, width = left < GEMM_TILE_COLUMNS ? left : GEMM_TILE_COLUMNS;
+            for (size_t i = 0; i < height && !stored->is_transposed; i++)
+                convert_row(stored, kernels, columns, row + i, column, width, tile[i]);
+            if (stored->is_transposed)
+                convert_columns(stored, kernels, row, height, column, width, tile);
+            place_tile(matrix, row, height, column, width, tile);
+        }
     }
-    for (size_t row = begin; row < end; row++)
-        convert_row(stored, kernels, matrix->columns, row, 0, matrix->columns,
-                    (float *)matrix->data + row * matrix->columns);
 }
 
 void gemm_multiply(const struct gemm_matrix *matrix, size_t begin, size_t end, const float *a,

@@ -2,16 +2,27 @@
 
 #include <string.h>
 
+/* A row of a table, as wide as the residual stream. */
+static void convert_row(const struct cpu_score_model *model, const struct tensor_view *table, size_t row,
+                        float *out)
+{
+    size_t d = (size_t)model->config.hidden_size;
+    size_t row_bytes = d * (tensor_dtype_bits(table->dtype) / 8);
+    model->kernels->convert(table->dtype, (const unsigned char *)table->data + row * row_bytes, d, out);
+}
+
 void score_layer_embed(const struct cpu_score_model *model, const struct score_scratch *scratch,
                        size_t input_count, float *hidden)
 {
     const struct tensor_view *view = &model->views.model[SCORE_ROLE_EMBEDDING];
     size_t d = (size_t)model->config.hidden_size;
-    size_t row_bytes = d * (tensor_dtype_bits(view->dtype) / 8);
     for (size_t i = 0; i < input_count; i++)
-        model->kernels->convert(view->dtype,
-                                (const unsigned char *)view->data + scratch->packed.ids[i] * row_bytes, d,
-                                hidden + i * d);
+        convert_row(model, view, scratch->packed.ids[i], hidden + i * d);
+    view = &model->views.model[SCORE_ROLE_POSITIONS];
+    for (size_t i = 0; view->data && i < input_count; i++) {
+        convert_row(model, view, scratch->packed.positions[i], scratch->normed);
+        model->kernels->add(hidden + i * d, scratch->normed, d);
+    }
 }
 
 /* The norm of the family. Without norms before attention and MLP these get what is there. */
@@ -41,6 +52,7 @@ struct step {
     const struct cpu_score_model *model;
     const struct score_layer *layer;
     const struct score_rotary *rotary; /* NULL: the layer does not rotate */
+    float scale;                       /* of attention */
     const struct score_plan_batch *batch;
     const struct score_scratch *scratch;
 };
@@ -83,11 +95,13 @@ static void finish_projections(const struct step *step, const uint32_t *rows_of,
     }
 }
 
-static struct attention_document document_of(const struct cpu_score_model *model)
+static struct attention_document document_of(const struct step *step)
 {
+    const struct cpu_score_model *model = step->model;
     return (struct attention_document){.head_count = (size_t)model->config.head_count,
                                        .head_size = model->head_size,
-                                       .key_head_count = (size_t)score_key_value_heads(&model->config)};
+                                       .key_head_count = (size_t)score_key_value_heads(&model->config),
+                                       .scale = step->scale};
 }
 
 /* Attention of all inputs: `x` [inputs, d] to `attended` [inputs, q]. */
@@ -103,7 +117,7 @@ static void attend_all(const struct step *step, const float *x)
     for (size_t i = 0; i < step->batch->document_count; i++) {
         size_t begin = scratch->packed.offsets[i], end = scratch->packed.offsets[i + 1];
         const float *rows = scratch->wide + begin * width;
-        struct attention_document document = document_of(model);
+        struct attention_document document = document_of(step);
         document.query_count = end - begin;
         document.query_position = 0;
         document.queries = rows;
@@ -140,7 +154,7 @@ static void attend_targets(const struct step *step, const float *x)
         size_t begin = packed->offsets[i], end = packed->offsets[i + 1], first = target;
         while (target < targets && packed->target_rows[target] < end)
             target++;
-        struct attention_document document = document_of(model);
+        struct attention_document document = document_of(step);
         document.query_count = target - first;
         document.query_position = packed->target_rows[first] - begin;
         document.queries = queries + first * q;
@@ -209,6 +223,7 @@ void score_layer_run(const struct cpu_score_model *model, const struct score_rot
     const struct step step = {.model = model,
                               .layer = layer,
                               .rotary = score_layer_is_rotated(config, index) ? rotary : NULL,
+                              .scale = (float)score_attention_scale(config, index),
                               .batch = batch,
                               .scratch = scratch};
     const float *const *vectors = layer->vectors;

@@ -22,6 +22,14 @@ static const enum score_role matrix_roles[SCORE_MATRIX_COUNT][ROLES_MAX] = {
     [SCORE_MATRIX_MLP_DOWN] = {SCORE_ROLE_MLP_DOWN_WEIGHT},
 };
 
+static struct tensor_view transposed_view(const struct tensor_view *view)
+{
+    struct tensor_view transposed = *view;
+    transposed.shape.dim[0] = view->shape.dim[1];
+    transposed.shape.dim[1] = view->shape.dim[0];
+    return transposed;
+}
+
 static struct gemm_stored stored_matrix(const struct cpu_score_model *model, uint64_t layer,
                                         enum score_matrix which)
 {
@@ -30,8 +38,10 @@ static struct gemm_stored stored_matrix(const struct cpu_score_model *model, uin
     for (int i = 0; i < ROLES_MAX; i++) {
         enum score_role role = matrix_roles[which][i];
         if (role != NO_ROLE && views[role].data && stored.part_count < GEMM_PARTS_MAX)
-            stored.parts[stored.part_count++] = views[role];
+            stored.parts[stored.part_count++] =
+                model->architecture->is_transposed ? transposed_view(&views[role]) : views[role];
     }
+    stored.is_transposed = model->architecture->is_transposed;
     if (which == SCORE_MATRIX_QKV && model->architecture->qkv_order == SCORE_QKV_ORDER_PER_HEAD) {
         stored.head_count = (size_t)model->config.head_count;
         stored.head_size = model->head_size;

@@ -239,9 +239,12 @@ void cuda_score_need(const struct cuda_model *model, struct score_need *ret_need
 
 int cuda_score_check(const struct score_config *config, struct err *err)
 {
+    const struct score_architecture *architecture;
     int code = score_config_check(config, err);
-    if (code)
+    if (code || (code = score_architecture_find(config->architecture, &architecture, err)))
         return code;
+    if (architecture->qkv_order == SCORE_QKV_ORDER_TOGETHER)
+        return err_set(err, ERR_UNSUPPORTED, "models of type %s: on the CPU only", architecture->name);
     if (score_head_size(config) > HEAD_SIZE_MAX)
         return err_set(err, ERR_UNSUPPORTED, "heads of %llu dimensions: beyond %u, on the CPU only",
                        (unsigned long long)score_head_size(config), (unsigned)HEAD_SIZE_MAX);

@@ -20,6 +20,7 @@ import pytest
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE / "golden"))
 import families  # noqa: E402
+import gpt2  # noqa: E402
 import variants  # noqa: E402
 
 FIXTURES = HERE.parent / "fixtures/garden"
@@ -115,14 +116,17 @@ def test_keys_of_config_json(probe: Path, tmp_path: Path, name: str) -> None:
         assert sums == pytest.approx(golden, abs=LOGPROB_TOLERANCE)
 
 
-FAMILIES = json.loads((HERE / "golden/families.json").read_text())
+# Of each: its variants, and a column of numbers for each version of transformers
+MODULES = {"families": families, "gpt2": gpt2}
+COLUMNS = {module: json.loads((HERE / f"golden/{module}.json").read_text()) for module in MODULES}
+OTHERS = [(module, name, made.VARIANTS[name][-1]) for module, made in MODULES.items() for name in made.VARIANTS]
 
 
-@pytest.mark.parametrize("name", families.VARIANTS)
-def test_keys_of_config_json_of_other_families(probe: Path, tmp_path: Path, name: str) -> None:
-    golden, refusal = FAMILIES[max(FAMILIES)][name], families.VARIANTS[name][4]
+@pytest.mark.parametrize(("module", "name", "refusal"), OTHERS)
+def test_keys_of_config_json_of_other_families(probe: Path, tmp_path: Path, module: str, name: str, refusal: str) -> None:
+    golden = COLUMNS[module][max(COLUMNS[module])][name]
     folder, texts = tmp_path / "model", tmp_path / "texts.jsonl"
-    families.write_model(name, folder)
+    MODULES[module].write_model(name, folder)
     texts.write_text("".join(json.dumps({"text": text}) + "\n" for text in variants.TEXTS))
     found = run(probe, folder, texts, "mode=text_mean")
     if refusal:
@@ -132,13 +136,25 @@ def test_keys_of_config_json_of_other_families(probe: Path, tmp_path: Path, name
         assert sums == pytest.approx(golden, abs=LOGPROB_TOLERANCE)
 
 
-@pytest.mark.parametrize("name", [name for name, variant in families.VARIANTS.items() if not variant[4]])
-def test_what_is_scored_is_the_same_model_in_each_version(name: str) -> None:
-    """But for files of version 5, of which 4 passes over the key that 5 writes."""
-    older, newer = (FAMILIES[version][name] for version in sorted(FAMILIES))
+@pytest.mark.parametrize(("module", "name"), [(module, name) for module, name, refusal in OTHERS if not refusal])
+def test_what_is_scored_is_the_same_model_in_each_version(module: str, name: str) -> None:
+    """But for files of version 5, of which 4 passes over the key that 5 writes, and names that only 5 completes beside a head."""
+    older, newer = (COLUMNS[module][version][name] for version in sorted(COLUMNS[module]))
     assert isinstance(newer, list)
-    if "rope_parameters" not in families.VARIANTS[name][1]:
+    if "names without" in name and isinstance(older, str):
+        assert older == "ValueError"
+    elif "rope_parameters" not in name:
         assert older == pytest.approx(newer, abs=1e-9)
+
+
+def test_how_attention_is_scaled_is_part_of_the_identity(probe: Path, tmp_path: Path) -> None:
+    found = {}
+    for name in ("plain", "scales not said", "upcast", "not scaled", "scaled by layer"):
+        gpt2.write_model(name, tmp_path / name)
+        (tmp_path / "texts.jsonl").write_text(json.dumps({"text": variants.TEXTS[0]}))
+        found[name] = run(probe, tmp_path / name, tmp_path / "texts.jsonl", "mode=text_mean")["identity"]["weights"]
+    assert found["plain"] == found["scales not said"] == found["upcast"]
+    assert len({found[name] for name in ("plain", "not scaled", "scaled by layer")}) == 3
 
 
 def test_streaming_changes_nothing(probe: Path) -> None:
@@ -237,7 +253,7 @@ def test_bad_models(probe: Path, tmp_path: Path) -> None:
     assert "layers.2." in error_with(num_hidden_layers=3)["message"]
     fewer = error_with(num_hidden_layers=1)
     assert fewer["error"] == "format"
-    assert "num_hidden_layers of config.json is 1, but the weights have 2 layers: one of them" in fewer["message"]
+    assert "config.json says that there are 1 layers, but the weights have 2: one of them" in fewer["message"]
     assert error_with(hidden_act="xielu")["error"] == "unsupported"
     assert error_with(model_type="bloom")["error"] == "unsupported"
     assert "error" not in error_with()

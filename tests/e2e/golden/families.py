@@ -367,17 +367,21 @@ def variants() -> dict[str, tuple[str, dict[str, Any], Callable[[Weights], None]
 VARIANTS = variants()
 
 
+def config(family: str) -> dict[str, Any]:
+    architecture, own = FAMILIES[family]
+    return {"architectures": [architecture], "model_type": family} | BASE | own
+
+
 def write_model(name: str, folder: Path) -> None:
     from safetensors.numpy import save_file
 
     family, changes, edit, shape, _ = VARIANTS[name]
-    architecture, own = FAMILIES[family]
-    config = {"architectures": [architecture], "model_type": family} | BASE | own | changes
+    keys = config(family) | changes
     made = weights(family, shape)
     if edit:
         edit(made)
     folder.mkdir()
-    (folder / "config.json").write_text(json.dumps({key: value for key, value in config.items() if value is not Absent}))
+    (folder / "config.json").write_text(json.dumps({key: value for key, value in keys.items() if value is not Absent}))
     save_file(made, folder / "model.safetensors", {"format": "pt"})
     shutil.copy(TOKENIZER, folder)
     (folder / "tokenizer_config.json").write_text('{"tokenizer_class": "PreTrainedTokenizerFast"}')
@@ -392,23 +396,23 @@ def written(golden: dict[str, Any]) -> str:
     return "{\n" + ",\n".join(columns) + "\n}\n"
 
 
-def main() -> None:
+def measure_all(out: Path, names: list[str], write: Callable[[str, Path], None], attention: str = "sdpa") -> None:
+    """Adds the column of this version of transformers."""
     import tempfile
 
     import torch
     import transformers
     from variants import measure
 
-    out = Path(sys.argv[1]) if len(sys.argv) > 1 else HERE / "families.json"
     golden: dict[str, Any] = json.loads(out.read_text()) if out.exists() else {}
     column = golden[transformers.__version__] = {"torch": torch.__version__.split("+")[0]}
     with tempfile.TemporaryDirectory() as scratch:
-        for i, name in enumerate(VARIANTS):
-            write_model(name, Path(scratch) / str(i))
-            found = measure(Path(scratch) / str(i))
+        for i, name in enumerate(names):
+            write(name, Path(scratch) / str(i))
+            found = measure(Path(scratch) / str(i), attention)
             column[name] = found if isinstance(found, str) else [round(one, 10) for one in found]
     out.write_text(written(golden))
 
 
 if __name__ == "__main__":
-    main()
+    measure_all(Path(sys.argv[1]) if len(sys.argv) > 1 else HERE / "families.json", list(VARIANTS), write_model)

@@ -84,7 +84,7 @@ TOKENIZERS: dict[str, dict[str, Any]] = {
 }
 END = {name: "<|endoftext|>" for name in ("bos_token", "eos_token", "unk_token")}
 NAMED = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"}
-TYPES = ("llama", "mistral", "qwen2", "smollm3", "olmo2", "olmo", "gpt_neox")
+TYPES = ("llama", "mistral", "qwen2", "smollm3", "olmo2", "olmo", "gpt_neox", "gpt2")
 
 # name: (tokenizer, model_type, tokenizer_config.json, words of our refusal or "")
 CASES: dict[str, tuple[str, str, dict[str, Any] | None, str]] = {}

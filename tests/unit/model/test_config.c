@@ -19,6 +19,10 @@
     "\"max_position_embeddings\":2048,\"hidden_act\":\"gelu\",\"layer_norm_eps\":1e-05,"                     \
     "\"bos_token_id\":0,\"eos_token_id\":0,\"tie_word_embeddings\":false"
 
+#define GPT2                                                                                                 \
+    "\"model_type\":\"gpt2\",\"n_embd\":768,\"n_layer\":12,\"n_head\":12,\"n_positions\":1024,"              \
+    "\"vocab_size\":50257"
+
 /* Amber's sizes, as its config.json has them. */
 #define LLAMA                                                                                                \
     "\"model_type\":\"llama\",\"vocab_size\":32000,\"hidden_size\":4096,\"num_hidden_layers\":32,"           \
@@ -109,8 +113,8 @@ static void test_rotary_spellings(void **state)
 static void test_other_families(void **state)
 {
     (void)state;
-    struct model_config gpt2 = parse("{\"model_type\":\"gpt2\",\"n_embd\":768,\"n_layer\":12,\"n_head\":12,"
-                                     "\"n_positions\":1024,\"vocab_size\":50257,\"n_inner\":null}");
+    struct model_config gpt2 = parse("{" GPT2 ",\"n_inner\":null}");
+    assert_false(gpt2.has_unscaled_attention || gpt2.has_attention_scale_by_layer);
     assert_int_equal(gpt2.hidden_size, 768);
     assert_int_equal(gpt2.intermediate_size, 3072);
     assert_int_equal(gpt2.max_positions, 1024);
@@ -180,6 +184,9 @@ static void test_parameter_count_of_other_families(void **state)
         {"{" SMALL("smollm3") ",\"attention_bias\":true}", 281152},
         {"{" SMALL("olmo2") "}", 313152},
         {"{" SMALL("olmo2") ",\"attention_bias\":true}", 314688},
+        {"{" GPT2 "}", 124439808},
+        {"{" GPT2 ",\"n_inner\":3072,\"tie_word_embeddings\":false}", 124439808 + 50257 * 768},
+        {"{" GPT2 ",\"n_inner\":768}", 124439808 - 12 * (2 * 768 * 2304 + 2304)},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         uint64_t count = 0;
@@ -191,6 +198,8 @@ static void test_parameter_count_of_other_families(void **state)
     static const char *const uncounted[] = {
         "{\"model_type\":\"llama\"}",
         "{\"model_type\":\"bloom\"}",
+        "{\"model_type\":\"gpt2\"}",
+        "{" GPT2 ",\"hidden_size\":1}",
         "{" LLAMA ",\"per_layer_config\":{\"1\":{\"intermediate_size\":1}}}",
     };
     for (size_t i = 0; i < sizeof uncounted / sizeof uncounted[0]; i++) {
@@ -271,6 +280,9 @@ static void test_scoring_refusals(void **state)
         {"{" PYTHIA "}", "", 0},
         {"{\"model_type\":\"bloom\"}", "model_type \"bloom\"", ERR_UNSUPPORTED},
         {"{\"model_type\":\"llama\"}", "lacks a size", ERR_FORMAT},
+        {"{" GPT2 "}", "", 0},
+        {"{" GPT2 ",\"scale_attn_weights\":1}", "\"scale_attn_weights\" is neither", ERR_UNSUPPORTED},
+        {"{" GPT2 ",\"max_position_embeddings\":512}", "is not n_positions", ERR_UNSUPPORTED},
         {"{" LLAMA "}", "", 0},
         {"{" LLAMA ",\"num_key_value_heads\":0}", "lacks a size", ERR_FORMAT},
         {"{" LLAMA ",\"num_key_value_heads\":64}", "do not fit", ERR_FORMAT},

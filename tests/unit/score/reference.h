@@ -41,6 +41,32 @@ static inline int is_neox(const struct score_config *config)
     return strcmp(config->architecture, "gpt_neox") == 0;
 }
 
+static inline int is_gpt2(const struct score_config *config)
+{
+    return strcmp(config->architecture, "gpt2") == 0;
+}
+
+/* A layer's matrix, which GPT-2 stores with a row for each input. */
+static inline void transform(const struct score_config *config, const struct tensor_view *weight,
+                             const struct tensor_view *bias, const double *x, double *y)
+{
+    if (!is_gpt2(config)) {
+        linear(weight, bias, x, y);
+        return;
+    }
+    size_t inputs = weight->shape.dim[0], outputs = weight->shape.dim[1];
+    for (size_t i = 0; i < outputs; i++) {
+        y[i] = element(bias, i);
+        for (size_t j = 0; j < inputs; j++)
+            y[i] += element(weight, j * outputs + i) * x[j];
+    }
+}
+
+static inline int has_layer_norms(const struct score_config *config)
+{
+    return is_neox(config) || is_gpt2(config);
+}
+
 static inline int is_olmo2(const struct score_config *config)
 {
     return strcmp(config->architecture, "olmo2") == 0;
@@ -50,7 +76,7 @@ static inline void norm(const struct score_config *config, const struct tensor_v
                         const struct tensor_view *bias, const double *x, size_t count, double *y)
 {
     double mean = 0, variance = 0;
-    for (size_t i = 0; i < count && is_neox(config); i++)
+    for (size_t i = 0; i < count && has_layer_norms(config); i++)
         mean += x[i] / (double)count;
     for (size_t i = 0; i < count; i++)
         variance += (x[i] - mean) * (x[i] - mean) / (double)count;
@@ -103,12 +129,13 @@ static inline void project(const struct score_config *config, const struct tenso
     size_t width = config->head_count * size;
     size_t key_width =
         (config->key_value_head_count ? config->key_value_head_count : config->head_count) * size;
-    if (is_neox(config)) { /* q, k, v per head */
+    if (has_layer_norms(config)) { /* q, k, v per head; of GPT-2 q of all heads, k, v */
         double *fused = calloc(3 * width, 8);
-        linear(&w[SCORE_ROLE_QKV_WEIGHT], &w[SCORE_ROLE_QKV_BIAS], x, fused);
+        transform(config, &w[SCORE_ROLE_QKV_WEIGHT], &w[SCORE_ROLE_QKV_BIAS], x, fused);
         for (size_t i = 0; i < width; i++) {
-            const double *of_head = fused + i / size * 3 * size + i % size;
-            q[i] = of_head[0], k[i] = of_head[size], v[i] = of_head[2 * size];
+            const double *of_head = fused + (is_gpt2(config) ? i : i / size * 3 * size + i % size);
+            size_t step = is_gpt2(config) ? width : size;
+            q[i] = of_head[0], k[i] = of_head[step], v[i] = of_head[2 * step];
         }
         free(fused);
         return;
@@ -123,9 +150,12 @@ static inline void project(const struct score_config *config, const struct tenso
 }
 
 /* q [n, heads, size], k and v [n, key heads, size]; out like q. */
-static inline void attend(const struct score_config *config, size_t n, size_t size, int is_rotated, double *q,
+static inline void attend(const struct score_config *config, uint64_t layer, size_t n, size_t size, double *q,
                           double *k, double *v, double *out)
 {
+    const int is_rotated = !(config->unrotated_layers[layer / 8] & 1 << layer % 8);
+    double divisor = config->has_unscaled_attention ? 1 : sqrt((double)size);
+    divisor *= config->has_attention_scale_by_layer ? (double)layer + 1 : 1;
     size_t heads = config->head_count;
     size_t key_heads = config->key_value_head_count ? config->key_value_head_count : heads;
     for (size_t i = 0; i < n * heads && is_rotated; i++)
@@ -140,7 +170,7 @@ static inline void attend(const struct score_config *config, size_t n, size_t si
                 double dot = 0;
                 for (size_t e = 0; e < size; e++)
                     dot += q[(i * heads + head) * size + e] * k[(j * key_heads + shared) * size + e];
-                sum += weight[j] = exp(dot / sqrt((double)size));
+                sum += weight[j] = exp(dot / divisor);
             }
             for (size_t e = 0; e < size; e++) {
                 to[e] = 0;
@@ -155,12 +185,13 @@ static inline void reference_mlp(const struct score_config *config, const struct
 {
     size_t width = config->intermediate_size;
     double *wide = calloc(width, 8), *gate = calloc(width, 8);
-    linear(&w[SCORE_ROLE_MLP_UP_WEIGHT], &w[SCORE_ROLE_MLP_UP_BIAS], x, wide);
-    if (!is_neox(config))
+    const int has_gate = !has_layer_norms(config);
+    transform(config, &w[SCORE_ROLE_MLP_UP_WEIGHT], &w[SCORE_ROLE_MLP_UP_BIAS], x, wide);
+    if (has_gate)
         linear(&w[SCORE_ROLE_MLP_GATE_WEIGHT], &w[SCORE_ROLE_MLP_GATE_BIAS], x, gate);
     for (size_t i = 0; i < width; i++)
-        wide[i] = is_neox(config) ? activation(config, wide[i]) : activation(config, gate[i]) * wide[i];
-    linear(&w[SCORE_ROLE_MLP_DOWN_WEIGHT], &w[SCORE_ROLE_MLP_DOWN_BIAS], wide, y);
+        wide[i] = has_gate ? activation(config, gate[i]) * wide[i] : activation(config, wide[i]);
+    transform(config, &w[SCORE_ROLE_MLP_DOWN_WEIGHT], &w[SCORE_ROLE_MLP_DOWN_BIAS], wide, y);
     free(wide), free(gate);
 }
 
@@ -190,12 +221,12 @@ static inline void reference_layer(const struct score_config *config, const stru
         project(config, w, is_olmo2(config) ? x + i * d : normed, size, q + i * heads * size,
                 k + i * key_heads * size, v + i * key_heads * size);
     }
-    attend(config, n, size, !(config->unrotated_layers[layer / 8] & 1 << layer % 8), q, k, v, attended);
+    attend(config, layer, n, size, q, k, v, attended);
     for (size_t i = 0; i < n; i++) {
         double *row = x + i * d;
         memcpy(before, row, d * 8);
-        linear(&w[SCORE_ROLE_ATTENTION_OUT_WEIGHT], &w[SCORE_ROLE_ATTENTION_OUT_BIAS],
-               attended + i * heads * size, delta);
+        transform(config, &w[SCORE_ROLE_ATTENTION_OUT_WEIGHT], &w[SCORE_ROLE_ATTENTION_OUT_BIAS],
+                  attended + i * heads * size, delta);
         add_residual(config, &w[SCORE_ROLE_ATTENTION_NORM_WEIGHT], delta, row);
         norm(config, &w[SCORE_ROLE_MLP_NORM_WEIGHT], &w[SCORE_ROLE_MLP_NORM_BIAS],
              config->has_parallel_residual ? before : row, d, normed);
@@ -220,7 +251,8 @@ static inline void reference(const struct score_model_source *source, const stru
         const uint32_t *ids = request->tokens + request->begin[i];
         double *x = calloc(n * d, 8);
         for (size_t j = 0; j < n * d; j++)
-            x[j] = element(&weights.model[SCORE_ROLE_EMBEDDING], ids[j / d] * d + j % d);
+            x[j] = element(&weights.model[SCORE_ROLE_EMBEDDING], ids[j / d] * d + j % d) +
+                   element(&weights.model[SCORE_ROLE_POSITIONS], j);
         for (size_t layer = 0; layer < config->layer_count; layer++)
             reference_layer(config, weights.layers[layer], layer, n, x);
         for (uint32_t j = 0; j < request->target_count[i]; j++, target++) {

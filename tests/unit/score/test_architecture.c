@@ -7,6 +7,14 @@
 
 #include <cmocka.h>
 
+static void assert_refused(struct score_config config, int code, const char *words)
+{
+    struct err err = ERR_INIT;
+    assert_int_equal(score_config_check(&config, &err), code);
+    if (!strstr(err.message, words))
+        fail_msg("\"%s\" does not say \"%s\"", err.message, words);
+}
+
 static struct score_config config_of(const char *size)
 {
     struct score_config config;
@@ -98,6 +106,66 @@ static void families(void **state)
     }
 }
 
+/* GPT-2's matrices have a row for each input, and names with a prefix that files may leave out. */
+static void gpt2(void **state)
+{
+    (void)state;
+    struct score_config config = {.architecture = "gpt2",
+                                  .vocabulary_rows = 12,
+                                  .hidden_size = 6,
+                                  .layer_count = 2,
+                                  .head_count = 3,
+                                  .intermediate_size = 10,
+                                  .max_positions = 8,
+                                  .position_rows = 9,
+                                  .is_tied = 1};
+    static const struct {
+        enum score_role role;
+        uint64_t rows, columns; /* 0: a vector */
+    } shapes[] = {
+        {SCORE_ROLE_EMBEDDING, 12, 6},       {SCORE_ROLE_POSITIONS, 9, 6},
+        {SCORE_ROLE_UNEMBEDDING, 12, 6},     {SCORE_ROLE_QKV_WEIGHT, 6, 18},
+        {SCORE_ROLE_QKV_BIAS, 18, 0},        {SCORE_ROLE_ATTENTION_OUT_WEIGHT, 6, 6},
+        {SCORE_ROLE_MLP_UP_WEIGHT, 6, 10},   {SCORE_ROLE_MLP_UP_BIAS, 10, 0},
+        {SCORE_ROLE_MLP_DOWN_WEIGHT, 10, 6}, {SCORE_ROLE_MLP_DOWN_BIAS, 6, 0},
+    };
+    for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++) {
+        struct tensor_shape shape;
+        score_tensor_shape(&config, shapes[i].role, &shape);
+        assert_int_equal(shape.ndim, shapes[i].columns ? 2 : 1);
+        assert_int_equal(shape.dim[0], shapes[i].rows);
+        if (shapes[i].columns)
+            assert_int_equal(shape.dim[1], shapes[i].columns);
+    }
+    struct random_model model;
+    assert_int_equal(random_model_init(&model, &config), 0);
+    assert_int_equal(model.tensor_count, 4 + 2 * 12);
+    random_model_free(&model);
+    assert_int_equal(score_name_layers(&config, "transformer.h.4.attn.masked_bias"), 5);
+    assert_int_equal(score_name_layers(&config, "h.4.attn.masked_bias"), 5);
+    assert_int_equal(score_name_layers(&config, "other.h.4.attn.masked_bias"), 0);
+    assert_int_equal(score_name_layers(&config, "transformer.transformer.h.4.x"), 0);
+    config.position_rows = 7;
+    assert_refused(config, ERR_INVALID, "7 positions are learned, fewer than the context of 8");
+    config.position_rows = 0;
+    assert_refused(config, ERR_INVALID, "number of learned positions must be at least 1");
+}
+
+/* What the scores of attention are multiplied with. */
+static void attention_scale(void **state)
+{
+    (void)state;
+    struct score_config config = config_of("14m"); /* heads of 32 */
+    const double root = 1 / sqrt(32.0);
+    assert_true(fabs(score_attention_scale(&config, 3) - root) < 1e-15);
+    config.has_attention_scale_by_layer = 1;
+    assert_true(fabs(score_attention_scale(&config, 3) - root / 4) < 1e-15);
+    config.has_unscaled_attention = 1;
+    assert_true(fabs(score_attention_scale(&config, 3) - 0.25) < 1e-15);
+    config.has_attention_scale_by_layer = 0;
+    assert_true(fabs(score_attention_scale(&config, 3) - 1) < 1e-15);
+}
+
 static void layers_of_names(void **state)
 {
     (void)state;
@@ -126,14 +194,6 @@ static void layers_of_names(void **state)
         assert_int_equal(score_name_layers(&config, known[i].name), known[i].layers);
     (void)snprintf(config.architecture, sizeof config.architecture, "bloom");
     assert_int_equal(score_name_layers(&config, known[0].name), 0);
-}
-
-static void assert_refused(struct score_config config, int code, const char *words)
-{
-    struct err err = ERR_INIT;
-    assert_int_equal(score_config_check(&config, &err), code);
-    if (!strstr(err.message, words))
-        fail_msg("\"%s\" does not say \"%s\"", err.message, words);
 }
 
 static void configs(void **state)
@@ -285,9 +345,9 @@ static void weights(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(names),   cmocka_unit_test(families), cmocka_unit_test(layers_of_names),
-        cmocka_unit_test(configs), cmocka_unit_test(heads),    cmocka_unit_test(rotary_scaling),
-        cmocka_unit_test(weights),
+        cmocka_unit_test(names),           cmocka_unit_test(families),        cmocka_unit_test(gpt2),
+        cmocka_unit_test(attention_scale), cmocka_unit_test(layers_of_names), cmocka_unit_test(configs),
+        cmocka_unit_test(heads),           cmocka_unit_test(rotary_scaling),  cmocka_unit_test(weights),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -170,6 +170,42 @@ static void parts(void **state)
     assert_int_equal(gemm_stored_dtype(&stored), TENSOR_DTYPE_F16);
 }
 
+/* Columns that lie one behind the other give the same bytes as rows that do. */
+static void transposed(void **state)
+{
+    (void)state;
+    static const size_t shapes[][2] = {{1, 1}, {33, 70}, {96, 32}, {100, 31}};
+    enum gemm_engine best = gemm_start(cpu_isa_best());
+    const struct score_kernels *kernels = score_kernels_of(cpu_isa_best());
+    static uint16_t plain[100 * 70], turned[100 * 70];
+    for (int engine = 0; engine <= (int)best; engine++)
+        for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++) {
+            const size_t rows = shapes[i][0], columns = shapes[i][1];
+            const uint64_t bytes =
+                gemm_matrix_bytes((enum gemm_engine)engine, TENSOR_DTYPE_F16, rows, columns);
+            unsigned char *memory[2];
+            fill_weights(TENSOR_DTYPE_F16, plain, rows * columns);
+            for (size_t j = 0; j < rows * columns; j++)
+                turned[j % columns * rows + j / columns] = plain[j];
+            for (int is_transposed = 0; is_transposed < 2; is_transposed++) {
+                const struct gemm_stored stored = {.parts = {{.dtype = TENSOR_DTYPE_F16,
+                                                              .shape = {.ndim = 2, .dim = {rows, columns}},
+                                                              .data = is_transposed ? turned : plain}},
+                                                   .part_count = 1,
+                                                   .is_transposed = is_transposed};
+                struct gemm_matrix matrix;
+                memory[is_transposed] = aligned_alloc(64, bytes);
+                memset(memory[is_transposed], 0, bytes);
+                gemm_matrix_init(&matrix, (enum gemm_engine)engine, TENSOR_DTYPE_F16, rows, columns,
+                                 memory[is_transposed]);
+                for (size_t row = 0; row < rows; row += 64)
+                    gemm_matrix_fill(&matrix, kernels, &stored, row, row + 64 < rows ? row + 64 : rows);
+            }
+            assert_memory_equal(memory[0], memory[1], bytes);
+            free(memory[0]), free(memory[1]);
+        }
+}
+
 /* A row's result does not depend on the rows beside it, nor on the width of the vectors. */
 static void rows_alone(void **state)
 {
@@ -221,8 +257,8 @@ static void chosen_by_name(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(sizes),      cmocka_unit_test(order_of_rows),  cmocka_unit_test(parts),
-        cmocka_unit_test(rows_alone), cmocka_unit_test(chosen_by_name),
+        cmocka_unit_test(sizes),      cmocka_unit_test(order_of_rows), cmocka_unit_test(parts),
+        cmocka_unit_test(transposed), cmocka_unit_test(rows_alone),    cmocka_unit_test(chosen_by_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
