@@ -54,8 +54,10 @@ static int run(struct cases *cases, const struct emulation_device *device, const
     if (only || only_statistics)
         cases_statistics(cases);
     cases->only = only ? only : only_score;
-    if (only || only_score)
+    if (only || only_score) {
         cases_score(cases);
+        cases_families(cases);
+    }
     cases->only = only;
     device_close(cases->full);
     device_close(cases->cuda);

@@ -96,6 +96,8 @@ int main(int count, char **words)
             sizes = words[i] + 6;
         if (strcmp(words[i], "statistics=0") == 0)
             has_statistics = 0;
+        if (strcmp(words[i], "precision=float32") == 0)
+            bench.is_float32 = 1;
         if (strncmp(words[i], "documents=", 10) == 0)
             documents = (size_t)strtoul(words[i] + 10, NULL, 10);
     }

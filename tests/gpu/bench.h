@@ -2,7 +2,7 @@
  * Benchmarks of the CUDA backend. Every number is a row of CSV on standard output: name, value, unit,
  * ceiling, share of the ceiling. Ceilings are measured first, on the same device.
  *
- *     gpu_bench [sizes=14m,70m,410m,1b,6.9b] [documents=5153] [statistics=0]
+ *     gpu_bench [sizes=14m,70m,410m,1b,6.9b] [documents=5153] [precision=float32] [statistics=0]
  */
 #ifndef BIFURCATED_TESTS_GPU_BENCH_H
 #define BIFURCATED_TESTS_GPU_BENCH_H
@@ -11,6 +11,7 @@
 
 struct bench {
     struct cuda_device *device;
+    int is_float32;            /* scores in it, from the same weights of float16 */
     double copy_bytes_per_s;   /* device to device, bytes read and written */
     double pinned_bytes_per_s; /* host to device */
     double product_flops;      /* per second, float16 8192 x 8192 x 8192 of random numbers */

@@ -100,8 +100,11 @@ static int measure(struct bench *bench, const char *size, size_t document_count,
                                config.vocabulary_rows < 50277 ? (uint32_t)config.vocabulary_rows : 50277) &&
          err_set(err, ERR_NO_MEMORY, "no memory")))
         goto out;
-    struct score_model_source source = {
-        .config = config, .tensors = weights.tensors, .tensor_count = weights.count};
+    struct score_model_source source = {.config = config,
+                                        .tensors = weights.tensors,
+                                        .tensor_count = weights.count,
+                                        .precision =
+                                            bench->is_float32 ? SCORE_PRECISION_F32 : SCORE_PRECISION_HALF};
     double begin = bench_now_s();
     if (cuda_score_load(bench->device, &source, &model, err))
         goto out;
@@ -122,7 +125,8 @@ static int measure(struct bench *bench, const char *size, size_t document_count,
     }
     (void)snprintf(label, sizeof(label), "load %s", size);
     bench_print(label, weights.bytes / load_s / 1e9, "GB/s", bench->pinned_bytes_per_s / 1e9);
-    (void)snprintf(label, sizeof(label), "score %s %zu documents", size, document_count);
+    (void)snprintf(label, sizeof(label), "score %s %zu documents%s", size, document_count,
+                   bench->is_float32 ? " in float32" : "");
     bench_print(label, best_s, "s", 0);
     (void)snprintf(label, sizeof(label), "score %s, first time", size);
     bench_print(label, first_s, "s", 0);

@@ -1,10 +1,12 @@
 /*
  * The table of cases: each operation of the CUDA backend against the CPU backend, which is the oracle.
  *
- *     gpu_cases MODULE [quick|small] [self] [only=TEXT]
+ *     gpu_cases MODULE [quick|small] [families|others] [self] [only=TEXT]
  *
  * prints one line per case and ends with a count; exit status 1 if a case fails. `quick` leaves the large
  * cases out, `small` all but the smallest (under compute-sanitizer everything takes fifty times as long);
+ * `families` are the cases of models after GPT-NeoX alone, `others` all but these: a process each, since a
+ * kernel that fails takes the device from all that come after it;
  * `self` puts the CPU backend in the place of the device, which tests this program (halves are refused then).
  * The same cases, the small ones, run on the emulated module (tests/emulation).
  * A new case is one row in cases_statistics.c, cases_score.c or cases_families.c.
@@ -43,5 +45,6 @@ void cases_grid(struct cases *cases);
 
 void cases_statistics(struct cases *cases);
 void cases_score(struct cases *cases);
+void cases_families(struct cases *cases);
 
 #endif

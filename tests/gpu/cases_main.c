@@ -12,8 +12,9 @@ int main(int count, char **words)
     struct err err = ERR_INIT;
     const struct backend_options full = {.memory_bytes_max = CASES_FULL_BYTES};
     const char *id = "cuda:0";
+    int has_families = 1, has_others = 1;
     if (count < 2) {
-        (void)fprintf(stderr, "usage: gpu_cases MODULE [quick|small] [self] [only=TEXT]\n");
+        (void)fprintf(stderr, "usage: gpu_cases MODULE [quick|small] [families|others] [self] [only=TEXT]\n");
         return 2;
     }
     for (int i = 2; i < count; i++) {
@@ -21,6 +22,10 @@ int main(int count, char **words)
             cases.cost_max = CASE_COST_QUICK;
         if (strcmp(words[i], "small") == 0)
             cases.cost_max = CASE_COST_SMALL;
+        if (strcmp(words[i], "families") == 0)
+            has_others = 0;
+        if (strcmp(words[i], "others") == 0)
+            has_families = 0;
         if (strcmp(words[i], "self") == 0)
             id = "cpu";
         if (strncmp(words[i], "only=", 5) == 0)
@@ -37,8 +42,12 @@ int main(int count, char **words)
         return cases.failed ? 1 : 77;
     }
     printf("%s\n", device_info(cases.cuda)->description.name);
-    cases_statistics(&cases);
-    cases_score(&cases);
+    if (has_families)
+        cases_families(&cases);
+    if (has_others) {
+        cases_statistics(&cases);
+        cases_score(&cases);
+    }
     device_close(cases.full);
     device_close(cases.cuda);
     device_close(cases.cpu);

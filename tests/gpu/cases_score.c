@@ -245,5 +245,4 @@ void cases_score(struct cases *cases)
                                       .is_streamed = table[i].is_streamed};
         case_score(cases, table[i].what, &scored, table[i].cost);
     }
-    cases_families(cases);
 }

@@ -21,6 +21,4 @@ struct scored {
 /* Runs it, if a case of this name and cost is to run. */
 void case_score(struct cases *cases, const char *what, const struct scored *scored, enum case_cost cost);
 
-void cases_families(struct cases *cases);
-
 #endif
