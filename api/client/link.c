@@ -2,6 +2,7 @@
 
 #include "api/client/plain.h"
 #include "api/client/rest.h"
+#include "daemon/base/bare_name.h"
 #include "daemon/base/json_bound.h"
 #include "daemon/base/json_text.h"
 #include "daemon/base/limits.h"
@@ -323,11 +324,11 @@ int client_link_model_name(const char *model, struct buf *name, struct err *err)
         free(path);
     } else if (!strchr(model, '/') || strncmp(model, "http://", 7) == 0 ||
                strncmp(model, "https://", 8) == 0) {
-        return err_set(
-            err, ERR_INVALID,
-            "model %.200s: write owner/name, as in EleutherAI/pythia-14m, or file:/path for a folder of "
-            "checkpoints",
-            model);
+        char full[BARE_NAME_SIZE];
+        int is_known = bare_name_complete(model, full)[0] != 0;
+        return err_set(err, ERR_INVALID,
+                       "model %.200s: write owner/name, %s, or file:/path for a folder of checkpoints", model,
+                       is_known ? full : "as in EleutherAI/pythia-14m");
     } else {
         buf_append_text(name, model);
     }

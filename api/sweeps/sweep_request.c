@@ -1,6 +1,7 @@
 #include "api/sweeps/sweep_request.h"
 #include "api/form/json_load.h"
 
+#include "daemon/base/bare_name.h"
 #include "daemon/base/guess.h"
 #include "daemon/base/json_text.h"
 #include "store/sweeps.h"
@@ -102,6 +103,15 @@ static int check_integer(const json_t *value, const char *pointer, json_int_t mi
     return 0;
 }
 
+static int refuse_model(const char *text, const char *pointer, char *field, struct err *err)
+{
+    char full[BARE_NAME_SIZE];
+    int is_known = bare_name_complete(text, full)[0] != 0;
+    return api_sweep_request_refuse(field, err, pointer,
+                                    "neither owner/name, as on the hub, nor file:/path of a folder%s%s",
+                                    is_known ? ": the hub calls it " : "", full);
+}
+
 static int check_model(json_t *value, const char *pointer, struct api_sweep_request *request, char *field,
                        struct err *err)
 {
@@ -109,8 +119,7 @@ static int check_model(json_t *value, const char *pointer, struct api_sweep_requ
     if (code)
         return code;
     if (!is_model(json_string_value(value), &request->kind))
-        return api_sweep_request_refuse(field, err, pointer,
-                                        "neither owner/name, as on the hub, nor file:/path of a folder");
+        return refuse_model(json_string_value(value), pointer, field, err);
     (void)snprintf(request->model, sizeof request->model, "%s", json_string_value(value));
     return 0;
 }

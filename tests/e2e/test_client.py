@@ -153,7 +153,8 @@ def test_errors_name_the_option(measured: Daemon, tmp_path: Path) -> None:
         (["sweeps", "--state", "asleep"], "--state: not one of "),
         (["perplexity", MODEL, "--revision", "step0", "--revision", "step512"], "`bifurcate sweep garden/neox-tiny --metric perplexity`"),
         (["plot", MODEL, "-o", str(tmp_path / "forking.PNG")], "name a file .svg"),
-        (["sweep", "gpt2"], "model gpt2: write owner/name, as in EleutherAI/pythia-14m"),
+        (["sweep", "pythia-14m"], "model pythia-14m: write owner/name, as in EleutherAI/pythia-14m"),
+        (["sweep", "gpt2"], "model gpt2: write owner/name, openai-community/gpt2, or file:/path"),
         (["series", f"https://huggingface.co/{MODEL}"], ": write owner/name, as in "),
     ):
         done = measured.client(*words)

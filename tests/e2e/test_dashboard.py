@@ -89,9 +89,9 @@ def test_a_sweep_is_started_and_followed_to_its_end(page: Browser, service: Daem
         "return boxes.slice(1).map((box, i) => box.top - boxes[i].bottom)"
     )
     assert len(gaps) == 3 and min(gaps) >= 8, "fields keep apart"
-    page.type("#sweep-form [name=model]", "nobody")
+    page.type("#sweep-form [name=model]", "gpt2")
     page.click("#sweep-form [type=submit]")
-    assert "owner/name" in page.wait("!document.getElementById('sweep-error').hidden && document.getElementById('sweep-error').textContent")
+    assert "neither owner/name, as on the hub, nor file:/path of a folder: the hub calls it openai-community/gpt2" in page.wait("!document.getElementById('sweep-error').hidden && document.getElementById('sweep-error').textContent")
     assert page.value("document.activeElement.name") == "model"
     page.screenshot("form")
     page.run(

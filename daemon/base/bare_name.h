@@ -1,0 +1,15 @@
+/*
+ * Names without an owner. Before the hub had owners for all its models some were "gpt2" or
+ * "bert-base-uncased", as much of what is written still calls them; it sends who asks for those to where they
+ * are now. Here a model always has an owner, so an error tells which.
+ */
+#ifndef BIFURCATED_BASE_BARE_NAME_H
+#define BIFURCATED_BASE_BARE_NAME_H
+
+#define BARE_NAME_SIZE 97
+
+/* "gpt2" -> "openai-community/gpt2"; "" for a name that the hub never had so, as far as is known here.
+ * Returns `full`. */
+const char *bare_name_complete(const char *bare, char full[BARE_NAME_SIZE]);
+
+#endif
