@@ -75,6 +75,7 @@ struct score_config {
     struct score_rotary_scaling rotary_scaling;
     uint8_t unrotated_layers[LIMIT_SCORE_LAYERS / 8]; /* a bit per layer; score_layer_is_rotated */
     double norm_epsilon;
+    double qkv_limit; /* queries, keys and values are cut to it, on both sides, before any norm; 0: not */
     int has_unscaled_attention;       /* else scores are divided by the root of the size of a head */
     int has_attention_scale_by_layer; /* and then by the number of the layer, from 1 */
     enum score_activation activation; /* of the gate, where there is one */
@@ -225,7 +226,7 @@ enum score_qkv_order {
 };
 
 enum score_norm_kind {
-    SCORE_NORM_LAYER, /* (x - mean) / sqrt(variance + epsilon) * weight + bias */
+    SCORE_NORM_LAYER, /* (x - mean) / sqrt(variance + epsilon) * weight + bias, where there are such */
     SCORE_NORM_RMS,   /* x / sqrt(mean of x^2 + epsilon) * weight */
 };
 

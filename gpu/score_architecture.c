@@ -48,7 +48,6 @@ static const char *const gpt2_names[SCORE_ROLE_COUNT] = {
 /* What Llama and those after it call the same. */
 #define EVERY_LLAMA                                                                                          \
     [SCORE_ROLE_EMBEDDING] = "model.embed_tokens.weight", [SCORE_ROLE_UNEMBEDDING] = "lm_head.weight",       \
-    [SCORE_ROLE_FINAL_NORM_WEIGHT] = "model.norm.weight",                                                    \
     [SCORE_ROLE_QUERY_WEIGHT] = "model.layers.%u.self_attn.q_proj.weight",                                   \
     [SCORE_ROLE_KEY_WEIGHT] = "model.layers.%u.self_attn.k_proj.weight",                                     \
     [SCORE_ROLE_VALUE_WEIGHT] = "model.layers.%u.self_attn.v_proj.weight",                                   \
@@ -57,9 +56,11 @@ static const char *const gpt2_names[SCORE_ROLE_COUNT] = {
     [SCORE_ROLE_MLP_UP_WEIGHT] = "model.layers.%u.mlp.up_proj.weight",                                       \
     [SCORE_ROLE_MLP_DOWN_WEIGHT] = "model.layers.%u.mlp.down_proj.weight"
 
+#define FINAL_NORM [SCORE_ROLE_FINAL_NORM_WEIGHT] = "model.norm.weight"
+
 #define NORMS_BEFORE                                                                                         \
-    [SCORE_ROLE_ATTENTION_NORM_WEIGHT] = "model.layers.%u.input_layernorm.weight",                           \
-    [SCORE_ROLE_MLP_NORM_WEIGHT] = "model.layers.%u.post_attention_layernorm.weight"
+    FINAL_NORM, [SCORE_ROLE_ATTENTION_NORM_WEIGHT] = "model.layers.%u.input_layernorm.weight",               \
+                [SCORE_ROLE_MLP_NORM_WEIGHT] = "model.layers.%u.post_attention_layernorm.weight"
 
 #define QKV_BIASES                                                                                           \
     [SCORE_ROLE_QUERY_BIAS] = "model.layers.%u.self_attn.q_proj.bias",                                       \
@@ -82,8 +83,12 @@ static const char *const mistral_names[SCORE_ROLE_COUNT] = {EVERY_LLAMA, NORMS_B
 
 static const char *const qwen2_names[SCORE_ROLE_COUNT] = {EVERY_LLAMA, NORMS_BEFORE, QKV_BIASES};
 
+/* Its norms have no parameters. */
+static const char *const olmo_names[SCORE_ROLE_COUNT] = {EVERY_LLAMA, QKV_BIASES, ATTENTION_OUT_BIAS};
+
 static const char *const olmo2_names[SCORE_ROLE_COUNT] = {
     EVERY_LLAMA,
+    FINAL_NORM,
     QKV_BIASES,
     ATTENTION_OUT_BIAS,
     [SCORE_ROLE_QUERY_NORM_WEIGHT] = "model.layers.%u.self_attn.q_norm.weight",
@@ -92,7 +97,8 @@ static const char *const olmo2_names[SCORE_ROLE_COUNT] = {
     [SCORE_ROLE_MLP_NORM_WEIGHT] = "model.layers.%u.post_feedforward_layernorm.weight",
 };
 
-#define LLAMA_LAYER .qkv_order = SCORE_QKV_ORDER_APART, .norm = SCORE_NORM_RMS, .has_gate = 1
+#define GATED_LAYER .qkv_order = SCORE_QKV_ORDER_APART, .has_gate = 1
+#define LLAMA_LAYER GATED_LAYER, .norm = SCORE_NORM_RMS
 
 static const struct score_architecture architectures[] = {
     {.name = "gpt_neox", .names = gpt_neox_names, .has_mlp_bias = 1},
@@ -100,6 +106,7 @@ static const struct score_architecture architectures[] = {
     {.name = "mistral", .names = mistral_names, LLAMA_LAYER},
     {.name = "qwen2", .names = qwen2_names, LLAMA_LAYER, .has_attention_bias = 1},
     {.name = "smollm3", .names = llama_names, LLAMA_LAYER},
+    {.name = "olmo", .names = olmo_names, GATED_LAYER},
     {.name = "olmo2",
      .names = olmo2_names,
      LLAMA_LAYER,
@@ -188,10 +195,11 @@ uint64_t score_name_layers(const struct score_config *config, const char *name)
 {
     const struct score_architecture *architecture;
     struct err err = ERR_INIT;
-    char first[SCORE_NAME_BYTES];
+    char first[SCORE_NAME_BYTES] = "";
     if (score_architecture_find(config->architecture, &architecture, &err))
         return 0;
-    score_tensor_name(config, SCORE_ROLE_LAYER_FIRST, 0, first);
+    for (int role = SCORE_ROLE_LAYER_FIRST; role < SCORE_ROLE_COUNT && !first[0]; role++)
+        score_tensor_name(config, (enum score_role)role, 0, first);
     uint64_t layers = layers_of_name(name, first);
     return layers || !architecture->prefix ? layers
                                            : layers_of_name(name, first + strlen(architecture->prefix));

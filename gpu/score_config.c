@@ -95,6 +95,9 @@ int score_config_check(const struct score_config *config, struct err *err)
     if (!(config->norm_epsilon >= 0 && isfinite(config->norm_epsilon)))
         return err_set(err, ERR_INVALID, "the epsilon of the layer norm must not be %g",
                        config->norm_epsilon);
+    if (!(config->qkv_limit >= 0 && isfinite(config->qkv_limit)))
+        return err_set(err, ERR_INVALID, "the limit of queries, keys and values must not be %g",
+                       config->qkv_limit);
     if ((unsigned)config->activation >= SCORE_ACTIVATION_COUNT)
         return err_set(err, ERR_UNSUPPORTED, "unknown activation function %d", (int)config->activation);
     if (config->has_parallel_residual && architecture->norm_place == SCORE_NORM_AFTER)

@@ -32,6 +32,7 @@ int scoring_config_of(const struct model_config *model, struct score_config *ret
         .rotary_base = model->rotary_base,
         .rotary_scaling = rotary_scaling_of(model),
         .norm_epsilon = model->norm_epsilon,
+        .qkv_limit = model->qkv_limit,
         .has_unscaled_attention = model->has_unscaled_attention,
         .has_attention_scale_by_layer = model->has_attention_scale_by_layer,
         .has_parallel_residual = model->has_parallel_residual,

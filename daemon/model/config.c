@@ -249,9 +249,13 @@ static int check_kind(const struct model_config *config, struct err *err)
     if (!is_scored(config))
         return err_set(
             err, ERR_UNSUPPORTED,
-            "scoring is implemented for models like GPT-NeoX, GPT-2, Llama, Mistral, Qwen2, SmolLM3 "
-            "and OLMo 2, not for model_type \"%s\": leave the metric perplexity out of the sweep",
-            config->model_type);
+            "scoring is implemented for models like GPT-NeoX, GPT-2, Llama, Mistral, Qwen2, SmolLM3, OLMo "
+            "and OLMo 2, not for model_type \"%s\": %sleave the metric perplexity out of the sweep",
+            config->model_type,
+            strcmp(config->model_type, "hf_olmo") == 0
+                ? "sweep the same model as transformers has it (\"olmo\"; the name of such a "
+                  "repository ends in -hf), or "
+                : "");
     if (!is_rotary_scored(config))
         return err_set(err, ERR_UNSUPPORTED,
                        "scoring with rotary embeddings of type \"%s\" is not implemented: leave the metric "
@@ -320,13 +324,19 @@ static uint64_t neox_layer_parameters(const struct model_config *config)
     return 4 * d * d + 2 * d * inner + inner + 5 * d + (config->has_attention_bias ? 4 * d : 0);
 }
 
+/* Of one norm of the residual stream, but for GPT-NeoX. */
+static uint64_t norm_parameters(const struct model_config *config)
+{
+    return strcmp(config->model_type, "olmo") == 0 ? 0 : config->hidden_size;
+}
+
 /* Queries, keys, values and output, gate, up and down, and the norms. */
 static uint64_t llama_layer_parameters(const struct model_config *config)
 {
     uint64_t d = config->hidden_size, inner = config->intermediate_size;
     uint64_t queries = config->head_count * head_size_of(config);
     uint64_t keys = config->key_value_head_count * head_size_of(config);
-    uint64_t count = 2 * d * (queries + keys) + 3 * d * inner + 2 * d;
+    uint64_t count = 2 * d * (queries + keys) + 3 * d * inner + 2 * norm_parameters(config);
     if (config->has_attention_bias)
         count += queries + 2 * keys + (strcmp(config->model_type, "qwen2") == 0 ? 0 : d);
     if (config->has_mlp_bias)
@@ -346,7 +356,8 @@ int model_config_parameter_count(const struct model_config *config, uint64_t *re
         return err_set(err, ERR_LIMIT, "the heads are wider than a model's");
     uint64_t layer = is_llama ? llama_layer_parameters(config) : neox_layer_parameters(config), layers = 0;
     uint64_t d = config->hidden_size;
-    uint64_t count = config->vocab_size * d * (config->is_tied ? 1 : 2) + (is_llama ? d : 2 * d);
+    uint64_t count =
+        config->vocab_size * d * (config->is_tied ? 1 : 2) + (is_llama ? norm_parameters(config) : 2 * d);
     count += is_gpt2(config) ? config->max_positions * d : 0;
     if (checked_mul_u64(layer, config->layer_count, &layers) || checked_add_u64(count, layers, &count))
         return err_set(err, ERR_LIMIT, "the number of parameters overflows");

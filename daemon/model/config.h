@@ -58,6 +58,7 @@ struct model_config {
     enum model_activation activation;
     char activation_name[32];
     double norm_epsilon;
+    double qkv_limit;               /* OLMo's "clip_qkv"; 0: none */
     int64_t bos_token_id;           /* -1 if absent */
     int64_t eos_token_id;           /* the first, where a list is given */
     char tokenizer_class[64];       /* "" if absent; cut where it is longer, and then no class */

@@ -10,22 +10,41 @@ static const char *const foreign[] = {
     "layer_norm_eps", "rotary_pct", "rotary_emb_base", "use_parallel_residual", NULL,
 };
 
-static const char *const never_null[] = {"tie_word_embeddings", "hidden_act", "rms_norm_eps", "rope_theta",
-                                         NULL};
+static const char *const never_null[] = {"tie_word_embeddings", "hidden_act", "rope_theta", NULL};
 
 /* Keys that not all of the families have; the others pass over them. */
 static const struct dialect {
     const char *model_type;
     int has_attention_bias, has_mlp_bias;
+    int has_no_epsilon;                /* "rms_norm_eps" */
+    int has_limit;                     /* "clip_qkv" */
     int has_window, has_window_switch; /* "sliding_window"; and "use_sliding_window" */
     int has_unrotated_layers;          /* "no_rope_layers" */
     int is_head_dim_null;              /* which means that it is not said */
     int is_heads_null;                 /* the same of "num_key_value_heads" */
     int has_strict_scaling;            /* version 4 takes linear and dynamic alone, in the old spelling */
 } dialects[] = {
-    {"llama", 1, 1, 0, 0, 0, 1, 1, 0}, {"mistral", 0, 0, 1, 0, 0, 1, 0, 0},
-    {"qwen2", 0, 0, 1, 1, 0, 0, 1, 0}, {"smollm3", 1, 1, 1, 1, 1, 0, 1, 0},
-    {"olmo2", 1, 0, 0, 0, 0, 0, 1, 1},
+    {.model_type = "llama",
+     .has_attention_bias = 1,
+     .has_mlp_bias = 1,
+     .is_head_dim_null = 1,
+     .is_heads_null = 1},
+    {.model_type = "mistral", .has_window = 1, .is_head_dim_null = 1},
+    {.model_type = "qwen2", .has_window = 1, .has_window_switch = 1, .is_heads_null = 1},
+    {.model_type = "smollm3",
+     .has_attention_bias = 1,
+     .has_mlp_bias = 1,
+     .has_window = 1,
+     .has_window_switch = 1,
+     .has_unrotated_layers = 1,
+     .is_heads_null = 1},
+    {.model_type = "olmo",
+     .has_attention_bias = 1,
+     .has_no_epsilon = 1,
+     .has_limit = 1,
+     .is_heads_null = 1,
+     .has_strict_scaling = 1},
+    {.model_type = "olmo2", .has_attention_bias = 1, .is_heads_null = 1, .has_strict_scaling = 1},
 };
 
 #define DIALECT_COUNT (sizeof dialects / sizeof dialects[0])
@@ -67,6 +86,16 @@ static void read_heads(const struct reading *reading)
         doubt(reading, "head_dim", json_is_null(head_size) ? "is null" : "is no size");
     if (json_is_null(value_of(reading, "num_key_value_heads")) && !reading->dialect->is_heads_null)
         doubt(reading, "num_key_value_heads", "is null");
+}
+
+static void read_limit(const struct reading *reading)
+{
+    const json_t *limit = value_of(reading, "clip_qkv");
+    if (!config_doubt_is_there(limit))
+        return;
+    reading->config->qkv_limit = json_real_value(limit); /* version 5 takes no integer */
+    if (!(reading->config->qkv_limit > 0))
+        doubt(reading, "clip_qkv", "is no positive number such as 8.0");
 }
 
 /* -- Rotary embeddings ----------------------------------------------------------------------------- */
@@ -126,7 +155,7 @@ static void read_llama3(const struct reading *reading, const json_t *rope)
         doubt(reading, "original_max_position_embeddings", "stands beside that of the rotary embeddings");
 }
 
-/* OLMo 2's class of version 4 takes two keys and no others. */
+/* OLMo's and OLMo 2's class of version 4 takes two keys and no others. */
 static int is_strict(const json_t *scaling)
 {
     const json_t *factor = json_object_get(scaling, "factor");
@@ -255,6 +284,9 @@ void llama_config_prepare(json_t *root, const struct family *family, struct mode
     read_heads(&reading);
     take_flag(&reading, reading.dialect->has_attention_bias, "attention_bias");
     take_flag(&reading, reading.dialect->has_mlp_bias, "mlp_bias");
+    take_flag(&reading, !reading.dialect->has_no_epsilon, "rms_norm_eps");
+    if (reading.dialect->has_limit)
+        read_limit(&reading);
     if (reading.dialect->has_unrotated_layers)
         read_unrotated(&reading);
     if (reading.dialect->has_window)

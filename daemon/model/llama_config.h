@@ -1,5 +1,5 @@
 /*
- * What transformers' classes of Llama and those after it (Mistral, Qwen2, SmolLM3, OLMo 2) make of a
+ * What transformers' classes of Llama and those after it (Mistral, Qwen2, SmolLM3, OLMo, OLMo 2) make of a
  * config.json: one reader, since they differ in a few keys.
  *
  * Found out with transformers 4.57 and 5.24 (tests/e2e/golden/families.py). A file with "rope_parameters" is
@@ -15,7 +15,8 @@
 #include <jansson.h>
 
 /* Takes out of the object what the classes pass over. Fills the doubt and what families before it do not
- * have: the size of a head, the scaling of the rotary embeddings, layers without them, the sliding window. */
+ * have: the size of a head, the scaling of the rotary embeddings, layers without them, the sliding window,
+ * the limit of queries, keys and values. */
 void llama_config_prepare(json_t *root, const struct family *family, struct model_config *config);
 
 #endif

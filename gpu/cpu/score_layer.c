@@ -47,6 +47,13 @@ static void add_to_rows(const struct cpu_score_model *model, const float *bias, 
         model->kernels->add(x + i * width, bias, width);
 }
 
+/* NaN stays what it is. */
+static void cut(float *x, size_t count, float limit)
+{
+    for (size_t i = 0; i < count; i++)
+        x[i] = x[i] > limit ? limit : x[i] < -limit ? -limit : x[i];
+}
+
 /* A layer at work on a batch. */
 struct step {
     const struct cpu_score_model *model;
@@ -69,8 +76,8 @@ static void finish_heads(const struct step *step, const float *norm_weight, uint
         attention_rotate(step->rotary, position, heads, head_count, model->head_size);
 }
 
-/* Rows of queries, and of keys and values, from their product on: the bias is added, queries and keys are
- * normalised and rotated. */
+/* Rows of queries, and of keys and values, from their product on: the bias is added, all are cut to the
+ * limit, queries and keys are normalised and rotated. */
 static void finish_projections(const struct step *step, const uint32_t *rows_of, size_t row_count,
                                int has_queries, int has_keys, float *rows)
 {
@@ -86,6 +93,8 @@ static void finish_projections(const struct step *step, const uint32_t *rows_of,
         uint32_t position = step->scratch->packed.positions[rows_of ? rows_of[i] : i];
         if (bias)
             model->kernels->add(row, bias, width);
+        if (model->config.qkv_limit > 0)
+            cut(row, width, (float)model->config.qkv_limit);
         if (has_queries)
             finish_heads(step, vectors[SCORE_VECTOR_QUERY_NORM_WEIGHT], position,
                          (size_t)model->config.head_count, row);

@@ -75,6 +75,15 @@ static uint64_t vector_bytes(const struct cpu_score_model *model)
     return floats * sizeof(float);
 }
 
+/* A norm without parameters has ones and zeros. Those of the final norm serve all layers. */
+static void share_norm(const struct cpu_score_model *model, struct score_layer *layer)
+{
+    layer->vectors[SCORE_VECTOR_ATTENTION_NORM_WEIGHT] = model->final_norm_weight;
+    layer->vectors[SCORE_VECTOR_ATTENTION_NORM_BIAS] = model->final_norm_bias;
+    layer->vectors[SCORE_VECTOR_MLP_NORM_WEIGHT] = model->final_norm_weight;
+    layer->vectors[SCORE_VECTOR_MLP_NORM_BIAS] = model->final_norm_bias;
+}
+
 static void fill_vectors(struct cpu_score_model *model)
 {
     const struct tensor_view *weight = &model->views.model[SCORE_ROLE_FINAL_NORM_WEIGHT];
@@ -86,7 +95,12 @@ static void fill_vectors(struct cpu_score_model *model)
                                     model->views.layers[i], memory, model->layers[i].vectors);
     model->final_norm_weight = memory;
     model->final_norm_bias = memory + d;
-    model->kernels->convert(weight->dtype, weight->data, d, model->final_norm_weight);
+    if (weight->data)
+        model->kernels->convert(weight->dtype, weight->data, d, model->final_norm_weight);
+    for (size_t i = 0; !weight->data && i < d; i++)
+        model->final_norm_weight[i] = 1;
+    for (uint64_t i = 0; !weight->data && i < model->config.layer_count; i++)
+        share_norm(model, &model->layers[i]);
     if (bias->data)
         model->kernels->convert(bias->dtype, bias->data, d, model->final_norm_bias);
 }

@@ -1,6 +1,6 @@
 /*
- * The activation of the MLP, or of its gate, in place. Memory is the bound, so the functions of 16-bit
- * results are made of instructions that are fast and near enough.
+ * The activation of the MLP, or of its gate, in place; what is cut to a limit. Memory is the bound, so the
+ * functions of 16-bit results are made of instructions that are fast and near enough.
  */
 #include "gpu/cuda/score_device.cuh"
 #include "gpu/cuda/score_mma.cuh"
@@ -136,6 +136,21 @@ template <typename T, int ACTIVATION> __global__ void gate_any_kernel(T *x, uint
     }
 }
 
+/* A vector per thread; NaN stays what it is. */
+template <typename T, int V> __global__ void cut_kernel(T *x, uint64_t count, float limit)
+{
+    const uint64_t i = (uint64_t)blockIdx.x * ROW_THREADS + threadIdx.x;
+    if (i >= count)
+        return; // guard
+    vector_of<T, V> v = ((vector_of<T, V> *)x)[i];
+#pragma unroll
+    for (int j = 0; j < V; j++) {
+        const float one = to_float(v.at[j]);
+        v.at[j] = from_float<T>(one > limit ? limit : one < -limit ? -limit : one);
+    }
+    ((vector_of<T, V> *)x)[i] = v;
+}
+
 /* -- Kernel launchers ------------------------------------------------------------------------------- */
 
 template <typename T, int ACTIVATION>
@@ -171,6 +186,17 @@ static cudaError_t gate_as(void *x, uint32_t rows, uint32_t width, uint64_t stri
      : activation == 2 ? FUNCTION<T, 2>                                                                      \
                        : FUNCTION<T, 3>)(x, rows, width, stride, stream)
 
+template <typename T> static cudaError_t cut(void *x, uint64_t count, float limit, cudaStream_t stream)
+{
+    constexpr int n = 16 / sizeof(T);
+    if (count % n)
+        cut_kernel<T, 1><<<blocks_for(count, ROW_THREADS), ROW_THREADS, 0, stream>>>((T *)x, count, limit);
+    else
+        cut_kernel<T, n>
+            <<<blocks_for(count / n, ROW_THREADS), ROW_THREADS, 0, stream>>>((T *)x, count / n, limit);
+    return cudaGetLastError();
+}
+
 /* -- Wrappers --------------------------------------------------------------------------------------- */
 
 extern "C" cudaError_t score_launch_activate(enum score_type type, int activation, void *x, uint32_t rows,
@@ -185,6 +211,14 @@ extern "C" cudaError_t score_launch_gate(enum score_type type, int activation, v
                                          uint32_t width, uint64_t stride, cudaStream_t stream)
 {
 #define CALL(T) BY_ACTIVATION(gate_as, T)
+    return SCORE_DISPATCH(type, CALL);
+#undef CALL
+}
+
+extern "C" cudaError_t score_launch_cut(enum score_type type, void *x, uint64_t count, float limit,
+                                        cudaStream_t stream)
+{
+#define CALL(T) cut<T>(x, count, limit, stream)
     return SCORE_DISPATCH(type, CALL);
 #undef CALL
 }

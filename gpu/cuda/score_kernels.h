@@ -83,6 +83,9 @@ cudaError_t score_launch_activate(enum score_type type, int activation, void *x,
 cudaError_t score_launch_gate(enum score_type type, int activation, void *x, uint32_t rows, uint32_t width,
                               uint64_t stride, cudaStream_t stream);
 
+/* Each of `count` elements to at least -limit and at most limit, in place. */
+cudaError_t score_launch_cut(enum score_type type, void *x, uint64_t count, float limit, cudaStream_t stream);
+
 /* to[i, :] = from[rows[i], :] for rows of `row_bytes`, a multiple of 2. */
 cudaError_t score_launch_gather(const void *from, const uint32_t *rows, uint32_t count, size_t row_bytes,
                                 void *to, cudaStream_t stream);

@@ -66,7 +66,8 @@ static int embed(const struct step *step, struct err *err)
         err);
 }
 
-/* Queries and keys from their product on: normalised and rotated, where the family and the layer do that. */
+/* Queries, keys and values from their product on: cut to the limit, queries and keys normalised and rotated,
+ * where the family and the layer do that. */
 static int finish_heads(const struct step *step, struct err *err)
 {
     struct run *run = step->run;
@@ -78,6 +79,12 @@ static int finish_heads(const struct step *step, struct err *err)
     const struct score_rms keys = rms_of(step, layer->key_norm_weight, rows, model->key_value_width);
     void *first_key = (unsigned char *)run->qkv + model->query_width * score_type_bytes(model->type);
     int code;
+    if (model->config.qkv_limit > 0 &&
+        (code = CUDA_CHECK(
+             model->device,
+             score_launch_cut(model->type, run->qkv, rows * stride, (float)model->config.qkv_limit, stream),
+             err)))
+        return code;
     if (model->architecture->has_query_key_norm &&
         ((code =
               CUDA_CHECK(model->device,

@@ -42,6 +42,14 @@ static void convert_vector(const struct tensor_view *view, enum score_type type,
     }
 }
 
+/* Of a norm: ones where the family has no parameters there. */
+static void convert_norm_weight(const struct tensor_view *view, uint64_t width, float *to)
+{
+    convert_vector(view, SCORE_TYPE_F32, (unsigned char *)to);
+    for (uint64_t i = 0; !view->data && i < width; i++)
+        to[i] = 1;
+}
+
 /* Where the image of the vectors has what the device keeps at an address. */
 static void *place_of(const struct cuda_model *model, unsigned char *image, const void *to)
 {
@@ -69,9 +77,7 @@ static void fill_layer_vectors(const struct cuda_model *model, unsigned char *im
         enum score_type type;
         const void *to;
     } vectors[] = {
-        {SCORE_ROLE_ATTENTION_NORM_WEIGHT, SCORE_TYPE_F32, layer->attention_norm_weight},
         {SCORE_ROLE_ATTENTION_NORM_BIAS, SCORE_TYPE_F32, layer->attention_norm_bias},
-        {SCORE_ROLE_MLP_NORM_WEIGHT, SCORE_TYPE_F32, layer->mlp_norm_weight},
         {SCORE_ROLE_MLP_NORM_BIAS, SCORE_TYPE_F32, layer->mlp_norm_bias},
         {SCORE_ROLE_QUERY_NORM_WEIGHT, SCORE_TYPE_F32, layer->query_norm_weight},
         {SCORE_ROLE_KEY_NORM_WEIGHT, SCORE_TYPE_F32, layer->key_norm_weight},
@@ -87,6 +93,10 @@ static void fill_layer_vectors(const struct cuda_model *model, unsigned char *im
     const struct tensor_view *views = model->views.layers[index];
     for (size_t j = 0; j < sizeof(vectors) / sizeof(vectors[0]); j++)
         convert_vector(&views[vectors[j].role], vectors[j].type, place_of(model, image, vectors[j].to));
+    convert_norm_weight(&views[SCORE_ROLE_ATTENTION_NORM_WEIGHT], model->config.hidden_size,
+                        place_of(model, image, layer->attention_norm_weight));
+    convert_norm_weight(&views[SCORE_ROLE_MLP_NORM_WEIGHT], model->config.hidden_size,
+                        place_of(model, image, layer->mlp_norm_weight));
     float *sum = place_of(model, image, layer->out_bias);
     const float *attention = place_of(model, image, layer->attention_out_bias);
     const float *mlp = place_of(model, image, layer->mlp_down_bias);
@@ -99,8 +109,8 @@ static void fill_layer_vectors(const struct cuda_model *model, unsigned char *im
 static void fill_vectors(const struct cuda_model *model, unsigned char *image)
 {
     const struct tensor_view *views = model->views.model;
-    convert_vector(&views[SCORE_ROLE_FINAL_NORM_WEIGHT], SCORE_TYPE_F32,
-                   place_of(model, image, model->final_norm_weight));
+    convert_norm_weight(&views[SCORE_ROLE_FINAL_NORM_WEIGHT], model->config.hidden_size,
+                        place_of(model, image, model->final_norm_weight));
     convert_vector(&views[SCORE_ROLE_FINAL_NORM_BIAS], SCORE_TYPE_F32,
                    place_of(model, image, model->final_norm_bias));
     for (uint64_t i = 0; i < model->config.layer_count; i++)

@@ -20,6 +20,7 @@ REGISTERS = (
     (r"\w+ attention_kernel", 168),  # fewer for smaller heads, by __launch_bounds__: what those refuse is spilled
     (r"\w+ attention_plain", 64),
     (r"\w+ convert", 48),
+    (r"\w+ cut", 32),
     (r"\w+ embed", 32),
     (r"\w+ gate_", 32),
     (r"\w+ gather", 32),

@@ -47,6 +47,7 @@ FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
         "SmolLM3ForCausalLM",
         {"no_rope_layers": [1, 1, 1, 0], "no_rope_layer_interval": 4, "use_sliding_window": False, "sliding_window": None},
     ),
+    "olmo": ("OlmoForCausalLM", {"attention_bias": False, "clip_qkv": None, "rope_scaling": None}),
     "olmo2": ("Olmo2ForCausalLM", {"attention_bias": False, "rope_scaling": None}),
 }
 
@@ -65,7 +66,6 @@ def biased(made: Weights, *parts: str) -> None:
 
 def weights(family: str, shape: Shape) -> Weights:
     made = {"model.embed_tokens.weight": made_up(ROWS, WIDTH), "lm_head.weight": made_up(ROWS, WIDTH)[::-1].copy()}
-    made["model.norm.weight"] = made_up(WIDTH, around=1.0)
     queries, keys = HEADS * shape.head, shape.shared * shape.head
     shapes = {
         "self_attn.q_proj": (queries, WIDTH),
@@ -77,6 +77,10 @@ def weights(family: str, shape: Shape) -> Weights:
         "mlp.down_proj": (WIDTH, INNER),
     }
     norms = {"post_attention_layernorm": WIDTH, "input_layernorm": WIDTH}
+    if family == "olmo":  # without parameters
+        norms = {}
+    else:
+        made["model.norm.weight"] = made_up(WIDTH, around=1.0)
     if family == "olmo2":
         norms = {"post_attention_layernorm": WIDTH, "post_feedforward_layernorm": WIDTH}
         norms |= {"self_attn.q_norm": queries, "self_attn.k_norm": keys}
@@ -104,6 +108,11 @@ def attention_biases(made: Weights) -> None:
 
 def mlp_biases(made: Weights) -> None:
     biased(made, "gate_proj", "up_proj", "down_proj")
+
+
+def norms(made: Weights) -> None:
+    for i in range(LAYERS):
+        made[f"model.layers.{i}.input_layernorm.weight"] = made_up(WIDTH, around=2.0)
 
 
 def unused(made: Weights) -> None:
@@ -314,6 +323,23 @@ OWN: dict[str, dict[str, Variant]] = {
         ),
         "layer types": ({"layer_types": ["full_attention"] * 4}, None, ""),
     },
+    "olmo": {
+        **BIASED,
+        "rope_scaling linear": ({"rope_scaling": {"type": "linear", "factor": 2.0}}, None, ""),
+        "rope_scaling linear, rope_type": ({"rope_scaling": LINEAR}, None, '"rope_scaling"'),
+        "rope_scaling llama3": ({"rope_scaling": LLAMA3}, None, '"rope_scaling"'),
+        "epsilon": ({"rms_norm_eps": 1e-2}, None, ""),
+        "epsilon null": ({"rms_norm_eps": None}, None, ""),
+        "clip": ({"clip_qkv": 0.5}, None, ""),
+        "clip as an integer": ({"clip_qkv": 1}, None, '"clip_qkv"'),
+        "clip, and biases": ({"clip_qkv": 0.5, "attention_bias": True}, attention_biases, ""),
+        "clip not said": ({"clip_qkv": Absent}, None, ""),
+        "clip at 0": ({"clip_qkv": 0.0}, None, '"clip_qkv"'),
+        "clip below 0": ({"clip_qkv": -1.0}, None, '"clip_qkv"'),
+        "clip false": ({"clip_qkv": False}, None, '"clip_qkv"'),
+        "mlp bias": ({"mlp_bias": True}, None, ""),
+        "norms that it does not have": ({}, norms, ""),
+    },
     "olmo2": {
         **BIASED,
         "rope_scaling linear": ({"rope_scaling": {"type": "linear", "factor": 2.0}}, None, ""),
@@ -337,6 +363,7 @@ SHAPES: dict[str, dict[str, tuple[dict[str, Any], Shape, str]]] = {
 
 # Of EVERY what is tried of each family; the rest is read in one place for all of them
 OFTEN = ("plain", "tie", "activation not", "epsilon not", "base not", "head_dim", "heads", "rope_", "layers", "one norm")
+OLMOS = ("olmo", "olmo2")
 # What EVERY and SHAPES say otherwise of a family
 REFUSALS = {
     "mistral: heads null": '"num_key_value_heads" is null',
@@ -345,10 +372,10 @@ REFUSALS = {
     "mistral: all heads of their own, not said": "do not fit each other",
     "qwen2: heads not said": "do not fit each other",
     "qwen2: all heads of their own, not said": "do not fit each other",
-    **{f"{family}: head_dim null": '"head_dim" is null' for family in ("qwen2", "smollm3", "olmo2")},
+    **{f"{family}: head_dim null": '"head_dim" is null' for family in ("qwen2", "smollm3", "olmo", "olmo2")},
     "smollm3: tie not said": "another matrix than model.embed_tokens.weight",
-    **{f"olmo2: rope_scaling {name}": '"rope_scaling"' for name in ("beside rope_parameters", "of no type")},
-    "olmo2: rope_scaling without factor": '"factor"',
+    **{f"{family}: rope_scaling {name}": '"rope_scaling"' for family in OLMOS for name in ("beside rope_parameters", "of no type")},
+    **{f"{family}: rope_scaling without factor": '"factor"' for family in OLMOS},
 }
 
 
@@ -356,7 +383,8 @@ def variants() -> dict[str, tuple[str, dict[str, Any], Callable[[Weights], None]
     """"family: name" to what it is made of."""
     made = {}
     for family in FAMILIES:
-        every = {name: EVERY[name] for name in EVERY if family == "llama" or name.startswith(OFTEN)}
+        often = OFTEN[:-1] if family == "olmo" else OFTEN
+        every = {name: EVERY[name] for name in EVERY if family == "llama" or name.startswith(often)}
         for name, (changes, edit, refusal) in (every | OWN[family]).items():
             made[f"{family}: {name}"] = (family, changes, edit, Shape(), refusal)
         for name, (changes, shape, refusal) in SHAPES[family].items():

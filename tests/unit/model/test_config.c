@@ -182,6 +182,7 @@ static void test_parameter_count_of_other_families(void **state)
         {"{" SMALL("qwen2") "}", 313408},
         {"{" SMALL("smollm3") "}", 279616},
         {"{" SMALL("smollm3") ",\"attention_bias\":true}", 281152},
+        {"{" SMALL("olmo") "}", 311296},
         {"{" SMALL("olmo2") "}", 313152},
         {"{" SMALL("olmo2") ",\"attention_bias\":true}", 314688},
         {"{" GPT2 "}", 124439808},
@@ -279,6 +280,9 @@ static void test_scoring_refusals(void **state)
     } cases[] = {
         {"{" PYTHIA "}", "", 0},
         {"{\"model_type\":\"bloom\"}", "model_type \"bloom\"", ERR_UNSUPPORTED},
+        {"{\"model_type\":\"hf_olmo\"}", "sweep the same model as transformers has it", ERR_UNSUPPORTED},
+        {"{" SMALL("olmo") ",\"clip_qkv\":8}", "\"clip_qkv\" is no positive number such as 8.0",
+         ERR_UNSUPPORTED},
         {"{\"model_type\":\"llama\"}", "lacks a size", ERR_FORMAT},
         {"{" GPT2 "}", "", 0},
         {"{" GPT2 ",\"scale_attn_weights\":1}", "\"scale_attn_weights\" is neither", ERR_UNSUPPORTED},

@@ -62,9 +62,15 @@ static inline void transform(const struct score_config *config, const struct ten
     }
 }
 
-static inline int has_layer_norms(const struct score_config *config)
+/* Queries, keys and values in one tensor, and an MLP without a gate. */
+static inline int is_fused(const struct score_config *config)
 {
     return is_neox(config) || is_gpt2(config);
+}
+
+static inline int has_layer_norms(const struct score_config *config)
+{
+    return is_fused(config) || strcmp(config->architecture, "olmo") == 0;
 }
 
 static inline int is_olmo2(const struct score_config *config)
@@ -81,7 +87,9 @@ static inline void norm(const struct score_config *config, const struct tensor_v
     for (size_t i = 0; i < count; i++)
         variance += (x[i] - mean) * (x[i] - mean) / (double)count;
     for (size_t i = 0; i < count; i++)
-        y[i] = (x[i] - mean) / sqrt(variance + config->norm_epsilon) * element(weight, i) + element(bias, i);
+        y[i] =
+            (x[i] - mean) / sqrt(variance + config->norm_epsilon) * (weight->data ? element(weight, i) : 1) +
+            element(bias, i);
 }
 
 /* Of pair j, in turns of 2 pi per position. */
@@ -122,6 +130,12 @@ static inline double activation(const struct score_config *config, double x)
     return x > 0 ? x : 0;
 }
 
+static inline void cut(const struct score_config *config, double *x, size_t count)
+{
+    for (size_t i = 0; config->qkv_limit > 0 && i < count; i++)
+        x[i] = fmin(fmax(x[i], -config->qkv_limit), config->qkv_limit);
+}
+
 /* Queries, keys and values of one input: head by head, each of `size` numbers. */
 static inline void project(const struct score_config *config, const struct tensor_view *w, const double *x,
                            size_t size, double *q, double *k, double *v)
@@ -129,7 +143,7 @@ static inline void project(const struct score_config *config, const struct tenso
     size_t width = config->head_count * size;
     size_t key_width =
         (config->key_value_head_count ? config->key_value_head_count : config->head_count) * size;
-    if (has_layer_norms(config)) { /* q, k, v per head; of GPT-2 q of all heads, k, v */
+    if (is_fused(config)) { /* q, k, v per head; of GPT-2 q of all heads, k, v */
         double *fused = calloc(3 * width, 8);
         transform(config, &w[SCORE_ROLE_QKV_WEIGHT], &w[SCORE_ROLE_QKV_BIAS], x, fused);
         for (size_t i = 0; i < width; i++) {
@@ -138,11 +152,12 @@ static inline void project(const struct score_config *config, const struct tenso
             q[i] = of_head[0], k[i] = of_head[step], v[i] = of_head[2 * step];
         }
         free(fused);
-        return;
+    } else {
+        linear(&w[SCORE_ROLE_QUERY_WEIGHT], &w[SCORE_ROLE_QUERY_BIAS], x, q);
+        linear(&w[SCORE_ROLE_KEY_WEIGHT], &w[SCORE_ROLE_KEY_BIAS], x, k);
+        linear(&w[SCORE_ROLE_VALUE_WEIGHT], &w[SCORE_ROLE_VALUE_BIAS], x, v);
     }
-    linear(&w[SCORE_ROLE_QUERY_WEIGHT], &w[SCORE_ROLE_QUERY_BIAS], x, q);
-    linear(&w[SCORE_ROLE_KEY_WEIGHT], &w[SCORE_ROLE_KEY_BIAS], x, k);
-    linear(&w[SCORE_ROLE_VALUE_WEIGHT], &w[SCORE_ROLE_VALUE_BIAS], x, v);
+    cut(config, q, width), cut(config, k, key_width), cut(config, v, key_width);
     if (is_olmo2(config)) {
         norm(config, &w[SCORE_ROLE_QUERY_NORM_WEIGHT], &no_view, q, width, q);
         norm(config, &w[SCORE_ROLE_KEY_NORM_WEIGHT], &no_view, k, key_width, k);
@@ -185,7 +200,7 @@ static inline void reference_mlp(const struct score_config *config, const struct
 {
     size_t width = config->intermediate_size;
     double *wide = calloc(width, 8), *gate = calloc(width, 8);
-    const int has_gate = !has_layer_norms(config);
+    const int has_gate = !is_fused(config);
     transform(config, &w[SCORE_ROLE_MLP_UP_WEIGHT], &w[SCORE_ROLE_MLP_UP_BIAS], x, wide);
     if (has_gate)
         linear(&w[SCORE_ROLE_MLP_GATE_WEIGHT], &w[SCORE_ROLE_MLP_GATE_BIAS], x, gate);

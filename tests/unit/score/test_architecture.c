@@ -75,6 +75,8 @@ static void families(void **state)
         {"qwen2", 0, 0, 12, "model.layers.1.self_attn.v_proj.bias", 1},
         {"qwen2", 1, 1, 12, "model.layers.1.self_attn.o_proj.bias", 0},
         {"smollm3", 1, 0, 13, "model.layers.1.self_attn.k_proj.bias", 1},
+        {"olmo", 0, 1, 7, "model.layers.1.input_layernorm.weight", 0},
+        {"olmo", 1, 0, 11, "model.layers.1.self_attn.o_proj.bias", 1},
         {"olmo2", 0, 0, 11, "model.layers.1.post_feedforward_layernorm.weight", 1},
         {"olmo2", 1, 1, 15, "model.layers.1.input_layernorm.weight", 0},
     };
@@ -86,7 +88,8 @@ static void families(void **state)
         config.has_attention_bias = rows[i].has_attention_bias;
         config.has_mlp_bias = rows[i].has_mlp_bias;
         assert_int_equal(random_model_init(&model, &config), 0);
-        assert_int_equal(model.tensor_count, 3 + 2 * rows[i].tensors);
+        assert_int_equal(model.tensor_count,
+                         (strcmp(rows[i].architecture, "olmo") == 0 ? 2 : 3) + 2 * rows[i].tensors);
         int is_there = 0;
         for (size_t j = 0; j < model.tensor_count; j++) {
             is_there = is_there || strcmp(model.tensors[j].name, rows[i].name) == 0;
@@ -225,6 +228,9 @@ static void configs(void **state)
     bad = good;
     bad.norm_epsilon = -1;
     assert_refused(bad, ERR_INVALID, "epsilon");
+    bad = good;
+    bad.qkv_limit = (double)NAN;
+    assert_refused(bad, ERR_INVALID, "limit of queries, keys and values");
     bad = good;
     bad.activation = SCORE_ACTIVATION_COUNT;
     assert_refused(bad, ERR_UNSUPPORTED, "activation");

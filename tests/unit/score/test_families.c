@@ -8,7 +8,7 @@
 
 #define ERROR_MAX 1e-4 /* of a log-probability */
 
-static const char *const families[] = {"llama", "mistral", "qwen2", "smollm3", "olmo2", "gpt2"};
+static const char *const families[] = {"llama", "mistral", "qwen2", "smollm3", "olmo", "olmo2", "gpt2"};
 #define FAMILY_COUNT (sizeof families / sizeof families[0])
 
 /* What a configuration leaves at 0 is the same for all. */
@@ -91,6 +91,17 @@ static const struct variant variants[] = {
       .unrotated_layers = {1 << 1 | 1 << 3},
       .intermediate_size = 96,
       .activation = SCORE_ACTIVATION_GELU}},
+    {"queries, keys and values that are cut",
+     TENSOR_DTYPE_F16,
+     {.hidden_size = 40,
+      .head_count = 4,
+      .key_value_head_count = 2,
+      .head_size = 12,
+      .rotary_dimensions = 12,
+      .qkv_limit = 0.25,
+      .intermediate_size = 48,
+      .has_attention_bias = 1,
+      .activation = SCORE_ACTIVATION_SILU}},
     {"the smallest",
      TENSOR_DTYPE_F32,
      {.vocabulary_rows = 1,
