@@ -105,6 +105,8 @@ def test_killed_at_any_moment(
     moments = random.Random(seed)
     kills = 0
     measured: dict[str, int] = {}
+    enough = undisturbed["requests"] // 3 + 8  # so that the sweep does not end before the first two kills, however late they are
+    hub.fault("hold", after=enough)
     while kills < 4 and wait_for_requests(hub, running, sweep, moments.randint(1, undisturbed["requests"] // 3)):
         time.sleep(moments.random() * 0.2)  # between two requests: computing, recording
         running.kill()
@@ -114,7 +116,10 @@ def test_killed_at_any_moment(
         done = finished(running)
         assert measured.items() <= done.items()  # what was recorded stays, and is not measured again
         measured = done
+        hub.clear_faults()
         hub.reset()
+        if kills < 2:
+            hub.fault("hold", after=enough)
         running.start()
     assert kills >= 2
     assert measured or seed != 0  # one fetcher and these moments: something was done before the last kill

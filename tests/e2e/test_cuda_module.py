@@ -90,12 +90,15 @@ def test_two_gpus_have_a_worker_each(
     ]  # fmt: skip
     try:
         wait_until(lambda: len(one.get("/v1/workers").json()["workers"]) == 2)
-        sweep = one.wait(one.sweep(MODEL, **STATISTICS))
+        workers[0].suspend()  # it leaves enough for the other to lose its device at
+        number = one.sweep(MODEL, **STATISTICS)
+        assert workers[1].wait() == LOST
+        workers[0].resume()
+        sweep = one.wait(number)
         assert sweep["state"] == "done", (sweep, [worker.log() for worker in workers])
         listed = {worker["name"].split("-")[0]: worker for worker in one.get("/v1/workers").json()["workers"]}
         assert [listed[name]["device"] for name in ("w0", "w1")] == ["cuda:0", "cuda:1"]
         assert listed["w0"]["recorded"] >= 3 and listed["w1"]["recorded"] == 1
-        assert workers[1].wait() == LOST
         assert "error=device_lost" in workers[1].log()
     finally:
         for worker in workers:

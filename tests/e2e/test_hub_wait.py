@@ -97,12 +97,13 @@ def test_limit_of_the_hub(daemon: Start, garden_hub: Emulator, programs: dict[st
     """429 with RateLimit: who follows the sweep sees the wait begin and end, and the sweep goes on to its end.
 
     A log gets a line of progress now and then, but the wait at once, even just after such a line."""
-    garden_hub.fault("stall", path="/refs", seconds=3, times=1)
+    held = garden_hub.fault("hold", path="/refs")
     garden_hub.fault("status", status=429, ratelimit_t=4, route="api", times=1)
     one = daemon(garden_hub, env={"HF_TOKEN": token} if token else {})
     sweep = one.sweep(MODEL, revisions={"names": ["step0"]})
     process = follow(one, programs, sweep)
     assert "waits" not in line_with(process, "planning")
+    garden_hub.clear_faults(held)
     assert re.search(r"waits for the hub: [1-5] s, rate limit", line_with(process, "waits"))
     rest = process.communicate(timeout=120)[1]
     assert process.returncode == 0 and "1 of 1 revisions measured" in rest and "waits" not in rest

@@ -117,11 +117,13 @@ def test_nobody_waits_for_all_lists(daemon: Start, garden_hub: Emulator) -> None
 
 def test_several_sweeps_in_turn(daemon: Start, many: Emulator) -> None:
     """Three revisions are listed among the first of a model of 400, and none of the two is forgotten."""
-    many.set(latency_ms=5)
+    held = many.fault("hold", path="/org/many/tree/", after=20)
     one = daemon(many, "--fetchers", "0", "--request-budget", "0")
     one.sweep("org/many", metrics=["statistics"])
     wait_until(lambda: len(trees(many, "org/many")) > 20)
-    one.sweep("org/few")
+    few = one.sweep("org/few")
+    one.wait(few, lambda now: now["state"] == "running")
+    many.clear_faults(held)
     wait_until(lambda: len(listed(one)) == 400)  # both models have step0 to step2
     order = [entry["target"].split("/")[4] for entry in many.log() if "/tree/" in entry["target"]]
     wait_until(lambda: len([e for e in many.log() if "/tree/" in e["target"]]) >= 403)

@@ -176,7 +176,7 @@ def test_missed_runs_are_made_up_for_once(daemon: Callable[..., Daemon], make_hu
 
 def test_a_sweep_that_still_runs_is_not_doubled(daemon: Callable[..., Daemon], make_hub: Any, garden: Path) -> None:
     hub = make_hub(garden)
-    hub.set(latency_ms=400)
+    hub.fault("hold", route="cdn", revision="step32")
     one = daemon(hub, "--fetchers", "1")
     first = put(one, {**LONG, "revisions": {"to": 64}})
     wait_until(lambda: one.get(HERE).json()["last_sweep"] is not None)
@@ -188,7 +188,7 @@ def test_a_sweep_that_still_runs_is_not_doubled(daemon: Callable[..., Daemon], m
     assert again["id"] == first["id"] and again["last_run"]["outcome"] == "skipped"
     assert f"skipped, since sweep {sweep} of an earlier run had not ended" in one.client("watch", MODEL).stdout
     assert again["last_run"]["unfinished_sweep"] == sweep and again["last_run"]["hub_requests"] == 0
-    hub.set(latency_ms=0)
+    hub.clear_faults()
     assert one.wait(sweep)["state"] == "done"
     assert [row["id"] for row in one.get("/v1/sweeps").json()["sweeps"]] == [sweep]
     assert watch_now(one)["last_run"]["outcome"] == "unchanged"
