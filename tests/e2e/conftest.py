@@ -42,8 +42,10 @@ from tests.hub.samples import write_root  # noqa: E402
 
 # Files that take longest. deploy/test hands files out to its processes in this order, so that none of these is left for the end.
 LONGEST = """
-    test_slurm test_dashboard test_tokenizer test_dashboard_faults test_dashboard_operations test_remote_worker test_scoring_oracle
-    test_cuda_module test_proof test_hub_faults test_hub_outage test_faults test_conditions test_statistics_oracle test_shapes_oracle test_hub_cache test_crash test_api test_deploy
+    test_slurm test_dashboard test_gated test_tokenizer test_dashboard_faults test_hang test_remote_worker test_scoring_oracle
+    test_dashboard_operations test_cuda_module test_faults test_proof test_lister test_statistics_oracle test_hub_faults
+    test_client_hostile test_front test_shapes_oracle test_corners test_hub_outage test_hub_cache test_deploy test_watches test_hub_wait
+    test_client test_api test_conditions test_crash
 """.split()
 
 
