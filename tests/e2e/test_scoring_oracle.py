@@ -13,7 +13,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Callable, Iterator
 
 import pytest
 
@@ -45,6 +45,24 @@ def run(probe: Path, *words: str | Path) -> dict[str, Any]:
     return json.loads(done.stdout)
 
 
+@pytest.fixture(scope="module")
+def ask(probe: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., dict[str, Any]]]:
+    """One probe for many requests: starting it, and looking for leaks, takes longer than most of them."""
+    trace = tmp_path_factory.mktemp("probe") / "trace"
+    with open(trace, "w") as out, subprocess.Popen([probe, "-"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=out, text=True) as process:
+
+        def ask(*words: str | Path) -> dict[str, Any]:
+            process.stdin.write("\t".join(map(str, words)) + "\n")
+            process.stdin.flush()
+            line = process.stdout.readline()
+            assert line and not trace.stat().st_size, trace.read_text()
+            return json.loads(line)
+
+        yield ask
+        process.stdin.close()
+        assert process.wait(60) == 0 and not trace.stat().st_size, trace.read_text()
+
+
 def revision_folder(tmp_path: Path, revision: str) -> Path:
     """The files of a branch as the hub serves them."""
     folder = tmp_path / revision
@@ -68,9 +86,9 @@ def assert_same(found: dict[str, Any], expected: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("name", ["test", "awkward"])
 @pytest.mark.parametrize("revision", REVISIONS)
-def test_training_run(probe: Path, tmp_path: Path, revision: str, name: str) -> None:
+def test_training_run(ask: Callable[..., dict[str, Any]], tmp_path: Path, revision: str, name: str) -> None:
     golden = json.loads((FIXTURES / f"golden/last_word_{name}.json").read_text())["scores"]
-    found = run(probe, revision_folder(tmp_path, revision), dataset(name), "threads=2")
+    found = ask(revision_folder(tmp_path, revision), dataset(name), "threads=2")
     expected = golden[f"{revision}/fp64"]
     assert_same(found, expected)
     assert found["summary"]["accuracy"] == pytest.approx(expected["accuracy"], abs=1e-15)
@@ -98,7 +116,7 @@ def test_true_shapes_live(probe: Path, size: str) -> None:
 
 
 @pytest.mark.parametrize("name", variants.VARIANTS)
-def test_keys_of_config_json(probe: Path, tmp_path: Path, name: str) -> None:
+def test_keys_of_config_json(ask: Callable[..., dict[str, Any]], tmp_path: Path, name: str) -> None:
     """What config.json says means what it means to transformers, or is refused in words."""
     golden, refusal = json.loads((HERE / "golden/variants.json").read_text())[name], variants.VARIANTS[name][2]
     folder, texts = tmp_path / "model", tmp_path / "texts.jsonl"
@@ -108,7 +126,7 @@ def test_keys_of_config_json(probe: Path, tmp_path: Path, name: str) -> None:
         pytest.importorskip("torch")
         pytest.importorskip("transformers")
         assert variants.measure(folder) == (golden if isinstance(golden, str) else pytest.approx(golden, abs=1e-9))
-    found = run(probe, folder, texts, "mode=text_mean")
+    found = ask(folder, texts, "mode=text_mean")
     if refusal:
         assert refusal in found["message"]
     else:
@@ -123,12 +141,12 @@ OTHERS = [(module, name, made.VARIANTS[name][-1]) for module, made in MODULES.it
 
 
 @pytest.mark.parametrize(("module", "name", "refusal"), OTHERS)
-def test_keys_of_config_json_of_other_families(probe: Path, tmp_path: Path, module: str, name: str, refusal: str) -> None:
+def test_keys_of_config_json_of_other_families(ask: Callable[..., dict[str, Any]], tmp_path: Path, module: str, name: str, refusal: str) -> None:
     golden = COLUMNS[module][max(COLUMNS[module])][name]
     folder, texts = tmp_path / "model", tmp_path / "texts.jsonl"
     MODULES[module].write_model(name, folder)
     texts.write_text("".join(json.dumps({"text": text}) + "\n" for text in variants.TEXTS))
-    found = run(probe, folder, texts, "mode=text_mean")
+    found = ask(folder, texts, "mode=text_mean")
     if refusal:
         assert refusal in found["message"]
     else:

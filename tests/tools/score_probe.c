@@ -4,6 +4,7 @@
  *
  *     score_probe FOLDER DATA [name=value ...]     a folder with config.json, tokenizer.json and weights
  *     score_probe random:SIZE COUNT [name=value ...]   Pythia's shape SIZE, COUNT documents (random_model.h)
+ *     score_probe -                                a request from each line of the input
  *
  * Names: mode, window, stride, limit, field, threads, digest_threads, read_threads, budget_mib, longest;
  * stop=1 ends after the identity, for tests/bench/weights.py. An error is printed as {"error": name,
@@ -18,6 +19,8 @@
 
 #include <inttypes.h>
 #include <jansson.h>
+
+#define WORDS_MAX 16
 
 struct arguments {
     struct scoring_request request;
@@ -230,7 +233,7 @@ out:
     return code;
 }
 
-int main(int argc, char **argv)
+static int answer(int argc, char **argv)
 {
     struct err err = ERR_INIT;
     struct arguments arguments = {.threads = 1};
@@ -250,4 +253,27 @@ int main(int argc, char **argv)
     (void)printf("\n");
     json_decref(root);
     return code ? 1 : 0;
+}
+
+/* A request from each line of the input, its words apart by tabs. */
+static int answer_lines(void)
+{
+    char *line = NULL, program[] = "score_probe";
+    size_t size = 0;
+    while (getline(&line, &size, stdin) > 0) {
+        char *words[WORDS_MAX] = {program}, *rest = line;
+        int count = 1;
+        line[strcspn(line, "\n")] = '\0';
+        while (rest && count < WORDS_MAX)
+            words[count++] = strsep(&rest, "\t");
+        (void)answer(count, words);
+        (void)fflush(stdout);
+    }
+    free(line);
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    return argc == 2 && strcmp(argv[1], "-") == 0 ? answer_lines() : answer(argc, argv);
 }
