@@ -23,7 +23,7 @@ from typing import Any, Iterator
 import pytest
 
 START_S = 60.0
-WAIT_S = 30.0
+WAIT_S = 60.0
 ELEMENT = "element-6066-11e4-a52e-4f735466cecf"  # the WebDriver standard's name of a reference
 
 _open = urllib.request.build_opener(urllib.request.ProxyHandler({})).open
@@ -61,7 +61,7 @@ class Browser:
             self._send("DELETE", "")
             self._session = ""
         self._process.terminate()
-        self._process.wait(30)
+        self._process.wait(60)
 
     def _port(self, log: Path) -> int:
         limit = time.monotonic() + START_S
@@ -87,7 +87,7 @@ class Browser:
         }
         wanted = {
             "browserName": "chrome",
-            "timeouts": {"script": 100_000},  # generous: a busy machine takes longer than the 30 s of the standard
+            "timeouts": {"script": 300_000},  # generous: a busy machine takes longer than the 30 s of the standard
             "goog:chromeOptions": options,
             "goog:loggingPrefs": {"browser": "ALL", "performance": "ALL"},
         }
@@ -100,7 +100,7 @@ class Browser:
         data = json.dumps(value or {}).encode() if method == "POST" else None
         request = urllib.request.Request(url, data, {"Content-Type": "application/json"}, method=method)
         try:
-            with _open(request, timeout=120) as answer:
+            with _open(request, timeout=320) as answer:
                 return json.load(answer)["value"]
         except urllib.error.HTTPError as error:
             with error:

@@ -37,7 +37,7 @@ def measured(programs: dict[str, Path], garden: Path, tmp_path_factory: pytest.T
 
 def connect(one: Daemon) -> socket.socket:
     where = urlsplit(one.url)
-    connection = socket.create_connection((where.hostname, where.port), timeout=20)
+    connection = socket.create_connection((where.hostname, where.port), timeout=60)
     return connection
 
 

@@ -27,7 +27,7 @@ def certificate_of(one: Daemon) -> bytes:
     where = urlsplit(one.url)
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    with socket.create_connection((where.hostname, where.port), timeout=20) as plain:
+    with socket.create_connection((where.hostname, where.port), timeout=60) as plain:
         with context.wrap_socket(plain, server_hostname="localhost") as secure:
             return secure.getpeercert(binary_form=True)
 
@@ -53,7 +53,7 @@ def test_tls_and_a_new_certificate(
     context = ssl.create_default_context(cafile=str(pair[0]))
     plain = one.client("models", "--server", one.url.replace("https", "http"))
     assert plain.returncode == 3 and f"write {one.url}" in plain.stderr and "Start the daemon" not in plain.stderr, plain
-    held = http.client.HTTPSConnection(where.hostname, where.port, context=context, timeout=20)
+    held = http.client.HTTPSConnection(where.hostname, where.port, context=context, timeout=60)
     held.request("GET", "/healthz")
     held.getresponse().read()
     for source, target in zip(new_certificate(tmp_path / "new", "ec -pkeyopt ec_paramgen_curve:P-256"), pair, strict=True):

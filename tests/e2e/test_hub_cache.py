@@ -150,7 +150,7 @@ def test_resume_after_kill(big_root: Path, make_hub: Callable[..., Emulator], tm
     folder.mkdir(parents=True)
     data = random.Random(5).randbytes(1 << 20) * 80
     (folder / BIG).write_bytes(data)
-    hub = make_hub(root, bandwidth_bps=300e6)
+    hub = make_hub(root, bandwidth_bps=150e6)
     probe = Probe(tmp_path, hub.url)
     process = probe.start("org/huge", "download", "main", BIG)
     blobs = probe.cache / "models--org--huge" / "blobs"
@@ -161,6 +161,7 @@ def test_resume_after_kill(big_root: Path, make_hub: Callable[..., Emulator], tm
     process.kill()
     process.communicate()
     assert [path.suffix for path in blobs.iterdir()] == [".incomplete"]
+    hub.set(bandwidth_bps=0)
     hub.reset()
     assert Path(probe("org/huge", "download", "main", BIG)["path"]).read_bytes() == data
     assert hub.stats()["bytes"]["cdn"] <= len(data) - (32 << 20) + 65536
@@ -169,7 +170,7 @@ def test_resume_after_kill(big_root: Path, make_hub: Callable[..., Emulator], tm
 
 def test_pruned_meanwhile(big_root: Path, make_hub: Callable[..., Emulator], tmp_path: Path) -> None:
     """`hf cache prune` takes what is being written for left behind: the download is made once more."""
-    hub = make_hub(big_root, bandwidth_bps=100e6)
+    hub = make_hub(big_root, bandwidth_bps=50e6)
     probe = Probe(tmp_path, hub.url)
     process = probe.start("org/big", "download", "main", BIG)
     blobs = probe.cache / "models--org--big" / "blobs"

@@ -308,7 +308,7 @@ def test_program(small_root: Path, how: list[str]) -> None:
     settings = json.load(connection.getresponse())
     assert settings["tokens"] == ["a", "b"] and settings["bandwidth_bps"] == 8e6 and settings["gzip"] is False
     process.send_signal(signal.SIGTERM)
-    out, err = process.communicate(timeout=10)
+    out, err = process.communicate(timeout=60)
     idle.close(), connection.close()
     assert process.returncode == 0 and out == "" and err == ""
 
@@ -316,7 +316,7 @@ def test_program(small_root: Path, how: list[str]) -> None:
 def test_program_refuses(tmp_path: Path) -> None:
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "tests.hub", *arguments]
-        return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=20)
+        return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=60)
 
     missing = run("--root", str(tmp_path / "nothing"))
     assert missing.returncode == 1 and "no such folder" in missing.stderr

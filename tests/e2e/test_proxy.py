@@ -64,7 +64,7 @@ def proxied(request: pytest.FixtureRequest, daemon: Callable[..., Daemon], make_
         yield service, f"https://127.0.0.1:{secure}", f"http://127.0.0.1:{plain}"
     finally:
         process.send_signal(signal.SIGQUIT)
-        process.wait(30)
+        process.wait(60)
 
 
 def test_clients_behind_nginx(proxied: tuple[Daemon, str, str], certificate: tuple[str, str], tmp_path: Path) -> None:
@@ -99,7 +99,7 @@ def test_events_come_one_by_one(proxied: tuple[Daemon, str, str], certificate: t
     idle = service.post("/v1/sweeps", {"model": "garden/absent"}).json()
     context = ssl.create_default_context(cafile=certificate[0])
     context.check_hostname = False
-    with urllib.request.urlopen(f"{secure}/bifurcated/v1/sweeps/{idle['id']}/events", context=context, timeout=20) as stream:
+    with urllib.request.urlopen(f"{secure}/bifurcated/v1/sweeps/{idle['id']}/events", context=context, timeout=60) as stream:
         assert stream.headers["Content-Type"].startswith("text/event-stream") and stream.readline().startswith((b"event:", b"id:", b"retry:", b":", b"data:"))
 
 

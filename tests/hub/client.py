@@ -83,7 +83,7 @@ class Emulator:
             self._server = None
         if self._process:
             self._process.terminate()
-            self._process.wait(10)
+            self._process.wait(60)
             self._process.stdout.close()
             self._process = None
 
