@@ -1,7 +1,11 @@
 #include "store/parts.h"
 
+#include "daemon/base/clock.h"
 #include "daemon/base/pulse.h"
 #include "store/sweeps.h"
+
+#define PART_MS 20
+#define PAUSE_MS 1 /* whoever waits is awake by then; a mutex alone would go back to whom it came from */
 
 int parts_take(struct query *query, int64_t rows_max, struct parts_found *found, struct err *err)
 {
@@ -18,22 +22,45 @@ int parts_take(struct query *query, int64_t rows_max, struct parts_found *found,
     return rc < 0 ? rc : 0;
 }
 
+/* What is deleted from found->ids[*at] on within PART_MS, one at least: a slow disk makes parts small. */
+static int delete_part(struct connection *connection, const struct parts_found *found, size_t *at,
+                       int (*delete_one)(struct connection *connection, void *context, int64_t id,
+                                         struct err *err),
+                       void *context, struct err *err)
+{
+    int64_t until_ms = clock_monotonic_ms() + PART_MS;
+    int rc = 0;
+    do {
+        rc = delete_one(connection, context, found->ids[(*at)++], err);
+    } while (!rc && *at < found->count && clock_monotonic_ms() < until_ms);
+    return rc;
+}
+
+void parts_pause(void)
+{
+    pulse_beat();
+    clock_sleep_ms(PAUSE_MS);
+}
+
 int parts_delete(struct store *store, const struct parts_found *found, int is_shown,
                  int (*delete_one)(struct connection *connection, void *context, int64_t id, struct err *err),
                  void *context, struct err *err)
 {
-    struct connection *connection = NULL;
-    if (!found->count)
-        return 0;
-    int rc = store_write_begin(store, is_shown ? CONNECTION_DURABILITY_FULL : CONNECTION_DURABILITY_CRASH,
+    int rc = 0;
+    for (size_t at = 0; !rc && at < found->count;) {
+        struct connection *connection = NULL;
+        if (at)
+            parts_pause();
+        rc = store_write_begin(store, is_shown ? CONNECTION_DURABILITY_FULL : CONNECTION_DURABILITY_CRASH,
                                &connection, err);
-    if (rc)
-        return rc;
-    for (size_t i = 0; !rc && i < found->count; i++)
-        rc = delete_one(connection, context, found->ids[i], err);
-    if (!is_shown)
-        store_write_keep_version(connection);
-    return store_write_end(store, rc, err);
+        if (rc)
+            return rc;
+        rc = delete_part(connection, found, &at, delete_one, context, err);
+        if (!is_shown)
+            store_write_keep_version(connection);
+        rc = store_write_end(store, rc, err);
+    }
+    return rc;
 }
 
 int parts_run(struct connection *connection, const char *sql, int64_t id, struct err *err)
@@ -67,7 +94,7 @@ static int shorten_sweep(struct store *store, int64_t id, struct err *err)
     while (!rc && last) {
         struct connection *connection = NULL;
         struct query query;
-        pulse_beat();
+        parts_pause();
         last = 0; /* the last ordinal of a part, if there are tasks beyond it */
         if ((rc = store_write_begin(store, CONNECTION_DURABILITY_CRASH, &connection, err)))
             return rc;

@@ -23,8 +23,12 @@ struct parts_found {
  * (0: no bound); one that has more alone. */
 int parts_take(struct query *query, int64_t rows_max, struct parts_found *found, struct err *err);
 
-/* Deletes what was found in one transaction, by `delete_one`; nothing to do for none. `is_shown`: reads show
- * what goes. Else a power cut may bring some of it back, for whoever goes on with it. */
+/* Lets other writers in between two parts, and tells the watchdog that there is work. */
+void parts_pause(void);
+
+/* Deletes what was found, by `delete_one`, in as many transactions as writers shall not wait for longer than
+ * a few dozen milliseconds each. `is_shown`: reads show what goes. Else a power cut may bring some of it
+ * back, for whoever goes on with it. */
 int parts_delete(struct store *store, const struct parts_found *found, int is_shown,
                  int (*delete_one)(struct connection *connection, void *context, int64_t id, struct err *err),
                  void *context, struct err *err);

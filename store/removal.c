@@ -94,26 +94,27 @@ static int check_sweeps(struct connection *connection, const char *model, int64_
     return rc;
 }
 
-static int find_and_count(struct connection *connection, const char *model, int64_t *ret_id,
-                          struct removal_counts *counts, struct err *err)
+static int read_counts(struct store *store, const char *model, int64_t *ret_id, struct removal_counts *counts,
+                       struct err *err)
 {
+    struct connection *connection = NULL;
     *counts = (struct removal_counts){0};
-    int rc = find_model(connection, model, ret_id, err);
+    int rc = store_snapshot_begin(store, &connection, err);
+    if (rc)
+        return rc;
+    rc = find_model(connection, model, ret_id, err);
     if (!rc)
         rc = check_sweeps(connection, model, *ret_id, err);
-    return rc ? rc : count(connection, *ret_id, counts, err);
+    if (!rc)
+        rc = count(connection, *ret_id, counts, err);
+    store_read_end(store, connection);
+    return rc;
 }
 
 int removal_count(struct store *store, const char *model, struct removal_counts *ret_counts, struct err *err)
 {
-    struct connection *connection = NULL;
     int64_t id = 0;
-    int rc = store_snapshot_begin(store, &connection, err);
-    if (rc)
-        return rc;
-    rc = find_and_count(connection, model, &id, ret_counts, err);
-    store_read_end(store, connection);
-    return rc;
+    return read_counts(store, model, &id, ret_counts, err);
 }
 
 /* Keys of its sweeps are free, and nothing looks at it any more. */
@@ -133,11 +134,18 @@ static int mark(struct connection *connection, int64_t id, struct err *err)
 int removal_begin(struct store *store, const char *model, struct removal_counts *ret_counts, struct err *err)
 {
     struct connection *connection = NULL;
-    int64_t id = 0;
-    int rc = store_write_begin(store, CONNECTION_DURABILITY_FULL, &connection, err);
+    int64_t counted = 0, id = 0;
+    /* Counted before, beside other writers: of a long series that takes seconds. */
+    int rc = read_counts(store, model, &counted, ret_counts, err);
+    if (!rc)
+        rc = store_write_begin(store, CONNECTION_DURABILITY_FULL, &connection, err);
     if (rc)
         return rc;
-    rc = find_and_count(connection, model, &id, ret_counts, err);
+    rc = find_model(connection, model, &id, err);
+    if (!rc)
+        rc = check_sweeps(connection, model, id, err);
+    if (!rc && id != counted) /* another one has taken its name meanwhile */
+        rc = count(connection, id, ret_counts, err);
     if (!rc)
         rc = mark(connection, id, err);
     return store_write_end(store, rc, err);
@@ -147,7 +155,7 @@ int removal_begin(struct store *store, const char *model, struct removal_counts 
 
 #define OF_MODEL "EXISTS (SELECT 1 FROM revisions r WHERE r.id = revision_id AND r.model_id = ?2)"
 #define DIGEST_OF_1 "(SELECT weights_digest FROM perplexities WHERE id = ?1)"
-#define ROWS_MAX 10000
+#define ROWS_MAX SWEEPS_PRUNE_TASKS
 
 /* Its number is never given again. */
 static int note_number(struct connection *connection, int64_t id, struct err *err)

@@ -108,7 +108,7 @@ int sweeps_cancel(struct store *store, int64_t id, struct err *err);
 int sweeps_prune(struct store *store, int64_t before_ms, int64_t *after, int limit, int64_t *ret_count,
                  struct err *err);
 
-#define SWEEPS_PRUNE_TASKS 10000
+#define SWEEPS_PRUNE_TASKS 1000
 
 /* How many sweeps are in each state; counts[SWEEP_STATE_COUNT]. */
 int sweeps_count(struct store *store, int64_t *counts, struct err *err);
