@@ -7,8 +7,9 @@
 
 #define JOB_COLUMNS                                                                                          \
     "j.id, j.sweep_id, s.state, j.job_id, j.state, j.size, j.pending, j.running, j.completed, j.failed, "    \
-    "j.cancelled, j.reason, j.attempts, j.submitted_ms, j.ended_ms, j.cancelled_ms, j.tasks_ended"
-#define JOB_FROM " FROM jobs j JOIN sweeps s ON s.id = j.sweep_id "
+    "j.cancelled, j.reason, j.attempts, j.submitted_ms, j.ended_ms, j.cancelled_ms, j.tasks_ended, "         \
+    "m.removed IS NOT NULL"
+#define JOB_FROM " FROM jobs j JOIN sweeps s ON s.id = j.sweep_id JOIN models m ON m.id = s.model_id "
 
 static const char *const STATE_NAMES[JOB_STATE_COUNT] = {"submitting", "pending", "running", "ended",
                                                          "refused"};
@@ -58,6 +59,7 @@ static void read_row(struct query *query, struct job_row *row)
     row->ended_ms = query_int(query);
     row->cancelled_ms = query_int(query);
     row->tasks_ended = query_int(query);
+    row->is_sweep_removed = query_int(query) != 0;
 }
 
 /* -- Write ----------------------------------------------------------------------------------------------- */

@@ -25,6 +25,7 @@ struct job_row {
     int64_t id;
     int64_t sweep_id;
     enum sweep_state sweep_state; /* read only */
+    int is_sweep_removed;         /* read only: with its model; the row stays until the job has ended */
     int64_t job_id;               /* 0: not known */
     enum job_state state;
     int64_t size; /* elements */

@@ -146,9 +146,12 @@ int client_run_workers(const struct client_arguments *arguments)
 int client_run_jobs(const struct client_arguments *arguments)
 {
     static const struct client_column columns[] = {
-        {"id", "JOB"},          {"sweep", "SWEEP"},     {"state", "STATE"},   {"workers", "WORKERS"},
-        {"pending", "PENDING"}, {"running", "RUNNING"}, {"failed", "FAILED"}, {"submitted_at", "SUBMITTED"},
-        {"ended_at", "ENDED"},  {"reason", "REASON"},
+        {"id", "JOB"},          {"sweep", "SWEEP"},
+        {"state", "STATE"},     {"workers", "WORKERS"},
+        {"pending", "PENDING"}, {"running", "RUNNING"},
+        {"failed", "FAILED"},   {"submitted_at", "SUBMITTED"},
+        {"ended_at", "ENDED"},  {"is_sweep_removed", "SWEEP REMOVED"},
+        {"reason", "REASON"},
     };
     struct err err = ERR_INIT;
     struct buf target;

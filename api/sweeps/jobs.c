@@ -12,10 +12,11 @@
 #define LIMIT_STANDARD 100
 #define PAGE_ROWS_MAX 1000
 
-static const struct api_listing listing = {"jobs",
-                                           " id sweep state workers pending running completed failed "
-                                           "cancelled attempts reason submitted_at ended_at ",
-                                           ""};
+static const struct api_listing listing = {
+    "jobs",
+    " id sweep state workers pending running completed failed "
+    "cancelled attempts reason submitted_at ended_at is_sweep_removed ",
+    ""};
 
 static int append_row(void *context, const struct job_row *row)
 {

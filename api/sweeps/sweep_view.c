@@ -42,6 +42,7 @@ void api_sweep_append_job(struct api_json *json, const struct job_row *row)
     api_json_integer(json, "attempts", row->attempts);
     api_json_time(json, "submitted_at", row->submitted_ms);
     api_json_time(json, "ended_at", row->ended_ms);
+    api_json_boolean(json, "is_sweep_removed", row->is_sweep_removed);
     api_json_close_object(json);
 }
 

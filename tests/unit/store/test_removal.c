@@ -418,6 +418,12 @@ static void test_known_content_that_goes(void **state)
     fixture_check_database(fixture);
 }
 
+static int copy_job(void *context, const struct job_row *row)
+{
+    *(struct job_row *)context = *row;
+    return 0;
+}
+
 /* A job array that may still hold nodes is known by its row alone. */
 static void test_waits_for_job_arrays(void **state)
 {
@@ -436,6 +442,9 @@ static void test_waits_for_job_arrays(void **state)
     OK(removal_finish(fixture->store, id, NULL, &is_gone, &err));
     assert_false(is_gone);
     assert_int_equal(ask(fixture, "SELECT count(*) FROM jobs"), 1);
+    assert_false(job.is_sweep_removed);
+    OK(jobs_list_all(fixture->store, NULL, 0, 1, copy_job, &job, &err)); /* a number that names nothing */
+    assert_true(job.is_sweep_removed && job.sweep_id == sweep);
     job.state = JOB_STATE_ENDED;
     OK(jobs_update(fixture->store, &job, &err));
     finish_all(fixture);
