@@ -112,6 +112,12 @@ static const struct score_architecture architectures[] = {
      LLAMA_LAYER,
      .norm_place = SCORE_NORM_AFTER,
      .has_query_key_norm = 1},
+    /* Within the window of its sliding layers. */
+    {.name = "olmo3",
+     .names = olmo2_names,
+     LLAMA_LAYER,
+     .norm_place = SCORE_NORM_AFTER,
+     .has_query_key_norm = 1},
     {.name = "gpt2",
      .names = gpt2_names,
      .prefix = "transformer.",

@@ -249,8 +249,8 @@ static int check_kind(const struct model_config *config, struct err *err)
     if (!is_scored(config))
         return err_set(
             err, ERR_UNSUPPORTED,
-            "scoring is implemented for models like GPT-NeoX, GPT-2, Llama, Mistral, Qwen2, SmolLM3, OLMo "
-            "and OLMo 2, not for model_type \"%s\": %sleave the metric perplexity out of the sweep",
+            "scoring is implemented for models like GPT-NeoX, GPT-2, Llama, Mistral, Qwen2, SmolLM3, OLMo, "
+            "OLMo 2 and OLMo 3, not for model_type \"%s\": %sleave the metric perplexity out of the sweep",
             config->model_type,
             strcmp(config->model_type, "hf_olmo") == 0
                 ? "sweep the same model as transformers has it (\"olmo\"; the name of such a "
@@ -341,7 +341,9 @@ static uint64_t llama_layer_parameters(const struct model_config *config)
         count += queries + 2 * keys + (strcmp(config->model_type, "qwen2") == 0 ? 0 : d);
     if (config->has_mlp_bias)
         count += 2 * inner + d;
-    return count + (strcmp(config->model_type, "olmo2") == 0 ? queries + keys : 0);
+    const int has_head_norms =
+        strcmp(config->model_type, "olmo2") == 0 || strcmp(config->model_type, "olmo3") == 0;
+    return count + (has_head_norms ? queries + keys : 0);
 }
 
 int model_config_parameter_count(const struct model_config *config, uint64_t *ret_count, struct err *err)

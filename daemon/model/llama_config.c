@@ -19,6 +19,7 @@ static const struct dialect {
     int has_no_epsilon;                /* "rms_norm_eps" */
     int has_limit;                     /* "clip_qkv" */
     int has_window, has_window_switch; /* "sliding_window"; and "use_sliding_window" */
+    int has_rotary_of_each_kind;       /* sliding layers and full ones: version 5 has a base for each */
     int has_unrotated_layers;          /* "no_rope_layers" */
     int is_head_dim_null;              /* which means that it is not said */
     int is_heads_null;                 /* the same of "num_key_value_heads" */
@@ -45,6 +46,11 @@ static const struct dialect {
      .is_heads_null = 1,
      .has_strict_scaling = 1},
     {.model_type = "olmo2", .has_attention_bias = 1, .is_heads_null = 1, .has_strict_scaling = 1},
+    {.model_type = "olmo3",
+     .has_attention_bias = 1,
+     .has_window = 1,
+     .has_rotary_of_each_kind = 1,
+     .is_heads_null = 1},
 };
 
 #define DIALECT_COUNT (sizeof dialects / sizeof dialects[0])
@@ -163,6 +169,20 @@ static int is_strict(const json_t *scaling)
            json_real_value(factor) > 1;
 }
 
+/* Where the file has the old spelling, version 5 takes "rope_theta" for the full layers alone, and its own
+ * base for the others. */
+static void doubt_kinds(const struct reading *reading)
+{
+    const json_t *base = value_of(reading, "rope_theta");
+    const double difference = json_number_value(base) - reading->family->rotary_base;
+    if (!base || difference < 0 || difference > 0)
+        doubt(reading, "rope_theta", "is not 500000");
+    if (json_object_size(value_of(reading, "rope_parameters")) > 0)
+        doubt(reading, "rope_parameters", "is there, of which not all versions know");
+    if (config_doubt_is_there(value_of(reading, "rope_scaling")))
+        doubt(reading, "rope_scaling", "is of the full layers alone");
+}
+
 static void read_rotary(const struct reading *reading)
 {
     const json_t *scaling = value_of(reading, "rope_scaling");
@@ -186,6 +206,8 @@ static void read_rotary(const struct reading *reading)
     if (is_llama3)
         read_llama3(reading, rope);
     config_doubt_rotary_types(reading->root, reading->config->doubt);
+    if (reading->dialect->has_rotary_of_each_kind)
+        doubt_kinds(reading);
 }
 
 /* -- Layers that are not like the others ------------------------------------------------------------ */
@@ -263,10 +285,12 @@ static void read_window(const struct reading *reading)
     take_flag(reading, reading->dialect->has_window_switch, "use_sliding_window");
     if (is_on && tokens < 1)
         doubt(reading, "sliding_window", "is no number of tokens");
-    if (types && !reading->dialect->has_window_switch)
+    if (types && !reading->dialect->has_window_switch && !reading->dialect->has_rotary_of_each_kind)
         doubt(reading, "layer_types", "is there, of which not all versions know");
     else if (config_doubt_is_there(types) && read_layer_types(reading, types) && !is_on)
         doubt(reading, "layer_types", "names sliding layers, and no window is on");
+    if (reading->dialect->has_rotary_of_each_kind && !is_on)
+        doubt(reading, "sliding_window", "is null");
     if (is_on && tokens > 0 &&
         (json_is_array(types) ? read_layer_types(reading, types) : has_sliding_layer(reading)))
         reading->config->sliding_window = (uint64_t)tokens;

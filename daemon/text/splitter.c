@@ -49,7 +49,7 @@ const char splitter_qwen2[] = CL100K("");
 /* Expressions of tokenizer.json. Each matches every character, so that nothing lies between two words. */
 static const char *const known[] = {
     splitter_gpt2,   /* GPT-2, GPT-NeoX, OLMo */
-    CL100K("{1,3}"), /* OLMo 2, Llama 3, SmolLM3 */
+    CL100K("{1,3}"), /* OLMo 2 and 3, Llama 3, SmolLM3 */
     splitter_qwen2,
 };
 

@@ -36,6 +36,7 @@ static const struct {
     {"llama", BY_CLASS, NULL},
     {"mistral", NEVER, NULL},
     {"olmo2", NEVER, NULL},
+    {"olmo3", NEVER, NULL},
     {"qwen2", AS_QWEN2, "Qwen2Tokenizer"},
     {"smollm3", BY_CLASS, "PreTrainedTokenizerFast"},
 };

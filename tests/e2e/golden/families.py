@@ -38,6 +38,7 @@ BASE = {
     "eos_token_id": 0,
     "pad_token_id": None,
 }
+KINDS = [*["sliding_attention"] * 3, "full_attention"]
 # of each family: its class, and what its config.json says beside that
 FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
     "llama": ("LlamaForCausalLM", {"attention_bias": False, "mlp_bias": False, "rope_scaling": None, "pretraining_tp": 1}),
@@ -49,6 +50,10 @@ FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "olmo": ("OlmoForCausalLM", {"attention_bias": False, "clip_qkv": None, "rope_scaling": None}),
     "olmo2": ("Olmo2ForCausalLM", {"attention_bias": False, "rope_scaling": None}),
+    "olmo3": (
+        "Olmo3ForCausalLM",
+        {"attention_bias": False, "rope_scaling": None, "rope_theta": 500000.0, "sliding_window": 128, "layer_types": KINDS},
+    ),
 }
 
 
@@ -81,7 +86,7 @@ def weights(family: str, shape: Shape) -> Weights:
         norms = {}
     else:
         made["model.norm.weight"] = made_up(WIDTH, around=1.0)
-    if family == "olmo2":
+    if family in ("olmo2", "olmo3"):
         norms = {"post_attention_layernorm": WIDTH, "post_feedforward_layernorm": WIDTH}
         norms |= {"self_attn.q_norm": queries, "self_attn.k_norm": keys}
     for i in range(LAYERS):
@@ -347,6 +352,26 @@ OWN: dict[str, dict[str, Variant]] = {
         "rope_scaling llama3": ({"rope_scaling": LLAMA3}, None, '"rope_scaling"'),
         "clip": ({"clip_qkv": 1.0}, None, ""),
     },
+    "olmo3": {
+        **BIASED,
+        "base as an integer": ({"rope_theta": 500000}, None, ""),
+        "base": ({"rope_theta": 100.0}, None, '"rope_theta" is not 500000'),
+        "rope_scaling linear": ({"rope_scaling": LINEAR}, None, '"rope_scaling" is of the full layers alone'),
+        "sliding window": ({"sliding_window": 4}, None, '"sliding_window" is 4'),
+        "sliding window of no layer": ({"sliding_window": 4, "layer_types": ["full_attention"] * 4}, None, ""),
+        "sliding window not said": ({"sliding_window": Absent}, None, ""),
+        "sliding window null": ({"sliding_window": None}, None, '"sliding_window" is null'),
+        "sliding window null, of no layer": ({"sliding_window": None, "layer_types": ["full_attention"] * 4}, None, '"sliding_window" is null'),
+        "sliding window null, layer types not said": ({"sliding_window": None, "layer_types": Absent}, None, '"sliding_window" is null'),
+        "sliding window at 0": ({"sliding_window": 0}, None, '"sliding_window"'),
+        "layer types not said": ({"layer_types": Absent}, None, ""),
+        "layer types not said, and a window": ({"layer_types": Absent, "sliding_window": 4}, None, '"sliding_window" is 4'),
+        "layer types null": ({"layer_types": None}, None, ""),
+        "layer types, all sliding": ({"layer_types": ["sliding_attention"] * 4}, None, ""),
+        "layer types, too few": ({"layer_types": KINDS[1:]}, None, '"layer_types"'),
+        "layer types, unknown": ({"layer_types": ["chunked_attention"] * 4}, None, '"layer_types"'),
+        "clip": ({"clip_qkv": 1.0}, None, ""),
+    },
 }
 # of a family, sizes that the weights have, too
 SHAPES: dict[str, dict[str, tuple[dict[str, Any], Shape, str]]] = {
@@ -372,10 +397,16 @@ REFUSALS = {
     "mistral: all heads of their own, not said": "do not fit each other",
     "qwen2: heads not said": "do not fit each other",
     "qwen2: all heads of their own, not said": "do not fit each other",
-    **{f"{family}: head_dim null": '"head_dim" is null' for family in ("qwen2", "smollm3", "olmo", "olmo2")},
+    **{f"{family}: head_dim null": '"head_dim" is null' for family in ("qwen2", "smollm3", "olmo", "olmo2", "olmo3")},
     "smollm3: tie not said": "another matrix than model.embed_tokens.weight",
     **{f"{family}: rope_scaling {name}": '"rope_scaling"' for family in OLMOS for name in ("beside rope_parameters", "of no type")},
     **{f"{family}: rope_scaling without factor": '"factor"' for family in OLMOS},
+    **{f"olmo3: rope_scaling {name}": '"rope_scaling"' for name in ("of two types", "beside rope_parameters", "of no type", "without factor")},
+    **{
+        f"olmo3: rope_parameters{name}": '"rope_parameters"'
+        for name in ("", " without base", " with another base", " linear", " llama3", " partial", " of each kind of layer")
+    },
+    "olmo3: base not said": '"rope_theta" is not 500000',
 }
 
 

@@ -185,6 +185,7 @@ static void test_parameter_count_of_other_families(void **state)
         {"{" SMALL("olmo") "}", 311296},
         {"{" SMALL("olmo2") "}", 313152},
         {"{" SMALL("olmo2") ",\"attention_bias\":true}", 314688},
+        {"{" SMALL("olmo3") ",\"rope_theta\":500000}", 313152},
         {"{" GPT2 "}", 124439808},
         {"{" GPT2 ",\"n_inner\":3072,\"tie_word_embeddings\":false}", 124439808 + 50257 * 768},
         {"{" GPT2 ",\"n_inner\":768}", 124439808 - 12 * (2 * 768 * 2304 + 2304)},

@@ -78,6 +78,7 @@ static void families(void **state)
         {"olmo", 0, 1, 7, "model.layers.1.input_layernorm.weight", 0},
         {"olmo", 1, 0, 11, "model.layers.1.self_attn.o_proj.bias", 1},
         {"olmo2", 0, 0, 11, "model.layers.1.post_feedforward_layernorm.weight", 1},
+        {"olmo3", 0, 0, 11, "model.layers.1.self_attn.k_norm.weight", 1},
         {"olmo2", 1, 1, 15, "model.layers.1.input_layernorm.weight", 0},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
