@@ -34,14 +34,19 @@ static int add_llama_config(struct digest *digest, const struct score_config *co
                 : digest_update(digest, config->unrotated_layers, sizeof config->unrotated_layers, err);
 }
 
-/* Only where it is not the usual one, for the same reason. */
-static int add_attention_scale(struct digest *digest, const struct score_config *config, struct err *err)
+/* Only where it is not the usual one, for the same reason; so is the limit. */
+static int add_attention(struct digest *digest, const struct score_config *config, struct err *err)
 {
     char line[64];
-    if (!config->has_unscaled_attention && !config->has_attention_scale_by_layer)
-        return 0;
-    int length = snprintf(line, sizeof line, "scale %d %d\n", config->has_unscaled_attention,
-                          config->has_attention_scale_by_layer);
+    int code = 0;
+    if (config->has_unscaled_attention || config->has_attention_scale_by_layer) {
+        int length = snprintf(line, sizeof line, "scale %d %d\n", config->has_unscaled_attention,
+                              config->has_attention_scale_by_layer);
+        code = digest_update(digest, line, (size_t)length, err);
+    }
+    if (code || !(config->qkv_limit > 0))
+        return code;
+    int length = snprintf(line, sizeof line, "limit %.17g\n", config->qkv_limit);
     return digest_update(digest, line, (size_t)length, err);
 }
 
@@ -58,7 +63,7 @@ static int add_config(struct digest *digest, const struct score_config *config, 
     int code = digest_update(digest, line, (size_t)length, err);
     if (!code && strcmp(config->architecture, "gpt_neox") != 0)
         code = add_llama_config(digest, config, err);
-    return code ? code : add_attention_scale(digest, config, err);
+    return code ? code : add_attention(digest, config, err);
 }
 
 /* The digest of the file that holds a tensor, or "". */

@@ -1,0 +1,42 @@
+/* What a result depends on beside its weights: every number that changes a forward pass. */
+#include "daemon/measure/scoring_identity.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static void write_digest(const struct score_config *config, char *hex)
+{
+    struct err err = ERR_INIT;
+    assert_int_equal(scoring_identity_digest_weights(config, NULL, NULL, NULL, 0, NULL, hex, &err), 0);
+}
+
+static void test_every_number_counts(void **state)
+{
+    (void)state;
+    const struct score_config plain = {
+        .architecture = "olmo", .hidden_size = 64, .head_count = 4, .rotary_base = 10000};
+    struct score_config others[] = {plain, plain, plain, plain, plain, plain};
+    enum { COUNT = sizeof others / sizeof others[0] };
+    char digests[COUNT][DIGEST_SHA256_HEX_SIZE];
+    others[1].qkv_limit = 8;
+    others[2].qkv_limit = 4;
+    others[3].has_attention_scale_by_layer = 1;
+    others[4].rotary_base = 500000;
+    score_layer_leave_unrotated(&others[5], 3);
+    for (size_t i = 0; i < COUNT; i++) {
+        write_digest(&others[i], digests[i]);
+        for (size_t j = 0; j < i; j++)
+            assert_string_not_equal(digests[i], digests[j]);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_every_number_counts)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
