@@ -4,6 +4,7 @@
 #include "daemon/base/log.h"
 #include "daemon/measure/device_turns.h"
 #include "daemon/measure/hang.h"
+#include "store/models.h"
 #include "store/sweeps.h"
 
 #include <stdbool.h>
@@ -200,6 +201,10 @@ void worker_slot_look_for_hang(struct worker_slot *slot)
     (void)pthread_mutex_unlock(&workers->claim_lock);
     if (reason.code == ERR_DEVICE_LOST)
         device_turns_give_up(workers->options.shared.turns);
+    struct model_row model;
+    struct err err = ERR_INIT;
+    if (!models_get(workers->options.shared.store, slot->task.model_id, &model, &err))
+        (void)hang_is_of_folder(workers->options.shared.hub, model.name, &reason);
     give_up(slot, &slot->task, &reason, seconds);
     if (workers->options.lost)
         workers->options.lost(workers->options.context, &reason, 1);

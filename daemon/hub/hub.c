@@ -398,6 +398,11 @@ int hub_look_at_folder(struct hub *hub, const char *name, struct err *err)
     return is_folder(name) ? errands_look(hub->errands, guarded_folder_place(name), err) : 0;
 }
 
+int hub_visit_folder(struct hub *hub, const char *name, struct err *err)
+{
+    return is_folder(name) ? guarded_folder_visit(name, hub->errands, err) : 0;
+}
+
 int hub_silent_count(struct hub *hub)
 {
     return errands_silent_count(hub->errands);

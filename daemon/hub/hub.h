@@ -211,6 +211,9 @@ int hub_open_guarded(struct hub *hub, enum repository_kind kind, const char *nam
  * names. Never waits. */
 int hub_look_at_folder(struct hub *hub, const char *name, struct err *err);
 
+/* The same by a look at it, which takes seconds where nobody knows yet. */
+int hub_visit_folder(struct hub *hub, const char *name, struct err *err);
+
 /* How many threads wait for folders that do not answer. */
 int hub_silent_count(struct hub *hub);
 

@@ -27,6 +27,16 @@ enum hang hang_judge(const struct pulse *pulse, int64_t limit_ms, struct err *re
     return age_ms < limit_ms ? HANG_DOUBT : HANG_CERTAIN;
 }
 
+int hang_is_of_folder(struct hub *hub, const char *model, struct err *reason)
+{
+    struct err err = ERR_INIT;
+    if (reason->code != ERR_TIMEOUT || !hub_visit_folder(hub, model, &err) ||
+        (err.code != ERR_UNREACHABLE && err.code != ERR_TIMEOUT))
+        return 0;
+    (void)err_set(reason, ERR_CANCELLED, "%s; the task has not failed, and is tried again", err.message);
+    return 1;
+}
+
 void hang_forgive(struct pulse *pulse, int64_t since_ms, int64_t limit_ms)
 {
     if (limit_ms && since_ms >= limit_ms / 2)

@@ -13,6 +13,7 @@
 
 #include "daemon/base/err.h"
 #include "daemon/base/pulse.h"
+#include "daemon/hub/hub.h"
 
 #include <stdint.h>
 
@@ -26,6 +27,11 @@ enum hang {
  * becomes what to fail the task with: ERR_DEVICE_LOST if it is the device that does not answer, else
  * ERR_TIMEOUT. */
 enum hang hang_judge(const struct pulse *pulse, int64_t limit_ms, struct err *reason);
+
+/* Of a task that hangs, with the reason that hang_judge() gave: where it is all of the model's folder that
+ * does not answer, a dead mount, the task has not failed. Returns whether, and *reason then says so
+ * (ERR_CANCELLED); takes some seconds. */
+int hang_is_of_folder(struct hub *hub, const char *model, struct err *reason);
 
 /* For who judges, after `since_ms` without a look: where that is half of the limit, the whole process stood
  * still (a cluster suspends its job, a machine sleeps), for which no slot is to blame; its pulse begins anew.

@@ -99,8 +99,8 @@ const struct option_row option_rows[] = {
          "Threads of the CPU device; 0: one per processor."),
     INT("compute", "hang-after-s", hang_after_s, "1800", 0, 604800, "SECONDS",
         "A revision at which nothing moves for so long (no byte is read, nothing hashed, no text scored) counts as one "
-        "failed attempt, and the process ends with status 70, for its supervisor to start it again: a driver, or a network "
-        "file system, that does not answer leaves no other way. Waiting for the hub or for other revisions is no hang. A "
+        "failed attempt, as none where its whole folder does not answer, and the process ends with status 70, for its "
+        "supervisor to start it again: a driver, or a network file system, that does not answer leaves no other way. Waiting for the hub or for other revisions is no hang. A "
         "quarter of it makes a warning. A sweep or watch whose folder does not answer for so long fails before it has "
         "tasks, and nothing else is held up. 0: never."),
     INT("queue", "fetchers", fetchers, "3", 0, 64, "N",

@@ -37,6 +37,7 @@ static void begin(struct remote_slot *slot, const struct wire_task *task)
     slot->task_id = task->task_id;
     slot->attempt = task->attempt;
     (void)snprintf(slot->revision, sizeof slot->revision, "%s", task->revisions[0].row.name);
+    (void)snprintf(slot->model, sizeof slot->model, "%s", task->model.name);
     pulse_beat();
     slot->lease_ms = task->lease_ms;
     slot->renewed_ms = clock_monotonic_ms();
@@ -324,8 +325,13 @@ void remote_slot_look_for_hang(struct remote_slot *slot)
         device_turns_give_up(worker->options.engine->turns);
     log_error("a task hangs; the worker ends so that its supervisor starts it again",
               log_text("reason", reason.message), log_end);
-    (void)report_failure(slot, slot->keeper_rest, claim, &reason, 0, &is_final, &err);
-    log_hang(slot, is_final ? "task failed" : "task will be tried again", &reason);
+    if (hang_is_of_folder(worker->options.engine->hub, slot->model, &reason)) {
+        (void)remote_link_release(slot->keeper_rest, claim, NULL, &err);
+        log_hang(slot, "task given back", &reason);
+    } else {
+        (void)report_failure(slot, slot->keeper_rest, claim, &reason, 0, &is_final, &err);
+        log_hang(slot, is_final ? "task failed" : "task will be tried again", &reason);
+    }
     if (atomic_exchange(&slot->is_running, false))
         atomic_fetch_sub(&worker->running, 1);
     remote_worker_end(worker, REMOTE_END_HANG);

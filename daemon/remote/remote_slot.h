@@ -37,7 +37,7 @@ struct remote_slot {
     int is_busy, is_doubted, is_hung;
     char claim[WIRE_ID_SIZE];
     int64_t sweep_id, task_id, attempt; /* of that claim, for the log; */
-    char revision[LIMIT_REVISION_NAME_BYTES + 1];
+    char revision[LIMIT_REVISION_NAME_BYTES + 1], model[LIMIT_MODEL_NAME_BYTES + 1];
     int64_t lease_ms, renewed_ms;
 };
 

@@ -79,16 +79,18 @@ def hanging(tmp_path: Path) -> tuple[Callable[[str], None], dict[str, str]]:
 
 
 def test_a_read_that_never_returns(daemon: Callable[..., Daemon], folder: Path, hanging: Any) -> None:
-    """It costs its task the attempts, one for each start of the daemon, and no other task any."""
+    """It costs its task the attempts, one for each start of the daemon, and no other task any; a dead mount costs none."""
     hang, env = hanging
     hang("step512/model.safetensors")
     one = daemon(None, *SOON, "--attempts", "2", env=env)
     number = one.sweep(f"file:{folder}", **NAMES)
-    for attempt in (1, 2):
+    for attempt in (1, 2, 3):
         assert one.process.wait(60) == LOST, one.log()
         for words in ("warning task does not move sweep=1", "a task hangs; the daemon ends so that its supervisor"):
             assert one.log().count(words) == attempt, one.log()
         assert attempts_of(one, "step512") == attempt  # no other slot takes it before the process ends
+        assert failures_of(one) == {"step512": 1 if attempt < 3 else 2}
+        hang("/run" if attempt == 1 else "step512/model.safetensors")
         one.start()
     end = one.wait(number)
     assert end["state"] == "failed" and end["progress"]["done"] == 2, (end, one.log())
@@ -128,6 +130,10 @@ def test_a_read_of_a_remote_worker_that_never_returns(daemon: Callable[..., Daem
     assert first.wait(60) == LOST, first.log()
     assert first.log().index("a task hangs; the worker ends") < first.log().index("warning task will be tried again sweep=1")
     assert failures_of(one) == {"step512": 1}
+    hang("/run")
+    first.start()
+    assert first.wait(60) == LOST, first.log()
+    assert "warning task given back sweep=1" in first.log() and failures_of(one) == {"step512": 1}
     hang("")
     first.start()
     end = one.wait(number)
