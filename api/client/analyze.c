@@ -319,10 +319,10 @@ static void print_left_out(const json_t *models)
 {
     static const struct {
         const char *why, *words;
-    } reasons[] = {
-        {"onset_before_first_revision", "forked already at its first revision, so when is not known"},
-        {"diverged", "its training diverged"},
-        {"size_unknown", "its number of parameters is not known"}};
+    } reasons[] = {{"insufficient", "too little of it is measured"},
+                   {"unbounded", "when it forked is bounded from no side"},
+                   {"diverged", "its training diverged"},
+                   {"size_unknown", "its number of parameters is not known"}};
     const json_t *model;
     size_t i;
     json_array_foreach(models, i, model)
@@ -347,12 +347,12 @@ static void print_scaling(const json_t *document)
     print_left_out(models);
     json_decref(models);
     if (json_is_true(json_object_get(fit, "is_fitted")))
-        (void)printf("onset step = %.4g * parameters^%.3f; 95 %% confidence of the exponent: %.3f to %.3f "
-                     "(%" PRId64 " models, R^2 %.3f)\n"
-                     "the gaps between checkpoints alone leave exponents from %.3f to %.3f open\n",
+        (void)printf("onset step = %.4g * parameters^%.3f; 95 %% confidence of the exponent: %.3f to %.3f\n"
+                     "of %" PRId64 " models of %" PRId64 " sizes, %" PRId64
+                     " of them not forked so far; standard deviation from the law: a factor of %.3f\n",
                      real_of(fit, "prefactor"), real_of(fit, "exponent"), real_of(fit, "exponent_low"),
-                     real_of(fit, "exponent_high"), integer_of(fit, "count"), real_of(fit, "r_squared"),
-                     real_of(fit, "exponent_least"), real_of(fit, "exponent_most"));
+                     real_of(fit, "exponent_high"), integer_of(fit, "count"), integer_of(fit, "sizes"),
+                     integer_of(fit, "unforked"), exp(real_of(fit, "deviation")));
     else
         (void)printf("no law: %s\n", text_of(fit, "reason"));
 }

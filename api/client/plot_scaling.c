@@ -20,11 +20,12 @@
 
 static const char *const view_names[PLOT_SCALING_VIEWS] = {"as stored", "around column means"};
 
-/* A model with an onset. */
+/* A model with an onset, or with none so far. */
 struct dot {
     const char *model;
-    double size, step,
-        before; /* before: NaN or 0 where the onset is the first revision or the one after step 0 */
+    double size;
+    double step;   /* NaN: none so far */
+    double before; /* NaN or 0 where the onset is the first revision or the one after step 0 */
 };
 
 struct view {
@@ -116,7 +117,7 @@ static int read_view(struct figure *figure, int which, const json_t *document, s
                           .size = plot_number(row, "parameter_count"),
                           .step = plot_number(row, "onset_step"),
                           .before = plot_number(row, "onset_step_before")};
-        if (!(dot.size > 0 && dot.step > 0)) /* neither has a place on its axis */
+        if (!(dot.size > 0 && (dot.step > 0 || dot.before > 0))) /* it has no place on the axes */
             continue;
         if (view->count == MODELS_MAX) {
             figure->is_cut = 1;
@@ -162,8 +163,11 @@ static void describe(const struct figure *figure)
         const struct view *view = &figure->views[v];
         for (size_t i = 0; i < view->count; i++) {
             svg_append_escaped(svg, view->dots[i].model);
-            buf_appendf(svg, ", %.0f parameters, %s: onset at step %.0f", view->dots[i].size, view_names[v],
-                        view->dots[i].step);
+            buf_appendf(svg, ", %.0f parameters, %s: ", view->dots[i].size, view_names[v]);
+            if (view->dots[i].step > 0)
+                buf_appendf(svg, "onset at step %.0f", view->dots[i].step);
+            else
+                buf_append_text(svg, "no onset so far");
             if (view->dots[i].before >= 0)
                 buf_appendf(svg, ", after step %.0f", view->dots[i].before);
             buf_append_text(svg, ".\n");
@@ -193,10 +197,10 @@ static void draw_head(const struct figure *figure, double height, const char *co
     (void)snprintf(line, sizeof line, "%s; %zu of %s%zu models%s",
                    plot->options->is_tokens ? "token rows" : "all rows", figure->shown,
                    figure->is_cut ? "the first " : "", figure->known,
-                   figure->shown < figure->known ? ", those with an onset and a known size" : "");
+                   figure->shown < figure->known ? ", those with a known size and a bound of the onset" : "");
     svg_text(plot->svg, PLOT_LEFT, 37, "start", "muted", line);
     svg_text(plot->svg, PLOT_LEFT, height - (plot_is_narrow(plot) ? 19 : 6), "start", "small",
-             "bars: back to the revision before");
+             "bars: where the onset may be; to the top: none so far");
     plot_draw_source(plot, height, contents);
 }
 
@@ -251,11 +255,13 @@ static void draw_view(struct figure *figure, int which, const struct plot_axis *
     }
     for (size_t i = 0; i < view->count; i++) {
         const struct dot *dot = &view->dots[i];
-        double x = plot_axis_at(&plot->axis, dot->size), y = plot_axis_at(steps, dot->step);
+        double x = plot_axis_at(&plot->axis, dot->size);
+        double y = dot->step > 0 ? plot_axis_at(steps, dot->step) : plot->top;
         double foot = dot->before > 0 ? plot_axis_at(steps, dot->before) : plot->bottom; /* from step 0 */
-        if (dot->before >= 0)
-            svg_line(plot->svg, x + aside, y, x + aside, foot, which ? "error1" : "error");
-        if (which) /* around the dot of the other view, where both are one */
+        svg_line(plot->svg, x + aside, y, x + aside, foot, which ? "error1" : "error");
+        if (!(dot->step > 0))
+            y = foot;
+        else if (which) /* around the dot of the other view, where both are one */
             svg_circle(plot->svg, x, y, RADIUS + 1.5, "ring1");
         else
             svg_circle(plot->svg, x, y, RADIUS, "dot0");
@@ -275,10 +281,11 @@ static void draw_key(const struct figure *figure, int which, double top)
         (void)snprintf(lines[0], sizeof lines[0], "exponent %.3f", plot_number(fit, "exponent"));
         (void)snprintf(lines[1], sizeof lines[1], "95 %%: %.3f to %.3f", plot_number(fit, "exponent_low"),
                        plot_number(fit, "exponent_high"));
-        (void)snprintf(lines[2], sizeof lines[2], "gaps: %.3f to %.3f", plot_number(fit, "exponent_least"),
-                       plot_number(fit, "exponent_most"));
-        (void)snprintf(lines[3], sizeof lines[3], "R\xc2\xb2 %.3f, %.0f models",
-                       plot_number(fit, "r_squared"), plot_number(fit, "count"));
+        (void)snprintf(lines[2], sizeof lines[2], "%.0f models, %.0f sizes", plot_number(fit, "count"),
+                       plot_number(fit, "sizes"));
+        if (plot_number(fit, "unforked") > 0)
+            (void)snprintf(lines[3], sizeof lines[3], "not forked so far: %.0f",
+                           plot_number(fit, "unforked"));
     }
     svg_line(svg, x, top, x + 20, top, which ? "line1" : "line0");
     if (which)
@@ -299,9 +306,10 @@ static int draw(struct figure *figure, const struct plot_scaling_source *source,
     for (int v = 0; v < PLOT_SCALING_VIEWS && !code; v++)
         code = source->views[v] ? read_view(figure, v, source->views[v], err) : 0;
     if (!code && !figure->shown)
-        code = err_set(err, ERR_NOT_FOUND,
-                       "no model with an onset and a known number of parameters is measured yet; `bifurcate "
-                       "scaling` lists what is known");
+        code = err_set(
+            err, ERR_NOT_FOUND,
+            "no model with a known number of parameters and a bound of its onset is measured yet; `bifurcate "
+            "scaling` lists what is known");
     if (!code)
         code = digest_contents(figure, contents, err);
     if (code)

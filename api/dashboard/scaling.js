@@ -67,12 +67,10 @@ export class Scaling {
 
   law() {
     const fit = scaling.fit;
-    const early = this.known.filter((one) => one.left_out === "onset_before_first_revision").map((one) => shortName(one.model));
     const diverged = this.known.filter((one) => one.left_out === "diverged").map((one) => shortName(one.model));
-    const without = (early.length ? `; not in the law, forked already at the first revision: ${early.join(", ")}` : "")
-      + (diverged.length ? `; not in the law, diverged: ${diverged.join(", ")}` : "");
+    const without = diverged.length ? `; not in the law, diverged: ${diverged.join(", ")}` : "";
     if (!fit?.is_fitted) return `No law: ${fit?.reason || "not fitted"}${without}`;
-    return `Onset step = ${number(fit.prefactor, 3)} · parameters^${number(fit.exponent, 3)}; 95 % confidence of the exponent ${number(fit.exponent_low, 3)} to ${number(fit.exponent_high, 3)}; R² ${number(fit.r_squared, 3)}; ${counted(fit.count, "model")}${without}`;
+    return `Onset step = ${number(fit.prefactor, 3)} · parameters^${number(fit.exponent, 3)}; 95 % confidence of the exponent ${number(fit.exponent_low, 3)} to ${number(fit.exponent_high, 3)}; ${counted(fit.count, "model")} of ${counted(fit.sizes, "size")}, not forked so far: ${fit.unforked}${without}`;
   }
 
   look(one) {

@@ -65,29 +65,29 @@ static void print_fit(struct api_json *json, const struct scaling_point *points,
     api_json_boolean(json, "is_fitted", is_fitted);
     api_json_text(json, "reason", is_fitted ? NULL : reason.message);
     api_json_integer(json, "count", (int64_t)fit.count);
+    api_json_integer(json, "sizes", (int64_t)fit.sizes);
+    api_json_integer(json, "unforked", (int64_t)fit.unforked);
     api_json_real(json, "exponent", is_fitted ? fit.exponent : none);
     api_json_real(json, "exponent_low", is_fitted ? fit.exponent_low : none);
     api_json_real(json, "exponent_high", is_fitted ? fit.exponent_high : none);
-    api_json_real(json, "exponent_stderr", is_fitted ? fit.exponent_error : none);
-    api_json_real(json, "exponent_least", is_fitted ? fit.exponent_least : none);
-    api_json_real(json, "exponent_most", is_fitted ? fit.exponent_most : none);
     api_json_real(json, "prefactor", is_fitted ? fit.prefactor : none);
-    api_json_real(json, "r_squared", is_fitted ? fit.r_squared : none);
+    api_json_real(json, "deviation", is_fitted ? fit.deviation : none);
     api_json_close_object(json);
 }
 
-/* Why a model is no point of the law; NULL: it is one. A run that is forked at its first revision of its own
- * (pythia-2.8b serves its last weights under its early names) forked at some earlier step, which nobody
- * knows. One that diverged later was trained too fast for its size, which is no matter of size alone. */
+/* Why a model is no point of the law; NULL: it is one. A run that diverged was trained too fast for its size,
+ * which is no matter of size alone. One without an onset, or forked at its first revision, bounds it from one
+ * side, unless that is step 0, or nothing tells modes. */
 static const char *why_left_out(const struct model_row *model, const struct series_onset *onset,
                                 int is_diverged)
 {
+    int has_bound = onset->step_before > 0 || (onset->verdict == SERIES_VERDICT_YES && onset->step > 0);
     if (is_diverged)
         return "diverged";
-    if (onset->verdict != SERIES_VERDICT_YES)
-        return "no_onset";
-    if (isnan(onset->step_before))
-        return "onset_before_first_revision";
+    if (onset->verdict == SERIES_VERDICT_INSUFFICIENT)
+        return "insufficient";
+    if (!has_bound)
+        return "unbounded";
     return model->parameter_count > 0 ? NULL : "size_unknown";
 }
 
@@ -119,8 +119,8 @@ static int render(const struct api_request *request, const struct models *models
         const char *left_out = why_left_out(model, &onset, is_diverged);
         if (!left_out)
             points[count++] = (struct scaling_point){.parameters = (double)model->parameter_count,
-                                                     .value = onset.step,
-                                                     .before = onset.step_before};
+                                                     .before = onset.step_before,
+                                                     .value = is_found ? onset.step : (double)NAN};
         api_json_open_object(&json, NULL);
         api_json_text(&json, "model", model->name);
         if (model->parameter_count > 0)
@@ -129,7 +129,7 @@ static int render(const struct api_request *request, const struct models *models
             api_json_null(&json, "parameter_count");
         api_json_text(&json, "verdict", series_verdict_name(onset.verdict));
         api_json_real(&json, "onset_step", is_found ? onset.step : (double)NAN);
-        api_json_real(&json, "onset_step_before", is_found ? onset.step_before : (double)NAN);
+        api_json_real(&json, "onset_step_before", onset.step_before);
         api_json_text(&json, "left_out", left_out);
         api_json_close_object(&json);
     }

@@ -1,61 +1,161 @@
 #include "daemon/analysis/scaling.h"
 
-#include "daemon/analysis/line.h"
+#include "daemon/analysis/censored.h"
 
 #include <math.h>
+#include <stdlib.h>
 
-double scaling_t_95(size_t degrees)
+#define GAP_MIN 1e-6 /* of ln step: neighbouring steps differ, whatever their logarithms say */
+
+static struct censored_point censored(const struct scaling_point *point)
 {
-    static const double table[] = {12.7062, 4.3027, 3.1824, 2.7764, 2.5706,
-                                   2.4469,  2.3646, 2.3060, 2.2622, 2.2281};
-    if (degrees == 0)
-        return (double)INFINITY;
-    if (degrees <= sizeof(table) / sizeof(table[0]))
-        return table[degrees - 1];
-    /* Cornish-Fisher expansion around the normal's 1.959964 (Abramowitz & Stegun 26.7.5). */
-    double z = 1.959963985, n = (double)degrees, z3 = z * z * z, z5 = z3 * z * z, z7 = z5 * z * z;
-    return z + (z3 + z) / (4 * n) + (5 * z5 + 16 * z3 + 3 * z) / (96 * n * n) +
-           (3 * z7 + 19 * z5 + 17 * z3 - 15 * z) / (384 * n * n * n);
+    struct censored_point made = {.x = log(point->parameters),
+                                  .low = point->before > 0 ? log(point->before) : -(double)INFINITY,
+                                  .high = isnan(point->value) ? (double)INFINITY : log(point->value)};
+    made.low = fmin(made.low, made.high - GAP_MIN);
+    return made;
 }
 
-/* How far down the logarithm of a value may be. */
-static double play_of(const struct scaling_point *point)
+static int compare_sizes(const void *a, const void *b)
 {
-    double play = log(point->value / fmax(point->before, 1));
-    return point->before >= 0 && play > 0 ? play : 0;
+    const struct censored_point *x = a, *y = b;
+    return (x->x > y->x) - (x->x < y->x);
+}
+
+static int compare_numbers(const void *a, const void *b)
+{
+    const double *x = a, *y = b;
+    return (*x > *y) - (*x < *y);
+}
+
+static double median(double *numbers, size_t count)
+{
+    qsort(numbers, count, sizeof *numbers, compare_numbers);
+    double low = numbers[(count - 1) / 2], high = numbers[count / 2];
+    return low == high ? low : (low + high) / 2; /* of equal infinities, too */
+}
+
+/* Whether a point has one bound, which all onsets of its size that are seen keep: it says nothing then. */
+static int is_vague(const struct censored_point *point, double least, double most)
+{
+    return (isinf(point->low) && point->high >= most) || (isinf(point->high) && point->low <= least);
+}
+
+/* The median of one size, of what its models tell. */
+static struct censored_point join(const struct censored_point *points, size_t count, double *numbers)
+{
+    double least = (double)NAN, most = (double)NAN; /* bounds of the onsets that are seen */
+    struct censored_point one = points[0];
+    size_t told = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (isfinite(points[i].low) && isfinite(points[i].high)) {
+            least = fmin(least, points[i].low);
+            most = fmax(most, points[i].high);
+        }
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (!is_vague(&points[i], least, most))
+            numbers[told++] = points[i].low;
+    }
+    one.low = median(numbers, told);
+    told = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (!is_vague(&points[i], least, most))
+            numbers[told++] = points[i].high;
+    }
+    one.high = median(numbers, told);
+    return one;
+}
+
+/* Makes one point of those of each size, in place; how many there are then. A size whose middle has no bound
+ * says nothing. */
+static size_t join_sizes(struct censored_point *points, size_t count, double *numbers)
+{
+    size_t sizes = 0;
+    qsort(points, count, sizeof *points, compare_sizes);
+    for (size_t begin = 0, end = 0; begin < count; begin = end) {
+        while (end < count && points[end].x == points[begin].x)
+            end++;
+        struct censored_point one = join(&points[begin], end - begin, numbers);
+        if (isfinite(one.low) || isfinite(one.high))
+            points[sizes++] = one;
+    }
+    return sizes;
+}
+
+static int check_sizes(const struct censored_point *points, size_t sizes, struct err *err)
+{
+    size_t known = 0;
+    double ends[4] = {0}; /* the two smallest sizes with an onset, the two largest: logarithms */
+    for (size_t i = 0; i < sizes; i++) {
+        if (!isfinite(points[i].low) || !isfinite(points[i].high))
+            continue;
+        if (known < 2)
+            ends[known] = points[i].x;
+        ends[2] = ends[3];
+        ends[3] = points[i].x;
+        known++;
+    }
+    if (known < SCALING_SIZES_MIN)
+        return err_set(err, ERR_UNSUPPORTED,
+                       "a law needs models of at least %d sizes whose onset lies between two revisions; of "
+                       "such sizes there are %zu",
+                       SCALING_SIZES_MIN, known);
+    double span = exp(ends[3] - ends[0]), rest = exp(fmin(ends[3] - ends[1], ends[2] - ends[0]));
+    if (span < SCALING_SPAN_MIN)
+        return err_set(err, ERR_UNSUPPORTED,
+                       "the sizes with an onset span a factor of %.3g; a law needs at least %g", span,
+                       SCALING_SPAN_MIN);
+    if (rest < SCALING_SPAN_WITHOUT_ONE_MIN)
+        return err_set(
+            err, ERR_UNSUPPORTED,
+            "all sizes with an onset but one span a factor of %.3g; a law needs at least %g, or it "
+            "would hang on that one",
+            rest, SCALING_SPAN_WITHOUT_ONE_MIN);
+    return 0;
+}
+
+static int fit(const struct censored_point *points, struct scaling *scaling, struct err *err)
+{
+    struct censored_line line;
+    int code = check_sizes(points, scaling->sizes, err);
+    if (code)
+        return code;
+    censored_fit(points, scaling->sizes, &line);
+    if (line.slope_low <= 0 && line.slope_high >= 1)
+        return err_set(
+            err, ERR_UNSUPPORTED,
+            "the exponent is %.3g to %.3g with 95 %% confidence, which leaves open whether the onset "
+            "depends on size at all (0) or grows in proportion to it (1)",
+            line.slope_low, line.slope_high);
+    scaling->exponent = line.slope;
+    scaling->exponent_low = line.slope_low;
+    scaling->exponent_high = line.slope_high;
+    scaling->prefactor = exp(line.intercept);
+    scaling->deviation = line.deviation;
+    return 0;
 }
 
 int scaling_fit(const struct scaling_point *points, size_t count, struct scaling *ret_scaling,
                 struct err *err)
 {
-    struct line line = {0};
-    double fall = 0, rise = 0; /* of sxy, where the larger or the smaller models forked earlier */
-    for (int pass = 0; pass < 2; pass++) {
-        for (size_t i = 0; i < count; i++) {
-            double x = log(points[i].parameters), y = log(points[i].value);
-            if (!isfinite(x) || !isfinite(y))
-                continue;
-            line_add(&line, pass, x, y);
-            if (pass == 1)
-                *(x > line.mean_x ? &fall : &rise) += fabs(x - line.mean_x) * play_of(&points[i]);
-        }
+    struct scaling scaling = {0};
+    struct censored_point *made = calloc(count + 1, sizeof *made);
+    double *numbers = calloc(count + 1, sizeof *numbers);
+    int code = made && numbers ? 0 : err_set(err, ERR_NO_MEMORY, "no memory for a scaling law");
+    for (size_t i = 0; i < count && !code; i++) {
+        struct censored_point one = censored(&points[i]);
+        if (!isfinite(one.x) || !(isfinite(one.low) || isfinite(one.high)))
+            continue;
+        made[scaling.count++] = one;
+        scaling.unforked += (size_t)isnan(points[i].value);
     }
-    if (line.n < SCALING_POINTS_MIN)
-        return err_set(err, ERR_UNSUPPORTED,
-                       "a scaling law needs at least %d models with an onset, there are %d",
-                       SCALING_POINTS_MIN, (int)line.n);
-    if (!(line.sxx > 1e-12))
-        return err_set(err, ERR_UNSUPPORTED, "a scaling law needs models of different size");
-    double exponent = line.sxy / line.sxx, residual = fmax(line.syy - exponent * line.sxy, 0);
-    double error = sqrt(residual / (line.n - 2) / line.sxx), reach = scaling_t_95((size_t)line.n - 2) * error;
-    *ret_scaling = (struct scaling){.count = (size_t)line.n,
-                                    .exponent = exponent,
-                                    .exponent_low = exponent - reach,
-                                    .exponent_high = exponent + reach,
-                                    .exponent_error = error,
-                                    .exponent_least = exponent - fall / line.sxx,
-                                    .exponent_most = exponent + rise / line.sxx,
-                                    .prefactor = exp(line.mean_y - exponent * line.mean_x),
-                                    .r_squared = line.syy > 0 ? 1 - residual / line.syy : (double)NAN};
-    return 0;
+    if (!code) {
+        scaling.sizes = join_sizes(made, scaling.count, numbers);
+        code = fit(made, &scaling, err);
+    }
+    free(made);
+    free(numbers);
+    *ret_scaling = scaling;
+    return code;
 }

@@ -1,5 +1,11 @@
 /*
  * A power law through models of different size: onset step = prefactor * parameters^exponent.
+ *
+ * Models of equal size (seeds, deduplicated twins) are one point, the median of their bounds: ten seeds of a
+ * size are not ten sizes. An onset is known to lie between two revisions, or before the first; of a
+ * model that has not forked it is later than the last. All of these bounds count (censored.h), but for one
+ * that the onsets of its size that are seen keep anyway, as of a run that is measured to an earlier step
+ * only.
  */
 #ifndef BIFURCATED_ANALYSIS_SCALING_H
 #define BIFURCATED_ANALYSIS_SCALING_H
@@ -8,32 +14,30 @@
 
 #include <stddef.h>
 
-#define SCALING_DEFINITION 4
-#define SCALING_POINTS_MIN 3
+#define SCALING_DEFINITION 5
+#define SCALING_SIZES_MIN 3              /* with an onset between two revisions */
+#define SCALING_SPAN_MIN 10.0            /* the largest of these sizes over the smallest, ... */
+#define SCALING_SPAN_WITHOUT_ONE_MIN 3.0 /* ... and without any one of them: no law hangs on one model */
 
 struct scaling_point {
     double parameters; /* of the model */
-    double value;      /* onset step */
-    double before;     /* the last step without an onset, from 0 on; NaN: the onset is known exactly */
+    double before;     /* the last step without an onset; NaN or 0: not known */
+    double value;      /* onset step; NaN: none so far */
 };
 
 struct scaling {
-    size_t count;
-    double exponent, exponent_low, exponent_high; /* with its 95 % confidence interval (Student's t) */
-    double exponent_error;                        /* standard error */
-    double exponent_least, exponent_most; /* that the same fit has with each onset anywhere after `before`,
-                                             from step 1 on: what the gaps between checkpoints leave open */
+    size_t count;                                 /* models in the law */
+    size_t sizes;                                 /* that are different */
+    size_t unforked;                              /* models of these without an onset so far */
+    double exponent, exponent_low, exponent_high; /* with its 95 % confidence interval */
     double prefactor;
-    double r_squared; /* of ln value; NaN if all values are equal */
+    double deviation; /* of ln onset around the law */
 };
 
-/* Least squares of ln value over ln parameters. Points that are not positive are left out. ERR_UNSUPPORTED
- * under three usable points or when all have the same size: no law can be read from that. */
+/* Points without a size or any bound are left out. ERR_UNSUPPORTED where sizes are too few or too much alike,
+ * or where the interval holds both 0 and 1, which tells nothing: the counts are filled in then, too.
+ * ERR_NO_MEMORY. */
 int scaling_fit(const struct scaling_point *points, size_t count, struct scaling *ret_scaling,
                 struct err *err);
-
-/* The value that Student's t with `degrees` >= 1 degrees of freedom exceeds in size with probability 0.05;
- * error under 3e-4. */
-double scaling_t_95(size_t degrees);
 
 #endif

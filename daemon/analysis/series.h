@@ -19,7 +19,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define SERIES_DEFINITION 13
+#define SERIES_DEFINITION 14
 
 enum series_rows { SERIES_ROWS_ALL, SERIES_ROWS_TOKENS, SERIES_ROWS_COUNT };
 enum series_view { SERIES_VIEW_RAW, SERIES_VIEW_CENTRED, SERIES_VIEW_COUNT };
@@ -129,7 +129,8 @@ struct series_onset {
     enum series_verdict verdict;
     size_t index; /* of the first forked revision; valid for YES, as the rest */
     double step;
-    double step_before; /* of the last counted revision before it that tells modes; NaN if it is the first */
+    double step_before; /* of the last counted revision before it, of NO in the run, that tells modes and has
+                           none; NaN if there is none */
     double dip, ashman_d, valley_to_peak, modes;
     int is_lasting;      /* still forked at the end */
     double step_lost;    /* first step at which it had closed again, also if it came back; NaN if never */

@@ -147,9 +147,11 @@ static struct series_onset read_onset(const struct series_input *input, int rows
             if (isnan(onset.step_lost))
                 onset.step_lost = input->points[i].step;
         }
-        if (look != LOOK_NONE && look != LOOK_COARSE)
+        if (look != LOOK_NONE && look != LOOK_COARSE && look != LOOK_FORKED)
             before = input->points[i].step;
     }
+    if (onset.verdict == SERIES_VERDICT_NO)
+        onset.step_before = before;
     return onset;
 }
 

@@ -320,12 +320,12 @@ def test_scaling_is_refused_under_three_models(swept: Daemon) -> None:
     answer = swept.get("/v1/scaling?view=centred&prefix=garden/").json()
     assert [model["model"] for model in answer["models"]] == [MODEL]
     assert answer["models"][0]["parameter_count"] > 0
-    assert answer["fit"]["is_fitted"] is False and "3 models" in answer["fit"]["reason"]
+    assert answer["fit"]["is_fitted"] is False and "at least 3 sizes" in answer["fit"]["reason"]
     assert swept.get("/v1/scaling?prefix=nobody/").json()["models"] == []
 
 
 def test_what_is_no_point_of_the_law_and_what_is_not_finite(programs: dict[str, Path], garden: Path, tmp_path: Path) -> None:
-    """Forked at its first revision of its own: it forked earlier, and no law may take that step for the onset."""
+    """Forked at its first revision of its own: it forked earlier, and no law may take that step for the onset, but for its bound."""
     steps = [0, 64, 256, 512, 1000, 2000, 3000, 4000]
     for name, first in (("whole", 0), ("late", 512)):
         (tmp_path / name).mkdir()
@@ -355,12 +355,14 @@ def test_what_is_no_point_of_the_law_and_what_is_not_finite(programs: dict[str, 
     answer = daemon.get("/v1/scaling?view=centred").json()
     whole, late, odd, blown = (next(one for one in answer["models"] if one["model"].endswith(name)) for name in ("/whole", "/late", "/odd", "/blown"))
     assert (whole["onset_step"], whole["onset_step_before"], whole["left_out"]) == (512, 256, None), whole
-    assert (late["onset_step"], late["onset_step_before"], late["left_out"]) == (512, None, "onset_before_first_revision"), late
-    assert (odd["verdict"], odd["parameter_count"], odd["left_out"]) == ("no", None, "no_onset"), odd
+    assert (late["onset_step"], late["onset_step_before"], late["left_out"]) == (512, None, None), late
+    assert (odd["verdict"], odd["onset_step"], odd["onset_step_before"]) == ("no", None, 3000), odd
+    assert (odd["parameter_count"], odd["left_out"]) == (None, "size_unknown"), odd
     assert (blown["verdict"], blown["onset_step"], blown["left_out"]) == ("yes", 512, "diverged"), blown
     assert "there are 1" in answer["fit"]["reason"], answer["fit"]
+    assert (answer["fit"]["count"], answer["fit"]["sizes"], answer["fit"]["unforked"]) == (2, 1, 0), answer["fit"]
     said = daemon.client("scaling", "--view", "centred").stdout
-    assert f"not in the law: {late['model']}, forked already at its first revision" in said and whole["model"] + "," not in said, said
+    assert f"not in the law: {odd['model']}, its number of parameters" in said and whole["model"] + "," not in said, said
     assert f"not in the law: {blown['model']}, its training diverged" in said, said
     analysis = daemon.get(f"/v1/models/file/{blown['model'][5:].replace('/', '%2F')}/analysis").json()
     assert (analysis["divergence"]["verdict"], analysis["divergence"]["revision"]) == ("yes", "step5000"), analysis["divergence"]

@@ -138,4 +138,4 @@ def test_parameters_of_other_families(daemon: Callable[..., Daemon], make_hub: A
         assert one.wait(one.sweep(f"org/{model}"))["state"] == "done"
         described = one.get(f"/v1/models/org/{model}").json()
         assert (described["model_type"], described["parameter_count"]) == ("hf_olmo", expected[0]), described
-    assert [row["left_out"] for row in one.get("/v1/scaling").json()["models"]] == ["no_onset"] * 4  # and not size_unknown
+    assert [row["left_out"] for row in one.get("/v1/scaling").json()["models"]] == ["insufficient"] * 4  # and not size_unknown

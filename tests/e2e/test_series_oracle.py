@@ -6,7 +6,6 @@ with daemon/analysis. Runs have Pythia's revisions, parts of them or other grids
 
 from __future__ import annotations
 
-import itertools
 import json
 import math
 import subprocess
@@ -23,6 +22,7 @@ NAN = math.nan
 KINDS = {"unknown": 0, "constant": 1, "cosine": 2, "linear": 3, "neox": 4, "wsd": 5}
 PYTHIA = {"kind": "neox", "peak": 1e-3, "floor": 1e-4, "warmup": 1430, "total": 143000, "decay": 0.1, "stable": 0}
 UNKNOWN = {"kind": "unknown", "peak": 0, "floor": 0, "warmup": 0, "total": 0, "decay": 0, "stable": 0}
+GRID = np.array([0, *(2**i for i in range(10)), *range(1000, 143001, 1000)])  # Pythia's
 MIXTURE, CODES = 1 << 6, 1 << 7
 SHAPE = ("mean", "variance", "low", "high", "dip", "root", "weight", "ashman", "valley", "modes")
 
@@ -91,9 +91,9 @@ def spacing_of(shapes: list[dict[str, float]], variant: int) -> float:
 
 
 def find_onset(points: list[dict[str, Any]], variant: int) -> dict[str, Any]:
-    none: dict[str, Any] = {"step": None, "step_before": None, "step_lost": None, "step_lasting": None, "is_lasting": 0, "forked": 0}
+    none: dict[str, Any] = {"step": None, "step_lost": None, "step_lasting": None, "is_lasting": 0, "forked": 0}
     if len(points) < 4:
-        return {"verdict": "insufficient", **none}
+        return {"verdict": "insufficient", "step_before": None, **none}
     shapes = [point["shapes"][variant] for point in points]
     gaps = [s["dip"] >= 0.005 and s["root"] >= 0.83 and s["valley"] <= 0.9 for s in shapes]
     parted = [(s["ashman"] >= 2 and 0.05 <= s["weight"] <= 0.95) or s["modes"] >= 2 for s in shapes]
@@ -109,14 +109,15 @@ def find_onset(points: list[dict[str, Any]], variant: int) -> dict[str, Any]:
     none["hiding"] = any(hidden[k] and not forked[k] and twos[i] and twos[i + 1] for i in range(len(twos) - 1) for k in (i, i + 1))
     none["hidden"] = sum(hidden)
     none["coarse"] = sum(gap and part and not (is_fine or fork) for gap, part, is_fine, fork in zip(gaps, parted, fine, forked, strict=True))
+    first = forked.index(True) if True in forked else len(points)
+    before = next((points[i]["step"] for i in reversed(range(first)) if not (gaps[i] and parted[i])), None)
     if True not in forked:
-        return {"verdict": "no", **none}
-    first = forked.index(True)
+        return {"verdict": "no", "step_before": before, **none}
     lost = [points[i]["step"] for i in range(first, len(points)) if not forked[i]]
     return {
         "verdict": "yes",
         "step": points[first]["step"],
-        "step_before": next((points[i]["step"] for i in reversed(range(first)) if not (gaps[i] and parted[i] and not fine[i])), None),
+"step_before": before,
         "step_lost": lost[0] if lost else None,
         "step_lasting": points[max((i + 1 for i, is_forked in enumerate(forked) if not is_forked), default=0)]["step"] if forked[-1] else None,
         "is_lasting": int(forked[-1]),
@@ -407,23 +408,79 @@ def test_slopes_of_late_and_close_steps() -> None:
     assert alphas[3:] == pytest.approx([1.5] * (len(points) - 3), rel=1e-6)
 
 
-def test_law_is_scipys() -> None:
-    """With its interval, and the least and the largest exponent over every corner of the gaps."""
+def log_likelihood(slope: float, x: Any, low: Any, high: Any) -> tuple[float, float]:
+    """The largest one of a line with that slope, each value anywhere between its bounds; and the deviation that it has there."""
+    ends = [bound[np.isfinite(bound)] - slope * x[np.isfinite(bound)] for bound in (low, high)]
+    span = min(end.min() for end in ends), max(end.max() for end in ends)
+
+    def bad(intercept: float, deviation: float) -> float:
+        near, far = ((bound - slope * x - intercept) / deviation for bound in (low, high))
+        mirrored = near + far > 0  # where logarithms of the normal are exact
+        near, far = np.where(mirrored, -far, near), np.where(mirrored, -near, far)
+        tails = stats.norm.logcdf(near), stats.norm.logcdf(far)
+        return -float((tails[1] + np.log(-np.expm1(tails[0] - tails[1]))).sum())
+
+    def least(log_deviation: float) -> float:
+        found = optimize.minimize_scalar(bad, bounds=span, args=(math.exp(log_deviation),), method="bounded", options={"xatol": 1e-7})
+        return float(found.fun)
+
+    found = optimize.minimize_scalar(least, bounds=(math.log(0.01), 3), method="bounded", options={"xatol": 1e-6})
+    return -float(found.fun), math.exp(found.x)
+
+
+def test_law_is_that_of_the_likelihood() -> None:
+    """With its interval; seeds of a size are one, and what has not forked, or had at its first revision, bounds from one side."""
     random, cases = np.random.default_rng(7), []
-    for n in (3, 3, 4, 5, 6, 8, 9):
-        sizes = 10 ** random.uniform(7, 10.5, n)
-        onsets = np.ceil(2e6 * sizes ** random.uniform(-0.5, 1) * np.exp(0.3 * random.normal(size=n)))
-        before = [NAN if random.uniform() < 0.2 else float(random.integers(0, int(onset) + 1)) for onset in onsets]
-        cases.append((sizes, onsets, np.array(before)))
-    cases[0][2][:] = 0  # all of them before the first revision after step 0
+    for n, seeds in ((4, 1), (5, 1), (6, 1), (8, 1), (8, 10), (9, 3)):
+        sizes = np.geomspace(1e7, 10 ** random.uniform(9, 10.5), n) * random.uniform(0.8, 1.2, n)
+        sizes = np.repeat(sizes, seeds)
+        onsets = 2e-2 * sizes**0.6 * np.exp(0.3 * random.normal(size=sizes.size))
+        gaps = np.searchsorted(GRID, onsets)
+        cases.append((sizes, GRID[gaps - 1].astype(float), GRID[gaps].astype(float)))
+    cases[2][2][-1] = NAN  # not forked
+    cases[3][2][[0, -1]] = cases[3][1][0], NAN
+    cases[3][1][0] = 0  # forked before the first revision that is known
+    cases[4][1][-6:], cases[4][2][-6:] = 143000, NAN  # a size whose middle seeds have not forked
+    cases[5][1][1], cases[5][2][1] = 143000, NAN  # one seed of three: the middle is known
     answers = ask([["scaling", len(case[0]), *np.column_stack(case).ravel().tolist()] for case in cases])
-    for (sizes, onsets, before), answer in zip(cases, answers, strict=True):
+    for (sizes, before, onsets), answer in zip(cases, answers, strict=True):
+        assert answer["reason"] is None and answer["count"] == len(sizes) and answer["unforked"] == np.isnan(onsets).sum()
+        groups = [sizes == size for size in np.unique(sizes)]
+        x = np.log(np.unique(sizes))
+        with np.errstate(divide="ignore"):
+            low = np.array([np.median(np.log(before[group])) for group in groups])
+        high = np.array([np.median(np.where(np.isnan(onsets), np.inf, np.log(onsets))[group]) for group in groups])
+        known = int((np.isfinite(low) & np.isfinite(high)).sum())
+        assert answer["sizes"] == len(groups) > known - 1
+        best, deviation = log_likelihood(answer["exponent"], x, low, high)
+        assert answer["deviation"] == pytest.approx(deviation, rel=1e-3)
+        assert all(log_likelihood(answer["exponent"] + aside, x, low, high)[0] < best + 1e-9 for aside in (-0.02, 0.02))
+        bound = known / 2 * math.log1p(stats.t.ppf(0.975, known - 2) ** 2 / (known - 2))
+        for end in ("low", "high"):
+            assert best - log_likelihood(answer[end], x, low, high)[0] == pytest.approx(bound, rel=1e-4), (end, answer)
+
+
+def test_law_of_exact_onsets_is_scipys() -> None:
+    random, cases = np.random.default_rng(8), []
+    for n in (5, 6, 9):
+        sizes = 10 ** random.uniform(7, 10.5, n)
+        sizes[:2] = 1e7, 1e9
+        cases.append((sizes, np.exp(0.4 * np.log(sizes) + 0.3 * random.normal(size=n))))
+    answers = ask([["scaling", len(sizes), *np.column_stack((sizes, onsets * (1 - 1e-5), onsets)).ravel().tolist()] for sizes, onsets in cases])
+    for (sizes, onsets), answer in zip(cases, answers, strict=True):
         law = stats.linregress(np.log(sizes), np.log(onsets))
         reach = stats.t.ppf(0.975, len(sizes) - 2) * law.stderr
-        corners = itertools.product(*([onset] if math.isnan(low) else [max(low, 1), onset] for onset, low in zip(onsets, before, strict=True)))
-        slopes = [stats.linregress(np.log(sizes), np.log(corner)).slope for corner in corners]
-        wanted = {"exponent": law.slope, "error": law.stderr, "prefactor": math.exp(law.intercept), "r_squared": law.rvalue**2}
-        wanted |= {"least": min(slopes), "most": max(slopes)}
-        check(answer, {key: float(value) for key, value in wanted.items()}, f"{len(sizes)} models")
-        interval = {"low": float(law.slope - reach), "high": float(law.slope + reach)}
-        assert [answer[key] for key in interval] == pytest.approx(list(interval.values()), abs=3e-4 * reach), len(sizes)
+        wanted = {"exponent": law.slope, "low": law.slope - reach, "high": law.slope + reach}
+        assert {key: answer[key] for key in wanted} == pytest.approx({key: float(value) for key, value in wanted.items()}, abs=1e-3 * reach)
+        assert math.log(answer["prefactor"]) == pytest.approx(law.intercept, abs=1e-3 * reach * np.log(sizes).max())
+
+
+def test_interval_holds_the_exponent_in_95_of_100() -> None:
+    """Onsets that follow a law and are seen on Pythia's grid; a line through the steps at which they were seen held it in 42."""
+    random, lines = np.random.default_rng(9), []
+    sizes = np.array([14e6, 30e6, 70e6, 162e6, 405e6, 1.01e9, 1.41e9, 2.78e9, 6.86e9, 11.8e9])
+    for _ in range(200):
+        gaps = np.searchsorted(GRID, 600 * np.exp(0.1 * random.normal(size=sizes.size)))
+        lines.append(["scaling", sizes.size, *np.column_stack((sizes, GRID[gaps - 1], GRID[gaps])).astype(float).ravel().tolist()])
+    held = sum(answer["low"] <= 0 <= answer["high"] for answer in ask(lines))
+    assert held >= 180, held

@@ -3,7 +3,7 @@
  *   series COUNT KIND PEAK FLOOR WARMUP TOTAL DECAY STABLE, then for each point
  *     STEP CONTENT IS_MEASURED NOT_FINITE, four shapes (all raw, all centred, tokens raw, tokens centred) of
  *     MEAN VARIANCE LOW HIGH DIP DIP_SQRT_N WEIGHT ASHMAN VALLEY MODES, then MSD LAG1_MSD PERPLEXITY
- *   scaling COUNT, then PARAMETERS VALUE BEFORE for each point
+ *   scaling COUNT, then PARAMETERS BEFORE VALUE for each point
  * KIND is a number of enum schedule_kind; numbers may be nan.
  */
 #include "daemon/analysis/scaling.h"
@@ -146,21 +146,24 @@ static int fit(size_t count, struct err *err)
         return err_set(err, ERR_NO_MEMORY, "no memory for %zu points", count);
     for (size_t i = 0; i < count; i++) {
         points[i].parameters = read_number();
-        points[i].value = read_number();
         points[i].before = read_number();
+        points[i].value = read_number();
     }
     int code = scaling_fit(points, count, &scaling, err);
-    if (!code) {
-        (void)printf("{");
-        print_number("exponent", scaling.exponent, ", ");
-        print_number("low", scaling.exponent_low, ", ");
-        print_number("high", scaling.exponent_high, ", ");
-        print_number("error", scaling.exponent_error, ", ");
-        print_number("least", scaling.exponent_least, ", ");
-        print_number("most", scaling.exponent_most, ", ");
-        print_number("prefactor", scaling.prefactor, ", ");
-        print_number("r_squared", scaling.r_squared, "}\n");
+    if (code == ERR_UNSUPPORTED) {
+        (void)printf("{\"reason\": \"%s\", ", err->message);
+        *err = (struct err)ERR_INIT;
+        code = 0;
+    } else {
+        (void)printf("{\"reason\": null, ");
     }
+    (void)printf("\"count\": %zu, \"sizes\": %zu, \"unforked\": %zu, ", scaling.count, scaling.sizes,
+                 scaling.unforked);
+    print_number("exponent", scaling.exponent, ", ");
+    print_number("low", scaling.exponent_low, ", ");
+    print_number("high", scaling.exponent_high, ", ");
+    print_number("prefactor", scaling.prefactor, ", ");
+    print_number("deviation", scaling.deviation, "}\n");
     free(points);
     return code;
 }

@@ -2,7 +2,6 @@
 #include "daemon/analysis/schedule.h"
 
 #include "daemon/analysis/audit.h"
-#include "daemon/analysis/scaling.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -186,40 +185,6 @@ static void test_long_runs_take_few_turns(void **state)
     const struct schedule absurd = {SCHEDULE_KIND_CONSTANT, 1, 0, 0, 0, 0.6, 0};
     schedule_accumulate(&absurd, &end, 1, &sums);
     assert_true(isnan(sums.kept));
-}
-
-static void test_scaling(void **state)
-{
-    (void)state;
-    struct scaling_point points[5];
-    struct scaling scaling;
-    struct err err = ERR_INIT;
-    for (int i = 0; i < 5; i++)
-        points[i] = (struct scaling_point){.parameters = pow(10, 7 + i * 0.5),
-                                           .value = 3 * pow(10, 0.25 * (7 + i * 0.5))};
-    assert_int_equal(scaling_fit(points, 5, &scaling, &err), 0);
-    assert_near(scaling.exponent, 0.25, 1e-12);
-    assert_near(scaling.prefactor, 3, 1e-9);
-    assert_near(scaling.r_squared, 1, 1e-12);
-    assert_near(scaling.exponent_high - scaling.exponent_low, 0, 1e-6);
-    /* ln y = 0, 1, 1, 3 over ln x = 0, 1, 2, 3: slope 0.9, residual 0.7, error sqrt(0.7 / 2 / 5) */
-    const double values[] = {1, exp(1), exp(1), exp(3)};
-    for (int i = 0; i < 4; i++)
-        points[i] = (struct scaling_point){.parameters = exp(i), .value = values[i]};
-    points[4].value = (double)NAN; /* a model without an onset */
-    assert_int_equal(scaling_fit(points, 5, &scaling, &err), 0);
-    assert_int_equal(scaling.count, 4);
-    assert_near(scaling.exponent, 0.9, 1e-12);
-    assert_near(scaling.exponent_error, sqrt(0.07), 1e-12);
-    assert_near(scaling.exponent_high, 0.9 + 4.3027 * sqrt(0.07), 1e-3);
-    assert_int_equal(scaling_fit(points, 2, &scaling, &err), ERR_UNSUPPORTED);
-    assert_non_null(strstr(err.message, "at least 3"));
-    points[1].parameters = points[2].parameters = points[3].parameters = 1;
-    assert_int_equal(scaling_fit(points, 4, &scaling, &err), ERR_UNSUPPORTED);
-    assert_near(scaling_t_95(1), 12.706, 1e-3);
-    assert_near(scaling_t_95(11), 2.200985, 3e-4); /* scipy.stats.t.ppf(0.975, 11), as the next */
-    assert_near(scaling_t_95(20), 2.085963, 3e-5);
-    assert_near(scaling_t_95(1000), 1.962339, 1e-6);
 }
 
 static void test_audit(void **state)
@@ -448,7 +413,6 @@ int main(void)
         cmocka_unit_test(test_sums),
         cmocka_unit_test(test_sums_equal_those_over_all_updates),
         cmocka_unit_test(test_long_runs_take_few_turns),
-        cmocka_unit_test(test_scaling),
         cmocka_unit_test(test_audit),
         cmocka_unit_test(test_audit_of_steps_without_a_grid),
         cmocka_unit_test(test_audit_of_a_sparse_run),

@@ -14,11 +14,11 @@
     "{\"model\": \"a/<small>\", \"parameter_count\": 100, \"onset_step\": 10, \"onset_step_before\": 0},"    \
     "{\"model\": \"a/large\", \"parameter_count\": 10000, \"onset_step\": 1000, \"onset_step_before\": "     \
     "100},"                                                                                                  \
-    "{\"model\": \"a/never\", \"parameter_count\": 50, \"onset_step\": null, \"onset_step_before\": null},"  \
+    "{\"model\": \"a/never\", \"parameter_count\": 500, \"onset_step\": null, \"onset_step_before\": 90},"   \
     "{\"model\": \"a/unknown\", \"parameter_count\": 0, \"onset_step\": 5, \"onset_step_before\": 2},"       \
     "{\"model\": \"a/zero\", \"parameter_count\": 70, \"onset_step\": 0, \"onset_step_before\": null}],"     \
     "\"fit\": {\"is_fitted\": true, \"exponent\": 1, \"exponent_low\": 0.5, \"exponent_high\": 1.5,"         \
-    " \"prefactor\": 0.1, \"r_squared\": 1, \"count\": 3}}"
+    " \"prefactor\": 0.1, \"sizes\": 3, \"unforked\": 1, \"count\": 3}}"
 #define CENTRED                                                                                              \
     "{\"models\": ["                                                                                         \
     "{\"model\": \"a/<small>\", \"parameter_count\": 100, \"onset_step\": 20, \"onset_step_before\": null}," \
@@ -63,7 +63,7 @@ static void test_places(void **state)
         double aside;
     } points[] = {{100, 10, 0, "dot0", "error", -1.5},
                   {10000, 1000, 100, "dot0", "error", -1.5},
-                  {100, 20, -1, "ring1", "error1", 1.5},
+                  {100, 20, 0, "ring1", "error1", 1.5},
                   {1000, 30, 20, "ring1", "error1", 1.5}};
     for (size_t i = 0; i < 4; i++) {
         double x = plot_axis_at(&sizes, points[i].size), y = plot_axis_at(&steps, points[i].step);
@@ -74,14 +74,21 @@ static void test_places(void **state)
         (void)snprintf(text, sizeof text,
                        "<line x1=\"%.2f\" y1=\"%.2f\" x2=\"%.2f\" y2=\"%.2f\" class=\"%s\"/>",
                        x + points[i].aside, y, x + points[i].aside, foot, points[i].bar);
-        assert_int_equal(strstr(buf_text(&svg), text) != NULL, points[i].before >= 0);
+        expect(&svg, text);
     }
     (void)snprintf(text, sizeof text, "<path class=\"line0\" d=\"M%.2f %.2fL%.2f %.2f\"/>",
                    plot_axis_at(&sizes, 100), plot_axis_at(&steps, 10), plot_axis_at(&sizes, 10000),
                    plot_axis_at(&steps, 1000));
     expect(&svg, text);
     assert_null(strstr(buf_text(&svg), "<path class=\"line1\""));
-    expect(&svg, "token rows; 3 of 5 models, those with an onset and a known size");
+    double x = plot_axis_at(&sizes, 500) - 1.5;
+    (void)snprintf(text, sizeof text,
+                   "<line x1=\"%.2f\" y1=\"52.00\" x2=\"%.2f\" y2=\"%.2f\" class=\"error\"/>", x, x,
+                   plot_axis_at(&steps, 90));
+    expect(&svg, text);
+    expect(&svg, "a/never, 500 parameters, as stored: no onset so far, after step 90.\n");
+    expect(&svg, ">not forked so far: 1<");
+    expect(&svg, "token rows; 3 of 5 models, those with a known size and a bound of the onset");
     expect(&svg, "a/&lt;small&gt;, 100 parameters, as stored: onset at step 10, after step 0.\n");
     expect(&svg, "a/&lt;small&gt;, 100 parameters, around column means: onset at step 20.\n");
     expect(&svg, ">exponent 1.000<");

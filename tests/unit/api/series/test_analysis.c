@@ -71,7 +71,7 @@ static void test_nothing_measured(void **state)
     json = fixture_get(fixture, "/v1/scaling", 200);
     assert_string_equal(text_of(json, "view"), "centred"); /* as the analysis' own onset */
     assert_int_equal(json_array_size(json_object_get(json, "models")), 0);
-    assert_non_null(strstr(text_of(json_object_get(json, "fit"), "reason"), "at least 3 models"));
+    assert_non_null(strstr(text_of(json_object_get(json, "fit"), "reason"), "at least 3 sizes"));
     json_decref(json);
 }
 
