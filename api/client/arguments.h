@@ -44,11 +44,13 @@
     X(STEPLESS, "stepless", NULL, 0, "also main and other revisions without a step")                         \
     X(MODEL, "model", "MODEL", 0, "of this model only")                                                      \
     X(STATE, "state", "STATE", 0, "only those in this state, as the list shows it")                          \
-    X(SCHEDULE, "schedule", "NAME", 0, "learning-rate schedule: constant, cosine, linear, cosine_neox, wsd") \
+    X(SCHEDULE, "schedule", "NAME", 0,                                                                       \
+      "learning-rate schedule: constant, cosine, linear, cosine_neox, wsd, wsd_cosine, wsd_sqrt, "           \
+      "wsd_exponential")                                                                                     \
     X(PEAK, "peak", "RATE", 0, "highest learning rate")                                                      \
     X(FLOOR, "floor", "RATE", 0, "lowest learning rate after the peak")                                      \
     X(WARMUP, "warmup", "STEPS", 0, "steps of linear warm-up")                                               \
-    X(STABLE, "stable", "STEP", 0, "wsd: step at which the rate begins to fall")                             \
+    X(STABLE, "stable", "STEP", 0, "wsd and its kin: step at which the rate begins to fall")                 \
     X(TOTAL, "total", "STEP", 0, "step at which the schedule ends")                                          \
     X(DECAY, "decay", "RATE", 0, "decoupled weight decay (AdamW)")                                           \
     X(VIEW, "view", "NAME", 0, "raw (the default) or centred: around column means")                          \

@@ -16,7 +16,8 @@ static const struct {
 } choices[] = {
     {CLIENT_OPTION_METRIC, NULL, "statistics perplexity"},
     {CLIENT_OPTION_MODE, NULL, "last_word tokens text_mean"},
-    {CLIENT_OPTION_SCHEDULE, NULL, "constant cosine linear cosine_neox wsd"},
+    {CLIENT_OPTION_SCHEDULE, NULL,
+     "constant cosine linear cosine_neox wsd wsd_cosine wsd_sqrt wsd_exponential"},
     {CLIENT_OPTION_VIEW, NULL, "raw centred"},
     {CLIENT_OPTION_ROWS, NULL, "all tokens"},
     {CLIENT_OPTION_AXIS, NULL, "log linear"},

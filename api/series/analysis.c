@@ -55,10 +55,15 @@ static int read_schedule(const struct api_request *request, struct schedule *sch
     if (!code && kind != SCHEDULE_KIND_CONSTANT && schedule->end_step <= schedule->warmup_steps)
         code = api_response_refuse(response, "query", "total", err, ERR_INVALID,
                                    "total: this schedule needs the step at which it ends, after the warm-up");
-    if (!code && kind != SCHEDULE_KIND_WSD && schedule->stable_until > 0)
-        code = api_response_refuse(response, "query", "stable", err, ERR_INVALID,
-                                   "stable: of schedule=wsd only, which keeps its peak until there");
-    if (!code && kind == SCHEDULE_KIND_WSD &&
+    if (!code && kind == SCHEDULE_KIND_WSD_EXPONENTIAL && !(schedule->rate_min > 0))
+        code =
+            api_response_refuse(response, "query", "floor", err, ERR_INVALID,
+                                "floor: wsd_exponential falls by the same factor each step, and so not to 0");
+    if (!code && !schedule_has_stable(schedule->kind) && schedule->stable_until > 0)
+        code = api_response_refuse(
+            response, "query", "stable", err, ERR_INVALID,
+            "stable: of schedule=wsd and its kin only, which keep their peak until there");
+    if (!code && schedule_has_stable(schedule->kind) &&
         !(schedule->stable_until >= schedule->warmup_steps && schedule->stable_until < schedule->end_step))
         code = api_response_refuse(response, "query", "stable", err, ERR_INVALID,
                                    "stable: wsd needs the step at which its rate begins to fall, from the "

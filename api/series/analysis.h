@@ -17,8 +17,8 @@ enum api_analysis_source {
 };
 
 /* Names of enum schedule_kind in the query and in answers, in its order: "unknown", "constant", "cosine",
- * "linear", "cosine_neox", "wsd". */
-#define API_ANALYSIS_SCHEDULES 6
+ * "linear", "cosine_neox", "wsd", "wsd_cosine", "wsd_sqrt", "wsd_exponential". */
+#define API_ANALYSIS_SCHEDULES 9
 extern const char *const api_analysis_schedule_names[API_ANALYSIS_SCHEDULES];
 
 /* Appends the whole answer. `has_points`: with the derived values of each revision. */

@@ -5,9 +5,15 @@
 #include <stdio.h>
 
 const char *const api_analysis_schedule_names[API_ANALYSIS_SCHEDULES] = {
-    [SCHEDULE_KIND_UNKNOWN] = "unknown",         [SCHEDULE_KIND_CONSTANT] = "constant",
-    [SCHEDULE_KIND_COSINE] = "cosine",           [SCHEDULE_KIND_LINEAR] = "linear",
-    [SCHEDULE_KIND_NEOX_COSINE] = "cosine_neox", [SCHEDULE_KIND_WSD] = "wsd",
+    [SCHEDULE_KIND_UNKNOWN] = "unknown",
+    [SCHEDULE_KIND_CONSTANT] = "constant",
+    [SCHEDULE_KIND_COSINE] = "cosine",
+    [SCHEDULE_KIND_LINEAR] = "linear",
+    [SCHEDULE_KIND_NEOX_COSINE] = "cosine_neox",
+    [SCHEDULE_KIND_WSD] = "wsd",
+    [SCHEDULE_KIND_WSD_COSINE] = "wsd_cosine",
+    [SCHEDULE_KIND_WSD_SQRT] = "wsd_sqrt",
+    [SCHEDULE_KIND_WSD_EXPONENTIAL] = "wsd_exponential",
 };
 
 static void print_schedule(struct analysis_view *view, enum api_analysis_source source)
@@ -22,7 +28,7 @@ static void print_schedule(struct analysis_view *view, enum api_analysis_source 
     api_json_real(view->json, "peak", is_known ? schedule->rate_max : none);
     api_json_real(view->json, "floor", is_known ? schedule->rate_min : none);
     api_json_real(view->json, "warmup", is_known ? schedule->warmup_steps : none);
-    api_json_real(view->json, "stable", schedule->kind == SCHEDULE_KIND_WSD ? schedule->stable_until : none);
+    api_json_real(view->json, "stable", schedule_has_stable(schedule->kind) ? schedule->stable_until : none);
     api_json_real(view->json, "total", is_known ? schedule->end_step : none);
     api_json_real(view->json, "decay", is_known ? schedule->weight_decay : none);
     api_json_text(view->json, "note",

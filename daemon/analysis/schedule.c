@@ -5,6 +5,12 @@
 
 #define PI 3.14159265358979324
 
+int schedule_has_stable(enum schedule_kind kind)
+{
+    return kind == SCHEDULE_KIND_WSD || kind == SCHEDULE_KIND_WSD_COSINE || kind == SCHEDULE_KIND_WSD_SQRT ||
+           kind == SCHEDULE_KIND_WSD_EXPONENTIAL;
+}
+
 double schedule_rate(const struct schedule *schedule, double step)
 {
     double low = schedule->rate_min, range = schedule->rate_max - low;
@@ -13,13 +19,18 @@ double schedule_rate(const struct schedule *schedule, double step)
     if (schedule->warmup_steps > 0 && step <= schedule->warmup_steps)
         return schedule->rate_max * step / schedule->warmup_steps;
     double start = schedule->warmup_steps; /* of the descent */
-    if (schedule->kind == SCHEDULE_KIND_WSD)
+    if (schedule_has_stable(schedule->kind))
         start = fmax(start, schedule->stable_until);
     double share = schedule->end_step > start ? (step - start) / (schedule->end_step - start) : 1;
     share = fmax(fmin(share, 1), 0);
     switch (schedule->kind) {
     case SCHEDULE_KIND_COSINE:
+    case SCHEDULE_KIND_WSD_COSINE:
         return low + range * 0.5 * (1 + cos(PI * share));
+    case SCHEDULE_KIND_WSD_SQRT:
+        return low + range * (1 - sqrt(share));
+    case SCHEDULE_KIND_WSD_EXPONENTIAL:
+        return schedule->rate_max * pow(low / schedule->rate_max, share);
     case SCHEDULE_KIND_LINEAR:
     case SCHEDULE_KIND_WSD:
         return low + range * (1 - share);
@@ -41,6 +52,9 @@ double schedule_floor_step(const struct schedule *schedule)
     case SCHEDULE_KIND_COSINE:
     case SCHEDULE_KIND_LINEAR:
     case SCHEDULE_KIND_WSD:
+    case SCHEDULE_KIND_WSD_COSINE:
+    case SCHEDULE_KIND_WSD_SQRT:
+    case SCHEDULE_KIND_WSD_EXPONENTIAL:
         return schedule->end_step;
     case SCHEDULE_KIND_NEOX_COSINE: {
         double at = acos(fmax(2 * low / high - 1, -1)) / PI * schedule->end_step;

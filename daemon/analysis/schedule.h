@@ -18,8 +18,12 @@ enum schedule_kind {
     SCHEDULE_KIND_NEOX_COSINE, /* as gpt-neox v1.0 megatron/learning_rates.py: the half period is end_step,
                                  counted from the end of the warm-up, and rate_min is a floor that is reached
                                  early */
-    SCHEDULE_KIND_WSD          /* warm-up, stable, decay (Hu et al. 2024, arXiv 2404.06395): rate_max until
-                                  stable_until, then linear to rate_min at end_step, then constant */
+    /* Warm-up, stable, decay (Hu et al. 2024, arXiv 2404.06395): rate_max until stable_until, then down to
+     * rate_min at end_step, then constant. Of the share s of the way down, 1 is at the top: */
+    SCHEDULE_KIND_WSD,            /* 1 - s */
+    SCHEDULE_KIND_WSD_COSINE,     /* (1 + cos(pi s)) / 2 */
+    SCHEDULE_KIND_WSD_SQRT,       /* 1 - sqrt(s) (Haegele et al. 2024, arXiv 2405.18392) */
+    SCHEDULE_KIND_WSD_EXPONENTIAL /* by the same factor each step, as Hu et al. have it; rate_min above 0 */
 };
 
 struct schedule {
@@ -28,7 +32,7 @@ struct schedule {
     double warmup_steps;
     double end_step;
     double weight_decay; /* decoupled (AdamW): w shrinks by rate * weight_decay at each update; 0 if none */
-    double stable_until; /* of WSD, otherwise 0 */
+    double stable_until; /* of WSD's kinds, otherwise 0 */
 };
 
 /* What a run has accumulated by a step. */
@@ -41,6 +45,9 @@ struct schedule_sums {
     double kept;          /* exp of it: the share of w(0) that weight decay leaves */
     double decayed_walk;  /* variance of a walk with steps of variance rate^2 under weight decay */
 };
+
+/* Whether the rate stays at its maximum until stable_until. */
+int schedule_has_stable(enum schedule_kind kind);
 
 /* The rate of update `step`; NaN for an unknown schedule. */
 double schedule_rate(const struct schedule *schedule, double step);

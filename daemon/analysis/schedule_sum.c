@@ -136,11 +136,21 @@ static struct pieces find_pieces(const struct schedule *schedule)
 {
     double stable = schedule->warmup_steps > 0 ? floor(schedule->warmup_steps) + 1 : 0;
     double descent = stable, low = schedule_floor_step(schedule);
-    if (schedule->kind == SCHEDULE_KIND_WSD)
+    if (schedule_has_stable(schedule->kind))
         descent = fmax(stable, floor(schedule->stable_until) + 1);
     if (schedule->kind == SCHEDULE_KIND_NEOX_COSINE && isnan(low))
         low = schedule->end_step - schedule->warmup_steps;
     return (struct pieces){stable, descent, ceil(low) > descent ? ceil(low) : descent};
+}
+
+/* How many updates the next block of a piece of `length` may have. A square root bends the more, the nearer
+ * its beginning is: there blocks grow with the way from it. */
+static double block_of(const struct schedule *schedule, double length, double step)
+{
+    double most = fmax(1, floor(length / BLOCKS));
+    if (schedule->kind == SCHEDULE_KIND_WSD_SQRT && step > schedule->warmup_steps)
+        most = fmin(most, fmax(3, floor((step - fmax(schedule->warmup_steps, schedule->stable_until)) / 8)));
+    return most;
 }
 
 /* Goes on to `end`, or to where the piece or its block ends. */
@@ -155,7 +165,7 @@ static void take_part(const struct schedule *schedule, const struct pieces *piec
     } else {
         double last = is_before ? pieces->stable : pieces->rest;
         double length = is_before ? last : last - pieces->descent;
-        take_block(schedule, fmin(fmin(now->step + fmax(1, floor(length / BLOCKS)), last), end), now);
+        take_block(schedule, fmin(fmin(now->step + block_of(schedule, length, now->step), last), end), now);
     }
 }
 

@@ -19,7 +19,7 @@ optimize = pytest.importorskip("scipy.optimize", reason="scipy is the oracle")
 stats = pytest.importorskip("scipy.stats", reason="scipy is the oracle")
 
 NAN = math.nan
-KINDS = {"unknown": 0, "constant": 1, "cosine": 2, "linear": 3, "neox": 4, "wsd": 5}
+KINDS = {"unknown": 0, "constant": 1, "cosine": 2, "linear": 3, "neox": 4, "wsd": 5, "wsd_sqrt": 7}
 PYTHIA = {"kind": "neox", "peak": 1e-3, "floor": 1e-4, "warmup": 1430, "total": 143000, "decay": 0.1, "stable": 0}
 UNKNOWN = {"kind": "unknown", "peak": 0, "floor": 0, "warmup": 0, "total": 0, "decay": 0, "stable": 0}
 GRID = np.array([0, *(2**i for i in range(10)), *range(1000, 143001, 1000)])  # Pythia's
@@ -41,7 +41,8 @@ def rates_of(schedule: dict[str, Any], count: int) -> Any:
     else:
         begin = schedule.get("stable", warmup)
         done = np.clip((step - begin) / (total - begin), 0, 1)
-        rates = floor + (peak - floor) * ((1 + np.cos(np.pi * done)) / 2 if schedule["kind"] == "cosine" else 1 - done)
+        shape = {"cosine": (1 + np.cos(np.pi * done)) / 2, "wsd_sqrt": 1 - np.sqrt(done)}.get(schedule["kind"], 1 - done)
+        rates = floor + (peak - floor) * shape
     return np.where(step <= warmup, peak * step / warmup, rates) if warmup else rates
 
 
@@ -254,7 +255,7 @@ def choose_steps(kind: int, random: Any) -> tuple[list[int], dict[str, Any]]:
     pythia = [0, *(2**i for i in range(10)), *range(1000, 143001, 1000)]
     cosine = {"kind": "cosine", "peak": 6e-4, "floor": 6e-5, "warmup": 2000, "total": 71500, "decay": 0.1}
     linear = {"kind": "linear", "peak": 3e-4, "floor": 0, "warmup": 500, "total": 100000, "decay": 0.05}
-    stable = {"kind": "wsd", "peak": 3e-4, "floor": 0, "warmup": 500, "stable": 50000, "total": 71500, "decay": 0.1}
+    stable = {"kind": "wsd_sqrt", "peak": 3e-4, "floor": 0, "warmup": 500, "stable": 50000, "total": 71500, "decay": 0.1}
     return [
         (pythia, PYTHIA),
         (list(range(0, 71500, 500)), cosine if random.uniform() < 0.5 else stable),

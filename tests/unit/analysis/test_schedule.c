@@ -52,6 +52,30 @@ static void test_decay(void **state)
     assert_near(sums.kept, 0.41, 0.01);
 }
 
+/* Half the way down, and a quarter. */
+static void test_cool_downs(void **state)
+{
+    static const struct {
+        enum schedule_kind kind;
+        double quarter, half;
+    } cases[] = {{SCHEDULE_KIND_WSD, 0.775, 0.55},
+                 {SCHEDULE_KIND_WSD_COSINE, 0.86819805153394642, 0.55},
+                 {SCHEDULE_KIND_WSD_SQRT, 0.55, 0.36360389693210719},
+                 {SCHEDULE_KIND_WSD_EXPONENTIAL, 0.56234132519034907, 0.31622776601683794}};
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const struct schedule schedule = {cases[i].kind, 1, 0.1, 10, 500, 0, 100};
+        assert_true(schedule_has_stable(cases[i].kind));
+        assert_near(schedule_rate(&schedule, 100), 1, 0);
+        assert_near(schedule_rate(&schedule, 200), cases[i].quarter, 1e-15);
+        assert_near(schedule_rate(&schedule, 300), cases[i].half, 1e-15);
+        assert_near(schedule_rate(&schedule, 500), 0.1, 1e-15);
+        assert_near(schedule_rate(&schedule, 900), 0.1, 1e-15);
+        assert_near(schedule_floor_step(&schedule), 500, 0);
+    }
+    assert_false(schedule_has_stable(SCHEDULE_KIND_NEOX_COSINE));
+}
+
 static void test_names(void **state)
 {
     (void)state;
@@ -141,6 +165,12 @@ static void test_sums_equal_those_over_all_updates(void **state)
         {SCHEDULE_KIND_WSD, 1e-3, 1e-4, 100, 101, 0.1, 100}, /* falls at once */
         {SCHEDULE_KIND_WSD, 1e-3, 0, 600, 200000, 0.1, 50},  /* not before the end of the warm-up */
         {SCHEDULE_KIND_WSD, 0.5, 0, 0, 200000, 1, 115000},   /* forgets within a few steps */
+        {SCHEDULE_KIND_WSD_COSINE, 1e-3, 1e-4, 1430, 143000, 0.1, 100000.5},
+        {SCHEDULE_KIND_WSD_SQRT, 1e-3, 0, 1430, 143000, 0.1, 10000.5},
+        {SCHEDULE_KIND_WSD_SQRT, 0.5, 0, 0, 200000, 1, 0}, /* forgets within a few steps */
+        {SCHEDULE_KIND_WSD_SQRT, 1e-3, 1e-4, 600, 200000, 0.1, 50},
+        {SCHEDULE_KIND_WSD_SQRT, 1e-3, 0, 2, 14, 0.1, 5},
+        {SCHEDULE_KIND_WSD_EXPONENTIAL, 1e-3, 1e-7, 1430, 143000, 0.1, 20000},
         {SCHEDULE_KIND_CONSTANT, 1e-3, 0, 500, 0, 0.1, 0},
         {SCHEDULE_KIND_CONSTANT, 0.5, 0, 0, 0, 1, 0},
         {SCHEDULE_KIND_CONSTANT, 1e-3, 0, 0, 0, 0, 0},
@@ -409,6 +439,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_pythia),
         cmocka_unit_test(test_decay),
+        cmocka_unit_test(test_cool_downs),
         cmocka_unit_test(test_names),
         cmocka_unit_test(test_sums),
         cmocka_unit_test(test_sums_equal_those_over_all_updates),

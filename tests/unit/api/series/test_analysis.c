@@ -248,6 +248,8 @@ static void test_refusals(void **state)
         {"/analysis?schedule=wsd&peak=1&total=9&warmup=2", "stable"},
         {"/analysis?schedule=wsd&peak=1&total=9&stable=9", "stable"},
         {"/analysis?schedule=linear&peak=1&total=9&stable=5", "stable"},
+        {"/analysis?schedule=wsd_sqrt&peak=1&total=9&stable=9", "stable"},
+        {"/analysis?schedule=wsd_exponential&peak=1&total=9&stable=5", "floor"},
         {"/audit?rows=all", "rows"},
     };
     struct api_fixture *fixture = *state;
