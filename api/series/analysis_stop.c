@@ -37,9 +37,6 @@ static const struct meaning controls[] = {
     {SERIES_CONTROL_DECAY, "weight decay and a random walk alone reproduce the displacements"},
     {SERIES_CONTROL_RESOLUTION, "some displacements are within the rounding of the stored weights"},
     {SERIES_CONTROL_DUPLICATES, "revisions were left out because they repeat another one's weights"},
-    {SERIES_CONTROL_MIXTURE,
-     "a fork may be missed: revisions in a row have its dip and its valley, but neither two normals apart "
-     "nor two modes of 5 % of the values each, or their modes were never counted (bifurcated recompute)"},
     {SERIES_CONTROL_CODES,
      "what looks like a fork may be the grid that the values are stored on: it is too coarse beside their "
      "spread, so that no fork is told there"},
@@ -76,7 +73,7 @@ static void print_control_state(struct analysis_view *view, const struct meaning
     else if (control->bit == SERIES_CONTROL_DECAY)
         is_open = series->decay.verdict == SERIES_VERDICT_INSUFFICIENT;
     else if (control->bit == SERIES_CONTROL_MEAN_ROW || control->bit == SERIES_CONTROL_PADDING ||
-             control->bit == SERIES_CONTROL_MIXTURE || control->bit == SERIES_CONTROL_CODES)
+             control->bit == SERIES_CONTROL_CODES)
         is_open = series->onsets[SERIES_ROWS_TOKENS][SERIES_VIEW_RAW].verdict == SERIES_VERDICT_INSUFFICIENT;
     if (is_open)
         api_json_null(view->json, "holds");

@@ -50,7 +50,7 @@ static void write_doubts(const struct series_onset *onset, double spacing_max, c
     if (onset->count_hidden)
         (void)snprintf(text, size,
                        "; %zu %s dip and valley of a fork, but neither two normals apart nor a second mode "
-                       "of their own%s",
+                       "of 5 %% of the values, or modes that were never counted (bifurcated recompute)%s",
                        onset->count_hidden, onset->count_hidden == 1 ? "revision has" : "revisions have",
                        coarse);
     else
@@ -60,7 +60,7 @@ static void write_doubts(const struct series_onset *onset, double spacing_max, c
 static void print_onset_reason(struct analysis_view *view, const struct series_onset *onset)
 {
     const struct series_options *options = view->options;
-    char doubts[280], modes[40] = "", end[80] = "";
+    char doubts[360], modes[40] = "", end[80] = "";
     write_doubts(onset, options->spacing_max, doubts, sizeof doubts);
     if (onset->modes > 0)
         (void)snprintf(modes, sizeof modes, ", modes: %.0f", onset->modes);

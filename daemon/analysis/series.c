@@ -181,8 +181,6 @@ const char *series_control_name(unsigned control)
         return "resolution";
     case SERIES_CONTROL_DUPLICATES:
         return "duplicates";
-    case SERIES_CONTROL_MIXTURE:
-        return "mixture";
     case SERIES_CONTROL_CODES:
         return "codes";
     default:

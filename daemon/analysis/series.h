@@ -170,8 +170,7 @@ enum series_control {
     SERIES_CONTROL_DECAY = 1 << 3,      /* weight decay and a random walk alone reproduce the displacements */
     SERIES_CONTROL_RESOLUTION = 1 << 4, /* some displacements are within rounding */
     SERIES_CONTROL_DUPLICATES = 1 << 5, /* revisions were left out as repetitions */
-    SERIES_CONTROL_MIXTURE = 1 << 6, /* token rows may be forked, but neither two normals nor modes say so */
-    SERIES_CONTROL_CODES = 1 << 7    /* token rows look forked where their codes are too coarse to tell */
+    SERIES_CONTROL_CODES = 1 << 6       /* token rows look forked where their codes are too coarse to tell */
 };
 
 struct series_decay {

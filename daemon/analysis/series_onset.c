@@ -89,23 +89,6 @@ static void mark_forked(const struct series_input *input, int rows, int view, st
     }
 }
 
-/* Whether an onset would be found, or earlier, if what is hidden were clear: one revision alone is none. */
-static int is_hiding(const struct series_input *input, int rows, int view, const struct series *series)
-{
-    int streak = 0, hidden = 0;
-    for (size_t i = 0; i < input->count; i++) {
-        if (!series->derived[i].is_counted)
-            continue;
-        enum look look = look_at(input, i, rows, view);
-        int is_one = look == LOOK_HIDDEN, is_two_modes = is_one || look == LOOK_FORKED;
-        streak = is_two_modes ? streak + 1 : 0;
-        hidden = is_two_modes && (hidden || (is_one && !series->derived[i].is_forked[rows][view]));
-        if (hidden && streak >= input->options->consecutive)
-            return 1;
-    }
-    return 0;
-}
-
 static struct series_onset read_onset(const struct series_input *input, int rows, int view,
                                       const struct series *series)
 {
@@ -164,8 +147,6 @@ void series_find_onsets(const struct series_input *input, struct series *series)
             series->onsets[rows][view] = onset;
             if (rows != SERIES_ROWS_TOKENS || onset.verdict == SERIES_VERDICT_INSUFFICIENT)
                 continue;
-            if (is_hiding(input, rows, view, series))
-                series->controls |= SERIES_CONTROL_MIXTURE;
             if (onset.count_coarse)
                 series->controls |= SERIES_CONTROL_CODES;
         }

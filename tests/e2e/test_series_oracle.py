@@ -23,7 +23,7 @@ KINDS = {"unknown": 0, "constant": 1, "cosine": 2, "linear": 3, "neox": 4, "wsd"
 PYTHIA = {"kind": "neox", "peak": 1e-3, "floor": 1e-4, "warmup": 1430, "total": 143000, "decay": 0.1, "stable": 0}
 UNKNOWN = {"kind": "unknown", "peak": 0, "floor": 0, "warmup": 0, "total": 0, "decay": 0, "stable": 0}
 GRID = np.array([0, *(2**i for i in range(10)), *range(1000, 143001, 1000)])  # Pythia's
-MIXTURE, CODES = 1 << 6, 1 << 7
+CODES = 1 << 6
 SHAPE = ("mean", "variance", "low", "high", "dip", "root", "weight", "ashman", "valley", "modes")
 
 
@@ -106,8 +106,6 @@ def find_onset(points: list[dict[str, Any]], variant: int) -> dict[str, Any]:
     for i in range(len(points)):
         is_forked, turn = (forked[-1], weak) if forked and forked[-1] else (False, clear)
         forked.append(is_forked ^ all(turn[i : i + 2]) if i + 2 <= len(points) else is_forked)
-    twos = [one or other for one, other in zip(clear, hidden, strict=True)]
-    none["hiding"] = any(hidden[k] and not forked[k] and twos[i] and twos[i + 1] for i in range(len(twos) - 1) for k in (i, i + 1))
     none["hidden"] = sum(hidden)
     none["coarse"] = sum(gap and part and not (is_fine or fork) for gap, part, is_fine, fork in zip(gaps, parted, fine, forked, strict=True))
     first = forked.index(True) if True in forked else len(points)
@@ -125,7 +123,6 @@ def find_onset(points: list[dict[str, Any]], variant: int) -> dict[str, Any]:
         "forked": sum(forked),
         "hidden": none["hidden"],
         "coarse": none["coarse"],
-        "hiding": none["hiding"],
     }
 
 
@@ -359,10 +356,8 @@ def check_run(answer: dict[str, Any], points: list[dict[str, Any]], schedule: di
     good = [point for point, is_counted in zip(points, counted, strict=True) if is_counted]
     assert (answer["counted"], answer["diverged"]) == (len(good), diverged), context
     onsets = [find_onset(good, variant) for variant in range(4)]
-    hiding = [onset.pop("hiding", False) for onset in onsets]
     for variant in range(4):
         check(answer["onsets"][variant], onsets[variant], f"{context} onset {variant}")
-    assert bool(answer["controls"] & MIXTURE) == any(hiding[2:]), (context, "mixture")
     assert bool(answer["controls"] & CODES) == any(onset.get("coarse") for onset in onsets[2:]), (context, "codes")
     known = [p for p, is_counted in zip(points, counted, strict=True) if is_counted or not p["measured"]]
     known = [p for p in known if diverged is None or p["step"] < diverged]
@@ -391,8 +386,7 @@ def test_verdicts_are_those_of_the_words() -> None:
         check_run(answer, *run, f"run {number}")
     verdicts = {(key, one["verdict"]) for answer in answers for key in ("onsets", "rest") for one in answer[key]}
     assert len(verdicts) == 6, "runs of every kind"
-    assert {bool(answer["controls"] & control) for answer in answers for control in (MIXTURE, CODES)} == {True, False}
-    assert {bool(answer["controls"] & MIXTURE) for answer in answers} == {bool(answer["controls"] & CODES) for answer in answers}
+    assert {bool(answer["controls"] & CODES) for answer in answers} == {True, False}
     decays = [answer["decay"] for answer in answers if answer["decay"]["log_error"] is not None and answer["decay"]["log_error"] <= 0.2]
     assert {decay["verdict"] for decay in decays} == {"yes", "no"}, "some by displacements between neighbours alone"
     assert {answer["decay"]["walk"] == 0 for answer in answers if answer["decay"]["walk"] is not None} == {True, False}
