@@ -109,6 +109,13 @@ static double share_not_finite(const struct series_row *row)
     return row->has_statistics[SERIES_VARIANT_ALL] && values > 0.0 ? bad / values : 0.0;
 }
 
+static enum series_precision precision_of(const char *dtype)
+{
+    return strcmp(dtype, "float16") == 0    ? SERIES_PRECISION_F16
+           : strcmp(dtype, "bfloat16") == 0 ? SERIES_PRECISION_BF16
+                                            : SERIES_PRECISION_F32;
+}
+
 static void take_tensor(struct api_run *run, const struct series_row *row, struct api_run_point *point,
                         struct series_point *series)
 {
@@ -116,13 +123,13 @@ static void take_tensor(struct api_run *run, const struct series_row *row, struc
         return;
     series->is_measured = 1;
     series->content = content_number(row->tensor.content.digest);
+    series->precision = precision_of(row->tensor.content.dtype);
     (void)snprintf(point->digest, sizeof point->digest, "%s", row->tensor.content.digest);
     point->not_finite = series->not_finite = share_not_finite(row);
     run->measured++;
     run->rows = row->tensor.content.rows;
     run->columns = row->tensor.content.columns;
     run->token_rows = row->tensor.token_rows;
-    (void)snprintf(run->dtype, sizeof run->dtype, "%s", row->tensor.content.dtype);
     (void)snprintf(run->tensor, sizeof run->tensor, "%s", row->tensor.tensor);
     if (row->reference[0])
         (void)snprintf(run->reference, sizeof run->reference, "%s", row->reference);
@@ -315,10 +322,6 @@ void api_run_options(const struct api_run *run, struct series_options *options)
     *options = series_options_default();
     options->schedule = schedule_of_model(run->model.name);
     options->reference_step = run->reference_step;
-    if (strcmp(run->dtype, "bfloat16") == 0)
-        options->precision = SERIES_PRECISION_BF16;
-    else if (strcmp(run->dtype, "float32") == 0 || strcmp(run->dtype, "float64") == 0)
-        options->precision = SERIES_PRECISION_F32;
 }
 
 size_t api_run_sampled(const struct api_run *run)

@@ -35,8 +35,7 @@ struct api_run_point {
 struct api_run {
     struct model_row model;
     char tensor[LIMIT_TENSOR_NAME_BYTES + 1]; /* "" where the model's own is not known yet */
-    /* of the newest measured revision; 0 and "" without one */
-    char dtype[CONTENTS_DTYPE_SIZE];
+    /* of the newest measured revision; 0 without one */
     int64_t rows, columns, token_rows;
     size_t count, measured;
     size_t perplexities;       /* points with a perplexity of the mode and the texts that most have; no others
@@ -58,7 +57,7 @@ int api_run_read(struct store *store, const struct model_row *model, const char 
 /* All zero is allowed. */
 void api_run_free(struct api_run *run);
 
-/* The analysis' options for this run as far as the stored numbers tell: precision, the step of the reference,
+/* The analysis' options for this run as far as the stored numbers tell: the step of the reference,
  * and the learning-rate schedule where it is built in. */
 void api_run_options(const struct api_run *run, struct series_options *options);
 

@@ -11,7 +11,6 @@ struct series_options series_options_default(void)
 {
     return (struct series_options){
         .schedule = {.kind = SCHEDULE_KIND_UNKNOWN},
-        .precision = SERIES_PRECISION_F16,
         .reference_step = (double)NAN,
         .dip_on = 0.005,
         .dip_off = 0.003,

@@ -36,12 +36,17 @@ struct series_shape {
     double modes;
 };
 
+/* Bits of fraction that the weights are stored with: where rounding hides displacement. */
+enum series_precision { SERIES_PRECISION_F32 = 23, SERIES_PRECISION_F16 = 10, SERIES_PRECISION_BF16 = 7 };
+
 /* One revision, in step order. NaN where not known. */
 struct series_point {
     double step;
     uint64_t content;  /* equal numbers: equal bytes; 0: not known */
     int is_measured;   /* whether shapes and displacements are there */
     double not_finite; /* share of values that are NaN or Inf; 0 if not measured */
+    enum series_precision
+        precision; /* of the stored values, where they are measured: it may change in a run */
     struct series_shape shapes[SERIES_ROWS_COUNT][SERIES_VIEW_COUNT];
     double msd[SERIES_ROWS_COUNT];      /* against the reference: see reference_step */
     double lag1_msd[SERIES_ROWS_COUNT]; /* against an earlier measured revision: */
@@ -49,12 +54,8 @@ struct series_point {
     double perplexity, perplexity_stderr;
 };
 
-/* Bits of fraction that the weights are stored with: where rounding hides displacement. */
-enum series_precision { SERIES_PRECISION_F32 = 23, SERIES_PRECISION_F16 = 10, SERIES_PRECISION_BF16 = 7 };
-
 struct series_options {
     struct schedule schedule; /* SCHEDULE_KIND_UNKNOWN: the controls that need it are left out */
-    enum series_precision precision;
     double reference_step; /* of the point that MSD is against; NaN: of the first one. Without such a point,
                               nothing that needs the time since then is known */
     /* A revision counts as forked if it has the dip, the valley, and either two normals apart (D and the
@@ -99,7 +100,7 @@ struct series_options {
     double null_lag1_tolerance; /* 0.5 */
 };
 
-/* The defaults above, with an unknown schedule and float16. */
+/* The defaults above, with an unknown schedule. */
 struct series_options series_options_default(void);
 
 enum series_verdict {
@@ -122,7 +123,7 @@ struct series_derived {
     double msd_per_lr;          /* MSD / sum of rates since the reference */
     double lr, lr_sum;
     double msd_null;   /* MSD of weight decay and random walk alone, fitted (controls) */
-    double resolution; /* squared error of a displacement that rounding to the precision leaves */
+    double resolution; /* squared error that rounding of both ends leaves of the lag-1 displacement */
 };
 
 struct series_onset {

@@ -50,13 +50,12 @@ double series_spacing(double size, enum series_precision precision)
     return ldexp(1, exponent - (int)precision);
 }
 
-/* The squared error that rounding both ends of a displacement leaves: (ulp^2 / 12) twice, at the typical
- * size. */
-static double resolution(const struct series_point *point, enum series_precision precision)
+/* The squared error that rounding one end of a displacement leaves, at the typical size: ulp^2 / 12. */
+static double rounding(const struct series_point *point)
 {
     const struct series_shape *shape = &point->shapes[SERIES_ROWS_TOKENS][SERIES_VIEW_RAW];
-    double ulp = series_spacing(sqrt(shape->variance + shape->mean * shape->mean), precision);
-    return ulp * ulp / 6;
+    double ulp = series_spacing(sqrt(shape->variance + shape->mean * shape->mean), point->precision);
+    return ulp * ulp / 12;
 }
 
 static double ratio(double a, double b)
@@ -86,6 +85,7 @@ static void derive_rates(const struct series_input *input, const struct series *
         return;
     const struct schedule_sums *from = &input->sums[previous], *to = &input->sums[at];
     derived->lag1_from = previous;
+    derived->resolution = rounding(&input->points[previous]) + rounding(&input->points[at]);
     derived->lag1_steps = input->points[at].step - input->points[previous].step;
     derived->rate_per_step = ratio(displacement, derived->lag1_steps);
     derived->rate_per_lr = ratio(displacement, to->rates - from->rates);
@@ -107,7 +107,7 @@ int series_derive(const struct series_input *input, struct series *series, struc
         derived->alpha = derived->msd_null = none;
         derived->lag1_steps = none;
         derived->rate_per_step = derived->rate_per_lr = derived->rate_per_lr_squared = none;
-        derived->resolution = resolution(&input->points[i], input->options->precision);
+        derived->resolution = 2 * rounding(&input->points[i]);
         derived->lr = sums->rate;
         derived->lr_sum = sums->rates;
         derived->msd_per_lr =

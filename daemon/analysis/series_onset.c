@@ -23,16 +23,17 @@ static int has_gap(const struct series_shape *shape, const struct series_options
 
 /* Whether the codes that the weights are stored in, or, as they are, counted in, lie too far apart for modes
  * to be told from codes. Centred values keep the grid of the stored ones where column means are alike. */
-static int is_coarse(const struct series_input *input, const struct series_point *point, int rows, int view)
+static int is_coarse(const struct series_options *options, const struct series_point *point, int rows,
+                     int view)
 {
     const struct series_shape *raw = &point->shapes[rows][SERIES_VIEW_RAW],
                               *shape = &point->shapes[rows][view];
-    enum series_precision precision = input->options->precision;
+    enum series_precision precision = point->precision;
     if (view == SERIES_VIEW_RAW && precision == SERIES_PRECISION_F32)
         precision = SERIES_PRECISION_BF16; /* of float32 the upper 16 bits are counted */
     double spacing = series_spacing(fmax(fabs(raw->low), fabs(raw->high)), precision);
     double spread = (shape->high - shape->low) / NORMAL_RANGE;
-    return spacing >= input->options->spacing_max * (spread > 0 ? spread : sqrt(shape->variance));
+    return spacing >= options->spacing_max * (spread > 0 ? spread : sqrt(shape->variance));
 }
 
 enum look {
@@ -56,7 +57,7 @@ static enum look look_at(const struct series_input *input, size_t at, int rows, 
         return LOOK_BETWEEN;
     if (!has_modes(shape, options))
         return LOOK_HIDDEN;
-    return is_coarse(input, &input->points[at], rows, view) ? LOOK_COARSE : LOOK_FORKED;
+    return is_coarse(options, &input->points[at], rows, view) ? LOOK_COARSE : LOOK_FORKED;
 }
 
 /* Walks one distribution. A change of state needs `consecutive` counted revisions in a row and begins with

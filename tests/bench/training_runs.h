@@ -215,6 +215,7 @@ static inline int run_measure(struct run *run, struct cpu_threads *threads, stru
         if (code)
             return code;
         point->is_measured = 1;
+        point->precision = SERIES_PRECISION_F16;
         point->content = run_digest(data);
         point->perplexity = point->perplexity_stderr = (double)NAN;
         for (int rows = 0; rows < SERIES_ROWS_COUNT; rows++) {

@@ -199,7 +199,7 @@ def find_lag1_error(points: list[dict[str, Any]], counted: list[bool], walk: flo
         own = next((k for k in range(before, -1, -1) if counted[k]), None)
         if own is None or points[own]["content"] != points[before]["content"]:
             continue
-        rounding = 2.0 ** (2 * (max(math.floor(math.log2(rms(point))), -14) - 10)) / 6  # of float16
+        rounding = sum(2.0 ** (2 * (max(math.floor(math.log2(rms(end))), -14) - 10)) / 12 for end in (points[before], point))  # of float16
         updates = rates[points[before]["step"] : point["step"]]
         kept = np.cumprod((1 - updates * schedule["decay"])[::-1])
         walked = (updates[::-1] ** 2 * np.concatenate([[1], kept[:-1] ** 2])).sum()

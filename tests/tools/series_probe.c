@@ -41,6 +41,7 @@ static void read_point(struct series_point *point)
                                    .content = (uint64_t)read_number(),
                                    .is_measured = read_number() > 0,
                                    .not_finite = read_number(),
+                                   .precision = SERIES_PRECISION_F16,
                                    .perplexity_stderr = (double)NAN};
     for (int rows = 0; rows < SERIES_ROWS_COUNT; rows++) {
         for (int view = 0; view < SERIES_VIEW_COUNT; view++) {

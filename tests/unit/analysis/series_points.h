@@ -44,6 +44,7 @@ static inline void fill(struct series_point *points)
         points[i].step = 1000 * (double)i;
         points[i].content = i + 1;
         points[i].is_measured = 1;
+        points[i].precision = SERIES_PRECISION_F16;
         points[i].perplexity = 1e6 / (1 + points[i].step);
         points[i].perplexity_stderr = (double)NAN;
         for (int rows = 0; rows < SERIES_ROWS_COUNT; rows++) {

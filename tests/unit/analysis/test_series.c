@@ -213,7 +213,6 @@ static void test_resolution(void **state)
 {
     (void)state;
     struct series_point points[POINTS];
-    struct series_options options = series_options_default();
     const struct {
         double size, ulp;
         enum series_precision precision;
@@ -226,11 +225,21 @@ static void test_resolution(void **state)
         fill(points);
         shape.variance = cases[i].size * cases[i].size;
         set_shape(&points[5], &shape);
-        options.precision = cases[i].precision;
-        struct series series = analyze(points, POINTS, &options);
+        set_shape(&points[4], &shape);
+        points[4].precision = points[5].precision = cases[i].precision;
+        struct series series = analyze(points, POINTS, NULL);
         assert_near(series.derived[5].resolution, expected, 1e-12 * expected);
         series_free(&series);
     }
+    /* one end rounded to float16, one hardly: of 1e-3 in variance */
+    fill(points);
+    for (size_t i = 12; i < POINTS; i++)
+        points[i].precision = SERIES_PRECISION_F32;
+    struct series series = analyze(points, POINTS, NULL);
+    assert_near(series.derived[11].resolution, 0x1p-30 / 6, 1e-20);
+    assert_near(series.derived[12].resolution, (0x1p-30 + 0x1p-56) / 12, 1e-20);
+    assert_near(series.derived[13].resolution, 0x1p-56 / 6, 1e-24);
+    series_free(&series);
 }
 
 static void test_stop(void **state)

@@ -89,14 +89,13 @@ static void test_coarse_codes(void **state)
     };
     (void)state;
     for (size_t which = 0; which < sizeof cases / sizeof cases[0]; which++) {
-        struct series_options options = series_options_default();
         struct series_point points[POINTS];
         struct series_shape shape = two_modes;
         double reach = (cases[which].high - cases[which].low) / 2;
-        options.precision = cases[which].precision;
         fill(points);
         shape.variance = 1.5e-4;
         for (size_t i = 10; i < POINTS; i++) {
+            points[i].precision = cases[which].precision;
             for (int view = 0; view < SERIES_VIEW_COUNT; view++) {
                 shape.low = view ? -reach : cases[which].low;
                 shape.high = view ? reach : cases[which].high;
@@ -104,7 +103,7 @@ static void test_coarse_codes(void **state)
                     points[i].shapes[rows][view] = shape;
             }
         }
-        struct series series = analyze(points, POINTS, &options);
+        struct series series = analyze(points, POINTS, NULL);
         for (int view = 0; view < SERIES_VIEW_COUNT; view++) {
             const struct series_onset *onset = &series.onsets[SERIES_ROWS_TOKENS][view];
             int is_coarse = view ? cases[which].is_centred : cases[which].is_raw;
@@ -115,6 +114,29 @@ static void test_coarse_codes(void **state)
                          cases[which].is_raw || cases[which].is_centred);
         series_free(&series);
     }
+}
+
+/* Each revision is judged by what it is stored in: a run may go over from bfloat16 to float16. */
+static void test_codes_that_change(void **state)
+{
+    struct series_point points[POINTS];
+    struct series_shape shape = two_modes;
+    (void)state;
+    shape.variance = 1e-3;
+    shape.low = 2.95;
+    shape.high = 3.05;
+    fill(points);
+    for (size_t i = 10; i < POINTS; i++) {
+        points[i].precision = i < 16 ? SERIES_PRECISION_BF16 : SERIES_PRECISION_F16;
+        points[i].shapes[SERIES_ROWS_TOKENS][SERIES_VIEW_RAW] = shape;
+    }
+    struct series series = analyze(points, POINTS, NULL);
+    const struct series_onset *onset = &series.onsets[SERIES_ROWS_TOKENS][SERIES_VIEW_RAW];
+    assert_int_equal(onset->verdict, SERIES_VERDICT_YES);
+    assert_near(onset->step, 16000, 0);
+    assert_near(onset->step_before, 9000, 0);
+    assert_int_equal(onset->count_coarse, 6);
+    series_free(&series);
 }
 
 /* Revisions whose modes are missed are counted, begin no fork and end none. */
@@ -176,8 +198,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_onset),        cmocka_unit_test(test_onset_criteria),
-        cmocka_unit_test(test_coarse_codes), cmocka_unit_test(test_hidden_modes),
-        cmocka_unit_test(test_onset_view),
+        cmocka_unit_test(test_coarse_codes), cmocka_unit_test(test_codes_that_change),
+        cmocka_unit_test(test_hidden_modes), cmocka_unit_test(test_onset_view),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
