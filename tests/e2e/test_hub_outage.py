@@ -120,8 +120,8 @@ def test_it_is_told(scene: dict[str, Case], programs: dict[str, Path]) -> None:
     case = scene["failing"]
     one, now = case.daemon, hub_of(case.daemon)
     assert now["detail"].endswith("answers 503") and now["waiting_until"]
-    held = one.get(f"/v1/sweeps/{case.sweep}").json()
-    assert held["state"] == "running" and held["progress"]["running"] == held["progress"]["failed"] == 0
+    held = one.wait(case.sweep, lambda now: now["progress"]["running"] == 0)  # each fetcher gives its task back
+    assert held["state"] == "running" and held["progress"]["failed"] == 0
     assert held["hub_wait"]["reason"] == "unreachable" and held["hub_wait"]["seconds_left"] >= 0
     assert held["hub_wait"]["detail"] == now["detail"]
     assert metric(one, 'bifurcated_hub_waiting{reason="unreachable"}') == 1

@@ -117,7 +117,7 @@ def test_limit_of_the_hub(daemon: Start, garden_hub: Emulator, programs: dict[st
 
 def test_quota_runs_out(daemon: Start, garden_hub: Emulator) -> None:
     """The hub's answers say that the window is used up before it refuses anything: no 429 comes, and it is told."""
-    garden_hub.set(api_quota=1, quota_window_s=4.0)
+    garden_hub.set(api_quota=1, quota_window_s=6.0)
     one = daemon(garden_hub)
     sweep = one.sweep(MODEL, revisions={"names": ["step0", "step8", "step16"]})
     assert one.wait(sweep)["progress"]["done"] == 3

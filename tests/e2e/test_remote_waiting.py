@@ -41,7 +41,7 @@ def test_who_waits_for_another_sweep_stands_in_nobodys_way(
     over = remote.sweep(MODEL, revisions={"names": ["step1"]})
     assert remote.request("DELETE", f"/v1/sweeps/{over}").status == 200
     other = {**offer, "sweep": over}
-    crowd = [ask(remote, {**other, "worker": f"w/{i:03}", "wait_s": 15 if i == 0 else 50}) for i in range(120)]
+    crowd = [ask(remote, {**other, "worker": f"w/{i:03}", "wait_s": 40 if i == 0 else 50}) for i in range(120)]
     wait_until(lambda: "bifurcated_remote_workers_waiting 120" in remote.get("/metrics").text)
     one = ask(remote, {**offer, "worker": "any/00", "wait_s": 50})
     wait_until(lambda: "bifurcated_remote_workers_waiting 121" in remote.get("/metrics").text)
