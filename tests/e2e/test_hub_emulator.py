@@ -12,13 +12,17 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from pathlib import Path
 from typing import Callable
 
 import pytest
 from hub_reply import REPO, REPOSITORY, WEIGHTS, WEIGHTS_BYTES, api, ask, download, source  # noqa: F401  (fixtures among them)
+from running import wait_until
 
 from tests.hub import Emulator, EmulatorError
+from tests.hub.settings import Settings
 
 huggingface_hub = pytest.importorskip("huggingface_hub")
 
@@ -343,3 +347,26 @@ def test_thread_mode(small_root: Path) -> None:
         assert ask(hub, f"/api/models/{REPO}").status == 200 and hub.stats()["requests"]["api"] == 1
     time.sleep(0.2)
     assert threading.active_count() <= before + 1
+
+
+def test_one_begins_anew(small_root: Path) -> None:
+    """As if it were started with these knobs; not while it answers somebody, nor as what it would have to be started for."""
+    with Emulator(small_root, latency_ms=1) as hub:
+        before = hub.repositories()
+        hub.delete_branch(REPO, "step512")
+        hub.fault("status", status=500)
+        hub.set(page_size=3)
+        assert hub.begin_anew(api_quota=5)
+        assert hub.repositories() == before and hub.faults() == [] and hub.stats()["requests"]["total"] == 0
+        assert hub.set() == asdict(Settings(api_quota=5))
+        hub.set(api_quota=7)
+        hub.restore()
+        assert hub.set()["api_quota"] == 5
+        hub.fault("hold")
+        with ThreadPoolExecutor(1) as pool:
+            pool.submit(ask, hub, f"/api/models/{REPO}")
+            wait_until(lambda: hub.stats()["requests"]["total"] == 1)
+            assert not hub.begin_anew()
+            hub.clear_faults()
+        assert not hub.begin_anew(prefix="/mirror")
+    assert not hub.begin_anew()

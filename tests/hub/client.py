@@ -47,6 +47,7 @@ class Emulator:
         self._open = build_opener(ProxyHandler({}), HTTPSHandler(context=context)).open  # never through a proxy
         self._server: Server | None = None
         self._process: subprocess.Popen[str] | None = None
+        self._is_anew = False  # its process was started with other knobs
         self.url = ""
 
     def __enter__(self) -> "Emulator":
@@ -58,6 +59,7 @@ class Emulator:
 
     def start(self) -> None:
         """Also starts a stopped emulator again, on the port that it had."""
+        self._is_anew = False
         if self._thread:
             settings = Settings()
             settings.update(self._knobs)
@@ -95,10 +97,8 @@ class Emulator:
         now = self.stats()
         if any(now["in_flight"].values()) or now["connections"]["current"] > 1:  # our own
             return False
+        self._knobs, self._is_anew = knobs, True
         self.restore()
-        self.set(**(KNOBS | knobs))
-        self.reset()
-        self._knobs = knobs
         return True
 
     # ---- questions -----------------------------------------------------------------------------
@@ -129,6 +129,8 @@ class Emulator:
     def restore(self) -> None:
         """Everything as it was at the start: counters, faults, settings, branches."""
         self._call("POST", "reset", {"all": True})
+        if self._is_anew:
+            self.set(**(KNOBS | self._knobs))
 
     def set(self, **knobs: Any) -> dict[str, Any]:
         return self._call("POST", "settings", knobs)
