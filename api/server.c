@@ -14,7 +14,7 @@ void api_options_init(struct api_options *options)
 {
     *options = (struct api_options){
         .claims = {.lease_ms = 60000, .policy = tasks_policy_default},
-        .events = {.streams_max = 512, .streams_per_address = 64, .heartbeat_ms = 15000},
+        .events = {.streams_per_address = 64, .heartbeat_ms = 15000},
     };
     api_http_options_init(&options->http);
 }
@@ -36,9 +36,12 @@ int api_server_start(const struct api_options *options, struct api_server **ret_
         return err_set(err, ERR_NO_MEMORY, "server: out of memory");
     struct api_context *context = &server->context;
     *context = (struct api_context){.store = options->http.store, .hooks = options->hooks};
+    struct api_events_options events = options->events;
+    if (!events.streams_max)
+        events.streams_max = (options->http.connections_max + 1) / 2;
     int code = api_http_new(&options->http, &api_routes, context, &server->http, err);
     if (!code)
-        code = api_events_start(&options->events, context, server->http, &context->events, err);
+        code = api_events_start(&events, context, server->http, &context->events, err);
     if (!code)
         code = api_workers_start(&options->claims, context->store, &context->workers, err);
     if (!code)

@@ -20,7 +20,7 @@ struct api_http;
 struct api_request;
 
 struct api_events_options {
-    unsigned streams_max;         /* at once */
+    unsigned streams_max;         /* at once; 0: half of the connections, since others want to be served */
     unsigned streams_per_address; /* of them for one address; not for this machine's, as of requests */
     unsigned heartbeat_ms;        /* a silent stream gets a comment this often */
 };

@@ -54,7 +54,8 @@ const struct option_row option_rows[] = {
     INT("server", "rate-limit-loopback", rate_limit_loopback, "0", 0, 1000000, "N",
          "The same for addresses of this machine, without a token; 0: no limit."),
     INT("server", "http-connections", http_connections, "4096", 16, 100000, "N",
-         "Connections at once. A further one takes the place of the one that has waited longest for its client."),
+         "Connections at once. A further one takes the place of the one that has waited longest for its client. "
+         "Half of them may follow sweeps."),
     INT("server", "http-connections-per-address", http_connections_per_address, "1024", 0, 100000, "N",
          "The same for each address; 0: no such bound. A proxy is one address."),
     INT("server", "http-threads", http_threads, "0", 0, 64, "N",

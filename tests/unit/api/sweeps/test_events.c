@@ -104,7 +104,7 @@ static void test_silence_is_filled(void **state)
     char text[65536] = "";
     fixture_options(fixture, &options);
     options.events.heartbeat_ms = 50;
-    options.events.streams_max = 1;
+    options.http.connections_max = 2; /* half of them for streams */
     OK(api_server_start(&options, &fixture->server, &err));
     fixture_add_revisions(store_of(state), 2, ids);
     int64_t sweep = fixture_sweep(store_of(state), ids, 2, 0);
