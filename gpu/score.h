@@ -47,15 +47,17 @@ enum score_rotary_kind {
     SCORE_ROTARY_DEFAULT, /* not at all */
     SCORE_ROTARY_LINEAR,  /* all divided by `factor` */
     SCORE_ROTARY_LLAMA3,  /* the low ones divided by `factor`, between them and the high ones a blend */
+    SCORE_ROTARY_YARN, /* likewise, the blend even from pair to pair (Peng et al. 2023, arXiv 2309.00071) */
     SCORE_ROTARY_COUNT
 };
 
 struct score_rotary_scaling {
     enum score_rotary_kind kind; /* which says whether the numbers below mean anything */
     double factor;
-    /* LLAMA3: a frequency is low or high by the turns that it makes within `original_positions`. */
+    /* LLAMA3, YARN: a frequency is low or high by the turns that it makes within `original_positions`. */
     double low_frequency_factor, high_frequency_factor;
     uint64_t original_positions;
+    double attention_factor; /* YARN: all cosines and sines times it */
 };
 
 /* The numbers of a model's config.json. */
@@ -74,6 +76,7 @@ struct score_config {
     double rotary_base;
     struct score_rotary_scaling rotary_scaling;
     uint8_t unrotated_layers[LIMIT_SCORE_LAYERS / 8]; /* a bit per layer; score_layer_is_rotated */
+    uint8_t unscaled_layers[LIMIT_SCORE_LAYERS / 8];  /* likewise: whose frequencies are as they were */
     double norm_epsilon;
     double qkv_limit; /* queries, keys and values are cut to it, on both sides, before any norm; 0: not */
     int has_unscaled_attention;       /* else scores are divided by the root of the size of a head */
@@ -123,6 +126,19 @@ static inline double score_attention_scale(const struct score_config *config, ui
 {
     double scale = config->has_unscaled_attention ? 1.0 : 1.0 / sqrt((double)score_head_size(config));
     return config->has_attention_scale_by_layer ? scale / (double)(layer + 1) : scale;
+}
+
+static inline int score_layer_is_scaled(const struct score_config *config, uint64_t layer)
+{
+    return !(config->unscaled_layers[layer / 8] >> layer % 8 & 1);
+}
+
+static inline int score_has_unscaled_layer(const struct score_config *config)
+{
+    for (uint64_t layer = 0; layer < config->layer_count; layer++)
+        if (!score_layer_is_scaled(config, layer))
+            return 1;
+    return 0;
 }
 
 struct score_tensor {

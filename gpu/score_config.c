@@ -40,7 +40,7 @@ static int is_positive(double number)
     return number > 0 && isfinite(number);
 }
 
-static int check_rotary_scaling(const struct score_rotary_scaling *scaling, struct err *err)
+static int check_rotary_scaling(const struct score_rotary_scaling *scaling, double base, struct err *err)
 {
     if ((unsigned)scaling->kind >= SCORE_ROTARY_COUNT)
         return err_set(err, ERR_UNSUPPORTED, "unknown scaling %d of the rotary embedding",
@@ -50,7 +50,7 @@ static int check_rotary_scaling(const struct score_rotary_scaling *scaling, stru
     if (!is_positive(scaling->factor))
         return err_set(err, ERR_INVALID, "the factor of the rotary embedding must be positive, not %g",
                        scaling->factor);
-    if (scaling->kind != SCORE_ROTARY_LLAMA3)
+    if (scaling->kind == SCORE_ROTARY_LINEAR)
         return 0;
     if (!is_positive(scaling->low_frequency_factor) || !is_positive(scaling->high_frequency_factor) ||
         scaling->low_frequency_factor >= scaling->high_frequency_factor)
@@ -58,6 +58,12 @@ static int check_rotary_scaling(const struct score_rotary_scaling *scaling, stru
                        "the low and the high frequency factor of the rotary embedding, %g and %g, must be "
                        "positive, and the low one the smaller",
                        scaling->low_frequency_factor, scaling->high_frequency_factor);
+    if (scaling->kind == SCORE_ROTARY_YARN && (!is_positive(scaling->attention_factor) || !(base > 1)))
+        return err_set(
+            err, ERR_INVALID,
+            "the attention factor and the base of the rotary embedding, %g and %g, must be positive, "
+            "and the base above 1",
+            scaling->attention_factor, base);
     return check_size("number of original positions of the rotary embedding", scaling->original_positions,
                       LIMIT_SCORE_POSITIONS, err);
 }
@@ -71,7 +77,7 @@ static int check_rotary(const struct score_config *config, struct err *err)
     if (config->rotary_dimensions && !is_positive(config->rotary_base))
         return err_set(err, ERR_INVALID, "the base of the rotary embedding must be positive, not %g",
                        config->rotary_base);
-    return check_rotary_scaling(&config->rotary_scaling, err);
+    return check_rotary_scaling(&config->rotary_scaling, config->rotary_base, err);
 }
 
 int score_config_check(const struct score_config *config, struct err *err)

@@ -14,6 +14,13 @@ static struct score_rotary_scaling rotary_scaling_of(const struct model_config *
                                              .low_frequency_factor = model->rotary_low_factor,
                                              .high_frequency_factor = model->rotary_high_factor,
                                              .original_positions = model->rotary_original_positions};
+    if (strcmp(model->rotary_type, "yarn") == 0)
+        return (struct score_rotary_scaling){.kind = SCORE_ROTARY_YARN,
+                                             .factor = model->rotary_factor,
+                                             .low_frequency_factor = model->rotary_low_factor,
+                                             .high_frequency_factor = model->rotary_high_factor,
+                                             .original_positions = model->rotary_original_positions,
+                                             .attention_factor = model->rotary_attention_factor};
     return (struct score_rotary_scaling){.kind = SCORE_ROTARY_DEFAULT};
 }
 
@@ -58,6 +65,8 @@ int scoring_config_of(const struct model_config *model, struct score_config *ret
     for (uint64_t layer = 0; layer < model->layer_count && layer < LIMIT_SCORE_LAYERS; layer++)
         if (model->unrotated_layers[layer / 8] >> layer % 8 & 1)
             score_layer_leave_unrotated(&config, layer);
+    if (config.rotary_scaling.kind != SCORE_ROTARY_DEFAULT)
+        memcpy(config.unscaled_layers, model->unscaled_layers, sizeof config.unscaled_layers);
     if ((code = score_config_check(&config, err)))
         return code;
     *ret_config = config;

@@ -30,8 +30,15 @@ static int add_llama_config(struct digest *digest, const struct score_config *co
                           scaling->low_frequency_factor, scaling->high_frequency_factor,
                           (unsigned long long)scaling->original_positions, config->has_mlp_bias);
     int code = digest_update(digest, line, (size_t)length, err);
-    return code ? code
-                : digest_update(digest, config->unrotated_layers, sizeof config->unrotated_layers, err);
+    if (!code)
+        code = digest_update(digest, config->unrotated_layers, sizeof config->unrotated_layers, err);
+    if (!code && scaling->kind == SCORE_ROTARY_YARN) {
+        length = snprintf(line, sizeof line, "yarn %.17g\n", scaling->attention_factor);
+        code = digest_update(digest, line, (size_t)length, err);
+    }
+    if (code || !score_has_unscaled_layer(config))
+        return code;
+    return digest_update(digest, config->unscaled_layers, sizeof config->unscaled_layers, err);
 }
 
 /* Only where it is not the usual one, for the same reason; so is the limit. */

@@ -235,12 +235,14 @@ static int is_scored(const struct model_config *config)
            family_find(config->model_type)->is_llama;
 }
 
-/* Of a Llama linear and llama3, too. */
+/* Of a Llama linear and llama3, too, and of OLMo 3 yarn. */
 static int is_rotary_scored(const struct model_config *config)
 {
     const char *type = config->rotary_type;
-    return strcmp(type, "default") == 0 || (family_find(config->model_type)->is_llama &&
-                                            (strcmp(type, "linear") == 0 || strcmp(type, "llama3") == 0));
+    return strcmp(type, "default") == 0 ||
+           (family_find(config->model_type)->is_llama &&
+            (strcmp(type, "linear") == 0 || strcmp(type, "llama3") == 0)) ||
+           (strcmp(type, "yarn") == 0 && strcmp(config->model_type, "olmo3") == 0);
 }
 
 /* What a forward pass is written for. */

@@ -44,9 +44,11 @@ struct model_config {
     uint64_t max_positions;
     uint64_t sliding_window; /* tokens that some layer looks back at most, itself among them; 0: all */
     char rotary_type[32];    /* "default", "linear", ... */
-    double rotary_factor;    /* linear and llama3 of a Llama; llama3 alone: */
+    double rotary_factor;    /* linear, llama3 and yarn of a Llama; the last two alone: */
     double rotary_low_factor, rotary_high_factor;
     uint64_t rotary_original_positions;
+    double rotary_attention_factor;                   /* yarn */
+    uint8_t unscaled_layers[LIMIT_SCORE_LAYERS / 8];  /* a bit per layer to which none of these applies */
     uint8_t unrotated_layers[LIMIT_SCORE_LAYERS / 8]; /* a bit per layer without rotary embeddings */
     int has_unrotated_layer;
     double rotary_fraction; /* of a head's dimensions that are rotated, 0..1 */

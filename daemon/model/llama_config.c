@@ -3,6 +3,7 @@
 #include "daemon/base/limits.h"
 #include "daemon/model/config_doubt.h"
 
+#include <math.h>
 #include <string.h>
 
 /* GPT-NeoX's names for the same things. */
@@ -146,19 +147,44 @@ static int has_object(const json_t *object)
     return 0;
 }
 
-static void read_llama3(const struct reading *reading, const json_t *rope)
+static void read_original_positions(const struct reading *reading, const json_t *rope)
 {
-    struct model_config *config = reading->config;
     const json_t *positions = json_object_get(rope, "original_max_position_embeddings");
     const json_t *outer = value_of(reading, "original_max_position_embeddings");
-    config->rotary_low_factor = number_of(reading, rope, "low_freq_factor");
-    config->rotary_high_factor = number_of(reading, rope, "high_freq_factor");
     if (json_is_integer(positions) && json_integer_value(positions) > 0)
-        config->rotary_original_positions = (uint64_t)json_integer_value(positions);
+        reading->config->rotary_original_positions = (uint64_t)json_integer_value(positions);
     else
         doubt(reading, "original_max_position_embeddings", "of the rotary embeddings is no length");
     if (outer && !json_equal(outer, positions))
         doubt(reading, "original_max_position_embeddings", "stands beside that of the rotary embeddings");
+}
+
+static void read_llama3(const struct reading *reading, const json_t *rope)
+{
+    reading->config->rotary_low_factor = number_of(reading, rope, "low_freq_factor");
+    reading->config->rotary_high_factor = number_of(reading, rope, "high_freq_factor");
+    read_original_positions(reading, rope);
+}
+
+static double number_or(const struct reading *reading, const json_t *rope, const char *name, double absent)
+{
+    return config_doubt_is_there(json_object_get(rope, name)) ? number_of(reading, rope, name) : absent;
+}
+
+/* As transformers has what is not said. */
+static void read_yarn(const struct reading *reading, const json_t *rope)
+{
+    static const char *const others[] = {"truncate", "mscale", "mscale_all_dim"};
+    struct model_config *config = reading->config;
+    const double factor = config->rotary_factor;
+    config->rotary_low_factor = number_or(reading, rope, "beta_slow", 1);
+    config->rotary_high_factor = number_or(reading, rope, "beta_fast", 32);
+    config->rotary_attention_factor =
+        number_or(reading, rope, "attention_factor", factor > 1 ? 0.1 * log(factor) + 1 : 1);
+    read_original_positions(reading, rope);
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
+        if (config_doubt_is_there(json_object_get(rope, others[i])))
+            doubt(reading, others[i], "of the rotary embeddings is there");
 }
 
 /* OLMo's and OLMo 2's class of version 4 takes two keys and no others. */
@@ -179,8 +205,6 @@ static void doubt_kinds(const struct reading *reading)
         doubt(reading, "rope_theta", "is not 500000");
     if (json_object_size(value_of(reading, "rope_parameters")) > 0)
         doubt(reading, "rope_parameters", "is there, of which not all versions know");
-    if (config_doubt_is_there(value_of(reading, "rope_scaling")))
-        doubt(reading, "rope_scaling", "is of the full layers alone");
 }
 
 static void read_rotary(const struct reading *reading)
@@ -200,11 +224,13 @@ static void read_rotary(const struct reading *reading)
     doubt_fraction(reading, rope);
     const json_t *named = json_object_get(rope, "rope_type");
     const char *type = json_string_value(named ? named : json_object_get(rope, "type"));
-    const int is_llama3 = type && strcmp(type, "llama3") == 0;
-    if (is_llama3 || (type && strcmp(type, "linear") == 0))
+    const int is_llama3 = type && strcmp(type, "llama3") == 0, is_yarn = type && strcmp(type, "yarn") == 0;
+    if (is_llama3 || is_yarn || (type && strcmp(type, "linear") == 0))
         reading->config->rotary_factor = number_of(reading, rope, "factor");
     if (is_llama3)
         read_llama3(reading, rope);
+    if (is_yarn)
+        read_yarn(reading, rope);
     config_doubt_rotary_types(reading->root, reading->config->doubt);
     if (reading->dialect->has_rotary_of_each_kind)
         doubt_kinds(reading);
@@ -247,6 +273,19 @@ static void read_unrotated(const struct reading *reading)
             doubt(reading, "no_rope_layers", "holds something else than 0 and 1");
         else if (!number)
             leave_unrotated(reading, layer);
+    }
+}
+
+/* In which layers the rotary embeddings are as they were. */
+static void read_unscaled(const struct reading *reading)
+{
+    const json_t *types = value_of(reading, "layer_types");
+    for (uint64_t layer = 0; layer < reading->layer_count; layer++) {
+        const char *type = json_string_value(json_array_get(types, (size_t)layer));
+        int is_sliding = json_is_array(types) ? type && strcmp(type, "sliding_attention") == 0
+                                              : (layer + 1) % 4 != 0; /* as the class has it */
+        if (is_sliding)
+            reading->config->unscaled_layers[layer / 8] |= (uint8_t)(1U << layer % 8);
     }
 }
 
@@ -315,6 +354,8 @@ void llama_config_prepare(json_t *root, const struct family *family, struct mode
         read_unrotated(&reading);
     if (reading.dialect->has_window)
         read_window(&reading);
+    if (reading.dialect->has_rotary_of_each_kind)
+        read_unscaled(&reading);
     read_rotary(&reading);
     config_doubt_nulls(root, never_null, config->doubt);
     config_doubt_positions(root, config->doubt);

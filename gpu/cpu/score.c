@@ -12,8 +12,8 @@ struct run {
     const struct score_plan *plan;
     const struct score_plan_wave *wave;
     struct score_result *result;
-    struct score_rotary rotary;
-    struct score_scratch *scratches; /* [thread_count] */
+    struct score_rotary rotary, unscaled; /* the second for layers that are not scaled, if there are any */
+    struct score_scratch *scratches;      /* [thread_count] */
     int scratch_count;
     float *hidden;     /* streamed: [wave_inputs_max, d], the residual streams between layers */
     float *states;     /* [wave_targets_max, d], after the final norm */
@@ -28,6 +28,11 @@ struct run {
 static int is_cancelled(const struct run *run)
 {
     return score_watch_look(&run->model->watch);
+}
+
+static const struct score_rotary *rotary_of(const struct run *run, uint64_t layer)
+{
+    return score_layer_is_scaled(&run->model->config, layer) ? &run->rotary : &run->unscaled;
 }
 
 /* Where the hidden states of a batch's targets go. */
@@ -61,7 +66,7 @@ static void run_batches(void *context, int index)
         const struct score_plan_batch *batch = &run->plan->batches[number];
         score_layer_embed(model, scratch, batch->input_count, scratch->hidden);
         for (uint64_t layer = 0; layer < model->config.layer_count && !is_cancelled(run); layer++)
-            score_layer_run(model, &run->rotary, layer, batch, scratch, scratch->hidden,
+            score_layer_run(model, rotary_of(run, layer), layer, batch, scratch, scratch->hidden,
                             states_of(run, batch));
     }
 }
@@ -78,7 +83,8 @@ static void run_batches_layer(void *context, int index)
         float *hidden = run->hidden + run->batch_inputs[number] * model->config.hidden_size;
         if (run->layer == 0)
             score_layer_embed(model, scratch, batch->input_count, hidden);
-        score_layer_run(model, &run->rotary, run->layer, batch, scratch, hidden, states_of(run, batch));
+        score_layer_run(model, rotary_of(run, run->layer), run->layer, batch, scratch, hidden,
+                        states_of(run, batch));
     }
 }
 
@@ -135,6 +141,14 @@ static void run_free(struct run *run)
     free(run->batch_inputs);
 }
 
+/* Of one rotary embedding, or two. */
+static uint64_t rotary_floats(const struct run *run)
+{
+    const struct score_config *config = &run->model->config;
+    return (uint64_t)run->plan->document_inputs_max * config->rotary_dimensions *
+           (score_has_unscaled_layer(config) ? 2 : 1);
+}
+
 /* Bytes beside the model's own. */
 static uint64_t run_bytes(const struct run *run)
 {
@@ -145,22 +159,32 @@ static uint64_t run_bytes(const struct run *run)
     uint64_t bytes = (uint64_t)run->scratch_count *
                      score_scratch_bytes(model, plan->batch_inputs_max, plan->document_inputs_max);
     bytes += plan->wave_targets_max * (d * sizeof(float) + sizeof(uint32_t));
-    bytes += (uint64_t)plan->document_inputs_max * config->rotary_dimensions * sizeof(float);
+    bytes += rotary_floats(run) * sizeof(float);
     if (!model->is_resident)
         bytes += plan->wave_inputs_max * d * sizeof(float) + plan->batch_count * sizeof(size_t);
     return bytes;
+}
+
+static void fill_rotary(const struct run *run, float *memory, const struct score_rotary_scaling *scaling,
+                        struct score_rotary *ret_rotary)
+{
+    const size_t half = (size_t)run->model->config.rotary_dimensions / 2;
+    const size_t positions = run->plan->document_inputs_max;
+    *ret_rotary = (struct score_rotary){.half = half, .cosine = memory, .sine = memory + positions * half};
+    score_rotary_fill(ret_rotary, positions, run->model->config.rotary_base, scaling);
 }
 
 static int run_init(struct run *run, struct err *err)
 {
     const struct cpu_score_model *model = run->model;
     const struct score_plan *plan = run->plan;
-    size_t d = (size_t)model->config.hidden_size, half = (size_t)model->config.rotary_dimensions / 2;
+    const struct score_rotary_scaling unscaled = {.kind = SCORE_ROTARY_DEFAULT};
+    size_t d = (size_t)model->config.hidden_size;
     int code = 0;
     run->scratches = calloc((size_t)run->scratch_count, sizeof(*run->scratches));
     run->states = malloc((plan->wave_targets_max + 1) * d * sizeof(float));
     run->targets = malloc((plan->wave_targets_max + 1) * sizeof(*run->targets));
-    run->rotary_memory = malloc((2 * plan->document_inputs_max * half + 1) * sizeof(float));
+    run->rotary_memory = malloc(((size_t)rotary_floats(run) + 1) * sizeof(float));
     if (!model->is_resident) {
         run->hidden = malloc((plan->wave_inputs_max + 1) * d * sizeof(float));
         run->batch_inputs = malloc((plan->batch_count + 1) * sizeof(*run->batch_inputs));
@@ -173,11 +197,9 @@ static int run_init(struct run *run, struct err *err)
         code = score_scratch_init(&run->scratches[i], model, plan, err);
     if (code)
         return code;
-    run->rotary = (struct score_rotary){.half = half,
-                                        .cosine = run->rotary_memory,
-                                        .sine = run->rotary_memory + plan->document_inputs_max * half};
-    score_rotary_fill(&run->rotary, plan->document_inputs_max, model->config.rotary_base,
-                      &model->config.rotary_scaling);
+    fill_rotary(run, run->rotary_memory, &model->config.rotary_scaling, &run->rotary);
+    if (score_has_unscaled_layer(&model->config))
+        fill_rotary(run, run->rotary_memory + rotary_floats(run) / 2, &unscaled, &run->unscaled);
     for (size_t i = 0; run->batch_inputs && i < plan->wave_count; i++) {
         size_t row = 0;
         for (size_t j = 0; j < plan->waves[i].batch_count; j++) {

@@ -245,6 +245,9 @@ int cuda_score_check(const struct score_config *config, struct err *err)
         return code;
     if (architecture->qkv_order == SCORE_QKV_ORDER_TOGETHER)
         return err_set(err, ERR_UNSUPPORTED, "models of type %s: on the CPU only", architecture->name);
+    if (score_has_unscaled_layer(config))
+        return err_set(err, ERR_UNSUPPORTED,
+                       "rotary embeddings that are scaled in some layers alone: on the CPU only");
     if (score_head_size(config) > HEAD_SIZE_MAX)
         return err_set(err, ERR_UNSUPPORTED, "heads of %llu dimensions: beyond %u, on the CPU only",
                        (unsigned long long)score_head_size(config), (unsigned)HEAD_SIZE_MAX);

@@ -291,7 +291,7 @@ static void refuse(void *device, const struct score_config *other, const char *w
 }
 
 /* What the kernels do not compute is refused before anything is made for it. */
-static void too_large_heads_are_refused(void)
+static void what_kernels_lack_is_refused(void)
 {
     static const char *const names[] = {"llama", "mistral", "qwen2", "smollm3", "olmo", "olmo2"};
     struct score_config other = config;
@@ -305,6 +305,10 @@ static void too_large_heads_are_refused(void)
         (void)snprintf(other.architecture, sizeof other.architecture, "%s", names[i]);
         refuse(device, &other, "heads of 2050 dimensions: beyond 2048, on the CPU only");
     }
+    other.head_size = 0;
+    other.unscaled_layers[0] = 1;
+    (void)snprintf(other.architecture, sizeof other.architecture, "olmo3");
+    refuse(device, &other, "scaled in some layers alone: on the CPU only");
     backend->device_close(device);
     CHECK(emulation_object_count() == 0);
 }
@@ -318,7 +322,7 @@ int main(void)
     two_gpus_work_at_once(SCORE_PRECISION_F32, (uint64_t)500 << 20, 0); /* streamed */
     two_gpus_work_at_once(SCORE_PRECISION_HALF, 0, 1);
     batches_become_smaller_where_memory_is_refused();
-    too_large_heads_are_refused();
+    what_kernels_lack_is_refused();
     if (!failures)
         puts("every launch is within every GPU's limits, two GPUs do not meet, and batches become smaller");
     return failures != 0;

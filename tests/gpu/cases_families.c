@@ -20,7 +20,7 @@ static const struct family_case {
                  .key_value_head_count = 2,
                  .head_size = 16,
                  .rotary_dimensions = 16,
-                 .rotary_scaling = {SCORE_ROTARY_LLAMA3, 8, 1, 4, 100},
+                 .rotary_scaling = {SCORE_ROTARY_LLAMA3, 8, 1, 4, 100, 0},
                  .intermediate_size = 56},
       .documents = 4,
       .longest = 69},

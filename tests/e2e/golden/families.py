@@ -134,6 +134,14 @@ def bare(made: Weights) -> None:
 
 LLAMA3 = {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 32}
 YARN = {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 32}
+YARN8 = {  # as OLMo 3's, of a shorter context
+    "rope_type": "yarn",
+    "factor": 8.0,
+    "attention_factor": 1.2079441541679836,
+    "beta_fast": 32,
+    "beta_slow": 1,
+    "original_max_position_embeddings": 32,
+}
 LONGROPE = {"rope_type": "longrope", "short_factor": [1.0] * 4, "long_factor": [2.0] * 4, "original_max_position_embeddings": 32}
 LINEAR = {"rope_type": "linear", "factor": 2.0}
 V5 = {"rope_theta": Absent, "rope_scaling": Absent}
@@ -356,7 +364,23 @@ OWN: dict[str, dict[str, Variant]] = {
         **BIASED,
         "base as an integer": ({"rope_theta": 500000}, None, ""),
         "base": ({"rope_theta": 100.0}, None, '"rope_theta" is not 500000'),
-        "rope_scaling linear": ({"rope_scaling": LINEAR}, None, '"rope_scaling" is of the full layers alone'),
+        "rope_scaling linear": ({"rope_scaling": LINEAR}, None, ""),
+        "rope_scaling llama3": ({"rope_scaling": LLAMA3}, None, ""),
+        "rope_scaling default": ({"rope_scaling": {"rope_type": "default"}}, None, ""),
+        "rope_scaling yarn, as published": ({"rope_scaling": YARN8, "max_position_embeddings": 256}, None, ""),
+        "rope_scaling yarn, all said": ({"rope_scaling": YARN | {"attention_factor": 1.5, "beta_fast": 4.0, "beta_slow": 0.5}}, None, ""),
+        "rope_scaling yarn, all null": ({"rope_scaling": YARN | {"attention_factor": None, "beta_fast": None, "beta_slow": None}}, None, ""),
+        "rope_scaling yarn below one": ({"rope_scaling": YARN | {"factor": 0.5}}, None, ""),
+        "rope_scaling yarn, all layers": ({"rope_scaling": YARN, "layer_types": ["full_attention"] * 4}, None, ""),
+        "rope_scaling yarn, layer types not said": ({"rope_scaling": YARN, "layer_types": Absent}, None, ""),
+        "rope_scaling yarn without positions": (
+            {"rope_scaling": without_keys(YARN, "original_max_position_embeddings")},
+            None,
+            '"original_max_position_embeddings"',
+        ),
+        "rope_scaling yarn without factor": ({"rope_scaling": without_keys(YARN, "factor")}, None, '"factor"'),
+        "rope_scaling yarn, not truncated": ({"rope_scaling": YARN | {"truncate": False}}, None, '"truncate"'),
+        "rope_scaling yarn, scaled": ({"rope_scaling": YARN | {"mscale": 0.7, "mscale_all_dim": 1.0}}, None, '"mscale'),
         "sliding window": ({"sliding_window": 4}, None, '"sliding_window" is 4'),
         "sliding window of no layer": ({"sliding_window": 4, "layer_types": ["full_attention"] * 4}, None, ""),
         "sliding window not said": ({"sliding_window": Absent}, None, ""),
@@ -401,7 +425,11 @@ REFUSALS = {
     "smollm3: tie not said": "another matrix than model.embed_tokens.weight",
     **{f"{family}: rope_scaling {name}": '"rope_scaling"' for family in OLMOS for name in ("beside rope_parameters", "of no type")},
     **{f"{family}: rope_scaling without factor": '"factor"' for family in OLMOS},
-    **{f"olmo3: rope_scaling {name}": '"rope_scaling"' for name in ("of two types", "beside rope_parameters", "of no type", "without factor")},
+    **{f"olmo3: rope_scaling {name}": '"rope_scaling"' for name in ("of no type", "empty")},
+    "olmo3: rope_scaling beside rope_parameters": '"rope_parameters"',
+    "olmo3: rope_scaling of two types": '"type" and "rope_type"',
+    "olmo3: rope_scaling without factor": '"factor"',
+    "olmo3: rope_scaling yarn": "",
     **{
         f"olmo3: rope_parameters{name}": '"rope_parameters"'
         for name in ("", " without base", " with another base", " linear", " llama3", " partial", " of each kind of layer")

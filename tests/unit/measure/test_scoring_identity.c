@@ -19,8 +19,8 @@ static void test_every_number_counts(void **state)
 {
     (void)state;
     const struct score_config plain = {
-        .architecture = "olmo", .hidden_size = 64, .head_count = 4, .rotary_base = 10000};
-    struct score_config others[] = {plain, plain, plain, plain, plain, plain};
+        .architecture = "olmo", .hidden_size = 64, .head_count = 4, .layer_count = 2, .rotary_base = 10000};
+    struct score_config others[] = {plain, plain, plain, plain, plain, plain, plain, plain, plain};
     enum { COUNT = sizeof others / sizeof others[0] };
     char digests[COUNT][DIGEST_SHA256_HEX_SIZE];
     others[1].qkv_limit = 8;
@@ -28,6 +28,10 @@ static void test_every_number_counts(void **state)
     others[3].has_attention_scale_by_layer = 1;
     others[4].rotary_base = 500000;
     score_layer_leave_unrotated(&others[5], 3);
+    others[6].rotary_scaling = (struct score_rotary_scaling){SCORE_ROTARY_YARN, 8, 1, 32, 64, 1.2};
+    others[7] = others[8] = others[6];
+    others[7].rotary_scaling.attention_factor = 1.1;
+    others[8].unscaled_layers[0] = 1;
     for (size_t i = 0; i < COUNT; i++) {
         write_digest(&others[i], digests[i]);
         for (size_t j = 0; j < i; j++)

@@ -93,14 +93,24 @@ static inline void norm(const struct score_config *config, const struct tensor_v
 }
 
 /* Of pair j, in turns of 2 pi per position. */
-static inline double frequency(const struct score_config *config, size_t j)
+static inline double frequency(const struct score_config *config, size_t j, int is_scaled)
 {
     const struct score_rotary_scaling *scaling = &config->rotary_scaling;
     double angle = pow(config->rotary_base, -2 * (double)j / (double)config->rotary_dimensions);
-    if (scaling->kind == SCORE_ROTARY_LINEAR)
+    if (scaling->kind == SCORE_ROTARY_LINEAR && is_scaled)
         return angle / scaling->factor;
-    if (scaling->kind == SCORE_ROTARY_DEFAULT)
+    if (scaling->kind == SCORE_ROTARY_DEFAULT || !is_scaled)
         return angle;
+    if (scaling->kind ==
+        SCORE_ROTARY_YARN) { /* dimensions beside each other are as far apart in turns' logarithm */
+        const double step = log(config->rotary_base) * 2 / (double)config->rotary_dimensions;
+        const double once = log((double)scaling->original_positions / (2 * acos(-1)));
+        const double first = fmax(floor((once - log(scaling->high_frequency_factor)) / step), 0);
+        const double last = fmin(ceil((once - log(scaling->low_frequency_factor)) / step),
+                                 (double)config->rotary_dimensions - 1);
+        const double part = fmin(fmax(((double)j - first) / (last > first ? last - first : 0.001), 0), 1);
+        return angle * (1 - part) + angle / scaling->factor * part;
+    }
     double turns = (double)scaling->original_positions * angle / (2 * acos(-1));
     double high = (turns - scaling->low_frequency_factor) /
                   (scaling->high_frequency_factor - scaling->low_frequency_factor);
@@ -108,14 +118,18 @@ static inline double frequency(const struct score_config *config, size_t j)
     return angle * (high + (1 - high) / scaling->factor);
 }
 
-static inline void rotate(const struct score_config *config, size_t position, double *x)
+static inline void rotate(const struct score_config *config, uint64_t layer, size_t position, double *x)
 {
+    const int is_scaled = !(config->unscaled_layers[layer / 8] & 1 << layer % 8);
+    const double factor = config->rotary_scaling.kind == SCORE_ROTARY_YARN && is_scaled
+                              ? config->rotary_scaling.attention_factor
+                              : 1;
     size_t half = config->rotary_dimensions / 2;
     for (size_t j = 0; j < half; j++) {
-        double angle = (double)position * frequency(config, j);
+        double angle = (double)position * frequency(config, j, is_scaled);
         double a = x[j], b = x[half + j];
-        x[j] = a * cos(angle) - b * sin(angle);
-        x[half + j] = b * cos(angle) + a * sin(angle);
+        x[j] = factor * (a * cos(angle) - b * sin(angle));
+        x[half + j] = factor * (b * cos(angle) + a * sin(angle));
     }
 }
 
@@ -174,9 +188,9 @@ static inline void attend(const struct score_config *config, uint64_t layer, siz
     size_t heads = config->head_count;
     size_t key_heads = config->key_value_head_count ? config->key_value_head_count : heads;
     for (size_t i = 0; i < n * heads && is_rotated; i++)
-        rotate(config, i / heads, q + i * size);
+        rotate(config, layer, i / heads, q + i * size);
     for (size_t i = 0; i < n * key_heads && is_rotated; i++)
-        rotate(config, i / key_heads, k + i * size);
+        rotate(config, layer, i / key_heads, k + i * size);
     for (size_t head = 0; head < heads; head++)
         for (size_t i = 0; i < n; i++) {
             double weight[256], sum = 0, *to = out + (i * heads + head) * size;

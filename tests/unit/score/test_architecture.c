@@ -279,7 +279,7 @@ static void rotary_scaling(void **state)
     (void)state;
     struct err err = ERR_INIT;
     struct score_config config = family_of("smollm3");
-    const struct score_rotary_scaling good = {SCORE_ROTARY_LLAMA3, 32, 1, 4, 8192};
+    const struct score_rotary_scaling good = {SCORE_ROTARY_LLAMA3, 32, 1, 4, 8192, 0};
     config.rotary_scaling = good;
     assert_int_equal(score_config_check(&config, &err), 0);
     config.rotary_scaling.factor = 0;
@@ -294,6 +294,14 @@ static void rotary_scaling(void **state)
     config.rotary_scaling = good;
     config.rotary_scaling.original_positions = 0;
     assert_refused(config, ERR_INVALID, "original positions");
+    config.rotary_scaling = good;
+    config.rotary_scaling.kind = SCORE_ROTARY_YARN;
+    assert_refused(config, ERR_INVALID, "attention factor and the base");
+    config.rotary_scaling.attention_factor = 1.2;
+    assert_int_equal(score_config_check(&config, &err), 0);
+    config.rotary_base = 1;
+    assert_refused(config, ERR_INVALID, "and the base above 1");
+    config.rotary_base = 10000;
     config.rotary_scaling.kind = SCORE_ROTARY_COUNT;
     assert_refused(config, ERR_UNSUPPORTED, "unknown scaling");
     assert_true(score_layer_is_rotated(&config, LIMIT_SCORE_LAYERS - 1));
