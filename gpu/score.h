@@ -205,6 +205,8 @@ struct score_result {
 enum score_role {
     SCORE_ROLE_EMBEDDING,
     SCORE_ROLE_POSITIONS, /* [position_rows, d], a row of which is added to that of the embedding */
+    SCORE_ROLE_EMBEDDING_NORM_WEIGHT, /* of the embedding's rows, before the first layer */
+    SCORE_ROLE_EMBEDDING_NORM_BIAS,
     SCORE_ROLE_UNEMBEDDING,
     SCORE_ROLE_FINAL_NORM_WEIGHT,
     SCORE_ROLE_FINAL_NORM_BIAS,
@@ -260,6 +262,7 @@ struct score_architecture {
     int is_transposed; /* the layers' matrices are stored with a row for each input */
     enum score_norm_kind norm;
     enum score_norm_place norm_place;     /* of the norms of attention and MLP */
+    int has_alibi;                        /* attention has a slope (score_alibi.h) */
     int has_query_key_norm;               /* of queries and keys, before they are rotated; RMS */
     int has_gate;                         /* down(activation(gate x) * up x), else down(activation(up x)) */
     int has_attention_bias, has_mlp_bias; /* always, whatever config.json says */

@@ -45,6 +45,27 @@ static const char *const gpt2_names[SCORE_ROLE_COUNT] = {
     [SCORE_ROLE_MLP_DOWN_BIAS] = "transformer.h.%u.mlp.c_proj.bias",
 };
 
+static const char *const bloom_names[SCORE_ROLE_COUNT] = {
+    [SCORE_ROLE_EMBEDDING] = "transformer.word_embeddings.weight",
+    [SCORE_ROLE_EMBEDDING_NORM_WEIGHT] = "transformer.word_embeddings_layernorm.weight",
+    [SCORE_ROLE_EMBEDDING_NORM_BIAS] = "transformer.word_embeddings_layernorm.bias",
+    [SCORE_ROLE_UNEMBEDDING] = "lm_head.weight",
+    [SCORE_ROLE_FINAL_NORM_WEIGHT] = "transformer.ln_f.weight",
+    [SCORE_ROLE_FINAL_NORM_BIAS] = "transformer.ln_f.bias",
+    [SCORE_ROLE_ATTENTION_NORM_WEIGHT] = "transformer.h.%u.input_layernorm.weight",
+    [SCORE_ROLE_ATTENTION_NORM_BIAS] = "transformer.h.%u.input_layernorm.bias",
+    [SCORE_ROLE_QKV_WEIGHT] = "transformer.h.%u.self_attention.query_key_value.weight",
+    [SCORE_ROLE_QKV_BIAS] = "transformer.h.%u.self_attention.query_key_value.bias",
+    [SCORE_ROLE_ATTENTION_OUT_WEIGHT] = "transformer.h.%u.self_attention.dense.weight",
+    [SCORE_ROLE_ATTENTION_OUT_BIAS] = "transformer.h.%u.self_attention.dense.bias",
+    [SCORE_ROLE_MLP_NORM_WEIGHT] = "transformer.h.%u.post_attention_layernorm.weight",
+    [SCORE_ROLE_MLP_NORM_BIAS] = "transformer.h.%u.post_attention_layernorm.bias",
+    [SCORE_ROLE_MLP_UP_WEIGHT] = "transformer.h.%u.mlp.dense_h_to_4h.weight",
+    [SCORE_ROLE_MLP_UP_BIAS] = "transformer.h.%u.mlp.dense_h_to_4h.bias",
+    [SCORE_ROLE_MLP_DOWN_WEIGHT] = "transformer.h.%u.mlp.dense_4h_to_h.weight",
+    [SCORE_ROLE_MLP_DOWN_BIAS] = "transformer.h.%u.mlp.dense_4h_to_h.bias",
+};
+
 /* What Llama and those after it call the same. */
 #define EVERY_LLAMA                                                                                          \
     [SCORE_ROLE_EMBEDDING] = "model.embed_tokens.weight", [SCORE_ROLE_UNEMBEDDING] = "lm_head.weight",       \
@@ -123,6 +144,12 @@ static const struct score_architecture architectures[] = {
      .prefix = "transformer.",
      .qkv_order = SCORE_QKV_ORDER_TOGETHER,
      .is_transposed = 1,
+     .has_attention_bias = 1,
+     .has_mlp_bias = 1},
+    {.name = "bloom",
+     .names = bloom_names,
+     .prefix = "transformer.",
+     .has_alibi = 1,
      .has_attention_bias = 1,
      .has_mlp_bias = 1},
 };

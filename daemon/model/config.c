@@ -3,6 +3,7 @@
 #include "daemon/base/checked.h"
 #include "daemon/base/json_text.h"
 #include "daemon/base/limits.h"
+#include "daemon/model/bloom_config.h"
 #include "daemon/model/family.h"
 #include "daemon/model/gpt2_config.h"
 #include "daemon/model/llama_config.h"
@@ -107,6 +108,16 @@ static int read_key_value_heads(const json_t *root, const struct family *family,
     return read_size(root, "num_key_value_heads\0", absent, &config->key_value_head_count, err);
 }
 
+static int is_gpt2(const struct model_config *config)
+{
+    return strcmp(config->model_type, "gpt2") == 0;
+}
+
+static int is_bloom(const struct model_config *config)
+{
+    return strcmp(config->model_type, "bloom") == 0;
+}
+
 static int read_sizes(const json_t *root, const struct family *family, struct model_config *config,
                       struct err *err)
 {
@@ -117,8 +128,8 @@ static int read_sizes(const json_t *root, const struct family *family, struct mo
         read_key_value_heads(root, family, config, err) ||
         read_size(root, "intermediate_size\0n_inner\0ffn_dim\0",
                   family->is_llama ? 0 : 4 * config->hidden_size, &config->intermediate_size, err) ||
-        read_size(root, "max_position_embeddings\0n_positions\0max_sequence_length\0", 0,
-                  &config->max_positions, err))
+        read_size(root, "max_position_embeddings\0n_positions\0max_sequence_length\0",
+                  is_bloom(config) ? BLOOM_POSITIONS : 0, &config->max_positions, err))
         return err->code;
     return 0;
 }
@@ -169,11 +180,6 @@ static int read_activation(const json_t *root, const struct family *family, stru
     return code;
 }
 
-static int is_gpt2(const struct model_config *config)
-{
-    return strcmp(config->model_type, "gpt2") == 0;
-}
-
 static int read_config(json_t *root, struct model_config *config, struct err *err)
 {
     const json_t *architecture = json_array_get(json_object_get(root, "architectures"), 0);
@@ -185,6 +191,8 @@ static int read_config(json_t *root, struct model_config *config, struct err *er
         neox_config_prepare(root, config->doubt);
     else if (is_gpt2(config))
         gpt2_config_prepare(root, config);
+    else if (is_bloom(config))
+        bloom_config_prepare(root, config);
     else if (family->is_llama)
         llama_config_prepare(root, family, config);
     if (json_is_string(architecture) && strlen(json_string_value(architecture)) < MODEL_CONFIG_NAME_BYTES)
@@ -231,7 +239,7 @@ int model_config_parse(const char *json, size_t size, struct model_config *ret_c
 
 static int is_scored(const struct model_config *config)
 {
-    return strcmp(config->model_type, "gpt_neox") == 0 || is_gpt2(config) ||
+    return strcmp(config->model_type, "gpt_neox") == 0 || is_gpt2(config) || is_bloom(config) ||
            family_find(config->model_type)->is_llama;
 }
 
@@ -251,8 +259,9 @@ static int check_kind(const struct model_config *config, struct err *err)
     if (!is_scored(config))
         return err_set(
             err, ERR_UNSUPPORTED,
-            "scoring is implemented for models like GPT-NeoX, GPT-2, Llama, Mistral, Qwen2, SmolLM3, OLMo, "
-            "OLMo 2 and OLMo 3, not for model_type \"%s\": %sleave the metric perplexity out of the sweep",
+            "scoring is implemented for models like GPT-NeoX, GPT-2, BLOOM, Llama, Mistral, Qwen2, SmolLM3, "
+            "OLMo, OLMo 2 and OLMo 3, not for model_type \"%s\": %sleave the metric perplexity out of the "
+            "sweep",
             config->model_type,
             strcmp(config->model_type, "hf_olmo") == 0
                 ? "sweep the same model as transformers has it (\"olmo\"; the name of such a "
@@ -319,7 +328,7 @@ int model_config_check_scoring(const struct model_config *config, struct err *er
     return 0;
 }
 
-/* Of a GPT-2, too. */
+/* Of a GPT-2 and a BLOOM, too. */
 static uint64_t neox_layer_parameters(const struct model_config *config)
 {
     uint64_t d = config->hidden_size, inner = config->intermediate_size; /* below 2^24, so products fit */
@@ -351,7 +360,8 @@ static uint64_t llama_layer_parameters(const struct model_config *config)
 int model_config_parameter_count(const struct model_config *config, uint64_t *ret_count, struct err *err)
 {
     const int is_llama = family_find(config->model_type)->is_llama;
-    if (!is_scored(config) || ((is_llama || is_gpt2(config)) && (lacks_size(config) || config->doubt[0])))
+    if (!is_scored(config) ||
+        ((is_llama || is_gpt2(config) || is_bloom(config)) && (lacks_size(config) || config->doubt[0])))
         return err_set(err, ERR_UNSUPPORTED, "the parameters of model_type \"%s\" are not counted",
                        config->model_type);
     /* So that products fit. */
@@ -362,7 +372,7 @@ int model_config_parameter_count(const struct model_config *config, uint64_t *re
     uint64_t d = config->hidden_size;
     uint64_t count =
         config->vocab_size * d * (config->is_tied ? 1 : 2) + (is_llama ? norm_parameters(config) : 2 * d);
-    count += is_gpt2(config) ? config->max_positions * d : 0;
+    count += is_gpt2(config) ? config->max_positions * d : is_bloom(config) ? 2 * d : 0;
     if (checked_mul_u64(layer, config->layer_count, &layers) || checked_add_u64(count, layers, &count))
         return err_set(err, ERR_LIMIT, "the number of parameters overflows");
     *ret_count = count;

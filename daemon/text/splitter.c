@@ -46,11 +46,18 @@ const char splitter_gpt2[] =
 
 const char splitter_qwen2[] = CL100K("");
 
-/* Expressions of tokenizer.json. Each matches every character, so that nothing lies between two words. */
+/* In `tokenizers`' dialect a bracket within brackets is a class within the class: "|", "(" and ")" are
+ * members as the marks are. */
+const char splitter_bloom[] = " ?[^(\\s|[.,!?\u2026\u3002\uff0c\u3001\u0964\u06d4\u060c])]+";
+#define BLOOM_FLAT " ?[^(\\s|.,!?\u2026\u3002\uff0c\u3001\u0964\u06d4\u060c)]+"
+
+/* Expressions of tokenizer.json. Each but the last matches every character, so that nothing lies between two
+ * words. */
 static const char *const known[] = {
     splitter_gpt2,   /* GPT-2, GPT-NeoX, OLMo */
     CL100K("{1,3}"), /* OLMo 2 and 3, Llama 3, SmolLM3 */
     splitter_qwen2,
+    splitter_bloom,
 };
 
 struct splitter {
@@ -126,7 +133,7 @@ int splitter_new(const char *expression, struct splitter **ret_splitter, struct 
     if (i == sizeof known / sizeof known[0])
         return err_set(err, ERR_UNSUPPORTED, "the expression is not one of those known");
     buf_init(&translation, 64 * KIB);
-    translate(expression, &translation);
+    translate(known[i] == splitter_bloom ? BLOOM_FLAT : expression, &translation);
     int code = buf_check(&translation, "expression", err);
     if (!code)
         code = compile(buf_text(&translation), ret_splitter, err);

@@ -22,6 +22,9 @@ struct splitter_match; /* scratch memory of one thread */
 extern const char splitter_gpt2[];
 extern const char splitter_qwen2[];
 
+/* That of BLOOM leaves spaces and marks between its matches, which are words then, too; others match all. */
+extern const char splitter_bloom[];
+
 /* Compiles the expression given by its text as in tokenizer.json. ERR_UNSUPPORTED if it is not a known one.
  */
 int splitter_new(const char *expression, struct splitter **ret_splitter, struct err *err);

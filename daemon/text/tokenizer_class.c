@@ -17,6 +17,7 @@ static const struct tokenizer_class classes[] = {
     {"Qwen2TokenizerFast", AS(QWEN2), NULL, END, END, END},
     {"LlamaTokenizer", AS(LLAMA), "<s>", "</s>", "<unk>", NULL},
     {"LlamaTokenizerFast", AS(LLAMA), "<s>", "</s>", "<unk>", NULL},
+    {"BloomTokenizerFast", 0, "<s>", "</s>", "<unk>", "<pad>"},
     {"PreTrainedTokenizerFast", 0, NULL, NULL, NULL, NULL},
     {"TokenizersBackend", 0, NULL, NULL, NULL, NULL},
 };
@@ -33,6 +34,7 @@ static const struct {
     {"gpt_neox", BY_CLASS, "GPTNeoXTokenizer"},
     {"olmo", BY_CLASS, "GPTNeoXTokenizer"},
     {"gpt2", BY_CLASS, "GPT2Tokenizer"},
+    {"bloom", BY_CLASS, NULL},
     {"llama", BY_CLASS, NULL},
     {"mistral", NEVER, NULL},
     {"olmo2", NEVER, NULL},

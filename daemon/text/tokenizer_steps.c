@@ -116,7 +116,7 @@ static int read_byte_level(const json_t *part, struct tokenizer *tokenizer, stru
     return 0;
 }
 
-/* Of known expressions, which match every character, "the matches, without what lies between" is the same as
+/* Of known expressions which match every character, "the matches, without what lies between" is the same as
  * "all, each match by itself". */
 static int read_split(const json_t *part, struct pre_tokenizer *pre_tokenizer, struct err *err)
 {
@@ -133,6 +133,8 @@ static int read_split(const json_t *part, struct pre_tokenizer *pre_tokenizer, s
                        invert ? "true" : "false", behavior);
     if (!expression)
         return err_set(err, ERR_UNSUPPORTED, "pattern: only a Regex is supported");
+    if (invert && strcmp(expression, splitter_bloom) == 0)
+        return err_set(err, ERR_UNSUPPORTED, "behavior: \"Removed\" with this expression is not supported");
     if (splitter_new(expression, splitter, err))
         return err_wrap(err, "pattern.Regex");
     pre_tokenizer->count++;

@@ -1,6 +1,7 @@
 #include "gpu/cpu/attention.h"
 
 #include "gpu/cpu/gemm.h"
+#include "gpu/score_alibi.h"
 
 #include <math.h>
 #include <string.h>
@@ -42,12 +43,21 @@ static void weigh(const struct score_kernels *kernels, float *row, size_t seen, 
         memset(row + whole, 0, (keys - whole) * sizeof(float));
 }
 
+/* Before they are scaled; the last of `seen` scores is of the query's own position. */
+static void incline(float *row, size_t seen, float slope)
+{
+    for (size_t i = 0; i < seen; i++)
+        row[i] -= slope * (float)(seen - 1 - i);
+}
+
 void attention_run(const struct attention_document *document, const struct score_kernels *kernels,
                    float *scratch)
 {
     const size_t heads_per_key = document->head_count / document->key_head_count;
     for (size_t head = 0; head < document->head_count; head++) {
         size_t shift = head * document->head_size;
+        float slope =
+            document->has_alibi ? score_alibi_slope(head, document->head_count) / document->scale : 0;
         size_t key_shift = head / heads_per_key * document->head_size;
         for (size_t begin = 0; begin < document->query_count; begin += ATTENTION_BLOCK_ROWS) {
             size_t left = document->query_count - begin;
@@ -57,6 +67,8 @@ void attention_run(const struct attention_document *document, const struct score
             gemm_transposed(document->queries + begin * document->query_stride + shift,
                             document->query_stride, document->keys + key_shift, document->key_stride, rows,
                             keys, document->head_size, scratch, stride);
+            for (size_t i = 0; document->has_alibi && i < rows; i++)
+                incline(scratch + i * stride, seen + i, slope);
             for (size_t i = 0; i < rows; i++)
                 weigh(kernels, scratch + i * stride, seen + i, keys, document->scale);
             gemm_plain(scratch, stride, document->values + key_shift, document->key_stride, rows,

@@ -24,6 +24,7 @@ struct attention_document {
     size_t query_count;
     size_t query_position; /* of the first query within the document; keys are those of positions 0 ... */
     float scale;           /* of the scores */
+    int has_alibi;         /* and they fall with distance (score_alibi.h) */
     const float *queries;  /* [query_count, head_count * head_size] */
     size_t query_stride;
     const float *keys, *values; /* [query_position + query_count, key_head_count * head_size] */
@@ -35,7 +36,8 @@ struct attention_document {
 /* Floats of scratch memory for documents of at most `positions` inputs. */
 size_t attention_scratch_floats(size_t positions);
 
-/* out = softmax(q k^T * scale) v for each head, over the keys up to the query's own position. */
+/* out = softmax(q k^T * scale - slope * distance) v for each head, over the keys up to the query's own
+ * position. */
 void attention_run(const struct attention_document *document, const struct score_kernels *kernels,
                    float *scratch);
 

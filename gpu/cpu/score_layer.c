@@ -2,6 +2,20 @@
 
 #include <string.h>
 
+/* The norm of the family. Without norms before attention and MLP these get what is there. */
+static void norm_rows(const struct cpu_score_model *model, const float *x, size_t rows, const float *weight,
+                      const float *bias, float *out)
+{
+    size_t d = (size_t)model->config.hidden_size;
+    double epsilon = model->config.norm_epsilon;
+    for (size_t i = 0; i < rows; i++) {
+        if (model->architecture->norm == SCORE_NORM_RMS)
+            model->kernels->rms_norm(x + i * d, d, weight, epsilon, out + i * d);
+        else
+            model->kernels->layer_norm(x + i * d, d, weight, bias, epsilon, out + i * d);
+    }
+}
+
 /* A row of a table, as wide as the residual stream. */
 static void convert_row(const struct cpu_score_model *model, const struct tensor_view *table, size_t row,
                         float *out)
@@ -23,20 +37,9 @@ void score_layer_embed(const struct cpu_score_model *model, const struct score_s
         convert_row(model, view, scratch->packed.positions[i], scratch->normed);
         model->kernels->add(hidden + i * d, scratch->normed, d);
     }
-}
-
-/* The norm of the family. Without norms before attention and MLP these get what is there. */
-static void norm_rows(const struct cpu_score_model *model, const float *x, size_t rows, const float *weight,
-                      const float *bias, float *out)
-{
-    size_t d = (size_t)model->config.hidden_size;
-    double epsilon = model->config.norm_epsilon;
-    for (size_t i = 0; i < rows; i++) {
-        if (model->architecture->norm == SCORE_NORM_RMS)
-            model->kernels->rms_norm(x + i * d, d, weight, epsilon, out + i * d);
-        else
-            model->kernels->layer_norm(x + i * d, d, weight, bias, epsilon, out + i * d);
-    }
+    if (model->embedding_norm_weight)
+        norm_rows(model, hidden, input_count, model->embedding_norm_weight, model->embedding_norm_bias,
+                  hidden);
 }
 
 /* Without a bias, nothing. */
@@ -110,7 +113,8 @@ static struct attention_document document_of(const struct step *step)
     return (struct attention_document){.head_count = (size_t)model->config.head_count,
                                        .head_size = model->head_size,
                                        .key_head_count = (size_t)score_key_value_heads(&model->config),
-                                       .scale = step->scale};
+                                       .scale = step->scale,
+                                       .has_alibi = model->architecture->has_alibi};
 }
 
 /* Attention of all inputs: `x` [inputs, d] to `attended` [inputs, q]. */

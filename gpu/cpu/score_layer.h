@@ -6,7 +6,7 @@
 
 #include "gpu/cpu/score_scratch.h"
 
-/* hidden = rows of the embedding, and of the positions where the family has them, for the packed batch. */
+/* hidden = rows of the embedding, with what the family adds or does to them, for the packed batch. */
 void score_layer_embed(const struct cpu_score_model *model, const struct score_scratch *scratch,
                        size_t input_count, float *hidden);
 

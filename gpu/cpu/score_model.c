@@ -66,10 +66,10 @@ static uint64_t layer_bytes(const struct cpu_score_model *model, uint64_t layer)
     return bytes;
 }
 
-/* Of the layers' vectors, and of the final norm. */
+/* Of the layers' vectors, and of the norms of the embedding and at the end. */
 static uint64_t vector_bytes(const struct cpu_score_model *model)
 {
-    uint64_t floats = 2 * model->config.hidden_size;
+    uint64_t floats = 4 * model->config.hidden_size;
     for (uint64_t i = 0; i < model->config.layer_count; i++)
         floats += score_vectors_floats(model->views.layers[i]);
     return floats * sizeof(float);
@@ -84,10 +84,18 @@ static void share_norm(const struct cpu_score_model *model, struct score_layer *
     layer->vectors[SCORE_VECTOR_MLP_NORM_BIAS] = model->final_norm_bias;
 }
 
+/* Returns where the vector is; NULL without data. */
+static float *fill_vector(const struct cpu_score_model *model, enum score_role role, float *memory)
+{
+    const struct tensor_view *view = &model->views.model[role];
+    if (!view->data)
+        return NULL;
+    model->kernels->convert(view->dtype, view->data, (size_t)model->config.hidden_size, memory);
+    return memory;
+}
+
 static void fill_vectors(struct cpu_score_model *model)
 {
-    const struct tensor_view *weight = &model->views.model[SCORE_ROLE_FINAL_NORM_WEIGHT];
-    const struct tensor_view *bias = &model->views.model[SCORE_ROLE_FINAL_NORM_BIAS];
     size_t d = (size_t)model->config.hidden_size;
     float *memory = model->vector_memory;
     for (uint64_t i = 0; i < model->config.layer_count; i++)
@@ -95,14 +103,14 @@ static void fill_vectors(struct cpu_score_model *model)
                                     model->views.layers[i], memory, model->layers[i].vectors);
     model->final_norm_weight = memory;
     model->final_norm_bias = memory + d;
-    if (weight->data)
-        model->kernels->convert(weight->dtype, weight->data, d, model->final_norm_weight);
-    for (size_t i = 0; !weight->data && i < d; i++)
-        model->final_norm_weight[i] = 1;
-    for (uint64_t i = 0; !weight->data && i < model->config.layer_count; i++)
+    const int has_weight = fill_vector(model, SCORE_ROLE_FINAL_NORM_WEIGHT, memory) != NULL;
+    (void)fill_vector(model, SCORE_ROLE_FINAL_NORM_BIAS, memory + d);
+    for (size_t i = 0; !has_weight && i < d; i++)
+        memory[i] = 1;
+    for (uint64_t i = 0; !has_weight && i < model->config.layer_count; i++)
         share_norm(model, &model->layers[i]);
-    if (bias->data)
-        model->kernels->convert(bias->dtype, bias->data, d, model->final_norm_bias);
+    model->embedding_norm_weight = fill_vector(model, SCORE_ROLE_EMBEDDING_NORM_WEIGHT, memory + 2 * d);
+    model->embedding_norm_bias = fill_vector(model, SCORE_ROLE_EMBEDDING_NORM_BIAS, memory + 3 * d);
 }
 
 /* -- Matrices ------------------------------------------------------------------------------------- */

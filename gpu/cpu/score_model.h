@@ -48,7 +48,8 @@ struct cpu_score_model {
     struct score_layer *layers;     /* [layer_count]; if streamed, their matrices share one memory */
     uint64_t loaded_layer;          /* streamed: whose matrices are prepared; layer_count: none's */
     struct gemm_matrix unembedding; /* resident only */
-    float *final_norm_weight, *final_norm_bias; /* the bias is all zero if there is none */
+    float *final_norm_weight, *final_norm_bias;         /* the bias is all zero if there is none */
+    float *embedding_norm_weight, *embedding_norm_bias; /* NULL if there is none */
     void *matrix_memory, *vector_memory;
     uint64_t memory_bytes; /* of the two */
 };

@@ -1,4 +1,4 @@
-"""Perplexity of GPT-2 and of the families after Llama, from the hub to the series: the numbers of lm-evaluation-harness, whatever the files are.
+"""Perplexity of GPT-2, BLOOM and of the families after Llama, from the hub to the series: the numbers of lm-evaluation-harness, whatever the files are.
 
 What config.json means key by key is test_scoring_oracle.py's.
 """

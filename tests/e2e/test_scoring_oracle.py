@@ -19,6 +19,7 @@ import pytest
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE / "golden"))
+import bloom  # noqa: E402
 import families  # noqa: E402
 import gpt2  # noqa: E402
 import variants  # noqa: E402
@@ -135,7 +136,7 @@ def test_keys_of_config_json(ask: Callable[..., dict[str, Any]], tmp_path: Path,
 
 
 # Of each: its variants, and a column of numbers for each version of transformers
-MODULES = {"families": families, "gpt2": gpt2}
+MODULES = {"families": families, "gpt2": gpt2, "bloom": bloom}
 COLUMNS = {module: json.loads((HERE / f"golden/{module}.json").read_text()) for module in MODULES}
 OTHERS = [(module, name, made.VARIANTS[name][-1]) for module, made in MODULES.items() for name in made.VARIANTS]
 
@@ -273,7 +274,7 @@ def test_bad_models(probe: Path, tmp_path: Path) -> None:
     assert fewer["error"] == "format"
     assert "config.json says that there are 1 layers, but the weights have 2: one of them" in fewer["message"]
     assert error_with(hidden_act="xielu")["error"] == "unsupported"
-    assert error_with(model_type="bloom")["error"] == "unsupported"
+    assert error_with(model_type="opt")["error"] == "unsupported"
     assert "error" not in error_with()
     (folder / "tokenizer.json").unlink()
     assert "tokenizer.json" in run(probe, folder, dataset("test"))["message"]

@@ -107,7 +107,7 @@ static inline void random_tensor(const struct score_config *config, enum score_r
     uint16_t *data = malloc(count * sizeof *data);
     int is_norm_weight = role == SCORE_ROLE_FINAL_NORM_WEIGHT || role == SCORE_ROLE_ATTENTION_NORM_WEIGHT ||
                          role == SCORE_ROLE_MLP_NORM_WEIGHT || role == SCORE_ROLE_QUERY_NORM_WEIGHT ||
-                         role == SCORE_ROLE_KEY_NORM_WEIGHT;
+                         role == SCORE_ROLE_KEY_NORM_WEIGHT || role == SCORE_ROLE_EMBEDDING_NORM_WEIGHT;
     float scale = 0.1F, offset = is_norm_weight ? 1.0F : 0.0F;
     if (shape->ndim == 2)
         scale = (float)((role == SCORE_ROLE_UNEMBEDDING ? 4.0 : 1.4) / sqrt((double)shape->dim[1]));

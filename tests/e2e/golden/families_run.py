@@ -1,4 +1,4 @@
-"""Makes families_run.json: what lm-evaluation-harness says of tiny models of GPT-2 and of the families after Llama, as a hub would have them.
+"""Makes families_run.json: what lm-evaluation-harness says of tiny models of GPT-2, BLOOM and of the families after Llama, as a hub would have them.
 
     python tests/e2e/golden/families_run.py [FAMILY ...]    (lm_eval, torch, transformers, accelerate; a minute, no network)
 
@@ -17,6 +17,7 @@ from typing import Any
 
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]
+import bloom  # noqa: E402
 import families  # noqa: E402
 import gpt2  # noqa: E402
 from dtypes import to_dtype  # noqa: E402
@@ -40,7 +41,9 @@ RUNS: dict[str, tuple[dict[str, Any], families.Shape, list[Any]]] = {
     "olmo": ({"clip_qkv": 0.5, "num_key_value_heads": 4}, families.Shape(shared=4), []),
     "olmo2": ({"rope_theta": 500000.0}, families.Shape(), []),
     "gpt2": (gpt2.STANFORD, families.Shape(), [gpt2.bare_masks]),
+    "bloom": ({}, families.Shape(), [bloom.bare]),
 }
+OWN = {"gpt2": gpt2, "bloom": bloom}
 STARTED = ("mistral", "olmo2")  # their tokenizer puts a token before each text
 TEMPLATE = {
     "type": "TemplateProcessing",
@@ -58,7 +61,7 @@ def texts() -> str:
 
 def weights(family: str, step: int) -> families.Weights:
     _, shape, edits = RUNS[family]
-    made = gpt2.weights() if family == "gpt2" else families.weights(family, shape)
+    made = OWN[family].weights() if family in OWN else families.weights(family, shape)
     for edit in edits:
         edit(made)
     return {name: values + made_up(*values.shape) * (step / 10) for name, values in made.items()}
@@ -86,7 +89,7 @@ def write_torch(path: Path, tensors: families.Weights) -> None:
 
 def write_revision(family: str, revision: str, folder: Path) -> None:
     dtype, made = REVISIONS[revision], weights(family, int(revision[4:]))
-    config = (gpt2.CONFIG if family == "gpt2" else families.config(family)) | RUNS[family][0]
+    config = (OWN[family].CONFIG if family in OWN else families.config(family)) | RUNS[family][0]
     folder.mkdir(parents=True)
     (folder / "config.json").write_text(json.dumps(config))
     shutil.copytree(TOKENIZER.parent, folder, dirs_exist_ok=True)

@@ -23,6 +23,7 @@ CL100K = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}%s| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
 WORDS = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
+BLOOM = " ?[^(\\s|[.,!?…。，、।۔،])]+"
 TEXTS = [
     *("Hello world", "the wor a", "12 1234 1", "<s>x</s> a", "a<s>b", "a<|endoftext|> b", " lead", "  two", MARK + "x", "the cafe\u0301 the "),
     *("a   b", "the", "\t\n x", "\u00e9\u1e9b", "I'LL don't", "x\n\n y", "a\nb", "", " ", "\u65e5\u672c", "<s> the", "the <s>"),
@@ -81,6 +82,7 @@ TOKENIZERS: dict[str, dict[str, Any]] = {
     "llama3": of_bytes(split("{1,3}"), SPELL, ignore_merges=True),
     "dolma2": of_bytes(split("{1,3}", removed=True), SPELL),
     "qwen2": of_bytes(split(""), SPELL, normalizer="NFC"),
+    "bloom": of_bytes({"type": "Split", "pattern": {"Regex": BLOOM}, "behavior": "Isolated", "invert": False}, SPELL),
 }
 END = {name: "<|endoftext|>" for name in ("bos_token", "eos_token", "unk_token")}
 NAMED = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"}
@@ -124,6 +126,11 @@ for key, value, refusal in (
     add("first", "llama", "LlamaTokenizer", refusal, **NAMED, **{key: value})
     if value is not None and key == "add_prefix_space":
         add("first", "llama", "PreTrainedTokenizerFast", **NAMED, **{key: value})
+for class_name in ("BloomTokenizerFast", "PreTrainedTokenizerFast"):
+    add("bloom", "bloom", class_name, **END, pad_token="<|padding|>")
+add("bloom", "bloom", "BloomTokenizerFast", "bos_token: not named, and")
+add("bloom", "bloom", None, "tokenizer_class: not named")
+add("bloom", "bloom", "BloomTokenizerFast", "add_prefix_space: true here", **END, add_prefix_space=True)
 add("llama", "qwen2", "PreTrainedTokenizerFast", "passes over pre_tokenizer", **NAMED)
 add("gpt2", "olmo2", "GPT2Tokenizer", "bos_token: not named, and transformers")
 

@@ -182,7 +182,7 @@ def measure(folder: Path, attention: str = "sdpa") -> list[float] | str:
         model, told = AutoModelForCausalLM.from_pretrained(str(folder), dtype=torch.float64, attn_implementation=attention, output_loading_info=True)
         if told["missing_keys"]:
             return "missing " + sorted(told["missing_keys"])[0]
-        if attention == "eager" and model.config.reorder_and_upcast_attn:
+        if attention == "eager" and getattr(model.config, "reorder_and_upcast_attn", False):
             model = model.float()  # which refuses float64
         sums = []
         for text in TEXTS:

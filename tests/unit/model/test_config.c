@@ -23,6 +23,11 @@
     "\"model_type\":\"gpt2\",\"n_embd\":768,\"n_layer\":12,\"n_head\":12,\"n_positions\":1024,"              \
     "\"vocab_size\":50257"
 
+/* bloom-560m's, as its config.json has them. */
+#define BLOOM                                                                                                \
+    "\"model_type\":\"bloom\",\"vocab_size\":250880,\"n_embed\":1024,\"n_layer\":24,\"num_attention_"        \
+    "heads\":16"
+
 /* Amber's sizes, as its config.json has them. */
 #define LLAMA                                                                                                \
     "\"model_type\":\"llama\",\"vocab_size\":32000,\"hidden_size\":4096,\"num_hidden_layers\":32,"           \
@@ -186,6 +191,7 @@ static void test_parameter_count_of_other_families(void **state)
         {"{" SMALL("olmo2") "}", 313152},
         {"{" SMALL("olmo2") ",\"attention_bias\":true}", 314688},
         {"{" SMALL("olmo3") ",\"rope_theta\":500000}", 313152},
+        {"{" BLOOM "}", 559214592},
         {"{" GPT2 "}", 124439808},
         {"{" GPT2 ",\"n_inner\":3072,\"tie_word_embeddings\":false}", 124439808 + 50257 * 768},
         {"{" GPT2 ",\"n_inner\":768}", 124439808 - 12 * (2 * 768 * 2304 + 2304)},
@@ -198,11 +204,9 @@ static void test_parameter_count_of_other_families(void **state)
         assert_int_equal(count, cases[i].parameters);
     }
     static const char *const uncounted[] = {
-        "{\"model_type\":\"llama\"}",
-        "{\"model_type\":\"bloom\"}",
-        "{\"model_type\":\"gpt2\"}",
-        "{" GPT2 ",\"hidden_size\":1}",
-        "{" LLAMA ",\"per_layer_config\":{\"1\":{\"intermediate_size\":1}}}",
+        "{\"model_type\":\"llama\"}",   "{\"model_type\":\"bloom\"}",
+        "{\"model_type\":\"opt\"}",     "{\"model_type\":\"gpt2\"}",
+        "{" GPT2 ",\"hidden_size\":1}", "{" LLAMA ",\"per_layer_config\":{\"1\":{\"intermediate_size\":1}}}",
     };
     for (size_t i = 0; i < sizeof uncounted / sizeof uncounted[0]; i++) {
         uint64_t count = 0;
@@ -280,10 +284,14 @@ static void test_scoring_refusals(void **state)
         int code;
     } cases[] = {
         {"{" PYTHIA "}", "", 0},
-        {"{\"model_type\":\"bloom\"}", "model_type \"bloom\"", ERR_UNSUPPORTED},
         {"{\"model_type\":\"hf_olmo\"}", "sweep the same model as transformers has it", ERR_UNSUPPORTED},
         {"{" SMALL("olmo") ",\"clip_qkv\":8}", "\"clip_qkv\" is no positive number such as 8.0",
          ERR_UNSUPPORTED},
+        {"{\"model_type\":\"opt\"}", "model_type \"opt\"", ERR_UNSUPPORTED},
+        {"{\"model_type\":\"bloom\"}", "lacks a size", ERR_FORMAT},
+        {"{" BLOOM "}", "", 0},
+        {"{" BLOOM ",\"slow_but_exact\":0}", "\"slow_but_exact\" is neither", ERR_UNSUPPORTED},
+        {"{" BLOOM ",\"max_position_embeddings\":512}", "which no BLOOM has", ERR_UNSUPPORTED},
         {"{\"model_type\":\"llama\"}", "lacks a size", ERR_FORMAT},
         {"{" GPT2 "}", "", 0},
         {"{" GPT2 ",\"scale_attn_weights\":1}", "\"scale_attn_weights\" is neither", ERR_UNSUPPORTED},

@@ -62,10 +62,26 @@ static inline void transform(const struct score_config *config, const struct ten
     }
 }
 
+static inline int is_bloom(const struct score_config *config)
+{
+    return strcmp(config->architecture, "bloom") == 0;
+}
+
 /* Queries, keys and values in one tensor, and an MLP without a gate. */
 static inline int is_fused(const struct score_config *config)
 {
-    return is_neox(config) || is_gpt2(config);
+    return is_neox(config) || is_gpt2(config) || is_bloom(config);
+}
+
+/* By the paper: 8 heads have 1/2, 1/4, ... 1/256; others interpolate, which 12 heads do with four more. */
+static inline double slope(const struct score_config *config, size_t head)
+{
+    size_t heads = config->head_count, whole = 1;
+    while (whole * 2 <= heads)
+        whole *= 2;
+    double exponent = head < whole ? (double)(head + 1) / (double)whole
+                                   : (2 * (double)(head - whole) + 1) / (2 * (double)whole);
+    return is_bloom(config) ? pow(2, -8 * exponent) : 0;
 }
 
 static inline int has_layer_norms(const struct score_config *config)
@@ -199,7 +215,7 @@ static inline void attend(const struct score_config *config, uint64_t layer, siz
                 double dot = 0;
                 for (size_t e = 0; e < size; e++)
                     dot += q[(i * heads + head) * size + e] * k[(j * key_heads + shared) * size + e];
-                sum += weight[j] = exp(dot / divisor);
+                sum += weight[j] = exp(dot / divisor - slope(config, head) * (double)(i - j));
             }
             for (size_t e = 0; e < size; e++) {
                 to[e] = 0;
@@ -282,6 +298,9 @@ static inline void reference(const struct score_model_source *source, const stru
         for (size_t j = 0; j < n * d; j++)
             x[j] = element(&weights.model[SCORE_ROLE_EMBEDDING], ids[j / d] * d + j % d) +
                    element(&weights.model[SCORE_ROLE_POSITIONS], j);
+        for (size_t j = 0; j < n && is_bloom(config); j++)
+            norm(config, &weights.model[SCORE_ROLE_EMBEDDING_NORM_WEIGHT],
+                 &weights.model[SCORE_ROLE_EMBEDDING_NORM_BIAS], x + j * d, d, x + j * d);
         for (size_t layer = 0; layer < config->layer_count; layer++)
             reference_layer(config, weights.layers[layer], layer, n, x);
         for (uint32_t j = 0; j < request->target_count[i]; j++, target++) {

@@ -1,4 +1,5 @@
 /* Names and shapes of a model's tensors; what is refused, and with which words. */
+#include "gpu/score_alibi.h"
 #include "tests/tools/random_model.h"
 
 #include <setjmp.h>
@@ -170,6 +171,22 @@ static void attention_scale(void **state)
     assert_true(fabs(score_attention_scale(&config, 3) - 1) < 1e-15);
 }
 
+/* Of 8 heads 1/2 to 1/256; of 12 those, and four from between them. */
+static void alibi_slopes(void **state)
+{
+    (void)state;
+    static const double exponents[] = {1, 2, 3, 4, 5, 6, 7, 8, 0.5, 1.5, 2.5, 3.5};
+    for (uint64_t head = 0; head < 12; head++) {
+        const double want = exp2(-exponents[head]);
+        if (head < 8)
+            assert_true(fabs((double)score_alibi_slope(head, 8) - want) < 1e-6 * want);
+        assert_true(fabs((double)score_alibi_slope(head, 12) - want) < 1e-6 * want);
+    }
+    assert_true(fabs((double)score_alibi_slope(0, 1) - exp2(-8)) < 1e-9);
+    assert_true(fabs((double)score_alibi_slope(2, 3) - exp2(-2)) < 1e-6);
+    assert_true(fabs((double)score_alibi_slope(1, 2) - exp2(-8)) < 1e-9);
+}
+
 static void layers_of_names(void **state)
 {
     (void)state;
@@ -196,7 +213,7 @@ static void layers_of_names(void **state)
     struct score_config config = config_of("14m");
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
         assert_int_equal(score_name_layers(&config, known[i].name), known[i].layers);
-    (void)snprintf(config.architecture, sizeof config.architecture, "bloom");
+    (void)snprintf(config.architecture, sizeof config.architecture, "opt");
     assert_int_equal(score_name_layers(&config, known[0].name), 0);
 }
 
@@ -207,8 +224,8 @@ static void configs(void **state)
     const struct score_config good = config_of("160m");
     assert_int_equal(score_config_check(&good, &err), 0);
     struct score_config bad = good;
-    (void)snprintf(bad.architecture, sizeof bad.architecture, "bloom");
-    assert_refused(bad, ERR_UNSUPPORTED, "models of type \"bloom\" cannot be scored, only gpt_neox");
+    (void)snprintf(bad.architecture, sizeof bad.architecture, "opt");
+    assert_refused(bad, ERR_UNSUPPORTED, "models of type \"opt\" cannot be scored, only gpt_neox");
     bad = good;
     bad.head_count = 7;
     assert_refused(bad, ERR_INVALID, "7 heads do not divide the hidden size 768");
@@ -360,9 +377,10 @@ static void weights(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(names),           cmocka_unit_test(families),        cmocka_unit_test(gpt2),
-        cmocka_unit_test(attention_scale), cmocka_unit_test(layers_of_names), cmocka_unit_test(configs),
-        cmocka_unit_test(heads),           cmocka_unit_test(rotary_scaling),  cmocka_unit_test(weights),
+        cmocka_unit_test(names),           cmocka_unit_test(families),     cmocka_unit_test(gpt2),
+        cmocka_unit_test(attention_scale), cmocka_unit_test(alibi_slopes), cmocka_unit_test(layers_of_names),
+        cmocka_unit_test(configs),         cmocka_unit_test(heads),        cmocka_unit_test(rotary_scaling),
+        cmocka_unit_test(weights),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -65,6 +65,25 @@ static void cl100k(void **state)
     splitter_free(splitter);
 }
 
+/* As `tokenizers` 0.23 cuts them. */
+static void bloom(void **state)
+{
+    (void)state;
+    struct err err = ERR_INIT;
+    struct splitter *splitter = NULL;
+    assert_int_equal(splitter_new(splitter_bloom, &splitter, &err), 0);
+    assert_string_equal(cut(splitter, "Hello, I'm (here)"), "[Hello][,][ I'm][ (][here][)]");
+    assert_string_equal(cut(splitter, "a   b  "), "[a][  ][ b][  ]");
+    assert_string_equal(cut(splitter, "a\n\n b"), "[a][\n\n][ b]");
+    assert_string_equal(cut(splitter, "1|2 [x] ]y"), "[1][|][2][ [x]][ ]y]");
+    assert_string_equal(cut(splitter, "\u3002\uff0cz\u0964 \u06d4\u060c"),
+                        "[\u3002\uff0c][z][\u0964 \u06d4\u060c]");
+    assert_string_equal(cut(splitter, "x?! y.b . c\u2026"), "[x][?!][ y][.][b][ .][ c][\u2026]");
+    assert_string_equal(cut(splitter, "!\u180e!"), "[!][\u180e][!]");
+    assert_string_equal(cut(splitter, " ..."), "[ ...]");
+    splitter_free(splitter);
+}
+
 static void unknown_expressions(void **state)
 {
     (void)state;
@@ -83,6 +102,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(gpt2),
+        cmocka_unit_test(bloom),
         cmocka_unit_test(cl100k),
         cmocka_unit_test(unknown_expressions),
     };
