@@ -127,12 +127,12 @@ static int is_waiting(const struct client_progress *progress)
     return progress->wait_reason[0] && !client_progress_is_over(progress);
 }
 
-/* The words: "12/24 revisions, 1.2 of 3.4 MB, 850 kB/s, 12 s left, 1 failed". */
+/* The words: "12/24 revisions, 1.2 of 3.4 MB, 850 kB/s, 12 s left, 1 failed, 2 cancelled". */
 static void format_words(const struct client_progress *progress, char *text, size_t size)
 {
     char fetched[32], expected[32], rate[32], left[32];
-    int64_t ended = progress->done + progress->failed + progress->cancelled;
-    int length = snprintf(text, size, "%" PRId64 "/%" PRId64 " revisions", ended, progress->total);
+    int64_t tried = progress->done + progress->failed;
+    int length = snprintf(text, size, "%" PRId64 "/%" PRId64 " revisions", tried, progress->total);
     if (progress->bytes_fetched || progress->bytes_expected) {
         client_progress_format_bytes((double)progress->bytes_fetched, fetched, sizeof fetched);
         client_progress_format_bytes((double)progress->bytes_expected, expected, sizeof expected);
@@ -150,7 +150,9 @@ static void format_words(const struct client_progress *progress, char *text, siz
         length += snprintf(text + length, size - (size_t)length, ", %s left", left);
     }
     if (progress->failed)
-        (void)snprintf(text + length, size - (size_t)length, ", %" PRId64 " failed", progress->failed);
+        length += snprintf(text + length, size - (size_t)length, ", %" PRId64 " failed", progress->failed);
+    if (progress->cancelled)
+        (void)snprintf(text + length, size - (size_t)length, ", %" PRId64 " cancelled", progress->cancelled);
 }
 
 void client_progress_format(const struct client_progress *progress, size_t width, int has_bar, char *text,

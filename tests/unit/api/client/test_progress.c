@@ -53,6 +53,9 @@ static void test_sum(void **state)
     parts[0].failed = 3;
     parts[0].done = 7;
     check(parts, 1, 200, 0, "1 of 1 sweeps ended; 10/10 revisions, 1.0 MB of 1.0 MB, 3 failed");
+    parts[0].done = 2;
+    parts[0].cancelled = 5; /* which nobody measured */
+    check(parts, 1, 200, 0, "1 of 1 sweeps ended; 5/10 revisions, 1.0 MB of 1.0 MB, 3 failed, 5 cancelled");
 }
 
 /* One whose queue has not come to it yet has no time of its own: the others' speed is all there is. */
