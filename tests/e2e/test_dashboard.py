@@ -192,7 +192,7 @@ def test_values_that_are_no_numbers_are_named(page: Browser, daemon: Any, tmp_pa
 
 
 def test_what_enters_no_verdict_is_said(page: Browser, daemon: Any, make_hub: Any, garden: Path, tmp_path: Path) -> None:
-    """A model that is forked at its first revision is no point of the law; perplexities of other texts are not compared."""
+    """A model that is forked at its first revision has no onset between two revisions; perplexities of other texts are not compared."""
     steps = [0, 256, 512, 1000, 2000, 3000, 4000]
     for step in steps[2:]:
         (tmp_path / "late").mkdir(exist_ok=True)
@@ -209,7 +209,7 @@ def test_what_enters_no_verdict_is_said(page: Browser, daemon: Any, make_hub: An
     assert [other.wait(sweep)["state"] for sweep in sweeps] == ["done"] * 4
     load(page, other, f"#model={MODEL}&model={urllib.parse.quote(late)}&values=centred")
     law = page.value("document.getElementById('panel-scaling-help').textContent")
-    assert re.search(r"not in the law, forked already at the first revision: \S*/late\. ", law), law
+    assert "No law: a law needs models of at least 3 sizes whose onset lies between two revisions; of such sizes there are 1." in law, law
     load(page, other, f"#model={MODEL}&values=centred")
     assert "1 of the perplexities is of other texts or another limit" in page.value("document.getElementById('findings').textContent")
     drawn = page.value("(panel => [panel.legend.textContent, panel.lines.map(line => line.points.map(point => point.step))])(document.getElementById('panel-perplexity').panel)")
