@@ -51,6 +51,19 @@ def test_steps_beside_others(tmp_path: Path) -> None:
     assert told and int(told.group(1)) >= 10, done.stdout
 
 
+def test_steps_beside_that_take_too_long(tmp_path: Path) -> None:
+    """What has ended counts, what has not is ended and told as skipped, by name; what took its time without a limit is waited for."""
+    steps = "checks() { step one true; touch ready; step two sleep 600; step three true; }; begin_beside checks; step tests true"
+    done = run(tmp_path, f"{steps}; until [ -e ready ]; do sleep 0.05; done; await_beside 1 one two three; summary")
+    assert done.returncode == 0, done
+    words = "it had not ended after 1 s; run it without --within"
+    assert f"skipped two: {words}" in done.stdout and f"skipped three: {words}" in done.stdout and "skipped one" not in done.stdout
+    assert "2 passed, 0 failed, 2 skipped" in done.stdout and "broke off" not in done.stdout, done.stdout
+    (tmp_path / "other").mkdir()
+    done = run(tmp_path / "other", "checks() { step one sleep 2; step two false; }; begin_beside checks; step tests true; await_beside 600 one two; summary")
+    assert done.returncode == 1 and "2 passed, 1 failed, 0 skipped" in done.stdout, done
+
+
 def test_steps_beside_that_break_off(tmp_path: Path) -> None:
     done = run(tmp_path, "checks() { step one true; kill -9 $BASHPID; }; begin_beside checks; step tests true; await_beside; summary")
     assert done.returncode == 1 and done.stdout.endswith("2 passed, 1 failed, 0 skipped\n"), done

@@ -27,9 +27,8 @@ static const struct {
 } runs[] = {
     {"l4", 0, 4, "", ""},
     {"h100", 60, 5, "", "stream"},
-    {"a100", 0, 7, "", "stream"},
+    {"a100", 0, 7, "", NULL},
     {"h100", 20, 4, NULL, "stream"},
-    {"h100", 80, 4, NULL, "stream"},
 };
 
 static int run(struct cases *cases, const struct emulation_device *device, const char *only_statistics,

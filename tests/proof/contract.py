@@ -50,7 +50,7 @@ def start(build: Path, place: Path, hub: Emulator) -> Daemon:
 # Without a time: the same checks, with requests that are the same in every run (none of chance, none made of earlier
 # answers): some for every operation, and all corners of the parameters and bodies of a few operations. All corners of all
 # operations, and chains of them, are for the long run.
-SHORT = ["--phases", "coverage,fuzzing", "--max-examples", "12", "--generation-deterministic"]
+SHORT = ["--phases", "coverage,fuzzing", "--max-examples", "6", "--generation-deterministic"]
 SHORT_SETTINGS = """
 [[operations]]
 exclude-operation-id = ["listRevisions", "getDistribution", "listWorkers", "createToken"]
