@@ -18,6 +18,7 @@ import importlib.util
 import os
 import shutil
 import sys
+import time
 from pathlib import Path
 from typing import Any, Callable, Iterator
 
@@ -52,6 +53,14 @@ LONGEST = """
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     order = {f"{name}.py": number for number, name in enumerate(LONGEST)}
     items.sort(key=lambda item: order.get(item.path.name, len(order)))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Once the time of deploy/test --within is over, what is left is told as skipped."""
+    until_s = os.environ.get("BIFURCATED_UNTIL")
+    if until_s and time.time() > float(until_s):
+        pytest.skip("the time of deploy/test --within was over")
 
 
 @pytest.fixture(scope="session", autouse=True)
