@@ -338,6 +338,7 @@ enum MHD_Result api_dispatch_refuse_head(struct api_request *request, const stru
     struct api_response response;
     enum err_code code = fault->status == 400   ? ERR_INVALID
                          : fault->status == 501 ? ERR_UNSUPPORTED
+                         : fault->status == 503 ? ERR_NO_MEMORY
                                                 : ERR_LIMIT;
     api_response_init(&response, BODY_BYTES_MAX);
     response.status = fault->status;

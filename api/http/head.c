@@ -9,10 +9,11 @@
 
 /* What is counted of the headers, beside those that are kept (struct api_headers). */
 struct head {
-    struct api_headers *found;
-    size_t size; /* of all names and values */
+    struct api_request *request;
+    struct api_headers *found; /* of the request */
+    size_t size;               /* of all names and values */
     unsigned hosts, lengths, codings;
-    int has_bad_name, has_bad_value;
+    int has_bad_name, has_bad_value, lacks_memory;
     const char *coding; /* the last Transfer-Encoding */
 };
 
@@ -25,6 +26,24 @@ static void keep_first(const char **slot, const char *value)
         *slot = value;
 }
 
+/* A header whose value is a list may come in several lines, which are one list then (RFC 9110, 5.3). */
+static void keep_all(struct head *head, enum api_header_list list, const char **slot, const char *value)
+{
+    struct buf *joined = &head->request->joined[list];
+    if (!*slot || !value) {
+        keep_first(slot, value);
+        return;
+    }
+    if (!joined->data) {
+        buf_init(joined, head->request->http->options.header_bytes_max);
+        buf_append_text(joined, *slot);
+    }
+    buf_append_text(joined, ", ");
+    buf_append_text(joined, value);
+    *slot = buf_text(joined);
+    head->lacks_memory |= joined->failed == ERR_NO_MEMORY; /* what is too large is refused for that */
+}
+
 /* Names are told apart by their first letter, so that most are compared once or not at all. */
 static void sort(struct head *head, const char *name, size_t name_size, const char *value)
 {
@@ -32,9 +51,9 @@ static void sort(struct head *head, const char *name, size_t name_size, const ch
     switch (name[0] | 0x20) {
     case 'a':
         if (IS("Accept"))
-            keep_first(&found->accept, value);
+            keep_all(head, API_LIST_ACCEPT, &found->accept, value);
         else if (IS("Accept-Encoding"))
-            keep_first(&found->accept_encoding, value);
+            keep_all(head, API_LIST_ACCEPT_ENCODING, &found->accept_encoding, value);
         else if (IS("Authorization"))
             keep_first(&found->authorization, value);
         break;
@@ -56,9 +75,9 @@ static void sort(struct head *head, const char *name, size_t name_size, const ch
         break;
     case 'i':
         if (IS("If-None-Match"))
-            keep_first(&found->if_none_match, value);
+            keep_all(head, API_LIST_IF_NONE_MATCH, &found->if_none_match, value);
         else if (IS("If-Match"))
-            keep_first(&found->if_match, value);
+            keep_all(head, API_LIST_IF_MATCH, &found->if_match, value);
         break;
     case 't':
         if (IS("Transfer-Encoding")) {
@@ -99,7 +118,7 @@ static int refuse(struct api_head_fault *fault, int status, const char *field, c
 
 int api_head_check(struct api_request *request, const char *version, struct api_head_fault *ret_fault)
 {
-    struct head head = {.found = &request->headers};
+    struct head head = {.request = request, .found = &request->headers};
     size_t max = request->http->options.header_bytes_max;
     (void)MHD_get_connection_values_n(request->connection, MHD_HEADER_KIND, take_header, &head);
     if (request->target_size > LIMIT_URL_BYTES) {
@@ -110,6 +129,8 @@ int api_head_check(struct api_request *request, const char *version, struct api_
         *ret_fault = (struct api_head_fault){431, NULL, "", "the headers are larger than", max};
         return -1;
     }
+    if (head.lacks_memory)
+        return refuse(ret_fault, 503, "", "out of memory");
     if (head.has_bad_name)
         return refuse(ret_fault, 400, "", "a header's name is empty or has a blank in it");
     if (head.has_bad_value)

@@ -22,7 +22,7 @@ struct api_head_fault {
 /* Finds request->headers; `version` as received, "HTTP/1.1". Returns 0, or -1 with *ret_fault set for: a
  * target or headers that are too large (414, 431); no Host, two of them, or two of other headers that frame a
  * request; Content-Length beside Transfer-Encoding; names with blanks, values with carriage returns (400); a
- * transfer coding other than chunked (501). The connection must be closed then. */
+ * transfer coding other than chunked (501); no memory (503). The connection must be closed then. */
 int api_head_check(struct api_request *request, const char *version, struct api_head_fault *ret_fault);
 
 #endif

@@ -114,6 +114,8 @@ void api_request_free(struct api_request *request)
         return;
     api_answer_release(request->answer);
     api_uri_free(&request->uri);
+    for (int i = 0; i < API_LIST_COUNT; i++)
+        buf_free(&request->joined[i]);
     drop_body(request);
     free(request);
 }

@@ -36,7 +36,7 @@ struct api_route;
 enum api_format { API_FORMAT_JSON, API_FORMAT_CSV };
 
 /* What most requests are asked for, found in one look at all headers (api/http/head.h). NULL: not given; of
- * several of a name, the first. */
+ * several of a name, the first, but that those of a list are joined. */
 struct api_headers {
     const char *accept;
     const char *accept_encoding;
@@ -50,6 +50,15 @@ struct api_headers {
     const char *transfer_encoding;
 };
 
+/* The headers whose value is a list. */
+enum api_header_list {
+    API_LIST_ACCEPT,
+    API_LIST_ACCEPT_ENCODING,
+    API_LIST_IF_MATCH,
+    API_LIST_IF_NONE_MATCH,
+    API_LIST_COUNT
+};
+
 struct api_request {
     struct api_http *http;
     const struct api_context *context; /* what handlers are given beside the request */
@@ -61,7 +70,8 @@ struct api_request {
     const char *target;           /* as received; lies behind this struct */
     size_t target_size;           /* its bytes */
     struct api_headers headers;
-    struct api_uri uri; /* once api_request_parse() was called */
+    struct buf joined[API_LIST_COUNT]; /* of several lines of a list; lies behind `headers` then */
+    struct api_uri uri;                /* once api_request_parse() was called */
     int is_parsed;
     const char *method;                               /* of libmicrohttpd, valid until completion */
     const struct api_route *route;                    /* NULL: none matched */

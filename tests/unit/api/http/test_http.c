@@ -194,6 +194,15 @@ static void test_write_that_depends_on_what_is_there(void **state)
     (void)snprintf(header, sizeof header, "If-None-Match: W/%s", tag);
     assert_int_equal(put(fixture, "/things/you", header), 412);
     assert_int_equal(put(fixture, "/things/you", "If-None-Match: *"), 412);
+    const char *lines[] = {"If-Match: \"0\"", "If-Match: \"1\", \"2\"", header, NULL};
+    (void)snprintf(header, sizeof header, "If-Match: %s", tag);
+    fixture_request(fixture, "PUT", "/things/you", NULL, lines, &exchange); /* several lines are one list */
+    assert_int_equal(exchange.status, 200);
+    free(exchange.body);
+    (void)snprintf(header, sizeof header, "If-Match: \"3\"");
+    fixture_request(fixture, "PUT", "/things/you", NULL, lines, &exchange);
+    assert_int_equal(exchange.status, 412);
+    free(exchange.body);
     assert_int_equal(put(fixture, "/things/you", "If-None-Match: \"0\""), 200);
     assert_int_equal(put(fixture, "/things/you", "If-Match: \"0\", \""), 412);
     assert_int_equal(put(fixture, "/things/you", "If-Match: 0"), 400);
