@@ -143,7 +143,9 @@ static void print_schedule(const json_t *schedule)
     if (json_is_number(json_object_get(schedule, "stable")))
         (void)snprintf(stable, sizeof stable, ", steady to step %.0f", real_of(schedule, "stable"));
     if (strcmp(text_of(schedule, "kind"), "unknown") == 0)
-        (void)snprintf(text, sizeof text, "%s", text_of(schedule, "note"));
+        (void)snprintf(text, sizeof text,
+                       "unknown: whatever compares with it is left out; name it with --schedule, --peak, "
+                       "--floor, --warmup, --stable, --total and --decay");
     else
         (void)snprintf(text, sizeof text,
                        "%s (%s), peak %g, floor %g, %.0f steps of warm-up%s, %.0f steps, weight decay %g",

@@ -9,7 +9,9 @@
 #include "store/distributions.h"
 
 #define LIMIT_STANDARD 1000
-#define COLUMNS_MAX 500000 /* of all revisions of a page, unless one revision has more: 20 MB of JSON */
+/* Of all revisions of a page of JSON, unless one revision has more: 20 MB. CSV ends by `limit` alone, since
+ * few who read it look for a next page: 154 revisions of 5,120 columns are 55 MB. */
+#define COLUMNS_MAX 500000
 
 struct rows {
     enum api_format format;
@@ -41,7 +43,7 @@ static void print_csv(struct api_csv *csv, const struct revision_row *revision, 
 static int append_row(void *context, const struct revision_row *revision, const struct columns_row *row)
 {
     struct rows *rows = context;
-    if (rows->page.count && rows->columns + row->columns > COLUMNS_MAX)
+    if (rows->format == API_FORMAT_JSON && rows->page.count && rows->columns + row->columns > COLUMNS_MAX)
         rows->page.left = 0;
     if (revision_page_is_full(&rows->page))
         return 1;

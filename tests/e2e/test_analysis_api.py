@@ -91,6 +91,8 @@ def test_a_page_of_columns_ends_after_half_a_million(swept: Daemon, tmp_path: Pa
     rest = swept.get(f"{path}&cursor={first['next_cursor']}").json()
     assert [row["revision"] for row in rest["revisions"]] == ["step2"] and rest["next_cursor"] is None
     assert [np.flatnonzero(row["mean"]).tolist() for row in first["revisions"] + rest["revisions"]] == [[0], [1], [2]]
+    table = swept.get(path.replace("limit=1000", "format=csv"))
+    assert "link" not in {name.lower() for name in table.headers} and table.text.count("\r\n") == 1 + 3 * width, "CSV is whole"
     lines = swept.client("columns", model, "--csv").stdout.splitlines()
     assert len(lines) == 1 + 3 * width and lines[-1].startswith(f"step2,2,{width - 1},0,"), "the client reads all pages"
 
@@ -382,6 +384,7 @@ def test_what_is_no_point_of_the_law_and_what_is_not_finite(programs: dict[str, 
 
 def test_client_says_it_in_words(swept: Daemon) -> None:
     analysis = swept.client("analyze", MODEL)
+    assert "name it with --schedule, --peak," in " ".join(analysis.stdout.split())  # as the client calls them
     assert analysis.returncode == 0, analysis
     assert "2 of them left out as repetitions\n" in analysis.stdout and "diverge" not in analysis.stdout
     for text in ("Did the weights fork?", "Could training have stopped earlier?", "What else could explain this?"):
