@@ -4,22 +4,38 @@
 #include <stdio.h>
 #include <string.h>
 
-/* GPT-2's, OPT's and the first OLMo's for what the families after GPT-NeoX call otherwise. */
-static const char *const others[] = {
+/* What config.c reads under any name, by what it is: of a family's own, the others' names mean nothing. */
+static const char *const synonyms[] = {
+    /* sizes */
     "n_embd",
     "d_model",
     "n_layer",
     "n_layers",
     "n_head",
     "n_heads",
+    "num_key_value_heads",
+    "intermediate_size",
     "n_inner",
     "ffn_dim",
     "n_positions",
-    "layer_norm_epsilon",
-    "activation_function",
     "max_sequence_length",
+    /* what a layer computes */
+    "hidden_act",
+    "activation_function",
+    "layer_norm_eps",
+    "rms_norm_eps",
+    "layer_norm_epsilon",
+    "use_parallel_residual",
+    "attention_bias",
+    "mlp_bias",
     "weight_tying",
-    NULL,
+    /* rotary embeddings */
+    "rotary_pct",
+    "partial_rotary_factor",
+    "rotary_emb_base",
+    "rope_theta",
+    "rope_scaling",
+    "rope_parameters",
 };
 
 int config_doubt_is_there(const json_t *value)
@@ -40,6 +56,21 @@ void config_doubt_nulls(const json_t *root, const char *const *names, char *doub
     for (; *names; names++)
         if (json_is_null(json_object_get(root, *names)))
             config_doubt_set(doubt, "\"%s\" is null", *names);
+}
+
+int config_doubt_flag(const json_t *root, const char *name, int absent, char *doubt)
+{
+    const json_t *flag = json_object_get(root, name);
+    if (config_doubt_is_there(flag) && !json_is_boolean(flag))
+        config_doubt_set(doubt, "\"%s\" is neither true nor false", name);
+    return flag ? json_is_true(flag) : absent;
+}
+
+void config_doubt_pair(const json_t *root, const char *own, const char *other, char *doubt)
+{
+    const json_t *first = json_object_get(root, own), *second = json_object_get(root, other);
+    if (first && second && !json_equal(first, second))
+        config_doubt_set(doubt, "\"%s\" is not %s", other, own);
 }
 
 void config_doubt_positions(const json_t *root, char *doubt)
@@ -76,13 +107,16 @@ void config_doubt_rotary_types(const json_t *root, char *doubt)
         config_doubt_set(doubt, "\"type\" and \"rope_type\" of the rotary embeddings differ");
 }
 
-void config_doubt_drop(json_t *root, const char *const *names)
+static int is_one_of(const char *name, const char *const *own)
 {
-    for (; *names; names++)
-        (void)json_object_del(root, *names);
+    while (*own && strcmp(*own, name) != 0)
+        own++;
+    return *own != NULL;
 }
 
-void config_doubt_drop_others(json_t *root)
+void config_doubt_drop_others(json_t *root, const char *const *own)
 {
-    config_doubt_drop(root, others);
+    for (size_t i = 0; i < sizeof synonyms / sizeof synonyms[0]; i++)
+        if (!is_one_of(synonyms[i], own))
+            (void)json_object_del(root, synonyms[i]);
 }

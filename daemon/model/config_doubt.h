@@ -23,6 +23,12 @@ void config_doubt_set(char *doubt, const char *format, ...) __attribute__((forma
  * or fails in the middle. */
 void config_doubt_nulls(const json_t *root, const char *const *names, char *doubt);
 
+/* The flag, or `absent` where it is not there; what is neither true nor false is a doubt. */
+int config_doubt_flag(const json_t *root, const char *name, int absent, char *doubt);
+
+/* Two names for one thing, of which a family takes either: both are there, and differ. */
+void config_doubt_pair(const json_t *root, const char *own, const char *other, char *doubt);
+
 /* Of families whose own key is "max_position_embeddings": "n_positions", which lm-evaluation-harness takes
  * for the length of the context, says another. */
 void config_doubt_positions(const json_t *root, char *doubt);
@@ -33,10 +39,8 @@ void config_doubt_foreign(const json_t *root, char *doubt);
 /* Both spellings of the type of rotary embeddings are there, and differ: 4 and 5 prefer each another. */
 void config_doubt_rotary_types(const json_t *root, char *doubt);
 
-/* Takes the names, ended by NULL, out of the object. */
-void config_doubt_drop(json_t *root, const char *const *names);
-
-/* Takes out the names that neither GPT-NeoX nor Llama's family reads, and others have for the same things. */
-void config_doubt_drop_others(json_t *root);
+/* Takes out the names that other families have for the same things, or for what this one does not have: all
+ * but its own, ended by NULL. */
+void config_doubt_drop_others(json_t *root, const char *const *own);
 
 #endif

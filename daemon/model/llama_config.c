@@ -6,9 +6,18 @@
 #include <math.h>
 #include <string.h>
 
-/* GPT-NeoX's names for the same things. */
-static const char *const foreign[] = {
-    "layer_norm_eps", "rotary_pct", "rotary_emb_base", "use_parallel_residual", NULL,
+static const char *const own[] = {
+    "num_key_value_heads",
+    "intermediate_size",
+    "hidden_act",
+    "rms_norm_eps",
+    "attention_bias",
+    "mlp_bias",
+    "partial_rotary_factor",
+    "rope_theta",
+    "rope_scaling",
+    "rope_parameters",
+    NULL,
 };
 
 static const char *const never_null[] = {"tie_word_embeddings", "hidden_act", "rope_theta", NULL};
@@ -360,6 +369,5 @@ void llama_config_prepare(json_t *root, const struct family *family, struct mode
     config_doubt_nulls(root, never_null, config->doubt);
     config_doubt_positions(root, config->doubt);
     config_doubt_foreign(root, config->doubt);
-    config_doubt_drop(root, foreign);
-    config_doubt_drop_others(root);
+    config_doubt_drop_others(root, own);
 }

@@ -2,9 +2,9 @@
 
 #include "daemon/model/config_doubt.h"
 
-/* Llama's names for the same things. */
-static const char *const foreign[] = {
-    "rms_norm_eps", "partial_rotary_factor", "rope_theta", "num_key_value_heads", NULL,
+static const char *const own[] = {
+    "intermediate_size", "hidden_act",      "layer_norm_eps", "use_parallel_residual", "attention_bias",
+    "rotary_pct",        "rotary_emb_base", "rope_scaling",   "rope_parameters",       NULL,
 };
 
 static const char *const never_null[] = {
@@ -42,6 +42,5 @@ void neox_config_prepare(json_t *root, char *doubt)
     config_doubt_rotary_types(root, doubt);
     config_doubt_positions(root, doubt);
     config_doubt_foreign(root, doubt);
-    config_doubt_drop(root, foreign);
-    config_doubt_drop_others(root);
+    config_doubt_drop_others(root, own);
 }

@@ -1,21 +1,16 @@
-"""Makes bloom.json: what transformers makes of the keys of config.json in the family of BLOOM, on tiny models of made-up weights.
+"""Makes bloom.json: what transformers makes of the keys of config.json in the family of BLOOM (tiny.py).
 
-    python tests/e2e/golden/bloom.py     (torch, transformers; seconds; a column per version, as families.py)
+    python tests/e2e/golden/bloom.py     (torch, transformers; seconds)
 """
 
 from __future__ import annotations
 
-import json
-import shutil
 import sys
 from pathlib import Path
-from typing import Any, Callable
-
-import numpy as np
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
-from variants import TOKENIZER, Absent, Weights, made_up, without  # noqa: E402
+from tiny import Absent, Variant, Weights, bare, made_up, measure_all, transformer, without, write  # noqa: E402
 
 ROWS, WIDTH, LAYERS, HEADS = 512, 48, 3, 6  # heads of no power of two
 CONFIG = {
@@ -41,28 +36,15 @@ CONFIG = {
 
 
 def weights() -> Weights:
-    made = {"transformer.word_embeddings.weight": made_up(ROWS, WIDTH)}
-    norms = [f"h.{i}.{name}" for i in range(LAYERS) for name in ("input_layernorm", "post_attention_layernorm")]
-    for i, name in enumerate(["word_embeddings_layernorm", *norms, "ln_f"]):
-        made[f"transformer.{name}.weight"] = np.roll(made_up(WIDTH, around=1.0), i)
-        made[f"transformer.{name}.bias"] = np.roll(made_up(WIDTH), i)
-    shapes = {
+    layers = [f"h.{i}.{name}" for i in range(LAYERS) for name in ("input_layernorm", "post_attention_layernorm")]
+    matrices = {
         "self_attention.query_key_value": (3 * WIDTH, WIDTH),
         "self_attention.dense": (WIDTH, WIDTH),
         "mlp.dense_h_to_4h": (4 * WIDTH, WIDTH),
         "mlp.dense_4h_to_h": (WIDTH, 4 * WIDTH),
     }
-    for i in range(LAYERS):
-        for name, size in shapes.items():
-            made[f"transformer.h.{i}.{name}.weight"] = np.roll(made_up(*size), i + len(name)) * (1 - i / 6)
-            made[f"transformer.h.{i}.{name}.bias"] = np.roll(made_up(size[0]), i + len(name))
-    return made
-
-
-def bare(made: Weights) -> None:
-    """The names of the model without its head, as BLOOM is published."""
-    for name in [name for name in made if name.startswith("transformer.")]:
-        made[name.removeprefix("transformer.")] = made.pop(name)
+    embedding = {"transformer.word_embeddings.weight": made_up(ROWS, WIDTH)}
+    return embedding | transformer(["word_embeddings_layernorm", *layers, "ln_f"], WIDTH, matrices, LAYERS)
 
 
 def head(made: Weights) -> None:
@@ -73,11 +55,11 @@ def equal_head(made: Weights) -> None:
     made["lm_head.weight"] = made["transformer.word_embeddings.weight"].copy()
 
 
+BARE = bare("transformer.")  # as BLOOM is published
 OLD = {"n_embed": Absent, "hidden_size": WIDTH, "num_attention_heads": Absent, "n_head": HEADS}
-# name: (changes of config.json, of the weights or None, words of our refusal or "")
-VARIANTS: dict[str, tuple[dict[str, Any], Callable[[Weights], None] | None, str]] = {
+VARIANTS: dict[str, Variant] = {
     "plain": ({}, None, ""),
-    "names without transformer": ({}, bare, ""),
+    "names without transformer": ({}, BARE, ""),
     "head": ({"tie_word_embeddings": False}, head, ""),
     "head that is not there": ({"tie_word_embeddings": False}, None, "lm_head.weight"),
     "tied": ({"tie_word_embeddings": True}, None, ""),
@@ -130,21 +112,12 @@ VARIANTS: dict[str, tuple[dict[str, Any], Callable[[Weights], None] | None, str]
 
 
 def write_model(name: str, folder: Path) -> None:
-    from safetensors.numpy import save_file
-
     changes, edit, _ = VARIANTS[name]
-    config = {key: value for key, value in (CONFIG | changes).items() if value is not Absent}
     made = weights()
     if edit:
         edit(made)
-    folder.mkdir()
-    (folder / "config.json").write_text(json.dumps(config))
-    save_file(made, folder / "model.safetensors", {"format": "pt"})
-    shutil.copy(TOKENIZER, folder)
-    (folder / "tokenizer_config.json").write_text('{"tokenizer_class": "PreTrainedTokenizerFast"}')
+    write(folder, CONFIG | changes, made)
 
 
 if __name__ == "__main__":
-    from families import measure_all
-
     measure_all(HERE / "bloom.json", list(VARIANTS), write_model, attention="eager")

@@ -1,25 +1,19 @@
-"""Makes families.json: what transformers makes of the keys of config.json in the families after Llama, on tiny models of made-up weights.
+"""Makes families.json: what transformers makes of the keys of config.json in the families after Llama (tiny.py).
 
     python tests/e2e/golden/families.py     (torch, transformers; seconds)
-
-Per variant and version of transformers the summed log-probability of each text in float64, or the name of the error: a run
-adds the column of its own version. A variant that this project refuses has the words of the refusal beside it: where
-transformers' versions differ, or what nobody means, or what no forward pass is written for.
 """
 
 from __future__ import annotations
 
-import json
-import shutil
 import sys
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any
 
 import numpy as np
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
-from variants import TOKENIZER, Absent, Weights, made_up, without  # noqa: E402
+from tiny import Absent, Edit, Variant, Weights, bare, made_up, measure_all, without, write  # noqa: E402
 
 ROWS, WIDTH, LAYERS, HEADS, SHARED, INNER = 512, 32, 4, 4, 2, 48
 BASE = {
@@ -126,12 +120,6 @@ def unused(made: Weights) -> None:
         made[f"model.layers.{i}.self_attn.rotary_emb.inv_freq"] = np.array([0.5, 0.25], dtype=np.float32)
 
 
-def bare(made: Weights) -> None:
-    """The names of the model without its head, as its own class saves them."""
-    for name in [name for name in made if name.startswith("model.")]:
-        made[name.removeprefix("model.")] = made.pop(name)
-
-
 LLAMA3 = {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 32}
 YARN = {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 32}
 YARN8 = {  # as OLMo 3's, of a shorter context
@@ -151,12 +139,10 @@ def without_keys(values: dict[str, Any], *keys: str) -> dict[str, Any]:
     return {key: value for key, value in values.items() if key not in keys}
 
 
-Variant = tuple[dict[str, Any], Callable[[Weights], None] | None, str]
-# name: (changes of config.json, of the weights or None, words of our refusal or "")
 EVERY: dict[str, Variant] = {
     "plain": ({}, None, ""),
     "unused tensors": ({}, unused, ""),
-    "names without model": ({}, bare, "no tensor is named model.embed_tokens.weight"),
+    "names without model": ({}, bare("model."), "no tensor is named model.embed_tokens.weight"),
     "tied": ({"tie_word_embeddings": True}, tied, ""),
     "tied, and both are equal": ({"tie_word_embeddings": True}, equal_embeddings, ""),
     "tied, and both differ": ({"tie_word_embeddings": True}, None, "another matrix than model.embed_tokens.weight"),
@@ -438,7 +424,7 @@ REFUSALS = {
 }
 
 
-def variants() -> dict[str, tuple[str, dict[str, Any], Callable[[Weights], None] | None, Shape, str]]:
+def variants() -> dict[str, tuple[str, dict[str, Any], Edit | None, Shape, str]]:
     """"family: name" to what it is made of."""
     made = {}
     for family in FAMILIES:
@@ -460,46 +446,12 @@ def config(family: str) -> dict[str, Any]:
 
 
 def write_model(name: str, folder: Path) -> None:
-    from safetensors.numpy import save_file
-
     family, changes, edit, shape, _ = VARIANTS[name]
-    keys = config(family) | changes
     made = weights(family, shape)
     if edit:
         edit(made)
-    folder.mkdir()
-    (folder / "config.json").write_text(json.dumps({key: value for key, value in keys.items() if value is not Absent}))
-    save_file(made, folder / "model.safetensors", {"format": "pt"})
-    shutil.copy(TOKENIZER, folder)
-    (folder / "tokenizer_config.json").write_text('{"tokenizer_class": "PreTrainedTokenizerFast"}')
-
-
-def written(golden: dict[str, Any]) -> str:
-    """A line per variant."""
-    columns = []
-    for version in sorted(golden):
-        rows = [f"  {json.dumps(name)}: {json.dumps(found)}" for name, found in golden[version].items()]
-        columns.append(f' "{version}": {{\n' + ",\n".join(rows) + "\n }")
-    return "{\n" + ",\n".join(columns) + "\n}\n"
-
-
-def measure_all(out: Path, names: list[str], write: Callable[[str, Path], None], attention: str = "sdpa") -> None:
-    """Adds the column of this version of transformers."""
-    import tempfile
-
-    import torch
-    import transformers
-    from variants import measure
-
-    golden: dict[str, Any] = json.loads(out.read_text()) if out.exists() else {}
-    column = golden[transformers.__version__] = {"torch": torch.__version__.split("+")[0]}
-    with tempfile.TemporaryDirectory() as scratch:
-        for i, name in enumerate(names):
-            write(name, Path(scratch) / str(i))
-            found = measure(Path(scratch) / str(i), attention)
-            column[name] = found if isinstance(found, str) else [round(one, 10) for one in found]
-    out.write_text(written(golden))
+    write(folder, config(family) | changes, made)
 
 
 if __name__ == "__main__":
-    measure_all(Path(sys.argv[1]) if len(sys.argv) > 1 else HERE / "families.json", list(VARIANTS), write_model)
+    measure_all(HERE / "families.json", list(VARIANTS), write_model)

@@ -22,7 +22,7 @@ import families  # noqa: E402
 import gpt2  # noqa: E402
 from dtypes import to_dtype  # noqa: E402
 from torch_writer import Tensor, row_major, write_state_dict  # noqa: E402
-from variants import TOKENIZER, made_up  # noqa: E402
+from tiny import TOKENIZER, Weights, made_up  # noqa: E402
 
 TEXTS = HERE.parents[1] / "fixtures/garden/hub/datasets/garden/lambada_garden/main/data/test.jsonl"
 COUNT = 40
@@ -40,8 +40,8 @@ RUNS: dict[str, tuple[dict[str, Any], families.Shape, list[Any]]] = {
     "smollm3": ({"tie_word_embeddings": True}, families.Shape(), [families.tied]),
     "olmo": ({"clip_qkv": 0.5, "num_key_value_heads": 4}, families.Shape(shared=4), []),
     "olmo2": ({"rope_theta": 500000.0}, families.Shape(), []),
-    "gpt2": (gpt2.STANFORD, families.Shape(), [gpt2.bare_masks]),
-    "bloom": ({}, families.Shape(), [bloom.bare]),
+    "gpt2": (gpt2.STANFORD, families.Shape(), [gpt2.BARE, gpt2.masks]),
+    "bloom": ({}, families.Shape(), [bloom.BARE]),
 }
 OWN = {"gpt2": gpt2, "bloom": bloom}
 STARTED = ("mistral", "olmo2")  # their tokenizer puts a token before each text
@@ -59,7 +59,7 @@ def texts() -> str:
     return "".join([*lines[1:], lines[0].replace('"text": "', '"text": "<|endoftext|>')])
 
 
-def weights(family: str, step: int) -> families.Weights:
+def weights(family: str, step: int) -> Weights:
     _, shape, edits = RUNS[family]
     made = OWN[family].weights() if family in OWN else families.weights(family, shape)
     for edit in edits:
@@ -67,7 +67,7 @@ def weights(family: str, step: int) -> families.Weights:
     return {name: values + made_up(*values.shape) * (step / 10) for name, values in made.items()}
 
 
-def write_safetensors(path: Path, tensors: families.Weights, dtype: str) -> None:
+def write_safetensors(path: Path, tensors: Weights, dtype: str) -> None:
     header, data = {}, b""
     for name, values in tensors.items():
         content = to_dtype(values, dtype)[0]
@@ -77,13 +77,10 @@ def write_safetensors(path: Path, tensors: families.Weights, dtype: str) -> None
     path.write_bytes(struct.pack("<Q", len(text)) + text + data)
 
 
-def write_torch(path: Path, tensors: families.Weights) -> None:
+def write_torch(path: Path, tensors: Weights) -> None:
     write_state_dict(
         path,
-        {
-            name: Tensor("float16", values.shape, row_major(values.shape), 0, to_dtype(values, "float16")[0])
-            for name, values in tensors.items()
-        },
+        {name: Tensor("float16", values.shape, row_major(values.shape), 0, to_dtype(values, "float16")[0]) for name, values in tensors.items()},
     )
 
 

@@ -1,6 +1,6 @@
-"""Makes gpt2.json: what transformers makes of the keys of config.json in the family of GPT-2, on tiny models of made-up weights.
+"""Makes gpt2.json: what transformers makes of the keys of config.json in the family of GPT-2 (tiny.py).
 
-    python tests/e2e/golden/gpt2.py     (torch, transformers; seconds; a column per version, as families.py)
+    python tests/e2e/golden/gpt2.py     (torch, transformers; seconds)
 
 Attention is "eager": "sdpa" of transformers 4.57 passes over the three flags of how it is scaled, so that another model is
 computed than the one that was trained; 5 follows them in both.
@@ -8,17 +8,14 @@ computed than the one that was trained; 5 follows them in both.
 
 from __future__ import annotations
 
-import json
-import shutil
 import sys
 from pathlib import Path
-from typing import Any, Callable
 
 import numpy as np
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
-from variants import TOKENIZER, Absent, Weights, made_up, without  # noqa: E402
+from tiny import Absent, Edit, Variant, Weights, bare, made_up, measure_all, transformer, without, write  # noqa: E402
 
 ROWS, WIDTH, LAYERS, HEADS, POSITIONS = 512, 32, 3, 4, 128
 CONFIG = {
@@ -47,28 +44,15 @@ CONFIG = {
 
 
 def weights(inner: int = 4 * WIDTH) -> Weights:
-    made = {"transformer.wte.weight": made_up(ROWS, WIDTH), "transformer.wpe.weight": made_up(POSITIONS, WIDTH) * 0.5}
-    shapes = {
+    norms = [*(f"h.{i}.{name}" for i in range(LAYERS) for name in ("ln_1", "ln_2")), "ln_f"]
+    matrices = {
         "attn.c_attn": (WIDTH, 3 * WIDTH),
         "attn.c_proj": (WIDTH, WIDTH),
         "mlp.c_fc": (WIDTH, inner),
         "mlp.c_proj": (inner, WIDTH),
     }
-    norms = [f"h.{i}.{name}" for i in range(LAYERS) for name in ("ln_1", "ln_2")]
-    for i, name in enumerate([*norms, "ln_f"]):
-        made[f"transformer.{name}.weight"] = np.roll(made_up(WIDTH, around=1.0), i)
-        made[f"transformer.{name}.bias"] = np.roll(made_up(WIDTH), i)
-    for i in range(LAYERS):
-        for name, size in shapes.items():
-            made[f"transformer.h.{i}.{name}.weight"] = np.roll(made_up(*size), i + len(name)) * (1 - i / 6)
-            made[f"transformer.h.{i}.{name}.bias"] = np.roll(made_up(size[1]), i + len(name))
-    return made
-
-
-def bare(made: Weights) -> None:
-    """The names of the model without its head, as its own class saves them, and as the first GPT-2 is published."""
-    for name in [name for name in made if name.startswith("transformer.")]:
-        made[name.removeprefix("transformer.")] = made.pop(name)
+    embeddings = {"transformer.wte.weight": made_up(ROWS, WIDTH), "transformer.wpe.weight": made_up(POSITIONS, WIDTH) * 0.5}
+    return embeddings | transformer(norms, WIDTH, matrices, LAYERS, outputs=1)
 
 
 def masks(made: Weights) -> None:
@@ -87,22 +71,15 @@ def equal_head(made: Weights) -> None:
     made["lm_head.weight"] = made["transformer.wte.weight"].copy()
 
 
-def bare_masks(made: Weights) -> None:
-    bare(made)
-    masks(made)
+def all_of(*edits: Edit) -> Edit:
+    def change(made: Weights) -> None:
+        for edit in edits:
+            edit(made)
+
+    return change
 
 
-def bare_head(made: Weights) -> None:
-    head(made)
-    bare(made)
-
-
-def bare_equal_head(made: Weights) -> None:
-    equal_head(made)
-    bare(made)
-
-
-def inner(width: int) -> Callable[[Weights], None]:
+def inner(width: int) -> Edit:
     def change(made: Weights) -> None:
         made |= weights(width)
 
@@ -115,17 +92,16 @@ def turned(made: Weights) -> None:
         made[name] = made[name].T.copy()
 
 
-Variant = tuple[dict[str, Any], Callable[[Weights], None] | None, str]
+BARE = bare("transformer.")  # as the first GPT-2 is published
 STANFORD = {"scale_attn_by_inverse_layer_idx": True, "reorder_and_upcast_attn": True}
-# name: (changes of config.json, of the weights or None, words of our refusal or "")
 VARIANTS: dict[str, Variant] = {
     "plain": ({}, None, ""),
     "masks": ({}, masks, ""),
-    "names without transformer": ({}, bare, ""),
-    "names without transformer, and masks": ({}, bare_masks, ""),
-    "names without transformer, and a head": ({"tie_word_embeddings": False}, bare_head, ""),
-    "names without transformer, and both are equal": ({}, bare_equal_head, ""),
-    "names without transformer, and both differ": ({}, bare_head, "another matrix than wte.weight"),
+    "names without transformer": ({}, BARE, ""),
+    "names without transformer, and masks": ({}, all_of(BARE, masks), ""),
+    "names without transformer, and a head": ({"tie_word_embeddings": False}, all_of(head, BARE), ""),
+    "names without transformer, and both are equal": ({}, all_of(equal_head, BARE), ""),
+    "names without transformer, and both differ": ({}, all_of(head, BARE), "another matrix than wte.weight"),
     "head": ({"tie_word_embeddings": False}, head, ""),
     "head that is not there": ({"tie_word_embeddings": False}, None, "lm_head.weight"),
     "tied": ({"tie_word_embeddings": True}, None, ""),
@@ -191,20 +167,12 @@ VARIANTS: dict[str, Variant] = {
 
 
 def write_model(name: str, folder: Path) -> None:
-    from safetensors.numpy import save_file
-
     changes, edit, _ = VARIANTS[name]
-    config = {key: value for key, value in (CONFIG | changes).items() if value is not Absent}
     made = weights()
     if edit:
         edit(made)
-    folder.mkdir()
-    (folder / "config.json").write_text(json.dumps(config))
-    save_file(made, folder / "model.safetensors", {"format": "pt"})
-    shutil.copy(TOKENIZER, folder)
+    write(folder, CONFIG | changes, made)
 
 
 if __name__ == "__main__":
-    from families import measure_all
-
     measure_all(HERE / "gpt2.json", list(VARIANTS), write_model, attention="eager")

@@ -140,6 +140,8 @@ static void test_other_families(void **state)
     assert_false(parse("{\"model_type\":\"unheard_of\"}").is_tied);
     assert_true(parse("{\"model_type\":\"hf_olmo\",\"weight_tying\":true}").is_tied);
     assert_false(parse("{\"model_type\":\"hf_olmo\",\"weight_tying\":false}").is_tied);
+    /* Llama's key for biases that GPT-NeoX always has. */
+    assert_true(parse("{\"model_type\":\"gpt_neox\",\"mlp_bias\":false}").has_mlp_bias);
     struct model_config unknown = parse("{}");
     assert_string_equal(unknown.model_type, "");
     assert_int_equal(unknown.activation, MODEL_ACTIVATION_OTHER);

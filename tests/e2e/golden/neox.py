@@ -1,27 +1,19 @@
-"""Makes variants.json: what transformers makes of the keys of a GPT-NeoX config.json, on a tiny model of made-up weights.
+"""Makes neox.json: what transformers makes of the keys of config.json in the family of GPT-NeoX (tiny.py).
 
-    python tests/e2e/golden/variants.py     (torch, transformers; seconds)
-
-Per variant the summed log-probability of each text in float64, or the name of the error. A variant that this project
-refuses has the words of the refusal beside it: where transformers' versions differ, or nobody means it.
+    python tests/e2e/golden/neox.py     (torch, transformers; seconds)
 """
 
 from __future__ import annotations
 
-import json
-import shutil
 import sys
 from pathlib import Path
-from typing import Any, Callable
 
 import numpy as np
 
 HERE = Path(__file__).resolve().parent
-TOKENIZER = HERE.parents[1] / "fixtures/garden/hub/models/garden/neox-tiny/_shared/tokenizer.json"
-TEXTS = [
-    "In the beginning God created the heaven and the earth.",
-    "And the earth was without form, and void; and darkness was upon the face of the deep.",
-]
+sys.path.insert(0, str(HERE))
+from tiny import Absent, Variant, Weights, made_up, measure_all, without, write  # noqa: E402
+
 ROWS, WIDTH, LAYERS, HEADS, INNER = 512, 32, 2, 4, 96
 CONFIG = {
     "architectures": ["GPTNeoXForCausalLM"],
@@ -41,14 +33,6 @@ CONFIG = {
     "bos_token_id": 0,
     "eos_token_id": 0,
 }
-Weights = dict[str, np.ndarray]
-
-
-def made_up(*shape: int, around: float = 0.0) -> np.ndarray:
-    """Numbers within half of `around`, the same everywhere."""
-    index = np.arange(np.prod(shape, dtype=np.uint64), dtype=np.uint64) + np.uint64(sum(shape) * 977)
-    mixed = (index * np.uint64(2654435761) ^ (index * np.uint64(40503) >> np.uint64(3))) % np.uint64(65521)
-    return (mixed.astype(np.float64) / 65521 - 0.5 + around).astype(np.float32).reshape(shape)
 
 
 def weights() -> Weights:
@@ -69,14 +53,6 @@ def weights() -> Weights:
     return made
 
 
-def without(*endings: str) -> Callable[[Weights], None]:
-    def change(made: Weights) -> None:
-        for name in [name for name in made if name.endswith(endings)]:
-            del made[name]
-
-    return change
-
-
 def equal_embeddings(made: Weights) -> None:
     made["embed_out.weight"] = made["gpt_neox.embed_in.weight"].copy()
 
@@ -93,10 +69,8 @@ ATTENTION_BIASES = without("query_key_value.bias", "attention.dense.bias")
 ACTIVATIONS = "gelu gelu_python gelu_new gelu_fast gelu_pytorch_tanh relu silu swish".split()
 OTHER_ACTIVATIONS = "gelu_10 gelu_accurate quick_gelu relu6 mish linear".split()
 ROPE = {"rope_type": "default", "rope_theta": 100, "partial_rotary_factor": 1.0}
-Absent = object()
 
-# name: (changes of config.json, of the weights or None, words of our refusal or "")
-VARIANTS: dict[str, tuple[dict[str, Any], Callable[[Weights], None] | None, str]] = {
+VARIANTS: dict[str, Variant] = {
     "plain": ({}, None, ""),
     "no attention bias": ({"attention_bias": False}, ATTENTION_BIASES, ""),
     "no attention bias, and there are some": ({"attention_bias": False}, None, ""),
@@ -118,6 +92,7 @@ VARIANTS: dict[str, tuple[dict[str, Any], Callable[[Weights], None] | None, str]
     "base": ({"rotary_emb_base": 100}, None, ""),
     "base of other families": ({"rope_theta": 100}, None, ""),
     "base of other families alone": ({"rope_theta": 100, "rotary_emb_base": Absent}, None, ""),
+    "biases of other families": ({"mlp_bias": False}, None, ""),
     "rope_parameters": ({"rope_parameters": ROPE}, None, ""),
     "rope_parameters alone": (
         {"rope_parameters": ROPE, "rotary_pct": Absent, "rotary_emb_base": Absent},
@@ -158,57 +133,12 @@ VARIANTS: dict[str, tuple[dict[str, Any], Callable[[Weights], None] | None, str]
 
 
 def write_model(name: str, folder: Path) -> None:
-    from safetensors.numpy import save_file
-
     changes, edit, _ = VARIANTS[name]
-    config = {key: value for key, value in (CONFIG | changes).items() if value is not Absent}
     made = weights()
     if edit:
         edit(made)
-    folder.mkdir()
-    (folder / "config.json").write_text(json.dumps(config))
-    save_file(made, folder / "model.safetensors", {"format": "pt"})
-    shutil.copy(TOKENIZER, folder)
-
-
-def measure(folder: Path, attention: str = "sdpa") -> list[float] | str:
-    """What transformers finds, or the name of its error. Tensors that it makes up itself are an error, too."""
-    import tokenizers
-    import torch
-    from transformers import AutoModelForCausalLM
-
-    encode = tokenizers.Tokenizer.from_file(str(TOKENIZER)).encode
-    try:
-        model, told = AutoModelForCausalLM.from_pretrained(str(folder), dtype=torch.float64, attn_implementation=attention, output_loading_info=True)
-        if told["missing_keys"]:
-            return "missing " + sorted(told["missing_keys"])[0]
-        if attention == "eager" and getattr(model.config, "reorder_and_upcast_attn", False):
-            model = model.float()  # which refuses float64
-        sums = []
-        for text in TEXTS:
-            ids = torch.tensor([[0, *encode(text, add_special_tokens=False).ids]])
-            with torch.inference_mode():
-                logprobs = model.eval()(ids, use_cache=False).logits[0, :-1].log_softmax(-1)
-            sums.append(logprobs.gather(1, ids[0, 1:, None]).sum().item())
-        return sums
-    except Exception as error:  # whatever it is: nobody gets a number
-        return type(error).__name__
-
-
-def main() -> None:
-    import tempfile
-
-    import torch
-    import transformers
-
-    golden: dict[str, Any] = {"torch": torch.__version__.split("+")[0], "transformers": transformers.__version__}
-    with tempfile.TemporaryDirectory() as scratch:
-        for i, name in enumerate(VARIANTS):
-            write_model(name, Path(scratch) / str(i))
-            golden[name] = measure(Path(scratch) / str(i))
-    out = Path(sys.argv[1]) if len(sys.argv) > 1 else HERE / "variants.json"
-    out.write_text(json.dumps(golden, indent=1) + "\n")
+    write(folder, CONFIG | changes, made)
 
 
 if __name__ == "__main__":
-    main()
+    measure_all(HERE / "neox.json", list(VARIANTS), write_model)
