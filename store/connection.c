@@ -3,9 +3,11 @@
 #include "store/query.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 /* Set on every connection, outside of any transaction (inside, SQLite ignores or refuses them). */
 static const char CONNECTION_SETTINGS[] = "PRAGMA foreign_keys = ON;"
@@ -102,9 +104,21 @@ static int open_file(const char *path, int flags, struct connection **ret_connec
     return 0;
 }
 
+/* A new file is its owner's alone, and so are the log and the index that SQLite puts beside it, which would
+ * let the umask decide: there are secrets of webhooks in it. What cannot be made here, SQLite complains of.
+ */
+static void make_file(const char *path)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd >= 0)
+        (void)close(fd);
+}
+
 int connection_open(const char *path, int is_writer, struct connection **ret_connection, struct err *err)
 {
     struct connection *connection = NULL;
+    if (is_writer)
+        make_file(path);
     int rc = open_file(path, is_writer ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE : SQLITE_OPEN_READWRITE,
                        &connection, err);
     if (rc)

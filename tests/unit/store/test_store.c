@@ -42,6 +42,20 @@ static void test_reopen(void **state)
     assert_true(size > 4096);
 }
 
+/* Whatever the umask and the folder: nobody else reads the secrets of webhooks. */
+static void test_who_may_read(void **state)
+{
+    struct fixture *fixture = *state;
+    static const char *const suffixes[] = {"", "-wal", "-shm"};
+    char path[sizeof fixture->path + 8];
+    struct stat info;
+    for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes; i++) {
+        (void)snprintf(path, sizeof path, "%s%s", fixture->path, suffixes[i]);
+        assert_int_equal(stat(path, &info), 0);
+        assert_int_equal(info.st_mode & 0777, 0600);
+    }
+}
+
 /* A second daemon on the same state is refused, by name of its process, and harms nothing. */
 static void test_second_opener(void **state)
 {
@@ -353,6 +367,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         CASE(test_reopen),
+        CASE(test_who_may_read),
         CASE(test_second_opener),
         CASE(test_newer_schema),
         CASE_UNOPENED(test_foreign_database),
