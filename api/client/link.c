@@ -169,6 +169,12 @@ int client_link_request(struct client_link *link, const char *method, const char
     buf_free(&line);
     if (code == ERR_INVALID)
         name_option(link, err);
+    if (code == ERR_NOT_FOUND && (!rest_problem_code(answer) || strstr(err->message, "/openapi.json")))
+        code =
+            err_set(err, ERR_HTTP, /* no model is missing, but the whole API */
+                    "%s has no %.*s: it is another program, a bifurcated of another version, or one beneath "
+                    "another path",
+                    client_link_server(link), (int)strcspn(target, "?"), target);
     return code;
 }
 

@@ -120,7 +120,9 @@ int rest_read_token(const char *path, char **ret_token, struct err *err)
     int code = file_read_any(path, &text, err);
     while (text.size && isspace((unsigned char)text.data[text.size - 1]))
         text.data[--text.size] = '\0';
-    if (!code && text.size)
+    if (!code && !text.size)
+        code = err_set(err, ERR_INVALID, "%s: holds no token", path);
+    if (!code)
         *ret_token = buf_take(&text);
     buf_free(&text);
     return code ? err_wrap(err, "token-file") : 0;

@@ -43,8 +43,7 @@ void rest_close(struct rest *rest);
 /* The server's URL without a final slash; borrowed. */
 const char *rest_server(const struct rest *rest);
 
-/* Reads a token from a file, without blanks at its end; *ret_token is NULL if it is empty. The caller frees.
- */
+/* Reads a token from a file, without blanks at its end; ERR_INVALID if it is empty. The caller frees. */
 int rest_read_token(const char *path, char **ret_token, struct err *err);
 
 /*
