@@ -85,7 +85,8 @@ struct score_config {
     int has_parallel_residual; /* x + attn(ln1 x) + mlp(ln2 x), else h = x + attn(ln1 x), h + mlp(ln2 h) */
     /* Whether the family's biases of these parts are there; true whatever it says where they always are. */
     int has_attention_bias, has_mlp_bias;
-    int is_tied; /* the unembedding is the input embedding */
+    int lacks_norm_weight, lacks_norm_bias; /* which the family may have */
+    int is_tied;                            /* the unembedding is the input embedding */
 };
 
 /* Sizes that follow from those of a checked configuration. */
@@ -212,7 +213,7 @@ enum score_role {
     SCORE_ROLE_FINAL_NORM_BIAS,
     SCORE_ROLE_ATTENTION_NORM_WEIGHT, /* the first of the roles of a layer */
     SCORE_ROLE_ATTENTION_NORM_BIAS,
-    SCORE_ROLE_QKV_WEIGHT, /* in one tensor, or apart: */
+    SCORE_ROLE_QKV_WEIGHT, /* in one tensor (score_weights_find splits some), or apart: */
     SCORE_ROLE_QKV_BIAS,
     SCORE_ROLE_QUERY_WEIGHT,
     SCORE_ROLE_QUERY_BIAS,
@@ -226,6 +227,8 @@ enum score_role {
     SCORE_ROLE_ATTENTION_OUT_BIAS,
     SCORE_ROLE_MLP_NORM_WEIGHT,
     SCORE_ROLE_MLP_NORM_BIAS,
+    SCORE_ROLE_MLP_UP_GATE_WEIGHT, /* in one tensor, which score_weights_find splits, or apart: */
+    SCORE_ROLE_MLP_UP_GATE_BIAS,
     SCORE_ROLE_MLP_GATE_WEIGHT,
     SCORE_ROLE_MLP_GATE_BIAS,
     SCORE_ROLE_MLP_UP_WEIGHT,
@@ -240,7 +243,7 @@ enum score_role {
 enum score_qkv_order {
     SCORE_QKV_ORDER_PER_HEAD, /* one matrix: q, k, v of the first head, then of the second, ... (GPT-NeoX) */
     SCORE_QKV_ORDER_TOGETHER, /* one matrix: q of all heads, then k, then v */
-    SCORE_QKV_ORDER_APART,    /* a matrix each */
+    SCORE_QKV_ORDER_APART,    /* a matrix each, or one that is split so: q of all heads, then k, then v */
 };
 
 enum score_norm_kind {
@@ -298,8 +301,9 @@ uint64_t score_name_layers(const struct score_config *config, const char *name);
 void score_tensor_shape(const struct score_config *config, enum score_role role,
                         struct tensor_shape *ret_shape);
 
-/* Finds every tensor of the source and checks dtype (F16, BF16, F32) and shape: ERR_NOT_FOUND,
- * ERR_UNSUPPORTED or ERR_FORMAT with the tensor's name. The caller frees with score_weights_free. */
+/* Finds every tensor of the source, splits those that hold what other families have apart, and checks dtype
+ * (F16, BF16, F32) and shape: ERR_NOT_FOUND, ERR_UNSUPPORTED or ERR_FORMAT with the tensor's name. The caller
+ * frees with score_weights_free. */
 int score_weights_find(const struct score_model_source *source, struct score_weights *ret_weights,
                        struct err *err);
 void score_weights_free(struct score_weights *weights);

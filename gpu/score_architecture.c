@@ -118,6 +118,26 @@ static const char *const olmo2_names[SCORE_ROLE_COUNT] = {
     [SCORE_ROLE_MLP_NORM_WEIGHT] = "model.layers.%u.post_feedforward_layernorm.weight",
 };
 
+/* Its norms have parameters or not, as config.json says. */
+static const char *const hf_olmo_names[SCORE_ROLE_COUNT] = {
+    [SCORE_ROLE_EMBEDDING] = "model.transformer.wte.weight",
+    [SCORE_ROLE_UNEMBEDDING] = "model.transformer.ff_out.weight",
+    [SCORE_ROLE_FINAL_NORM_WEIGHT] = "model.transformer.ln_f.weight",
+    [SCORE_ROLE_FINAL_NORM_BIAS] = "model.transformer.ln_f.bias",
+    [SCORE_ROLE_ATTENTION_NORM_WEIGHT] = "model.transformer.blocks.%u.attn_norm.weight",
+    [SCORE_ROLE_ATTENTION_NORM_BIAS] = "model.transformer.blocks.%u.attn_norm.bias",
+    [SCORE_ROLE_QKV_WEIGHT] = "model.transformer.blocks.%u.att_proj.weight",
+    [SCORE_ROLE_QKV_BIAS] = "model.transformer.blocks.%u.att_proj.bias",
+    [SCORE_ROLE_ATTENTION_OUT_WEIGHT] = "model.transformer.blocks.%u.attn_out.weight",
+    [SCORE_ROLE_ATTENTION_OUT_BIAS] = "model.transformer.blocks.%u.attn_out.bias",
+    [SCORE_ROLE_MLP_NORM_WEIGHT] = "model.transformer.blocks.%u.ff_norm.weight",
+    [SCORE_ROLE_MLP_NORM_BIAS] = "model.transformer.blocks.%u.ff_norm.bias",
+    [SCORE_ROLE_MLP_UP_GATE_WEIGHT] = "model.transformer.blocks.%u.ff_proj.weight",
+    [SCORE_ROLE_MLP_UP_GATE_BIAS] = "model.transformer.blocks.%u.ff_proj.bias",
+    [SCORE_ROLE_MLP_DOWN_WEIGHT] = "model.transformer.blocks.%u.ff_out.weight",
+    [SCORE_ROLE_MLP_DOWN_BIAS] = "model.transformer.blocks.%u.ff_out.bias",
+};
+
 #define GATED_LAYER .qkv_order = SCORE_QKV_ORDER_APART, .has_gate = 1
 #define LLAMA_LAYER GATED_LAYER, .norm = SCORE_NORM_RMS
 
@@ -139,6 +159,8 @@ static const struct score_architecture architectures[] = {
      LLAMA_LAYER,
      .norm_place = SCORE_NORM_AFTER,
      .has_query_key_norm = 1},
+    {.name = "hf_olmo", .names = hf_olmo_names, .prefix = "model.", GATED_LAYER},
+    {.name = "hf_olmo_rms", .names = hf_olmo_names, .prefix = "model.", LLAMA_LAYER},
     {.name = "gpt2",
      .names = gpt2_names,
      .prefix = "transformer.",
@@ -179,12 +201,21 @@ static int is_left_out(const struct score_config *config, const struct score_arc
     switch (role) {
     case SCORE_ROLE_UNEMBEDDING:
         return config->is_tied;
+    case SCORE_ROLE_FINAL_NORM_WEIGHT:
+    case SCORE_ROLE_ATTENTION_NORM_WEIGHT:
+    case SCORE_ROLE_MLP_NORM_WEIGHT:
+        return config->lacks_norm_weight;
+    case SCORE_ROLE_FINAL_NORM_BIAS:
+    case SCORE_ROLE_ATTENTION_NORM_BIAS:
+    case SCORE_ROLE_MLP_NORM_BIAS:
+        return config->lacks_norm_bias;
     case SCORE_ROLE_QKV_BIAS:
     case SCORE_ROLE_QUERY_BIAS:
     case SCORE_ROLE_KEY_BIAS:
     case SCORE_ROLE_VALUE_BIAS:
     case SCORE_ROLE_ATTENTION_OUT_BIAS:
         return !architecture->has_attention_bias && !config->has_attention_bias;
+    case SCORE_ROLE_MLP_UP_GATE_BIAS:
     case SCORE_ROLE_MLP_GATE_BIAS:
     case SCORE_ROLE_MLP_UP_BIAS:
     case SCORE_ROLE_MLP_DOWN_BIAS:

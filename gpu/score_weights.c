@@ -13,7 +13,8 @@ enum dimension {
     DIMENSION_QKV,
     DIMENSION_QUERY,
     DIMENSION_KEY_VALUE,
-    DIMENSION_MLP
+    DIMENSION_MLP,
+    DIMENSION_UP_GATE
 };
 
 static const struct {
@@ -42,6 +43,8 @@ static const struct {
     [SCORE_ROLE_ATTENTION_OUT_BIAS] = {DIMENSION_HIDDEN, DIMENSION_NONE},
     [SCORE_ROLE_MLP_NORM_WEIGHT] = {DIMENSION_HIDDEN, DIMENSION_NONE},
     [SCORE_ROLE_MLP_NORM_BIAS] = {DIMENSION_HIDDEN, DIMENSION_NONE},
+    [SCORE_ROLE_MLP_UP_GATE_WEIGHT] = {DIMENSION_UP_GATE, DIMENSION_HIDDEN},
+    [SCORE_ROLE_MLP_UP_GATE_BIAS] = {DIMENSION_UP_GATE, DIMENSION_NONE},
     [SCORE_ROLE_MLP_GATE_WEIGHT] = {DIMENSION_MLP, DIMENSION_HIDDEN},
     [SCORE_ROLE_MLP_GATE_BIAS] = {DIMENSION_MLP, DIMENSION_NONE},
     [SCORE_ROLE_MLP_UP_WEIGHT] = {DIMENSION_MLP, DIMENSION_HIDDEN},
@@ -67,6 +70,8 @@ static uint64_t dimension_size(const struct score_config *config, enum dimension
         return score_key_value_width(config);
     case DIMENSION_MLP:
         return config->intermediate_size;
+    case DIMENSION_UP_GATE:
+        return 2 * config->intermediate_size;
     case DIMENSION_NONE:
         break;
     }
@@ -132,12 +137,46 @@ static int find_tensor(const struct score_config *config, const struct score_ten
     return 0;
 }
 
+#define PARTS_MAX 3
+
+/* What one tensor holds, in its order of rows. */
+static const struct {
+    enum score_role whole, parts[PARTS_MAX];
+    size_t count;
+} splits[] = {
+    {SCORE_ROLE_QKV_WEIGHT, {SCORE_ROLE_QUERY_WEIGHT, SCORE_ROLE_KEY_WEIGHT, SCORE_ROLE_VALUE_WEIGHT}, 3},
+    {SCORE_ROLE_QKV_BIAS, {SCORE_ROLE_QUERY_BIAS, SCORE_ROLE_KEY_BIAS, SCORE_ROLE_VALUE_BIAS}, 3},
+    {SCORE_ROLE_MLP_UP_GATE_WEIGHT, {SCORE_ROLE_MLP_UP_WEIGHT, SCORE_ROLE_MLP_GATE_WEIGHT}, 2},
+    {SCORE_ROLE_MLP_UP_GATE_BIAS, {SCORE_ROLE_MLP_UP_BIAS, SCORE_ROLE_MLP_GATE_BIAS}, 2},
+};
+
+/* So that backends see queries, keys and values, gate and up as they are in families that have them apart. */
+static void split_tensors(const struct score_config *config, const struct score_architecture *architecture,
+                          struct tensor_view *views)
+{
+    for (size_t i = 0; i < sizeof(splits) / sizeof(splits[0]); i++) {
+        struct tensor_view *whole = &views[splits[i].whole];
+        const unsigned char *data = whole->data;
+        if (!data || architecture->qkv_order != SCORE_QKV_ORDER_APART)
+            continue;
+        for (size_t j = 0; j < splits[i].count; j++) {
+            struct tensor_view *part = &views[splits[i].parts[j]];
+            *part = (struct tensor_view){.dtype = whole->dtype, .data = data};
+            score_tensor_shape(config, splits[i].parts[j], &part->shape);
+            data += part->shape.dim[0] * (part->shape.ndim == 2 ? part->shape.dim[1] : 1) *
+                    (tensor_dtype_bits(whole->dtype) / 8);
+        }
+        *whole = (struct tensor_view){.data = NULL};
+    }
+}
+
 int score_weights_find(const struct score_model_source *source, struct score_weights *ret_weights,
                        struct err *err)
 {
     struct score_weights weights = {.layers = NULL};
+    const struct score_architecture *architecture;
     int code = score_config_check(&source->config, err);
-    if (code)
+    if (code || (code = score_architecture_find(source->config.architecture, &architecture, err)))
         return code;
     const struct score_tensor **sorted =
         calloc(source->tensor_count + 1, sizeof(const struct score_tensor *));
@@ -159,6 +198,8 @@ int score_weights_find(const struct score_model_source *source, struct score_wei
             if ((code = find_tensor(&source->config, sorted, source->tensor_count, (enum score_role)role,
                                     layer, &weights.layers[layer][role], err)))
                 goto out;
+    for (uint64_t layer = 0; layer < source->config.layer_count; layer++)
+        split_tensors(&source->config, architecture, weights.layers[layer]);
     if (source->config.is_tied)
         weights.model[SCORE_ROLE_UNEMBEDDING] = weights.model[SCORE_ROLE_EMBEDDING];
     *ret_weights = weights;

@@ -45,6 +45,8 @@ int scoring_config_of(const struct model_config *model, struct score_config *ret
         .has_parallel_residual = model->has_parallel_residual,
         .has_attention_bias = model->has_attention_bias,
         .has_mlp_bias = model->has_mlp_bias,
+        .lacks_norm_weight = model->lacks_norm_weight,
+        .lacks_norm_bias = model->lacks_norm_bias,
         .is_tied = model->is_tied,
     };
     static const enum score_activation activations[] = {
@@ -58,7 +60,8 @@ int scoring_config_of(const struct model_config *model, struct score_config *ret
         return code;
     if ((unsigned)model->activation >= sizeof activations / sizeof activations[0])
         return err_set(err, ERR_UNSUPPORTED, "unknown activation function %s", model->activation_name);
-    (void)snprintf(config.architecture, sizeof config.architecture, "%s", model->model_type);
+    (void)snprintf(config.architecture, sizeof config.architecture, "%s%s", model->model_type,
+                   model->has_rms_norm ? "_rms" : "");
     config.activation = activations[model->activation];
     /* int(head size * fraction), as transformers counts them */
     config.rotary_dimensions = (uint64_t)((double)score_head_size(&config) * model->rotary_fraction);

@@ -51,6 +51,11 @@ static int add_attention(struct digest *digest, const struct score_config *confi
                               config->has_attention_scale_by_layer);
         code = digest_update(digest, line, (size_t)length, err);
     }
+    if (!code && (config->lacks_norm_weight || config->lacks_norm_bias)) {
+        int length =
+            snprintf(line, sizeof line, "norms %d %d\n", config->lacks_norm_weight, config->lacks_norm_bias);
+        code = digest_update(digest, line, (size_t)length, err);
+    }
     if (code || !(config->qkv_limit > 0))
         return code;
     int length = snprintf(line, sizeof line, "limit %.17g\n", config->qkv_limit);

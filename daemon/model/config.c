@@ -6,6 +6,7 @@
 #include "daemon/model/bloom_config.h"
 #include "daemon/model/family.h"
 #include "daemon/model/gpt2_config.h"
+#include "daemon/model/hf_olmo_config.h"
 #include "daemon/model/llama_config.h"
 #include "daemon/model/neox_config.h"
 
@@ -118,6 +119,11 @@ static int is_bloom(const struct model_config *config)
     return strcmp(config->model_type, "bloom") == 0;
 }
 
+static int is_hf_olmo(const struct model_config *config)
+{
+    return strcmp(config->model_type, "hf_olmo") == 0;
+}
+
 static int read_sizes(const json_t *root, const struct family *family, struct model_config *config,
                       struct err *err)
 {
@@ -193,6 +199,8 @@ static int read_config(json_t *root, struct model_config *config, struct err *er
         gpt2_config_prepare(root, config);
     else if (is_bloom(config))
         bloom_config_prepare(root, config);
+    else if (is_hf_olmo(config))
+        hf_olmo_config_prepare(root, config);
     else if (family->is_llama)
         llama_config_prepare(root, family, config);
     if (json_is_string(architecture) && strlen(json_string_value(architecture)) < MODEL_CONFIG_NAME_BYTES)
@@ -240,7 +248,7 @@ int model_config_parse(const char *json, size_t size, struct model_config *ret_c
 static int is_scored(const struct model_config *config)
 {
     return strcmp(config->model_type, "gpt_neox") == 0 || is_gpt2(config) || is_bloom(config) ||
-           family_find(config->model_type)->is_llama;
+           is_hf_olmo(config) || family_find(config->model_type)->is_llama;
 }
 
 /* Of a Llama linear and llama3, too, and of OLMo 3 yarn. */
@@ -260,18 +268,20 @@ static int check_kind(const struct model_config *config, struct err *err)
         return err_set(
             err, ERR_UNSUPPORTED,
             "scoring is implemented for models like GPT-NeoX, GPT-2, BLOOM, Llama, Mistral, Qwen2, SmolLM3, "
-            "OLMo, OLMo 2 and OLMo 3, not for model_type \"%s\": %sleave the metric perplexity out of the "
+            "OLMo, OLMo 2 and OLMo 3, not for model_type \"%s\": leave the metric perplexity out of the "
             "sweep",
-            config->model_type,
-            strcmp(config->model_type, "hf_olmo") == 0
-                ? "sweep the same model as transformers has it (\"olmo\"; the name of such a "
-                  "repository ends in -hf), or "
-                : "");
+            config->model_type);
     if (!is_rotary_scored(config))
         return err_set(err, ERR_UNSUPPORTED,
                        "scoring with rotary embeddings of type \"%s\" is not implemented: leave the metric "
                        "perplexity out of the sweep",
                        config->rotary_type);
+    if (config->doubt[0] && is_hf_olmo(config))
+        return err_set(
+            err, ERR_UNSUPPORTED,
+            "config.json: %s: for model_type \"hf_olmo\" scoring is not implemented with that; leave "
+            "the metric perplexity out of the sweep",
+            config->doubt);
     if (config->doubt[0])
         return err_set(err, ERR_UNSUPPORTED,
                        "%s, of which transformers makes another model, or none: mend it, or leave the metric "
@@ -360,7 +370,7 @@ static uint64_t llama_layer_parameters(const struct model_config *config)
 int model_config_parameter_count(const struct model_config *config, uint64_t *ret_count, struct err *err)
 {
     const int is_llama = family_find(config->model_type)->is_llama;
-    if (!is_scored(config) ||
+    if (!is_scored(config) || is_hf_olmo(config) ||
         ((is_llama || is_gpt2(config) || is_bloom(config)) && (lacks_size(config) || config->doubt[0])))
         return err_set(err, ERR_UNSUPPORTED, "the parameters of model_type \"%s\" are not counted",
                        config->model_type);

@@ -56,6 +56,7 @@ struct model_config {
     int has_parallel_residual;
     int has_attention_bias, has_mlp_bias;
     int has_unscaled_attention, has_attention_scale_by_layer; /* GPT-2 */
+    int has_rms_norm, lacks_norm_weight, lacks_norm_bias;     /* hf_olmo, which has several kinds */
     int is_tied;                                              /* the unembedding is the input embedding */
     enum model_activation activation;
     char activation_name[32];
@@ -77,7 +78,8 @@ int model_config_check_scoring(const struct model_config *config, struct err *er
 
 /* The number of parameters of a model that can be scored, without buffers; of a GPT-NeoX 2 V d + L (12 d^2 +
  * 13 d) + 2 d for intermediate = 4 d (V vocabulary rows, d hidden size, L layers; one embedding less if
- * tied). ERR_UNSUPPORTED for other families, and for numbers that transformers would not take. */
+ * tied). ERR_UNSUPPORTED for other families (hf_olmo among
+ * them), and for numbers that transformers would not take. */
 int model_config_parameter_count(const struct model_config *config, uint64_t *ret_count, struct err *err);
 
 #endif

@@ -18,6 +18,8 @@ static const struct tokenizer_class classes[] = {
     {"LlamaTokenizer", AS(LLAMA), "<s>", "</s>", "<unk>", NULL},
     {"LlamaTokenizerFast", AS(LLAMA), "<s>", "</s>", "<unk>", NULL},
     {"BloomTokenizerFast", 0, "<s>", "</s>", "<unk>", "<pad>"},
+    {"OLMoTokenizer", 0, NULL, NULL, NULL, NULL}, /* ai2-olmo's, which reads tokenizer.json as it is */
+    {"OLMoTokenizerFast", 0, NULL, NULL, NULL, NULL},
     {"PreTrainedTokenizerFast", 0, NULL, NULL, NULL, NULL},
     {"TokenizersBackend", 0, NULL, NULL, NULL, NULL},
 };
@@ -33,6 +35,7 @@ static const struct {
     {"", BY_CLASS, "GPTNeoXTokenizer"},
     {"gpt_neox", BY_CLASS, "GPTNeoXTokenizer"},
     {"olmo", BY_CLASS, "GPTNeoXTokenizer"},
+    {"hf_olmo", BY_CLASS, "OLMoTokenizer"},
     {"gpt2", BY_CLASS, "GPT2Tokenizer"},
     {"bloom", BY_CLASS, NULL},
     {"llama", BY_CLASS, NULL},

@@ -75,13 +75,21 @@ static uint64_t vector_bytes(const struct cpu_score_model *model)
     return floats * sizeof(float);
 }
 
-/* A norm without parameters has ones and zeros. Those of the final norm serve all layers. */
+/* What a norm does not have, ones and zeros do. The final norm lacks the same, and its serve all layers. */
 static void share_norm(const struct cpu_score_model *model, struct score_layer *layer)
 {
-    layer->vectors[SCORE_VECTOR_ATTENTION_NORM_WEIGHT] = model->final_norm_weight;
-    layer->vectors[SCORE_VECTOR_ATTENTION_NORM_BIAS] = model->final_norm_bias;
-    layer->vectors[SCORE_VECTOR_MLP_NORM_WEIGHT] = model->final_norm_weight;
-    layer->vectors[SCORE_VECTOR_MLP_NORM_BIAS] = model->final_norm_bias;
+    const struct {
+        enum score_vector vector;
+        const float *otherwise;
+    } parts[] = {
+        {SCORE_VECTOR_ATTENTION_NORM_WEIGHT, model->final_norm_weight},
+        {SCORE_VECTOR_ATTENTION_NORM_BIAS, model->final_norm_bias},
+        {SCORE_VECTOR_MLP_NORM_WEIGHT, model->final_norm_weight},
+        {SCORE_VECTOR_MLP_NORM_BIAS, model->final_norm_bias},
+    };
+    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
+        if (!layer->vectors[parts[i].vector])
+            layer->vectors[parts[i].vector] = parts[i].otherwise;
 }
 
 /* Returns where the vector is; NULL without data. */
@@ -107,7 +115,7 @@ static void fill_vectors(struct cpu_score_model *model)
     (void)fill_vector(model, SCORE_ROLE_FINAL_NORM_BIAS, memory + d);
     for (size_t i = 0; !has_weight && i < d; i++)
         memory[i] = 1;
-    for (uint64_t i = 0; !has_weight && i < model->config.layer_count; i++)
+    for (uint64_t i = 0; i < model->config.layer_count; i++)
         share_norm(model, &model->layers[i]);
     model->embedding_norm_weight = fill_vector(model, SCORE_ROLE_EMBEDDING_NORM_WEIGHT, memory + 2 * d);
     model->embedding_norm_bias = fill_vector(model, SCORE_ROLE_EMBEDDING_NORM_BIAS, memory + 3 * d);

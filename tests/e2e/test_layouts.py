@@ -110,7 +110,7 @@ def write_olmo(root: Path) -> None:
     for model in ("whole", "sharded", "torch", "torch-sharded"):
         folder = root / "models" / "org" / model / "step1000-tokens4B"
         folder.mkdir(parents=True)
-        (folder / "config.json").write_text(json.dumps({"model_type": "hf_olmo", "tie_word_embeddings": False}))
+        (folder / "config.json").write_text(json.dumps({"model_type": "hf_olmo", "weight_tying": False}))
         is_torch, files = model.startswith("torch"), parts if model.endswith("sharded") else [list(OLMO)]
         stem, end = ("pytorch_model", "bin") if is_torch else ("model", "safetensors")
         weight_map = {}

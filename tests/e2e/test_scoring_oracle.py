@@ -19,6 +19,7 @@ import pytest
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE / "golden"))
+import ai2_olmo  # noqa: E402
 import bloom  # noqa: E402
 import families  # noqa: E402
 import gpt2  # noqa: E402
@@ -117,8 +118,8 @@ def test_true_shapes_live(probe: Path, size: str) -> None:
     assert live["logprobs"] == pytest.approx(GOLDEN[size]["float64"]["logprobs"], abs=LOGPROB_TOLERANCE)
 
 
-# Of each: its variants, and a column of numbers for each version of transformers
-MODULES = {"neox": neox, "families": families, "gpt2": gpt2, "bloom": bloom}
+# Of each: its variants, and a column of numbers for each version of transformers, or for the package of its own and transformers
+MODULES = {"neox": neox, "families": families, "gpt2": gpt2, "bloom": bloom, "ai2_olmo": ai2_olmo}
 COLUMNS = {module: json.loads((HERE / f"golden/{module}.json").read_text()) for module in MODULES}
 VARIANTS = [(module, name, made.VARIANTS[name][-1]) for module, made in MODULES.items() for name in made.VARIANTS]
 
@@ -126,7 +127,7 @@ VARIANTS = [(module, name, made.VARIANTS[name][-1]) for module, made in MODULES.
 @pytest.mark.parametrize(("module", "name", "refusal"), VARIANTS)
 def test_keys_of_config_json(ask: Callable[..., dict[str, Any]], tmp_path: Path, module: str, name: str, refusal: str) -> None:
     """What config.json says means what it means to transformers, or is refused in words."""
-    golden = COLUMNS[module][max(COLUMNS[module])][name]
+    golden = COLUMNS[module]["ai2-olmo" if module == "ai2_olmo" else max(COLUMNS[module])][name]
     folder, texts = tmp_path / "model", tmp_path / "texts.jsonl"
     MODULES[module].write_model(name, folder)
     texts.write_text("".join(json.dumps({"text": text}) + "\n" for text in tiny.TEXTS))
@@ -151,7 +152,7 @@ def test_keys_of_config_json_live(tmp_path: Path) -> None:
             assert found == (golden if isinstance(golden, str) else pytest.approx(golden, abs=1e-9)), name
 
 
-@pytest.mark.parametrize(("module", "name"), [(module, name) for module, name, refusal in VARIANTS if not refusal])
+@pytest.mark.parametrize(("module", "name"), [(module, name) for module, name, refusal in VARIANTS if not refusal and module != "ai2_olmo"])
 def test_what_is_scored_is_the_same_model_in_each_version(module: str, name: str) -> None:
     """But for files of version 5, of which 4 passes over the key that 5 writes, and names that only 5 completes beside a head."""
     older, newer = (COLUMNS[module][version][name] for version in sorted(COLUMNS[module]))
@@ -160,6 +161,23 @@ def test_what_is_scored_is_the_same_model_in_each_version(module: str, name: str
         assert older == "ValueError"
     elif "rope_parameters" not in name:
         assert older == pytest.approx(newer, abs=1e-9)
+
+
+def test_what_ai2_olmo_scores_transformers_scores() -> None:
+    """The same weights, split and renamed: the order of queries, keys and values, of gate and up, and of the rotated halves."""
+    own, converted = COLUMNS["ai2_olmo"]["ai2-olmo"], COLUMNS["ai2_olmo"]["transformers"]
+    for name in ai2_olmo.CONVERTED:
+        assert converted[name] == pytest.approx(own[name], abs=1e-5)  # its rotary embeddings are float32
+
+
+def test_kinds_of_norms_are_part_of_the_identity(probe: Path, tmp_path: Path) -> None:
+    """The same files, of which config.json says which count."""
+    found = set()
+    for name in ("DataDecide", "OLMo", "rms without weights", "layer norm with weights", "layer norm with biases"):
+        ai2_olmo.write_model(name, tmp_path / name)
+        (tmp_path / "texts.jsonl").write_text(json.dumps({"text": tiny.TEXTS[0]}))
+        found.add(run(probe, tmp_path / name, tmp_path / "texts.jsonl", "mode=text_mean")["identity"]["weights"])
+    assert len(found) == 5
 
 
 def test_how_attention_is_scaled_is_part_of_the_identity(probe: Path, tmp_path: Path) -> None:

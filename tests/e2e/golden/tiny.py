@@ -73,7 +73,7 @@ def write(folder: Path, config: dict[str, Any], made: Weights) -> None:
     (folder / "config.json").write_text(json.dumps({key: value for key, value in config.items() if value is not Absent}))
     save_file(made, folder / "model.safetensors", {"format": "pt"})
     shutil.copy(TOKENIZER, folder)
-    if config["model_type"] not in ("gpt_neox", "gpt2"):  # whose tokenizer it is without words
+    if config["model_type"] not in ("gpt_neox", "gpt2", "hf_olmo"):  # whose tokenizer it is without words
         (folder / "tokenizer_config.json").write_text('{"tokenizer_class": "PreTrainedTokenizerFast"}')
 
 
@@ -110,15 +110,15 @@ def written(golden: dict[str, Any]) -> str:
     return "{\n" + ",\n".join(columns) + "\n}\n"
 
 
-def measure_all(out: Path, names: list[str], write: Callable[[str, Path], None], attention: str = "sdpa") -> None:
-    """Adds the column of this version of transformers."""
+def measure_all(out: Path, names: list[str], write: Callable[[str, Path], None], attention: str = "sdpa", title: str = "") -> None:
+    """Adds the column of this version of transformers, or of that title."""
     import tempfile
 
     import torch
     import transformers
 
     golden: dict[str, Any] = json.loads(out.read_text()) if out.exists() else {}
-    column = golden[transformers.__version__] = {"torch": torch.__version__.split("+")[0]}
+    column = golden[title or transformers.__version__] = {"torch": torch.__version__.split("+")[0]}
     with tempfile.TemporaryDirectory() as scratch:
         for i, name in enumerate(names):
             write(name, Path(scratch) / str(i))

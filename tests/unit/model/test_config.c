@@ -33,6 +33,13 @@
     "\"model_type\":\"llama\",\"vocab_size\":32000,\"hidden_size\":4096,\"num_hidden_layers\":32,"           \
     "\"num_attention_heads\":32,\"intermediate_size\":11008,\"max_position_embeddings\":2048"
 
+/* DataDecide's keys, as far as they are no defaults; and OLMo-1B's. */
+#define HF_OLMO                                                                                              \
+    "\"model_type\":\"hf_olmo\",\"vocab_size\":50280,\"embedding_size\":50304,\"d_model\":768,\"n_heads\":"  \
+    "12,"                                                                                                    \
+    "\"n_layers\":12,\"mlp_ratio\":8,\"max_sequence_length\":2048,\"rope\":true,\"include_bias\":false,"     \
+    "\"weight_tying\":false"
+
 #define SMALL(family)                                                                                        \
     "\"model_type\":\"" family "\",\"vocab_size\":512,\"hidden_size\":64,\"num_hidden_layers\":8,"           \
     "\"num_attention_heads\":4,\"num_key_value_heads\":2,\"intermediate_size\":96,"                          \
@@ -142,6 +149,14 @@ static void test_other_families(void **state)
     assert_false(parse("{\"model_type\":\"hf_olmo\",\"weight_tying\":false}").is_tied);
     /* Llama's key for biases that GPT-NeoX always has. */
     assert_true(parse("{\"model_type\":\"gpt_neox\",\"mlp_bias\":false}").has_mlp_bias);
+    struct model_config hf_olmo =
+        parse("{" HF_OLMO ",\"layer_norm_type\":\"rms\",\"bias_for_layer_norm\":false}");
+    assert_int_equal(hf_olmo.vocab_size, 50304); /* the rows that there are */
+    assert_int_equal(hf_olmo.intermediate_size, 3072);
+    assert_int_equal(hf_olmo.key_value_head_count, 12);
+    assert_int_equal(hf_olmo.max_positions, 2048);
+    assert_true(hf_olmo.has_rms_norm && hf_olmo.lacks_norm_bias && !hf_olmo.lacks_norm_weight);
+    assert_true(!hf_olmo.is_tied && !hf_olmo.has_attention_bias && !hf_olmo.has_mlp_bias);
     struct model_config unknown = parse("{}");
     assert_string_equal(unknown.model_type, "");
     assert_int_equal(unknown.activation, MODEL_ACTIVATION_OTHER);
@@ -278,75 +293,83 @@ static void test_malformed(void **state)
     }
 }
 
+static const struct {
+    const char *json, *says;
+    int code;
+} refusals[] = {
+    {"{" PYTHIA "}", "", 0},
+    {"{\"model_type\":\"hf_olmo\"}", "\"rope\" is not true: for model_type \"hf_olmo\" scoring is not",
+     ERR_UNSUPPORTED},
+    {"{" HF_OLMO "}", "", 0},
+    {"{\"model_type\":\"hf_olmo\",\"rope\":true,\"d_model\":0}", "lacks a size", ERR_FORMAT},
+    {"{" HF_OLMO ",\"n_kv_heads\":-1}", "\"n_kv_heads\" is no size", ERR_UNSUPPORTED},
+    {"{" HF_OLMO ",\"n_kv_heads\":5}", "do not fit", ERR_FORMAT},
+    {"{" HF_OLMO ",\"mlp_hidden_size\":\"3072\"}", "\"mlp_hidden_size\" is no size", ERR_UNSUPPORTED},
+    {"{" HF_OLMO ",\"scale_logits\":1}", "\"scale_logits\" is neither", ERR_UNSUPPORTED},
+    {"{" HF_OLMO ",\"clip_qkv\":\"8\"}", "\"clip_qkv\" is no positive", ERR_UNSUPPORTED},
+    {"{" HF_OLMO ",\"quantization_config\":{}}", "\"quantization_config\"", ERR_UNSUPPORTED},
+    {"{" SMALL("olmo") ",\"clip_qkv\":8}", "\"clip_qkv\" is no positive number such as 8.0", ERR_UNSUPPORTED},
+    {"{\"model_type\":\"opt\"}", "model_type \"opt\"", ERR_UNSUPPORTED},
+    {"{\"model_type\":\"bloom\"}", "lacks a size", ERR_FORMAT},
+    {"{" BLOOM "}", "", 0},
+    {"{" BLOOM ",\"slow_but_exact\":0}", "\"slow_but_exact\" is neither", ERR_UNSUPPORTED},
+    {"{" BLOOM ",\"max_position_embeddings\":512}", "which no BLOOM has", ERR_UNSUPPORTED},
+    {"{\"model_type\":\"llama\"}", "lacks a size", ERR_FORMAT},
+    {"{" GPT2 "}", "", 0},
+    {"{" GPT2 ",\"scale_attn_weights\":1}", "\"scale_attn_weights\" is neither", ERR_UNSUPPORTED},
+    {"{" GPT2 ",\"max_position_embeddings\":512}", "is not n_positions", ERR_UNSUPPORTED},
+    {"{" LLAMA "}", "", 0},
+    {"{" LLAMA ",\"num_key_value_heads\":0}", "lacks a size", ERR_FORMAT},
+    {"{" LLAMA ",\"num_key_value_heads\":64}", "do not fit", ERR_FORMAT},
+    {"{" LLAMA ",\"head_dim\":33}", "rotated part", ERR_FORMAT},
+    {"{" LLAMA ",\"head_dim\":0}", "\"head_dim\" is no size", ERR_UNSUPPORTED},
+    {"{" LLAMA ",\"head_dim\":\"128\"}", "\"head_dim\" is no size", ERR_UNSUPPORTED},
+    {"{" LLAMA ",\"rope_scaling\":{\"rope_type\":\"linear\",\"factor\":\"2\"}}", "\"factor\" of the rotary",
+     ERR_UNSUPPORTED},
+    {"{" LLAMA ",\"rope_scaling\":{\"rope_type\":\"llama3\",\"factor\":2,\"low_freq_factor\":1,"
+     "\"high_freq_factor\":4,\"original_max_position_embeddings\":-1}}",
+     "\"original_max_position_embeddings\"", ERR_UNSUPPORTED},
+    {"{" SMALL("mistral") ",\"sliding_window\":0}", "\"sliding_window\" is no number", ERR_UNSUPPORTED},
+    {"{" SMALL("mistral") ",\"sliding_window\":[4]}", "\"sliding_window\" is no number", ERR_UNSUPPORTED},
+    {"{" SMALL("qwen2") ",\"layer_types\":{}}", "\"layer_types\" is no list", ERR_UNSUPPORTED},
+    {"{" SMALL("qwen2") ",\"use_sliding_window\":null}", "\"use_sliding_window\" is null", ERR_UNSUPPORTED},
+    {"{" SMALL("qwen2") ",\"use_sliding_window\":true,\"max_window_layers\":\"2\"}", "\"max_window_layers\"",
+     ERR_UNSUPPORTED},
+    {"{" SMALL("smollm3") ",\"no_rope_layers\":[0,1,2,1,1,1,1,1]}", "else than 0 and 1", ERR_UNSUPPORTED},
+    {"{" SMALL("smollm3") ",\"no_rope_layers\":4}", "no list of all layers", ERR_UNSUPPORTED},
+    {"{" PYTHIA ",\"rope_scaling\":{\"type\":\"linear\"}}", "type \"linear\"", ERR_UNSUPPORTED},
+    {"{\"model_type\":\"gpt_neox\",\"hidden_act\":\"mish\"}", "activation \"mish\"", ERR_UNSUPPORTED},
+    {"{\"model_type\":\"gpt_neox\"}", "lacks a size", ERR_FORMAT},
+    {"{" PYTHIA ",\"num_key_value_heads\":2}", "", 0}, /* which its class passes over */
+    {"{\"model_type\":\"gpt_neox\",\"vocab_size\":1,\"hidden_size\":6,\"num_hidden_layers\":1,"
+     "\"num_attention_heads\":4,\"max_position_embeddings\":8}",
+     "do not fit", ERR_FORMAT},
+    {"{\"model_type\":\"gpt_neox\",\"vocab_size\":1,\"n_embd\":8,\"n_layer\":1,\"n_head\":2,"
+     "\"max_position_embeddings\":8}",
+     "lacks a size", ERR_FORMAT},
+    {"{" PYTHIA ",\"use_parallel_residual\":null}", "\"use_parallel_residual\" is null", ERR_UNSUPPORTED},
+    {"{" PYTHIA ",\"head_dim\":32}", "\"head_dim\" is not", ERR_UNSUPPORTED},
+    {"{" PYTHIA ",\"head_dim\":64,\"n_positions\":2048}", "", 0},
+    {"{" PYTHIA ",\"n_positions\":\"2048\"}", "\"n_positions\" is not", ERR_UNSUPPORTED},
+    {"{" PYTHIA ",\"rope_scaling\":{\"type\":\"linear\",\"rope_type\":\"default\"}}", "differ",
+     ERR_UNSUPPORTED},
+    {"{" PYTHIA ",\"pruned_heads\":{\"0\":[1]}}", "\"pruned_heads\"", ERR_UNSUPPORTED},
+    {"{" PYTHIA ",\"pruned_heads\":{},\"quantization_config\":null}", "", 0},
+    {"{" PYTHIA ",\"quantization_config\":{\"bits\":4}}", "\"quantization_config\"", ERR_UNSUPPORTED},
+    {"{" PYTHIA ",\"rotary_pct\":1.5}", "rotated part", ERR_FORMAT},
+    {"{" PYTHIA ",\"rotary_pct\":0.05}", "rotated part", ERR_FORMAT},
+    {"{" PYTHIA ",\"rotary_emb_base\":0}", "base of the rotary embeddings, 0,", ERR_FORMAT},
+};
+
 static void test_scoring_refusals(void **state)
 {
     (void)state;
-    static const struct {
-        const char *json, *says;
-        int code;
-    } cases[] = {
-        {"{" PYTHIA "}", "", 0},
-        {"{\"model_type\":\"hf_olmo\"}", "sweep the same model as transformers has it", ERR_UNSUPPORTED},
-        {"{" SMALL("olmo") ",\"clip_qkv\":8}", "\"clip_qkv\" is no positive number such as 8.0",
-         ERR_UNSUPPORTED},
-        {"{\"model_type\":\"opt\"}", "model_type \"opt\"", ERR_UNSUPPORTED},
-        {"{\"model_type\":\"bloom\"}", "lacks a size", ERR_FORMAT},
-        {"{" BLOOM "}", "", 0},
-        {"{" BLOOM ",\"slow_but_exact\":0}", "\"slow_but_exact\" is neither", ERR_UNSUPPORTED},
-        {"{" BLOOM ",\"max_position_embeddings\":512}", "which no BLOOM has", ERR_UNSUPPORTED},
-        {"{\"model_type\":\"llama\"}", "lacks a size", ERR_FORMAT},
-        {"{" GPT2 "}", "", 0},
-        {"{" GPT2 ",\"scale_attn_weights\":1}", "\"scale_attn_weights\" is neither", ERR_UNSUPPORTED},
-        {"{" GPT2 ",\"max_position_embeddings\":512}", "is not n_positions", ERR_UNSUPPORTED},
-        {"{" LLAMA "}", "", 0},
-        {"{" LLAMA ",\"num_key_value_heads\":0}", "lacks a size", ERR_FORMAT},
-        {"{" LLAMA ",\"num_key_value_heads\":64}", "do not fit", ERR_FORMAT},
-        {"{" LLAMA ",\"head_dim\":33}", "rotated part", ERR_FORMAT},
-        {"{" LLAMA ",\"head_dim\":0}", "\"head_dim\" is no size", ERR_UNSUPPORTED},
-        {"{" LLAMA ",\"head_dim\":\"128\"}", "\"head_dim\" is no size", ERR_UNSUPPORTED},
-        {"{" LLAMA ",\"rope_scaling\":{\"rope_type\":\"linear\",\"factor\":\"2\"}}",
-         "\"factor\" of the rotary", ERR_UNSUPPORTED},
-        {"{" LLAMA ",\"rope_scaling\":{\"rope_type\":\"llama3\",\"factor\":2,\"low_freq_factor\":1,"
-         "\"high_freq_factor\":4,\"original_max_position_embeddings\":-1}}",
-         "\"original_max_position_embeddings\"", ERR_UNSUPPORTED},
-        {"{" SMALL("mistral") ",\"sliding_window\":0}", "\"sliding_window\" is no number", ERR_UNSUPPORTED},
-        {"{" SMALL("mistral") ",\"sliding_window\":[4]}", "\"sliding_window\" is no number", ERR_UNSUPPORTED},
-        {"{" SMALL("qwen2") ",\"layer_types\":{}}", "\"layer_types\" is no list", ERR_UNSUPPORTED},
-        {"{" SMALL("qwen2") ",\"use_sliding_window\":null}", "\"use_sliding_window\" is null",
-         ERR_UNSUPPORTED},
-        {"{" SMALL("qwen2") ",\"use_sliding_window\":true,\"max_window_layers\":\"2\"}",
-         "\"max_window_layers\"", ERR_UNSUPPORTED},
-        {"{" SMALL("smollm3") ",\"no_rope_layers\":[0,1,2,1,1,1,1,1]}", "else than 0 and 1", ERR_UNSUPPORTED},
-        {"{" SMALL("smollm3") ",\"no_rope_layers\":4}", "no list of all layers", ERR_UNSUPPORTED},
-        {"{" PYTHIA ",\"rope_scaling\":{\"type\":\"linear\"}}", "type \"linear\"", ERR_UNSUPPORTED},
-        {"{\"model_type\":\"gpt_neox\",\"hidden_act\":\"mish\"}", "activation \"mish\"", ERR_UNSUPPORTED},
-        {"{\"model_type\":\"gpt_neox\"}", "lacks a size", ERR_FORMAT},
-        {"{" PYTHIA ",\"num_key_value_heads\":2}", "", 0}, /* which its class passes over */
-        {"{\"model_type\":\"gpt_neox\",\"vocab_size\":1,\"hidden_size\":6,\"num_hidden_layers\":1,"
-         "\"num_attention_heads\":4,\"max_position_embeddings\":8}",
-         "do not fit", ERR_FORMAT},
-        {"{\"model_type\":\"gpt_neox\",\"vocab_size\":1,\"n_embd\":8,\"n_layer\":1,\"n_head\":2,"
-         "\"max_position_embeddings\":8}",
-         "lacks a size", ERR_FORMAT},
-        {"{" PYTHIA ",\"use_parallel_residual\":null}", "\"use_parallel_residual\" is null", ERR_UNSUPPORTED},
-        {"{" PYTHIA ",\"head_dim\":32}", "\"head_dim\" is not", ERR_UNSUPPORTED},
-        {"{" PYTHIA ",\"head_dim\":64,\"n_positions\":2048}", "", 0},
-        {"{" PYTHIA ",\"n_positions\":\"2048\"}", "\"n_positions\" is not", ERR_UNSUPPORTED},
-        {"{" PYTHIA ",\"rope_scaling\":{\"type\":\"linear\",\"rope_type\":\"default\"}}", "differ",
-         ERR_UNSUPPORTED},
-        {"{" PYTHIA ",\"pruned_heads\":{\"0\":[1]}}", "\"pruned_heads\"", ERR_UNSUPPORTED},
-        {"{" PYTHIA ",\"pruned_heads\":{},\"quantization_config\":null}", "", 0},
-        {"{" PYTHIA ",\"quantization_config\":{\"bits\":4}}", "\"quantization_config\"", ERR_UNSUPPORTED},
-        {"{" PYTHIA ",\"rotary_pct\":1.5}", "rotated part", ERR_FORMAT},
-        {"{" PYTHIA ",\"rotary_pct\":0.05}", "rotated part", ERR_FORMAT},
-        {"{" PYTHIA ",\"rotary_emb_base\":0}", "base of the rotary embeddings, 0,", ERR_FORMAT},
-    };
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        struct model_config config = parse(cases[i].json);
+    for (size_t i = 0; i < sizeof refusals / sizeof refusals[0]; i++) {
+        struct model_config config = parse(refusals[i].json);
         struct err err = ERR_INIT;
         int code = model_config_check_scoring(&config, &err);
-        if (code != cases[i].code || !strstr(err.message, cases[i].says))
-            fail_msg("%s: code %d, \"%s\"", cases[i].json, code, err.message);
+        if (code != refusals[i].code || !strstr(err.message, refusals[i].says))
+            fail_msg("%s: code %d, \"%s\"", refusals[i].json, code, err.message);
     }
 }
 

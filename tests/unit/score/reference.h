@@ -86,7 +86,8 @@ static inline double slope(const struct score_config *config, size_t head)
 
 static inline int has_layer_norms(const struct score_config *config)
 {
-    return is_fused(config) || strcmp(config->architecture, "olmo") == 0;
+    return is_fused(config) || strcmp(config->architecture, "olmo") == 0 ||
+           strcmp(config->architecture, "hf_olmo") == 0;
 }
 
 static inline int is_olmo2(const struct score_config *config)

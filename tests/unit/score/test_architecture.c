@@ -81,6 +81,8 @@ static void families(void **state)
         {"olmo2", 0, 0, 11, "model.layers.1.post_feedforward_layernorm.weight", 1},
         {"olmo3", 0, 0, 11, "model.layers.1.self_attn.k_norm.weight", 1},
         {"olmo2", 1, 1, 15, "model.layers.1.input_layernorm.weight", 0},
+        {"hf_olmo", 0, 0, 8, "model.transformer.blocks.1.ff_norm.bias", 1},
+        {"hf_olmo_rms", 1, 1, 12, "model.transformer.blocks.1.att_proj.bias", 1},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct err err = ERR_INIT;
@@ -90,12 +92,14 @@ static void families(void **state)
         config.has_attention_bias = rows[i].has_attention_bias;
         config.has_mlp_bias = rows[i].has_mlp_bias;
         assert_int_equal(random_model_init(&model, &config), 0);
-        assert_int_equal(model.tensor_count,
-                         (strcmp(rows[i].architecture, "olmo") == 0 ? 2 : 3) + 2 * rows[i].tensors);
+        assert_int_equal(model.tensor_count, (strcmp(rows[i].architecture, "olmo") == 0          ? 2
+                                              : strncmp(rows[i].architecture, "hf_olmo", 7) == 0 ? 4
+                                                                                                 : 3) +
+                                                 2 * rows[i].tensors);
         int is_there = 0;
         for (size_t j = 0; j < model.tensor_count; j++) {
             is_there = is_there || strcmp(model.tensors[j].name, rows[i].name) == 0;
-            if (strstr(model.tensors[j].name, "layers.1."))
+            if (strstr(model.tensors[j].name, "layers.1.") || strstr(model.tensors[j].name, "blocks.1."))
                 assert_int_equal(score_name_layers(&config, model.tensors[j].name), 2);
         }
         assert_int_equal(is_there, rows[i].is_there);
@@ -109,6 +113,51 @@ static void families(void **state)
         score_weights_free(&found);
         random_model_free(&model);
     }
+}
+
+/* Queries, keys and values, up and gate of one tensor: views one behind the other, in the order of ai2-olmo.
+ */
+static void split_tensors(void **state)
+{
+    (void)state;
+    static const struct {
+        enum score_role role;
+        uint64_t rows, columns, before; /* in its tensor; columns 0: of a bias */
+        const char *whole;
+    } parts[] = {
+        {SCORE_ROLE_QUERY_WEIGHT, 32, 6, 0, "model.transformer.blocks.1.att_proj.weight"},
+        {SCORE_ROLE_KEY_WEIGHT, 16, 6, 32, "model.transformer.blocks.1.att_proj.weight"},
+        {SCORE_ROLE_VALUE_WEIGHT, 16, 6, 48, "model.transformer.blocks.1.att_proj.weight"},
+        {SCORE_ROLE_VALUE_BIAS, 16, 0, 48, "model.transformer.blocks.1.att_proj.bias"},
+        {SCORE_ROLE_MLP_UP_WEIGHT, 10, 6, 0, "model.transformer.blocks.1.ff_proj.weight"},
+        {SCORE_ROLE_MLP_GATE_WEIGHT, 10, 6, 10, "model.transformer.blocks.1.ff_proj.weight"},
+        {SCORE_ROLE_MLP_GATE_BIAS, 10, 0, 10, "model.transformer.blocks.1.ff_proj.bias"},
+    };
+    struct err err = ERR_INIT;
+    struct random_model model;
+    struct score_weights found;
+    struct score_config config = family_of("hf_olmo_rms");
+    config.has_attention_bias = config.has_mlp_bias = 1;
+    assert_int_equal(random_model_init(&model, &config), 0);
+    struct score_model_source source = {
+        .config = config, .tensors = model.tensors, .tensor_count = model.tensor_count};
+    assert_int_equal(score_weights_find(&source, &found, &err), 0);
+    assert_null(found.layers[1][SCORE_ROLE_QKV_WEIGHT].data);
+    assert_null(found.layers[1][SCORE_ROLE_MLP_UP_GATE_BIAS].data);
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+        const struct tensor_view *view = &found.layers[1][parts[i].role];
+        size_t j = 0;
+        while (strcmp(model.tensors[j].name, parts[i].whole) != 0)
+            j++;
+        const unsigned char *whole = model.tensors[j].view.data;
+        const uint64_t row_bytes = 2 * (parts[i].columns ? parts[i].columns : 1);
+        assert_int_equal(view->shape.ndim, parts[i].columns ? 2 : 1);
+        assert_int_equal(view->shape.dim[0], parts[i].rows);
+        assert_int_equal(view->shape.dim[1], parts[i].columns);
+        assert_ptr_equal(view->data, whole + parts[i].before * row_bytes);
+    }
+    score_weights_free(&found);
+    random_model_free(&model);
 }
 
 /* GPT-2's matrices have a row for each input, and names with a prefix that files may leave out. */
@@ -377,10 +426,10 @@ static void weights(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(names),           cmocka_unit_test(families),     cmocka_unit_test(gpt2),
-        cmocka_unit_test(attention_scale), cmocka_unit_test(alibi_slopes), cmocka_unit_test(layers_of_names),
-        cmocka_unit_test(configs),         cmocka_unit_test(heads),        cmocka_unit_test(rotary_scaling),
-        cmocka_unit_test(weights),
+        cmocka_unit_test(names),           cmocka_unit_test(families),        cmocka_unit_test(gpt2),
+        cmocka_unit_test(split_tensors),   cmocka_unit_test(attention_scale), cmocka_unit_test(alibi_slopes),
+        cmocka_unit_test(layers_of_names), cmocka_unit_test(configs),         cmocka_unit_test(heads),
+        cmocka_unit_test(rotary_scaling),  cmocka_unit_test(weights),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

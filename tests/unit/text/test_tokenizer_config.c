@@ -88,6 +88,7 @@ static const struct {
     {{.config = "{\"bos_token\":null,\"eos_token\":null}"}, TOKENIZER_CONFIG_NO_PREFIX},
     {{.config = "{" FILE_CLASS "}"}, TOKENIZER_CONFIG_NO_PREFIX},
     {{.config = "{" FILE_CLASS ",\"eos_token\":\"<|endoftext|>\"}"}, 15},
+    {{.config = "{\"tokenizer_class\":\"OLMoTokenizer\",\"eos_token\":\"<|endoftext|>\"}"}, 15},
     {{.config = "{\"tokenizer_class\":null}", .class = "PreTrainedTokenizerFast"},
      TOKENIZER_CONFIG_NO_PREFIX},
     {{.config = "{\"bos_token\":\"  \",\"add_prefix_space\":false,\"add_bos_token\":false}"}, 16},
