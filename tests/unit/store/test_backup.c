@@ -1,5 +1,6 @@
 /* Copies of the database: beside a writer, and put back; whatever is wrong, the present one stays. */
 #include "tests/unit/store/fixture.h"
+#include "tests/unit/store/sql.h"
 
 #include "store/backup.h"
 #include "store/connection.h"
@@ -12,14 +13,6 @@
 #include <stdbool.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-
-static void run_sql(const char *path, const char *sql)
-{
-    sqlite3 *db = NULL;
-    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
-    assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
-    (void)sqlite3_close(db);
-}
 
 static const char *in_folder(struct fixture *fixture, const char *name)
 {
@@ -235,11 +228,11 @@ static void test_restore_refusals(void **state)
     write_bytes(bad, "", 0);
     FAILS(ERR_DATABASE, restore_database(bad, fixture->path, NULL, NULL, &facts, &aside, &err));
     (void)unlink(bad);
-    run_sql(bad, "CREATE TABLE of_others (id INTEGER)");
+    (void)sql_run(bad, "CREATE TABLE of_others (id INTEGER)");
     FAILS(ERR_DATABASE, restore_database(bad, fixture->path, NULL, NULL, &facts, &aside, &err));
     (void)unlink(bad);
     OK(backup_write(good, bad, NULL, NULL, &facts, &err)); /* a copy of a copy is one, too */
-    run_sql(bad, "PRAGMA user_version = 9999");
+    (void)sql_run(bad, "PRAGMA user_version = 9999");
     FAILS(ERR_UNSUPPORTED, restore_database(bad, fixture->path, NULL, NULL, &facts, &aside, &err));
     (void)unlink(bad);
     OK(backup_write(good, bad, NULL, NULL, &facts, &err));
@@ -284,10 +277,11 @@ static void test_vacuum(void **state)
     struct fixture *fixture = *state;
     uint64_t before = 0, after = 0;
     store_close(fixture->store);
-    run_sql(fixture->path, "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 500) "
-                           "INSERT INTO models (name, kind, model_type, created_ms, updated_ms) "
-                           "SELECT 'x/' || i, 'hub', hex(randomblob(2000)), 1, 1 FROM n;"
-                           "DELETE FROM models WHERE name LIKE 'x/%'");
+    (void)sql_run(fixture->path,
+                  "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 500) "
+                  "INSERT INTO models (name, kind, model_type, created_ms, updated_ms) "
+                  "SELECT 'x/' || i, 'hub', hex(randomblob(2000)), 1, 1 FROM n;"
+                  "DELETE FROM models WHERE name LIKE 'x/%'");
     OK(store_open(fixture->path, &fixture->store, &err));
     OK(store_size(fixture->store, &before, &err));
     OK(store_vacuum(fixture->store, &err));

@@ -1,5 +1,6 @@
 /* Large values: exact distributions, columns and samples come back as they went in. */
 #include "tests/unit/store/fixture.h"
+#include "tests/unit/store/sql.h"
 
 #include "store/blob.h"
 #include "store/connection.h"
@@ -13,20 +14,11 @@
 
 static struct fixture *comes_back; /* its first revision does so just before the next write */
 
-static void change_row(const struct fixture *fixture, const char *sql)
-{
-    sqlite3 *db = NULL;
-    assert_int_equal(sqlite3_open(fixture->path, &db), SQLITE_OK);
-    assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
-    assert_int_equal(sqlite3_changes(db), 1);
-    (void)sqlite3_close(db);
-}
-
 static void set_current(const struct fixture *fixture, int is_current)
 {
     char sql[100];
     (void)snprintf(sql, sizeof sql, "UPDATE revisions SET is_current = %d WHERE id = 1", is_current);
-    change_row(fixture, sql);
+    assert_int_equal(sql_run(fixture->path, sql), 1);
 }
 
 int sqlite3_step(sqlite3_stmt *statement)
@@ -257,7 +249,7 @@ static void test_prune(void **state)
     assert_int_equal(after, contents[0].id);
     assert_int_equal(are_kept(fixture, contents[0].id, 50, 1), 0);
     assert_int_equal(are_kept(fixture, contents[1].id, 50, 1), 1);
-    change_row(fixture, "DELETE FROM samples WHERE content_id = 2");
+    assert_int_equal(sql_run(fixture->path, "DELETE FROM samples WHERE content_id = 2"), 1);
     assert_int_equal(are_kept(fixture, contents[1].id, 50, 1), 0); /* a distribution alone is not all */
     free(made);
 }
@@ -349,7 +341,7 @@ static void test_damage_in_the_tables(void **state)
                        "UPDATE %s SET data = CAST(substr(data, 1, length(data) - 1) || x'00' AS BLOB) WHERE "
                        "rowid = (SELECT max(rowid) FROM %s)",
                        tables[i], tables[i]);
-        change_row(fixture, sql);
+        assert_int_equal(sql_run(fixture->path, sql), 1);
     }
     OK(models_get(fixture->store, fixture->model_id, &before, &err));
     OK(store_read_begin(fixture->store, &connection, &err));
@@ -392,7 +384,7 @@ static void test_each_value_counts(void **state)
                 sql, sizeof sql,
                 "DELETE FROM %s WHERE rowid = (SELECT rowid FROM %s ORDER BY rowid LIMIT 1 OFFSET %d)",
                 tables[table], tables[table], row);
-            change_row(fixture, sql);
+            assert_int_equal(sql_run(fixture->path, sql), 1);
             assert_int_equal(are_kept(fixture, 1, 50, 1), 0);
         }
     }

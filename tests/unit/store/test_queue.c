@@ -1,16 +1,7 @@
 /* The queue: what workers get next, how leases are kept and lost, and refused results. */
 #include "store/queue.h"
 #include "tests/unit/store/leases.h"
-
-#include <sqlite3.h>
-
-static void run_sql(const struct fixture *fixture, const char *sql)
-{
-    sqlite3 *db = NULL;
-    assert_int_equal(sqlite3_open(fixture->path, &db), SQLITE_OK);
-    assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
-    (void)sqlite3_close(db);
-}
+#include "tests/unit/store/sql.h"
 
 /* The clock is set back by ten hours: a lease lasts no longer than its length all the same, and is not lost,
  * since its worker may live. */
@@ -24,7 +15,7 @@ static void test_lease_of_a_clock_that_was_ahead(void **state)
     (void)fixture_sweep(fixture, ids, 2, 0);
     lease_task(fixture, "living/1", LEASE_MS, &task, &lease);
     lease_task(fixture, "dead/1", 500, &other, &dead);
-    run_sql(fixture, "UPDATE tasks SET lease_until_ms = lease_until_ms + 36000000");
+    (void)sql_run(fixture->path, "UPDATE tasks SET lease_until_ms = lease_until_ms + 36000000");
     FAILS(ERR_NOT_FOUND, tasks_claim(fixture->store, "c", 0, 500, &QUICK, &other, &wait_ms, &err));
     assert_in_range(wait_ms, 1, 500);
     OK(tasks_get(fixture->store, task.id, &task, &err));
@@ -57,7 +48,7 @@ static void test_leases_outlast_a_daemon_that_was_away(void **state)
     fixture_add_revisions(fixture, 1, ids);
     (void)fixture_sweep(fixture, ids, 1, 0);
     lease_task(fixture, "living/1", LEASE_MS, &task, &lease);
-    run_sql(fixture, "UPDATE tasks SET lease_until_ms = lease_until_ms - 36000000");
+    (void)sql_run(fixture->path, "UPDATE tasks SET lease_until_ms = lease_until_ms - 36000000");
     store_close(fixture->store);
     OK(store_open(fixture->path, &fixture->store, &err));
     FAILS(ERR_NOT_FOUND, tasks_claim(fixture->store, "c", 0, 500, &QUICK, &other, &wait_ms, &err));
@@ -78,8 +69,9 @@ static void test_leases_of_the_dead_end(void **state)
     (void)fixture_sweep(fixture, ids, 2, 0);
     lease_task(fixture, "dead/1", LEASE_MS, &dead, &lease);
     lease_task(fixture, "living/1", LEASE_MS, &living, &lease);
-    run_sql(fixture,
-            "UPDATE tasks SET lease_until_ms = lease_until_ms - 7 * lease_ms / 8 WHERE worker = 'dead/1'");
+    (void)sql_run(
+        fixture->path,
+        "UPDATE tasks SET lease_until_ms = lease_until_ms - 7 * lease_ms / 8 WHERE worker = 'dead/1'");
     OK(tasks_get(fixture->store, dead.id, &dead, &err));
     for (int i = 0; i < 3; i++) {
         store_close(fixture->store);
@@ -172,7 +164,7 @@ static void test_workers_keep_apart_to_the_end(void **state)
                    "INSERT INTO tasks (sweep_id, revision_id, ordinal, state) "
                    "SELECT 1, id, step, 'done' FROM revisions WHERE name GLOB 'early*'",
                    TASKS_SPREAD_MAX, TASKS_SPREAD_MAX);
-    run_sql(fixture, sql);
+    (void)sql_run(fixture->path, sql);
     assert_int_equal(claim_near(fixture, "a/1", near[0], &known[0]), TASKS_SPREAD_MAX);
     assert_int_equal(claim_near(fixture, "b/1", near[1], &known[1]), TASKS_SPREAD_MAX + 4);
     assert_int_equal(claim_near(fixture, "a/1", near[0], &known[0]), TASKS_SPREAD_MAX + 1);
@@ -214,7 +206,8 @@ static void test_refused_results(void **state)
     assert_string_equal(task.error_code, "mismatch");
     OK(tasks_refuse(fixture->store, &lease, &reason, &QUICK, &after, &err));
     /* alone at last, it gets it back */
-    run_sql(fixture, "UPDATE tasks SET worker = 'node1/0', not_before_ms = not_before_ms - 60001");
+    (void)sql_run(fixture->path,
+                  "UPDATE tasks SET worker = 'node1/0', not_before_ms = not_before_ms - 60001");
     lease_task(fixture, "node1/0", LEASE_MS, &task, &lease);
     OK(tasks_refuse(fixture->store, &lease, &reason, &QUICK, &after, &err));
     assert_int_equal(after, TASK_STATE_FAILED);
@@ -280,7 +273,7 @@ static void check_renewal(struct fixture *fixture, const struct task_lease *leas
         (void)snprintf(change, sizeof change,
                        "UPDATE tasks SET lease_until_ms = lease_until_ms %s WHERE id = %lld",
                        back ? "+ 3600000" : "- 7600", (long long)lease->task_id);
-        run_sql(fixture, change);
+        (void)sql_run(fixture->path, change);
         uint64_t version = store_version(fixture->store);
         OK(tasks_heartbeat(fixture->store, lease, 2 * LEASE_MS, bytes, &err));
         assert_int_equal(store_version(fixture->store), version + 1);

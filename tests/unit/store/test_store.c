@@ -1,5 +1,6 @@
 /* The file: opening it in every condition that it may be in, versions, waiting, and faults of the disk. */
 #include "tests/unit/store/fixture.h"
+#include "tests/unit/store/sql.h"
 
 #include "store/connection.h"
 
@@ -9,14 +10,6 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
-
-static void run_sql(const char *path, const char *sql)
-{
-    sqlite3 *db = NULL;
-    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
-    assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
-    (void)sqlite3_close(db);
-}
 
 /* Opened again, it is the same database with the same instance and version. */
 static void test_reopen(void **state)
@@ -77,7 +70,7 @@ static void test_newer_schema(void **state)
     struct store *store = NULL;
     store_close(fixture->store);
     fixture->store = NULL;
-    run_sql(fixture->path, "PRAGMA user_version = 9999");
+    (void)sql_run(fixture->path, "PRAGMA user_version = 9999");
     FAILS(ERR_UNSUPPORTED, store_open(fixture->path, &store, &err));
     assert_null(store);
 }
@@ -87,9 +80,9 @@ static void test_foreign_database(void **state)
 {
     struct fixture *fixture = *state;
     struct store *store = NULL;
-    run_sql(fixture->path, "CREATE TABLE notes (text)");
+    (void)sql_run(fixture->path, "CREATE TABLE notes (text)");
     FAILS(ERR_DATABASE, store_open(fixture->path, &store, &err));
-    run_sql(fixture->path, "PRAGMA application_id = 77; DROP TABLE notes");
+    (void)sql_run(fixture->path, "PRAGMA application_id = 77; DROP TABLE notes");
     FAILS(ERR_DATABASE, store_open(fixture->path, &store, &err));
 }
 
@@ -349,9 +342,9 @@ static void test_clock_set_back(void **state)
     (void)fixture_sweep(fixture, ids, 2, 0);
     fixture_claim(fixture, "a", &task);
     store_close(fixture->store);
-    run_sql(fixture->path,
-            "UPDATE tasks SET lease_until_ms = lease_until_ms + 999999999999 WHERE state = 'claimed';"
-            "UPDATE tasks SET not_before_ms = 99999999999999 WHERE state = 'queued'");
+    (void)sql_run(fixture->path,
+                  "UPDATE tasks SET lease_until_ms = lease_until_ms + 999999999999 WHERE state = 'claimed';"
+                  "UPDATE tasks SET not_before_ms = 99999999999999 WHERE state = 'queued'");
     OK(store_open(fixture->path, &fixture->store, &err));
     fixture_claim(fixture, "b", &again);
     assert_int_equal(again.revision_id, ids[1]);

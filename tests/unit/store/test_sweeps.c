@@ -1,9 +1,8 @@
 /* Sweeps: idempotency keys, listing, planning, and their ends. */
 #include "tests/unit/store/fixture.h"
+#include "tests/unit/store/sql.h"
 
 #include "store/jobs.h"
-
-#include <sqlite3.h>
 
 static int64_t create(struct fixture *fixture, const char *key, int priority)
 {
@@ -219,14 +218,11 @@ static void test_prune_in_parts(void **state)
     static const int parts[] = {2, 1, 2, 0};
     int64_t after = 0, count = 0;
     char sql[128];
-    sqlite3 *db = NULL;
     (void)snprintf(sql, sizeof sql, "UPDATE sweeps SET tasks_done = %d * CASE id WHEN 3 THEN 20 ELSE 1 END",
                    SWEEPS_PRUNE_TASKS / 2);
     for (int i = 0; i < 5; i++)
         OK(sweeps_cancel(fixture->store, create(fixture, NULL, 0), &err));
-    assert_int_equal(sqlite3_open(fixture->path, &db), SQLITE_OK);
-    assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
-    assert_int_equal(sqlite3_close(db), SQLITE_OK);
+    (void)sql_run(fixture->path, sql);
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
         OK(sweeps_prune(fixture->store, clock_wall_ms() + 1000, &after, 100, &count, &err));
         assert_int_equal(count, parts[i]);
@@ -239,25 +235,19 @@ static void test_prune_one_in_parts(void **state)
     struct fixture *fixture = *state;
     int64_t after = 0, count = 0;
     struct sweep_row row;
-    sqlite3 *db = NULL;
     int64_t id = create(fixture, NULL, 0);
     OK(sweeps_cancel(fixture->store, id, &err));
-    assert_int_equal(sqlite3_open(fixture->path, &db), SQLITE_OK);
-    assert_int_equal(
-        sqlite3_exec(db,
-                     "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2500) "
-                     "INSERT INTO revisions (model_id, name, commit_sha, step, first_seen_ms) "
-                     "SELECT 1, 'step' || i, i, i, 1 FROM n;"
-                     "INSERT INTO tasks (sweep_id, revision_id, ordinal, state) "
-                     "SELECT 1, id, id, 'cancelled' FROM revisions;"
-                     "INSERT INTO sweeps (id, model_id, state, request, priority, created_ms) "
-                     "VALUES (2, 1, 'running', '{}', 0, 1);"
-                     "INSERT INTO tasks (sweep_id, revision_id, ordinal, state) "
-                     "SELECT 2, id, id, 'queued' FROM revisions;"
-                     "UPDATE sweeps SET tasks_cancelled = 2500 WHERE id = 1",
-                     NULL, NULL, NULL),
-        SQLITE_OK);
-    assert_int_equal(sqlite3_close(db), SQLITE_OK);
+    (void)sql_run(fixture->path,
+                  "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2500) "
+                  "INSERT INTO revisions (model_id, name, commit_sha, step, first_seen_ms) "
+                  "SELECT 1, 'step' || i, i, i, 1 FROM n;"
+                  "INSERT INTO tasks (sweep_id, revision_id, ordinal, state) "
+                  "SELECT 1, id, id, 'cancelled' FROM revisions;"
+                  "INSERT INTO sweeps (id, model_id, state, request, priority, created_ms) "
+                  "VALUES (2, 1, 'running', '{}', 0, 1);"
+                  "INSERT INTO tasks (sweep_id, revision_id, ordinal, state) "
+                  "SELECT 2, id, id, 'queued' FROM revisions;"
+                  "UPDATE sweeps SET tasks_cancelled = 2500 WHERE id = 1");
     uint64_t version = store_version(fixture->store);
     OK(sweeps_prune(fixture->store, clock_wall_ms() + 1000, &after, 100, &count, &err));
     assert_int_equal(count, 1);

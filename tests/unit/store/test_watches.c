@@ -1,10 +1,9 @@
 #include "tests/unit/store/fixture.h"
+#include "tests/unit/store/sql.h"
 
 #include "store/deliveries.h"
 #include "store/sweeps.h"
 #include "store/watches.h"
-
-#include <sqlite3.h>
 
 #define REQUEST "{\"model\":\"garden/neox-tiny\"}"
 #define SECRET "sixteen letters!"
@@ -294,14 +293,6 @@ static void test_run_of_another_request(void **state)
     assert_int_equal(find(fixture).run_sweep_id, id);
 }
 
-static void run_sql(const struct fixture *fixture, const char *sql)
-{
-    sqlite3 *db = NULL;
-    assert_int_equal(sqlite3_open(fixture->path, &db), SQLITE_OK);
-    assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
-    (void)sqlite3_close(db);
-}
-
 /* Two changes within one millisecond, and a sweep and a change: the later one is later. The clock is put
  * ahead by half a second in place of a machine that is quick enough. */
 static void test_changes_at_once(void **state)
@@ -311,19 +302,19 @@ static void test_changes_at_once(void **state)
     struct watch_run run = {.started_ms = 5000, .report = "{}", .sweep_request = REQUEST};
     int64_t id = 0;
     struct watch_row first = put(fixture, &setting);
-    run_sql(fixture, "UPDATE watches SET changed_ms = changed_ms + 500");
+    (void)sql_run(fixture->path, "UPDATE watches SET changed_ms = changed_ms + 500");
     setting.request = "{\"metrics\":[\"statistics\"],\"model\":\"garden/neox-tiny\"}";
     struct watch_row second = put(fixture, &setting);
     assert_int_equal(second.changed_ms, first.changed_ms + 501);
     OK(watches_record_run(fixture->store, &second, &run, &id, &err));
-    run_sql(fixture, "UPDATE sweeps SET created_ms = created_ms + 600");
+    (void)sql_run(fixture->path, "UPDATE sweeps SET created_ms = created_ms + 600");
     struct sweep_row sweep;
     OK(sweeps_get(fixture->store, id, &sweep, &err));
     setting.request = REQUEST;
     struct watch_row third = put(fixture, &setting);
     assert_int_equal(third.changed_ms, sweep.created_ms + 1);
     /* A clock that was set back by an hour does not lead the changes on. */
-    run_sql(fixture, "UPDATE watches SET changed_ms = changed_ms + 3600000");
+    (void)sql_run(fixture->path, "UPDATE watches SET changed_ms = changed_ms + 3600000");
     setting.request = "{\"metrics\":[\"perplexity\"],\"model\":\"garden/neox-tiny\"}";
     assert_true(put(fixture, &setting).changed_ms < third.changed_ms + 1800000);
 }

@@ -2,8 +2,7 @@
  * Which task a worker is given: what it asks for, what it does not reach, what others are at.
  */
 #include "tests/unit/api/workers/claims_fixture.h"
-
-#include <sqlite3.h>
+#include "tests/unit/store/sql.h"
 
 static void test_choice(void **state)
 {
@@ -49,19 +48,11 @@ static void test_choice(void **state)
     json_decref(list);
 }
 
-static void run_sql(const struct api_fixture *fixture, const char *sql)
-{
-    sqlite3 *db = NULL;
-    assert_int_equal(sqlite3_open(fixture->store.path, &db), SQLITE_OK);
-    assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
-    (void)sqlite3_close(db);
-}
-
 static void name_models(const struct api_fixture *fixture, const char *name)
 {
     char sql[100];
     (void)snprintf(sql, sizeof sql, "UPDATE models SET name = '%s'", name);
-    run_sql(fixture, sql);
+    (void)sql_run(fixture->store.path, sql);
 }
 
 /* Of a task that no worker can be told of, its sweep says why; the workers go on. */
@@ -76,7 +67,8 @@ static void test_untold(void **state)
     offer(fixture, &given, 201, &task);
     put(fixture, task.id, "failure", "{\"code\":\"format\",\"message\":\"no checkpoint\"}", 200);
     wire_task_free(&task);
-    run_sql(fixture, "DELETE FROM revisions WHERE name = 'step0'"); /* the reference of the others */
+    (void)sql_run(fixture->store.path,
+                  "DELETE FROM revisions WHERE name = 'step0'"); /* the reference of the others */
     offer(fixture, &given, 204, NULL);
     offer(fixture, &given, 204, NULL);
     for (int64_t id = 2; id <= 3; id++) {

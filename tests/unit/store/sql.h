@@ -1,0 +1,39 @@
+/* SQL beside the store, on a connection of its own, as another process would run it. Errors fail the test. */
+#ifndef BIFURCATED_TESTS_STORE_SQL_H
+#define BIFURCATED_TESTS_STORE_SQL_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <sqlite3.h>
+
+/* Returns how many rows the last statement changed. */
+static inline int sql_run(const char *path, const char *sql)
+{
+    sqlite3 *db = NULL;
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
+    int changes = sqlite3_changes(db);
+    (void)sqlite3_close(db);
+    return changes;
+}
+
+/* The one number that a statement gives. */
+static inline int64_t sql_ask(const char *path, const char *sql)
+{
+    sqlite3 *db = NULL;
+    sqlite3_stmt *statement = NULL;
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &statement, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_step(statement), SQLITE_ROW);
+    int64_t value = sqlite3_column_int64(statement, 0);
+    (void)sqlite3_finalize(statement);
+    (void)sqlite3_close(db);
+    return value;
+}
+
+#endif
