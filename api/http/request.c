@@ -187,3 +187,15 @@ int api_response_refuse(struct api_response *response, const char *in, const cha
     va_end(arguments);
     return err_set(err, code, "%s", message);
 }
+
+int api_response_name_member(struct api_response *response, int code, const struct err *err)
+{
+    size_t length = strcspn(err->message, ":");
+    if (code != ERR_INVALID)
+        return code;
+    response->problem_in = "body";
+    if (strncmp(err->message, "body:", 5) != 0)
+        (void)snprintf(response->problem_field, sizeof response->problem_field, "/%.*s", (int)length,
+                       err->message);
+    return code;
+}

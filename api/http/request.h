@@ -166,4 +166,7 @@ void api_response_done(struct api_response *response);
 int api_response_refuse(struct api_response *response, const char *in, const char *field, struct err *err,
                         enum err_code code, const char *format, ...) __attribute__((format(printf, 6, 7)));
 
+/* Passes on `code` of a reader of JSON (api/wire/wire.h), whose message begins with the member at fault. */
+int api_response_name_member(struct api_response *response, int code, const struct err *err);
+
 #endif

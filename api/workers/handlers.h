@@ -10,6 +10,8 @@
 
 /* api/workers/claims.c */
 int api_create_claim(struct api_request *request, struct api_response *response, struct err *err);
+
+/* api/workers/claim_reports.c */
 int api_extend_claim(struct api_request *request, struct api_response *response, struct err *err);
 int api_record_claim(struct api_request *request, struct api_response *response, struct err *err);
 int api_fail_claim(struct api_request *request, struct api_response *response, struct err *err);

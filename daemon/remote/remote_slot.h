@@ -1,5 +1,6 @@
 /*
- * For remote_worker.c and remote_slot.c only: the state of a worker and its slots.
+ * For the files of a remote worker only (remote_worker.c, remote_slot.c, remote_claim.c): the state of a
+ * worker and its slots.
  */
 #ifndef BIFURCATED_REMOTE_REMOTE_SLOT_H
 #define BIFURCATED_REMOTE_REMOTE_SLOT_H
@@ -78,6 +79,12 @@ void remote_slot_look_for_hang(struct remote_slot *slot);
 
 /* The worker ends by itself. */
 void remote_worker_end(struct remote_worker *worker, enum remote_end end);
+
+/* Whether nothing more is to be claimed. */
+int remote_worker_is_ending(const struct remote_worker *worker);
+
+/* Slots that have a task. */
+int remote_worker_count_busy(struct remote_worker *worker);
 
 /* Remembers that this worker cannot work on a sweep now. */
 void remote_worker_leave(struct remote_worker *worker, int64_t sweep_id);

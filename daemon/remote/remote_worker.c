@@ -5,20 +5,15 @@
 #include "daemon/base/pulse.h"
 #include "daemon/measure/device_turns.h"
 #include "daemon/measure/hang.h"
-#include "daemon/measure/measure_rows.h"
 #include "daemon/measure/tensor_pool.h"
+#include "daemon/remote/remote_claim.h"
 #include "daemon/remote/remote_link.h"
 #include "daemon/remote/remote_slot.h"
-#include "gpu/score.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define WAIT_S 20 /* for work, per request */
-#define LEFT_WAIT_S                                                                                          \
-    5                     /* the same while sweeps that were left may be had again: the hub is down, or has  \
-                           * refused our token, and may be back, or somebody log in */
 #define HEARTBEAT_MS 5000 /* or a quarter of the lease; */
 #define LOOK_MS 1000      /* of one slot after the other, so that a cancelled task is dropped soon */
 #define BACKOFF_MS 500
@@ -60,20 +55,6 @@ void remote_worker_leave(struct remote_worker *worker, int64_t sweep_id)
     (void)pthread_mutex_unlock(&worker->lock);
 }
 
-/* A sweep was left because what it needs of the hub did not answer. Once that does, all that were left are
- * looked at anew: one whose folder is missing is given back once more. Returns whether something is down. */
-static int look_at_hub(struct remote_worker *worker)
-{
-    uint64_t mark = hub_outage_mark(worker->options.engine->hub);
-    (void)pthread_mutex_lock(&worker->lock);
-    int is_back = !mark || (worker->outage_mark && mark != worker->outage_mark);
-    worker->outage_mark = mark;
-    if (is_back && atomic_exchange(&worker->waits_for_hub, false))
-        worker->left.count = 0;
-    (void)pthread_mutex_unlock(&worker->lock);
-    return mark != 0;
-}
-
 /* Whether there may be more sweeps that this worker cannot work on than it can name in a claim: then it is
  * given one after the other. */
 static int is_full_of_left(struct remote_worker *worker)
@@ -84,10 +65,19 @@ static int is_full_of_left(struct remote_worker *worker)
     return is_full;
 }
 
-/* Whether nothing more is to be claimed. */
-static int is_ending(const struct remote_worker *worker)
+int remote_worker_is_ending(const struct remote_worker *worker)
 {
     return atomic_load(&worker->is_stopping) || device_turns_is_lost(worker->options.engine->turns);
+}
+
+int remote_worker_count_busy(struct remote_worker *worker)
+{
+    int count = 0;
+    (void)pthread_mutex_lock(&worker->lock);
+    for (int i = 0; i < worker->options.count; i++)
+        count += worker->slots[i].is_busy;
+    (void)pthread_mutex_unlock(&worker->lock);
+    return count;
 }
 
 /* Whether a request of the thread that keeps leases shall end. */
@@ -112,137 +102,7 @@ static int is_over(void *context)
     }
 }
 
-/* -- Claims -- */
-
-static int count_busy(struct remote_worker *worker)
-{
-    int count = 0;
-    (void)pthread_mutex_lock(&worker->lock);
-    for (int i = 0; i < worker->options.count; i++)
-        count += worker->slots[i].is_busy;
-    (void)pthread_mutex_unlock(&worker->lock);
-    return count;
-}
-
-/* Milliseconds until the worker has been idle for long enough; -1 if that does not end it, or it is not idle.
- */
-static int64_t idle_left_ms(struct remote_worker *worker)
-{
-    if (!worker->options.idle_exit_s || count_busy(worker))
-        return -1;
-    (void)pthread_mutex_lock(&worker->lock);
-    int was_down = worker->outage_mark != 0;
-    (void)pthread_mutex_unlock(&worker->lock);
-    if (was_down)
-        atomic_store(&worker->last_work_ms, clock_monotonic_ms()); /* it is not for want of work */
-    int64_t left =
-        atomic_load(&worker->last_work_ms) + worker->options.idle_exit_s * 1000 - clock_monotonic_ms();
-    return left > 0 ? left : 0;
-}
-
-static void fill_in(struct remote_slot *slot, int64_t wait_s, uint64_t token_mark, struct wire_offer *offer)
-{
-    struct remote_worker *worker = slot->worker;
-    const struct registry_device *device = device_info(worker->options.engine->device);
-    struct hub_wait wait;
-    if ((look_at_hub(worker) || atomic_load(&worker->was_refused)) && wait_s > LEFT_WAIT_S)
-        wait_s = LEFT_WAIT_S;
-    hub_read_wait(worker->options.engine->hub, &wait);
-    *offer = (struct wire_offer){.protocol = WIRE_PROTOCOL,
-                                 .definition = MEASURE_DEFINITION,
-                                 .scoring = SCORE_DEFINITION,
-                                 .version = BIFURCATED_VERSION,
-                                 .sweep_id = worker->options.sweep_id,
-                                 .wait_s = wait_s,
-                                 .is_again = worker->is_again,
-                                 .has_new_token = worker->token_mark && token_mark != worker->token_mark};
-    (void)pthread_mutex_lock(&worker->lock);
-    offer->except_count = left_list_read(&worker->left, clock_monotonic_ms(), offer->except);
-    (void)pthread_mutex_unlock(&worker->lock);
-    memcpy(offer->worker, slot->name, sizeof offer->worker);
-    memcpy(offer->key, worker->key, sizeof offer->key);
-    (void)snprintf(offer->device, sizeof offer->device, "%s", device->id);
-    (void)snprintf(offer->backend, sizeof offer->backend, "%s", device->backend);
-    (void)snprintf(offer->hub_problem, sizeof offer->hub_problem, "%s", wait.is_partial ? "" : wait.detail);
-}
-
-/* The worker stops, and what the slot has asked for last may have been claimed without its hearing of that.
- */
-static void take_back(struct remote_slot *slot)
-{
-    struct wire_offer offer;
-    struct wire_task none = {.reference = -1, .previous = -1};
-    struct err err = ERR_INIT;
-    fill_in(slot, 0, slot->worker->token_mark, &offer);
-    offer.is_again = offer.is_leaving = 1;
-    slot->worker->is_again = 0; /* no other slot has asked */
-    atomic_store(&slot->phase, REMOTE_PHASE_WORD);
-    int code = remote_link_claim(slot->rest, &offer, &none, &err);
-    wire_task_free(&none);
-    if (code != ERR_NOT_FOUND)
-        log_warning("the daemon cannot be told that this worker leaves; a task that it had for it is taken "
-                    "back when its lease ends",
-                    log_text("reason", err.message), log_end);
-}
-
-/* Says once when the daemon stops to answer, and when it answers again. */
-static void note_reach(struct remote_worker *worker, int code, const struct err *err)
-{
-    int is_unreachable = remote_link_may_pass(code);
-    if (is_unreachable && !worker->is_unreachable)
-        log_warning("the daemon does not answer; trying again", log_text("reason", err->message), log_end);
-    if (!is_unreachable && worker->is_unreachable)
-        log_info("the daemon answers again", log_end);
-    worker->is_unreachable = is_unreachable;
-    worker->is_again = is_unreachable;
-}
-
-/* Waits for a task: 0, or an error after which the worker ends. Under claim_lock. */
-static int claim(struct remote_slot *slot, struct wire_task *task, struct err *err)
-{
-    struct remote_worker *worker = slot->worker;
-    int is_cut_off = 0;
-    for (int attempt = 1; !is_ending(worker);) {
-        struct wire_offer offer;
-        int64_t idle_ms = idle_left_ms(worker);
-        if (idle_ms == 0) {
-            log_info("nothing to do for long enough", log_int("seconds", worker->options.idle_exit_s),
-                     log_end);
-            remote_worker_end(worker, REMOTE_END_IDLE);
-            break;
-        }
-        *err = (struct err)ERR_INIT;
-        /* While others are busy, look at them again soon: then the time of idleness begins. */
-        int64_t wait_s = worker->options.idle_exit_s && idle_ms < 0 ? 1 : WAIT_S;
-        uint64_t token_mark = hub_token_mark(worker->options.engine->hub);
-        fill_in(slot, idle_ms > 0 && (idle_ms + 999) / 1000 < wait_s ? (idle_ms + 999) / 1000 : wait_s,
-                token_mark, &offer);
-        int code = remote_link_claim(slot->rest, &offer, task, err);
-        if (code == ERR_UNREACHABLE) /* what has answered for the daemon before may be a proxy without it */
-            code = err->code = worker->token_mark ? ERR_NETWORK : ERR_UNSUPPORTED;
-        if (code != ERR_CANCELLED)
-            note_reach(worker, code, err);
-        if (code == 0 || code == ERR_NOT_FOUND)
-            worker->token_mark = token_mark;
-        if (code == 0)
-            return 0;
-        is_cut_off = code == ERR_CANCELLED;
-        if (remote_link_may_pass(code)) {
-            int64_t pause = remote_worker_backoff_ms(attempt++);
-            remote_worker_pause(&worker->is_stopping, idle_ms > 0 && idle_ms < pause ? idle_ms : pause);
-        } else if (code == ERR_NOT_FOUND) {
-            attempt = 1;
-        } else if (code != ERR_CANCELLED) {
-            log_error("the daemon does not accept this worker", log_text("error", err_name(code)),
-                      log_text("reason", err->message), log_end);
-            remote_worker_end(worker, REMOTE_END_REFUSED);
-            return code;
-        }
-    }
-    if (is_cut_off || worker->is_again)
-        take_back(slot);
-    return err_set(err, ERR_CANCELLED, "the worker stops");
-}
+/* -- Slots -- */
 
 static void *work(void *context)
 {
@@ -250,11 +110,11 @@ static void *work(void *context)
     struct remote_worker *worker = slot->worker;
     int failures = 0; /* in a row */
     pulse_attach(&slot->pulse);
-    while (!is_ending(worker) && !remote_slot_is_given_up(slot)) {
+    while (!remote_worker_is_ending(worker) && !remote_slot_is_given_up(slot)) {
         struct wire_task task = {.reference = -1, .previous = -1};
         struct err err = ERR_INIT;
         (void)pthread_mutex_lock(&worker->claim_lock);
-        int code = claim(slot, &task, &err);
+        int code = remote_claim(slot, &task, &err);
         (void)pthread_mutex_unlock(&worker->claim_lock);
         if (code)
             break;
@@ -263,7 +123,7 @@ static void *work(void *context)
         atomic_store(&slot->phase, REMOTE_PHASE_CLAIM);
         wire_task_free(&task);
         if (slot->has_left && is_full_of_left(worker))
-            remote_worker_pause(&worker->is_stopping, LEFT_WAIT_S * 1000);
+            remote_worker_pause(&worker->is_stopping, REMOTE_LEFT_WAIT_S * 1000);
         /* A machine on which everything fails would use up the attempts of a whole sweep. */
         if (failures)
             remote_worker_pause(&worker->is_stopping, remote_worker_backoff_ms(failures));
@@ -290,7 +150,7 @@ static void cancel(struct remote_worker *worker, struct remote_slot *slot, const
 static void keep_lease(struct remote_worker *worker, struct remote_slot *slot)
 {
     char id[WIRE_ID_SIZE];
-    int busy = count_busy(worker);
+    int busy = remote_worker_count_busy(worker);
     struct err err = ERR_INIT;
     int64_t now = clock_monotonic_ms();
     (void)pthread_mutex_lock(&worker->lock);
