@@ -47,7 +47,8 @@ struct workers {
     uint64_t outage_mark; /* as of the last claim; under lock */
     uint64_t token_mark;  /* likewise */
     struct task_told told;
-    struct pulse pulse; /* the keeper's */
+    _Atomic int64_t complaint_due_ms; /* when the next failed claim is told, monotonic */
+    struct pulse pulse;               /* the keeper's */
     atomic_bool is_stopping;
     atomic_bool is_keeper_stopping;
 };

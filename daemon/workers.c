@@ -18,6 +18,7 @@
 #define IDLE_MS 10000
 #define ERROR_PAUSE_MS 1000
 #define OUTAGE_LOOK_MS 1000 /* whether a hub that is down is back */
+#define TELL_MS 60000       /* of one complaint to the next, while all slots try again each second */
 
 /* -- Threads -- */
 
@@ -75,6 +76,13 @@ static int claim(struct workers *workers, const char *name, struct task_row *tas
     return code;
 }
 
+static void complain(struct workers *workers, const struct err *reason)
+{
+    int64_t now = clock_monotonic_ms(), due = atomic_load(&workers->complaint_due_ms);
+    if (now >= due && atomic_compare_exchange_strong(&workers->complaint_due_ms, &due, now + TELL_MS))
+        log_error("no task can be claimed", log_text("reason", reason->message), log_end);
+}
+
 static void *work(void *context)
 {
     struct worker_slot *slot = context;
@@ -95,7 +103,7 @@ static void *work(void *context)
             continue;
         }
         if (code != ERR_NOT_FOUND) {
-            log_error("no task can be claimed", log_text("reason", err.message), log_end);
+            complain(workers, &err);
             wait_ms = ERROR_PAUSE_MS;
             version = store_version(store);
         }

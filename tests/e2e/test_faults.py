@@ -338,6 +338,7 @@ def test_state_moved(programs: dict[str, Path], garden: Path, make_hub: Callable
     away = tmp_path / "away"
     with Daemon(programs, tmp_path / ("long" * 20), make_hub(garden).url, [], {}) as running:
         assert running.wait(running.sweep(GARDEN, revisions={"names": ["step0"]}))["state"] == "done"
+        moved = time.monotonic()
         os.rename(running.state, away)
         answer = running.post("/v1/sweeps", {"model": GARDEN, "revisions": {"names": ["step1"]}})
         ready = running.get("/readyz")
@@ -345,10 +346,13 @@ def test_state_moved(programs: dict[str, Path], garden: Path, make_hub: Callable
         for told in answer, ready:
             check_words(told.json()["detail"], str(running.state), "moved or deleted", "restore a backup")
         wait_until(lambda: running.log().count("the database is gone") == 1)
+        wait_until(lambda: "no task can be claimed" in running.log())
         os.rename(away, running.state)
         assert running.get("/readyz").status == 200
         assert running.wait(running.sweep(GARDEN, revisions={"names": ["step1"]}))["state"] == "done"
         wait_until(lambda: "the database is back" in running.log())
+        minutes = (time.monotonic() - moved) // 60
+        assert running.log().count("no task can be claimed") <= 1 + minutes, "not each worker each second"
 
 
 def check_told(running: Daemon, is_full: bool) -> None:
