@@ -192,6 +192,8 @@ static int read_config(json_t *root, struct model_config *config, struct err *er
     int code = read_text(root, "model_type\0", "", config->model_type, sizeof config->model_type, err);
     if (code)
         return code;
+    if (hf_olmo_config_is_older(root))
+        (void)snprintf(config->model_type, sizeof config->model_type, "hf_olmo");
     const struct family *family = family_find(config->model_type);
     if (strcmp(config->model_type, "gpt_neox") == 0)
         neox_config_prepare(root, config->doubt);

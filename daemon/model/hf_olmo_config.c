@@ -167,6 +167,12 @@ static void read_kind(const json_t *root, char *doubt)
         config_doubt_set(doubt, "\"block_group_size\" is not 1, which gives the layers other names");
 }
 
+int hf_olmo_config_is_older(const json_t *root)
+{
+    return is_word(root, "model_type", "olmo") && json_object_get(root, "d_model") &&
+           !json_object_get(root, "hidden_size");
+}
+
 void hf_olmo_config_prepare(json_t *root, struct model_config *config)
 {
     char *doubt = config->doubt;

@@ -16,6 +16,10 @@
 
 #include <jansson.h>
 
+/* Whether it is of this form under the name that it had before transformers took that for its own class:
+ * "olmo", as Paloma's baselines and the first revisions of OLMo 1 say. Transformers' class has other keys. */
+int hf_olmo_config_is_older(const json_t *root);
+
 /* Gives the object the names and numbers that other families have, takes out of it what the class passes
  * over, and fills the doubt: what the class can do and is not computed here, or what it refuses. */
 void hf_olmo_config_prepare(json_t *root, struct model_config *config);

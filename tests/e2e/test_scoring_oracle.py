@@ -171,11 +171,15 @@ def test_what_ai2_olmo_scores_transformers_scores() -> None:
 
 
 def test_kinds_of_norms_are_part_of_the_identity(probe: Path, tmp_path: Path) -> None:
-    """The same files, of which config.json says which count."""
+    """The same files, of which config.json says which count. An older name of the type is none of them."""
     found = set()
+    ai2_olmo.write_model("DataDecide", tmp_path / "older")
+    config = json.loads((tmp_path / "older/config.json").read_text())
+    (tmp_path / "older/config.json").write_text(json.dumps(config | {"model_type": "olmo"}))
+    (tmp_path / "texts.jsonl").write_text(json.dumps({"text": tiny.TEXTS[0]}))
+    found.add(run(probe, tmp_path / "older", tmp_path / "texts.jsonl", "mode=text_mean")["identity"]["weights"])
     for name in ("DataDecide", "OLMo", "rms without weights", "layer norm with weights", "layer norm with biases"):
         ai2_olmo.write_model(name, tmp_path / name)
-        (tmp_path / "texts.jsonl").write_text(json.dumps({"text": tiny.TEXTS[0]}))
         found.add(run(probe, tmp_path / name, tmp_path / "texts.jsonl", "mode=text_mean")["identity"]["weights"])
     assert len(found) == 5
 

@@ -157,6 +157,10 @@ static void test_other_families(void **state)
     assert_int_equal(hf_olmo.max_positions, 2048);
     assert_true(hf_olmo.has_rms_norm && hf_olmo.lacks_norm_bias && !hf_olmo.lacks_norm_weight);
     assert_true(!hf_olmo.is_tied && !hf_olmo.has_attention_bias && !hf_olmo.has_mlp_bias);
+    struct model_config older = parse("{\"model_type\":\"olmo\",\"d_model\":64,\"mlp_ratio\":4}");
+    assert_string_equal(older.model_type, "hf_olmo");
+    assert_int_equal(older.intermediate_size, 128);
+    assert_string_equal(parse("{" SMALL("olmo") ",\"d_model\":64}").model_type, "olmo");
     struct model_config unknown = parse("{}");
     assert_string_equal(unknown.model_type, "");
     assert_int_equal(unknown.activation, MODEL_ACTIVATION_OTHER);
