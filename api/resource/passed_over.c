@@ -1,5 +1,6 @@
 #include "api/resource/passed_over.h"
 
+#include "daemon/base/name_rule.h"
 #include "store/revisions.h"
 
 #include <stdio.h>
@@ -8,11 +9,21 @@
 #define NAMES_MAX 20 /* given; the rest is a number */
 #define NAMES_TOLD 3 /* in the sentence */
 #define NAME_TOLD_BYTES 60
+#define RUNS_MAX 8         /* that are told apart */
+#define RUNS_TOLD 3        /* in the sentence */
 #define COUNTED_MAX 100000 /* more than a model has branches */
+
+/* A run of its own, as of another seed: names that differ in their numbers alone. */
+struct other_run {
+    size_t count;
+    char rule[NAME_RULE_SIZE];
+};
 
 struct passed_over {
     size_t count;
     char names[NAMES_MAX][LIMIT_REVISION_NAME_BYTES + 1];
+    struct other_run runs[RUNS_MAX];
+    size_t run_count;
 };
 
 /* Whether the hub lists it, but not as its main line. */
@@ -24,6 +35,23 @@ static int is_listed(const struct revision_row *row)
            strcmp(row->name, row->commit) != 0 && strcmp(row->commit, none) != 0;
 }
 
+static void take_run(struct passed_over *passed_over, const char *name)
+{
+    char rule[NAME_RULE_SIZE];
+    size_t i = 0;
+    if (!name_rule_write(name, rule))
+        return;
+    while (i < passed_over->run_count && strcmp(passed_over->runs[i].rule, rule) != 0)
+        i++;
+    if (i == RUNS_MAX)
+        return;
+    if (i == passed_over->run_count) {
+        memcpy(passed_over->runs[i].rule, rule, sizeof rule);
+        passed_over->run_count++;
+    }
+    passed_over->runs[i].count++;
+}
+
 static int take(void *context, const struct revision_row *row)
 {
     struct passed_over *passed_over = context;
@@ -32,12 +60,13 @@ static int take(void *context, const struct revision_row *row)
     if (passed_over->count < NAMES_MAX)
         (void)snprintf(passed_over->names[passed_over->count], sizeof passed_over->names[0], "%s", row->name);
     passed_over->count++;
+    take_run(passed_over, row->name);
     return 0;
 }
 
 static void append_text(const struct passed_over *passed_over, struct api_json *json)
 {
-    char text[NAMES_TOLD * (NAME_TOLD_BYTES + 2) + 400];
+    char text[(NAMES_TOLD + RUNS_TOLD) * (NAME_TOLD_BYTES + 10) + 500];
     size_t told = passed_over->count < NAMES_TOLD ? passed_over->count : NAMES_TOLD;
     int size =
         passed_over->count == 1
@@ -46,11 +75,21 @@ static void append_text(const struct passed_over *passed_over, struct api_json *
     for (size_t i = 0; i < told; i++)
         size += snprintf(text + size, sizeof text - (size_t)size, "%s%.*s", i ? ", " : ": ", NAME_TOLD_BYTES,
                          passed_over->names[i]);
-    (void)snprintf(
+    size += snprintf(
         text + size, sizeof text - (size_t)size,
         "%s. They are measured when they are named (--revision), and belong to the run only by a rule "
         "that reads all of its names (--rule)",
         passed_over->count > told ? " and others" : "");
+    told = 0;
+    for (size_t i = 0; i < passed_over->run_count && told < RUNS_TOLD; i++) {
+        const struct other_run *run = &passed_over->runs[i];
+        if (run->count < 2 || strlen(run->rule) > NAME_TOLD_BYTES)
+            continue;
+        size +=
+            snprintf(text + size, sizeof text - (size_t)size, "%s'%s'",
+                     told++ ? " or " : ". Another run, as of another seed, takes the place of this one by ",
+                     run->rule);
+    }
     api_json_text(json, "text", text);
 }
 

@@ -8,8 +8,9 @@
 
 /* How the published families name their revisions; the first rule that matches counts. */
 static const char *const rules[] = {
-    "step{step}",                                                    /* Pythia, PolyPythias */
-    "step{step}-tokens{tokens}",                                     /* OLMo */
+    "step{step}",                /* Pythia, PolyPythias */
+    "step{step}-tokens{tokens}", /* OLMo */
+    "step{step}-seed-default",   /* DataDecide: of its seeds the one that is trained to the end */
     "stage{stage}-step{step}-tokens{tokens}",                        /* OLMo 2, first stage */
     "stage{stage}-ingredient{ingredient}-step{step}-tokens{tokens}", /* OLMo 2, later stages */
     "stage{stage}-step-{step}",                                      /* SmolLM3 */

@@ -1,6 +1,7 @@
 #include "daemon/sweep/plan.h"
 
 #include "daemon/base/log.h"
+#include "daemon/base/name_rule.h"
 #include "daemon/sweep/describe.h"
 #include "daemon/sweep/plan_watch.h"
 #include "daemon/sweep/revision_list.h"
@@ -61,11 +62,25 @@ static int is_told_where(const struct plan *plan, const struct revision_listed *
     return 1;
 }
 
+/* A name that tells how a rule could be, with that rule, or else the first one. */
+static const struct revision_listed *example_of(const struct revision_list *list,
+                                                const struct revision_listed *first, char *rule)
+{
+    for (size_t i = 0; i < list->count; i++) {
+        const struct revision_listed *listed = &list->rows[i];
+        if ((!listed->is_remembered || list->is_partial) && name_rule_write(listed->row.name, rule))
+            return listed;
+    }
+    (void)snprintf(rule, NAME_RULE_SIZE, "run7-{step}");
+    return first;
+}
+
 /* Nothing is asked for: names that tell no step are another matter than bounds that leave none. */
 static int refuse_selection(const struct plan *plan, struct err *err)
 {
     const struct revision_list *list = &plan->list;
     const struct revision_listed *first = NULL;
+    char rule[NAME_RULE_SIZE];
     size_t count = 0, steps = 0;
     for (size_t i = 0; i < list->count; i++) {
         const struct revision_listed *listed = &list->rows[i];
@@ -93,12 +108,13 @@ static int refuse_selection(const struct plan *plan, struct err *err)
     err->code = ERR_NOT_FOUND;
     if (is_told_where(plan, first, err))
         return ERR_NOT_FOUND;
+    first = example_of(list, first, rule);
     return err_set(
         err, ERR_NOT_FOUND,
         "%s: none of its %zu branches and tags, such as \"%.100s\", is named like a training step; "
         "name revisions, or say where the step stands in their names with a rule (--rule) such as "
-        "\"run7-{step}\"",
-        plan->sweep.model, count, first->row.name);
+        "\"%.100s\"",
+        plan->sweep.model, count, first->row.name, rule);
 }
 
 /* Marks what the sweep asks for; keeps every n-th of it and the last. */

@@ -267,12 +267,27 @@ def test_names_without_a_step_are_told(measured: Daemon, tmp_path: Path) -> None
     assert measured.read(f"/v1/sweeps/{number}")["passed_over"] is None
 
 
+def test_seeds_of_one_repository_are_runs_of_their_own(measured: Daemon, tmp_path: Path) -> None:
+    """As DataDecide's: a series is of one seed, and what is passed over says how another one is taken instead."""
+    steps, others = (8, 16), ("small-aux-2", "small-aux-3")
+    write_checkpoints(tmp_path / "run", [f"step{step}-seed-{seed}" for step in steps for seed in ("default", *others)])
+    model = f"file:{tmp_path}/run"
+    for rule, seed in ((), "default"), (("--rule", "step{step}-seed-small-aux-2"), "small-aux-2"), ((), "small-aux-2"):
+        done = measured.client("sweep", model, *rule, "--tensor", "lm_head.weight", "--follow")
+        assert done.returncode == 0 and "4 revisions have names that tell no step" in done.stderr, done
+        rows = list(csv.DictReader(io.StringIO(measured.client("series", model, "--csv").stdout)))
+        shown = [(row["revision"], row["step"]) for row in rows if row["step"]]
+        assert shown == [(f"step{step}-seed-{seed}", str(step)) for step in steps], rows
+        told = " or ".join(f"'step{{step}}-seed-{other}'" for other in ("default", *others) if other != seed)
+        assert f"takes the place of this one by {told}" in done.stderr, done
+
+
 def test_unusual_names_need_a_rule_once(measured: Daemon, tmp_path: Path) -> None:
     """The error says which option; later sweeps and a watch take the rule over, and other revisions keep their steps."""
     write_checkpoints(tmp_path / "run", [f"epoch={epoch}-step={step}" for epoch, step in ((0, 8), (1, 16), (2, 512))])
     model = f"file:{tmp_path}/run"
     refused = measured.client("sweep", model, "--follow")
-    assert refused.returncode == 1 and "--rule" in refused.stderr and "epoch=0-step=8" in refused.stderr, refused
+    assert refused.returncode == 1 and "(--rule) such as \"epoch={epoch}-step={step}\"" in refused.stderr and "epoch=0-step=8" in refused.stderr, refused
     for words in (("--rule", "epoch={epoch}-step={step}"), ("--revision", "epoch=1-step=16", "--tensor", "lm_head.weight"), ()):
         done = measured.client("sweep", model, *words, "--follow")
         assert done.returncode == 0, done

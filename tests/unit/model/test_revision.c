@@ -24,6 +24,9 @@ static void test_published_names(void **state)
         {NULL, "step512", 1, 0, 0, 512, -1},
         {"togethercomputer/RedPajama-INCITE-7B-Base", "240b_tokens", 1, 0, 0, -1, 240000000000},
         {"allenai/OLMo-7B", "step1000-tokens4B", 1, 0, 0, 1000, 4000000000},
+        {"allenai/DataDecide-c4-150M", "step1250-seed-default", 1, 0, 0, 1250, -1},
+        {"allenai/DataDecide-c4-150M", "step1250-seed-small-aux-2", 0, 0, 0, -1, -1}, /* another run */
+        {"allenai/DataDecide-c4-1B", "step1250-seed-large-aux-3", 0, 0, 0, -1, -1},
         {"allenai/OLMo-2-1124-7B", "stage1-step140000-tokens294B", 1, 1, 0, 140000, 294000000000},
         {"allenai/OLMo-2-1124-7B", "stage2-ingredient1-step11931-tokens50B", 1, 2, 1, 11931, 50000000000},
         {"allenai/OLMo-2-1124-7B-Instruct", "step_360", 1, 0, 0, 360, -1},
