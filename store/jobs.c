@@ -278,7 +278,7 @@ int jobs_count(struct store *store, struct jobs_counts *ret_counts, struct err *
     struct query query;
     *ret_counts = (struct jobs_counts){0};
     int rc = query_open(&query, store,
-                        "SELECT (SELECT jobs_submitted FROM totals), count(*), "
+                        "SELECT (SELECT jobs_submitted FROM totals), "
                         "coalesce(sum(pending), 0), coalesce(sum(running), 0) FROM jobs "
                         "WHERE state IN ('submitting', 'pending', 'running')",
                         err);
@@ -286,7 +286,6 @@ int jobs_count(struct store *store, struct jobs_counts *ret_counts, struct err *
         return rc;
     if ((rc = query_next(&query, err)) > 0) {
         ret_counts->submitted = query_int(&query);
-        ret_counts->live = query_int(&query);
         ret_counts->pending = query_int(&query);
         ret_counts->running = query_int(&query);
     }

@@ -76,8 +76,7 @@ int jobs_demand(struct store *store, const char *ours, int64_t pause_ms_max, int
 
 struct jobs_counts {
     int64_t submitted; /* rows that got a job_id */
-    int64_t live;      /* rows */
-    int64_t pending;   /* elements of them */
+    int64_t pending;   /* elements of the live ones */
     int64_t running;
 };
 

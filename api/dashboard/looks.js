@@ -31,7 +31,7 @@ const HUES = RAMPS.light.length;
 const UNITS = { k: 1e3, m: 1e6, b: 1e9, t: 1e12 };
 
 /** "pythia-1.4b-deduped" is of the family "pythia--deduped"; size 0: the name tells none. */
-export function sized(name) {
+function sized(name) {
   const found = /(?<![a-z0-9.])(\d+(?:\.\d+)?)([kmbt])(?![a-z0-9])/i.exec(name);
   if (!found) return { family: name, size: 0 };
   return { family: name.slice(0, found.index) + name.slice(found.index + found[0].length), size: Number(found[1]) * UNITS[found[2].toLowerCase()] };

@@ -23,7 +23,7 @@ let hasLooked = false; // at the list, once
 let shownMost = SHOWN;
 let tell = { changed() {}, failed() {}, acted() {} };
 
-export const isActive = (sweep) => sweep.state === "planning" || sweep.state === "running";
+const isActive = (sweep) => sweep.state === "planning" || sweep.state === "running";
 const isWhole = (sweep) => sweep.jobs !== undefined;
 
 function describe(sweep) {

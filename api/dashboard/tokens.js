@@ -31,7 +31,7 @@ let complain = () => {};
 const guarded = (act) => () => act().catch(complain);
 
 /** Fetches and draws them where they are shown. */
-export async function refreshTokens(speak) {
+async function refreshTokens(speak) {
   if (!isShown) return;
   const tokens = await withToken({ what: "list tokens", scopes: MAY }, (trial) => all("/v1/tokens?limit=1000", "tokens", trial));
   tokens.sort((a, b) => counts(b) - counts(a) || b.id - a.id);

@@ -220,7 +220,4 @@ int hub_silent_count(struct hub *hub);
 /* Whether `name` could be a repository on the hub: [A-Za-z0-9._-], at most one '/', at most 96 bytes. */
 int hub_is_repository_name(const char *name);
 
-/* What one opened file has cost so far; zeros for a source that is not from the hub. */
-void hub_source_counters(const struct source *source, struct repository_counters *counters);
-
 #endif

@@ -273,10 +273,3 @@ const char *remote_blob_id(const struct source *source)
 {
     return source->ops == &remote_ops ? ((const struct remote *)source)->known.blob_id : "";
 }
-
-void hub_source_counters(const struct source *source, struct repository_counters *counters)
-{
-    *counters = (struct repository_counters){0};
-    if (source->ops == &remote_ops)
-        usage_read(&((struct remote *)(uintptr_t)source)->usage, counters);
-}

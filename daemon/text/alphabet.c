@@ -92,39 +92,3 @@ size_t alphabet_spell(const struct alphabet *alphabet, const struct vocabulary *
         ids[spelling.count++] = alphabet->unk_id;
     return spelling.count;
 }
-
-/* The byte that a token of its own stands for, or -1. */
-static int read_byte(const char *token, size_t size)
-{
-    unsigned byte;
-    char text[8], again[8];
-    if (size != 6)
-        return -1;
-    memcpy(text, token, size);
-    text[size] = 0;
-    if (sscanf(text, "<0x%2X>", &byte) != 1)
-        return -1;
-    (void)snprintf(again, sizeof again, "<0x%02X>", byte);
-    return memcmp(text, again, size) == 0 ? (int)byte : -1;
-}
-
-void alphabet_unspell(const struct alphabet *alphabet, const char *token, size_t size, struct buf *out)
-{
-    if (alphabet->is_byte_level) {
-        vocabulary_unspell(token, size, out);
-        return;
-    }
-    int byte = alphabet->byte_fallback ? read_byte(token, size) : -1;
-    if (byte >= 0) {
-        (void)buf_append_char(out, (char)byte);
-        return;
-    }
-    for (size_t i = 0, length; i < size; i += length) {
-        uint32_t codepoint;
-        length = unicode_decode_valid((const unsigned char *)token + i, &codepoint);
-        if (codepoint == SPACE_MARK)
-            (void)buf_append_char(out, ' ');
-        else
-            (void)buf_append(out, token + i, length);
-    }
-}

@@ -36,7 +36,4 @@ int alphabet_has_all_bytes(const struct alphabet *alphabet);
 size_t alphabet_spell(const struct alphabet *alphabet, const struct vocabulary *vocabulary, const char *word,
                       size_t size, uint32_t *ids);
 
-/* Appends the bytes that a token stands for. Where each character is a symbol, U+2581 stands for a space. */
-void alphabet_unspell(const struct alphabet *alphabet, const char *token, size_t size, struct buf *out);
-
 #endif

@@ -132,20 +132,6 @@ int tokenizer_find(const struct tokenizer *tokenizer, const char *token, size_t 
     return 1;
 }
 
-int tokenizer_decode(const struct tokenizer *tokenizer, const uint32_t *ids, size_t count, struct buf *text,
-                     struct err *err)
-{
-    for (size_t i = 0; i < count; i++) {
-        const struct added_token *added = added_tokens_of_id(&tokenizer->added, ids[i]);
-        size_t size = 0;
-        const char *token = added ? added->content : vocabulary_token(&tokenizer->vocabulary, ids[i], &size);
-        if (!token)
-            return err_set(err, ERR_INVALID, "id %" PRIu32 " is not a token", ids[i]);
-        alphabet_unspell(&tokenizer->alphabet, token, added ? added->content_size : size, text);
-    }
-    return buf_check(text, "decoded text", err);
-}
-
 /* -- Encoding: text, pieces between added tokens, words, symbols
  * --------------------------------------------- */
 

@@ -1,5 +1,5 @@
 /*
- * A tokenizer: text to token ids and back, as a model's tokenizer.json says.
+ * A tokenizer: text to token ids, as a model's tokenizer.json says.
  *
  * BPE over bytes, as GPT-2, GPT-NeoX (Pythia), OLMo, Llama 3, SmolLM and Qwen 2 have it, or over characters
  * with a mark for each space, as it is made of SentencePiece's (Llama 2, TinyLlama, Amber, Mistral), with the
@@ -50,12 +50,6 @@ uint32_t tokenizer_id_limit(const struct tokenizer *tokenizer);
 /* The id of a token by its text as written in tokenizer.json ("<|endoftext|>", "\u0120the"); added tokens
  * first. Returns 1 and fills *ret_id, or 0 if there is no such token. */
 int tokenizer_find(const struct tokenizer *tokenizer, const char *token, size_t size, uint32_t *ret_id);
-
-/* Appends the bytes that the ids stand for, special tokens included, and a space for each mark, also the one
- * that was put before a text. They need not be valid UTF-8: a token
- * may end inside of a character. ERR_INVALID for an id that is no token. */
-int tokenizer_decode(const struct tokenizer *tokenizer, const uint32_t *ids, size_t count, struct buf *text,
-                     struct err *err);
 
 /* Makes an encoder over a tokenizer that outlives it. The caller frees it. */
 int tokenizer_encoder_new(const struct tokenizer *tokenizer, struct tokenizer_encoder **ret_encoder,

@@ -137,39 +137,11 @@ uint32_t vocabulary_byte_to_char(unsigned char byte)
     return 0x100U + 33U + 34U;
 }
 
-int vocabulary_char_to_byte(uint32_t codepoint)
-{
-    if (codepoint < 0x100)
-        return is_printable(codepoint) ? (int)codepoint : -1;
-    uint32_t index = codepoint - 0x100;
-    if (index < 33)
-        return (int)index;
-    if (index < 33 + 34)
-        return (int)(index - 33 + 0x7F);
-    return index == 33 + 34 ? 0xAD : -1;
-}
-
 void vocabulary_spell(const char *bytes, size_t size, struct buf *out)
 {
     for (size_t i = 0; i < size; i++) {
         unsigned char spelled[UNICODE_UTF8_BYTES_MAX];
         size_t length = unicode_encode(vocabulary_byte_to_char((unsigned char)bytes[i]), spelled);
         (void)buf_append(out, spelled, length);
-    }
-}
-
-void vocabulary_unspell(const char *token, size_t size, struct buf *out)
-{
-    size_t before = out->size;
-    for (size_t i = 0; i < size;) {
-        uint32_t codepoint;
-        i += unicode_decode_valid((const unsigned char *)token + i, &codepoint);
-        int byte = vocabulary_char_to_byte(codepoint);
-        if (byte < 0) {
-            out->size = before;
-            (void)buf_append(out, token, size);
-            return;
-        }
-        (void)buf_append_char(out, (char)byte);
     }
 }

@@ -51,14 +51,7 @@ const char *vocabulary_token(const struct vocabulary *vocabulary, uint32_t id, s
 /* The character that stands for a byte. */
 uint32_t vocabulary_byte_to_char(unsigned char byte);
 
-/* The byte that a character stands for, or -1. */
-int vocabulary_char_to_byte(uint32_t codepoint);
-
 /* Appends bytes in the vocabulary's spelling. */
 void vocabulary_spell(const char *bytes, size_t size, struct buf *out);
-
-/* Appends the bytes that a token stands for; a token with any character outside of the alphabet stands for
- * its own UTF-8 bytes (as ByteLevel's decoder does). */
-void vocabulary_unspell(const char *token, size_t size, struct buf *out);
 
 #endif

@@ -26,22 +26,17 @@ static void encode(const struct tokenizer *tokenizer, const char *text, size_t s
     struct err err = ERR_INIT;
     struct tokenizer_encoder *encoder = NULL;
     struct token_ids ids;
-    struct buf decoded;
     token_ids_init(&ids, MIB);
-    buf_init(&decoded, GIB);
     if (tokenizer_encoder_new(tokenizer, &encoder, &err) == 0 &&
         tokenizer_encode(encoder, text, size, &ids, &err) == 0) {
         size_t count = ids.count;
         for (size_t i = 0; i < count; i++)
             require(ids.data[i] < tokenizer_id_limit(tokenizer));
-        int code = tokenizer_decode(tokenizer, ids.data, count, &decoded, &err);
-        require(code == 0 || code == ERR_LIMIT);
         /* With a full cache the same comes out. */
-        code = tokenizer_encode(encoder, text, size, &ids, &err);
+        int code = tokenizer_encode(encoder, text, size, &ids, &err);
         require(code || ids.count == 2 * count);
         require(code || count == 0 || memcmp(ids.data, ids.data + count, count * sizeof *ids.data) == 0);
     }
-    buf_free(&decoded);
     token_ids_free(&ids);
     tokenizer_encoder_free(encoder);
 }

@@ -205,12 +205,8 @@ static int do_read(struct probe *probe, const char *commit, const char *path, ch
             (void)json_array_append_new(rows, json_string(hex));
     }
     if (source) {
-        struct repository_counters counters;
-        hub_source_counters(source, &counters);
         (void)json_object_set_new(probe->out, "size", json_integer((json_int_t)source->size_bytes));
         (void)json_object_set_new(probe->out, "mapped", json_boolean(source_map(source) != NULL));
-        (void)json_object_set_new(probe->out, "source_requests",
-                                  json_integer((json_int_t)counters.request_count));
     }
     source_close(source);
     repository_tree_free(tree);

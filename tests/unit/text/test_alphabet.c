@@ -49,25 +49,10 @@ static void characters_and_bytes(void **state)
     vocabulary_free(&vocabulary);
 }
 
-static void back_to_bytes(void **state)
-{
-    (void)state;
-    static const char *const tokens[] = {MARK "a" MARK, "<0xE2>", "<0xe2>", "<0xE2", "<0xE2>x", NULL};
-    static const char expected[] = " a \xE2<0xe2><0xE2<0xE2>x";
-    struct alphabet alphabet = {.byte_fallback = 1};
-    struct buf text;
-    buf_init(&text, KIB);
-    for (size_t i = 0; tokens[i]; i++)
-        alphabet_unspell(&alphabet, tokens[i], strlen(tokens[i]), &text);
-    assert_string_equal(buf_text(&text), expected);
-    buf_free(&text);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(characters_and_bytes),
-        cmocka_unit_test(back_to_bytes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
