@@ -27,6 +27,13 @@ static void print_wrapped(FILE *out, const char *prefix, const char *text)
     }
 }
 
+/* Before the first option of each. */
+static void print_section(FILE *out, size_t i)
+{
+    if (i == 0 || strcmp(option_rows[i - 1].section, option_rows[i].section) != 0)
+        (void)fprintf(out, "\n[%s]\n", option_rows[i].section);
+}
+
 void help_print(FILE *out)
 {
     (void)fputs("bifurcated: watches how a language model's weights move while it is trained.\n\n"
@@ -52,11 +59,8 @@ void help_print(FILE *out)
                 "and in the file. Signals: TERM drains and stops, HUP reads the log options\n"
                 "and the certificate again.\n",
                 out);
-    const char *section = "";
     for (size_t i = 0; i < option_row_count; i++) {
-        if (strcmp(section, option_rows[i].section) != 0)
-            (void)fprintf(out, "\n[%s]\n", option_rows[i].section);
-        section = option_rows[i].section;
+        print_section(out, i);
         (void)fprintf(out, "  --%s %s", option_rows[i].name, option_rows[i].value_name);
         if (option_rows[i].standard[0])
             (void)fprintf(out, "  (%s)", option_rows[i].standard);
@@ -87,11 +91,8 @@ void help_print_config(FILE *out)
                 "# environment (BIFURCATED_LISTEN) and the command line (--listen) come before\n"
                 "# this file.\n",
                 out);
-    const char *section = "";
     for (size_t i = 0; i < option_row_count; i++) {
-        if (strcmp(section, option_rows[i].section) != 0)
-            (void)fprintf(out, "\n[%s]\n", option_rows[i].section);
-        section = option_rows[i].section;
+        print_section(out, i);
         (void)fputc('\n', out);
         print_wrapped(out, "# ", option_rows[i].help);
         if (option_rows[i].kind == OPTION_KIND_CHOICE)

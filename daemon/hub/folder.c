@@ -288,16 +288,6 @@ static void close_folder(struct repository *repository)
     free(folder);
 }
 
-/* Nobody keeps it from us; whether it can be read, reading tells. */
-static int ask_access(struct repository *repository, const char *commit, const char *path, struct err *err)
-{
-    (void)repository;
-    (void)commit;
-    (void)path;
-    (void)err;
-    return 0;
-}
-
 static const struct repository_ops folder_ops = {
     .list_refs = list_refs,
     .resolve = resolve,
@@ -305,7 +295,6 @@ static const struct repository_ops folder_ops = {
     .open_file = open_file,
     .fetch_file = fetch_file,
     .download_file = get_file,
-    .ask_access = ask_access,
     .counters = counters,
     .close = close_folder,
 };

@@ -222,15 +222,6 @@ static int find_file(struct repository *repository, const char *commit, const ch
     return 0;
 }
 
-static int ask_access(struct repository *repository, const char *commit, const char *path, struct err *err)
-{
-    (void)repository;
-    (void)commit;
-    (void)path;
-    (void)err;
-    return 0;
-}
-
 static void counters(struct repository *repository, struct repository_counters *out)
 {
     (void)repository;
@@ -314,7 +305,6 @@ static const struct repository_ops guarded_ops = {
     .open_file = open_file,
     .fetch_file = fetch_file,
     .download_file = find_file,
-    .ask_access = ask_access,
     .counters = counters,
     .close = close_guarded,
 };

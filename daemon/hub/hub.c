@@ -86,13 +86,7 @@ int hub_open(const struct hub_options *options, struct hub **ret_hub, struct err
     if (!code)
         code = transfers_open(&hub->options, hub->token, &hub->transfers, err);
     if (code) {
-        token_free(hub->token);
-        errands_free(hub->errands);
-        folder_hints_free(hub->folder_hints);
-        refusals_free(&hub->refusals);
-        small_files_free(&hub->small_files);
-        hub_options_free(&hub->options);
-        free(hub);
+        hub_close(hub);
         return code;
     }
     const struct range_store kept = {hub->options.state_folder, RANGE_STORE_FETCHED, 0};

@@ -40,6 +40,8 @@ int repository_download_file(struct repository *repository, const char *commit, 
 int repository_ask_access(struct repository *repository, const char *commit, const char *path,
                           struct err *err)
 {
+    if (!repository->ops->ask_access)
+        return 0;
     return repository->ops->ask_access(repository, commit, path, err);
 }
 

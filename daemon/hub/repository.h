@@ -81,7 +81,8 @@ struct repository_ops {
                       const struct repository_file *expected, struct buf *, struct err *);
     int (*download_file)(struct repository *, const char *commit, const char *path,
                          const struct repository_file *expected, char **, struct err *);
-    int (*ask_access)(struct repository *, const char *commit, const char *path, struct err *);
+    int (*ask_access)(struct repository *, const char *commit, const char *path,
+                      struct err *); /* NULL: nobody keeps it from us; reading tells whether it can be read */
     int (*ask_file)(struct repository *, const char *commit, const char *path, struct repository_file *,
                     struct err *); /* NULL: it tells nothing of a single file */
     void (*counters)(struct repository *, struct repository_counters *);
