@@ -216,8 +216,44 @@ static void doubt_kinds(const struct reading *reading)
         doubt(reading, "rope_parameters", "is there, of which not all versions know");
 }
 
+/* Whether it says of sliding layers what holds for full ones, too, but for how those are scaled. */
+static void doubt_sliding(const struct reading *reading, const json_t *sliding, double base)
+{
+    const json_t *theta = json_object_get(sliding, "rope_theta"),
+                 *named = json_object_get(sliding, "rope_type");
+    const char *type = json_string_value(named ? named : json_object_get(sliding, "type"));
+    const double difference = (theta ? json_number_value(theta) : reading->family->rotary_base) - base;
+    if (difference < 0 || difference > 0)
+        doubt(reading, "rope_theta", "differs from layer to layer");
+    if (config_doubt_is_there(sliding) && (!type || strcmp(type, "default") != 0))
+        doubt(reading, "sliding_attention", "of the rotary embeddings is not of type default");
+    doubt_fraction(reading, sliding);
+}
+
+/* As version 5 writes it: an object for each kind of layer. That of full ones takes the place of both; 0
+ * where the file is not so. */
+static int take_kinds(const struct reading *reading)
+{
+    json_t *parameters = json_object_get(reading->root, "rope_parameters");
+    json_t *full = json_object_get(parameters, "full_attention");
+    json_t *sliding = json_object_get(parameters, "sliding_attention");
+    if (!json_is_object(full) || (config_doubt_is_there(sliding) && !json_is_object(sliding)) ||
+        json_object_size(parameters) != (sliding ? 2 : 1) ||
+        config_doubt_is_there(value_of(reading, "rope_scaling")))
+        return 0;
+    json_t *theta = json_object_get(full, "rope_theta");
+    theta = theta ? theta : json_object_get(reading->root, "rope_theta");
+    doubt_sliding(reading, sliding, theta ? json_number_value(theta) : reading->family->rotary_base);
+    if (theta)
+        (void)json_object_set(full, "rope_theta", theta);
+    (void)json_object_set(reading->root, "rope_parameters", full);
+    (void)json_object_del(reading->root, "rope_theta");
+    return 1;
+}
+
 static void read_rotary(const struct reading *reading)
 {
+    const int has_kinds = reading->dialect->has_rotary_of_each_kind && take_kinds(reading);
     const json_t *scaling = value_of(reading, "rope_scaling");
     const json_t *parameters = value_of(reading, "rope_parameters");
     const json_t *rope = json_object_size(scaling) ? scaling : parameters;
@@ -241,7 +277,7 @@ static void read_rotary(const struct reading *reading)
     if (is_yarn)
         read_yarn(reading, rope);
     config_doubt_rotary_types(reading->root, reading->config->doubt);
-    if (reading->dialect->has_rotary_of_each_kind)
+    if (reading->dialect->has_rotary_of_each_kind && !has_kinds)
         doubt_kinds(reading);
 }
 

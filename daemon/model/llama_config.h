@@ -3,8 +3,8 @@
  * of a config.json: one reader, since they differ in a few keys.
  *
  * Found out with transformers 4.57 and 5.24 (tests/e2e/golden/families.py). A file with "rope_parameters" is
- * of version 5, which 4 reads without them: it means what 5 reads. "pretraining_tp" splits products and
- * changes no sum; current versions pass over it.
+ * of version 5, which 4 reads without them: it means what 5 reads (of OLMo 3 an object for each kind of
+ * layer). "pretraining_tp" splits products and changes no sum; current versions pass over it.
  */
 #ifndef BIFURCATED_MODEL_LLAMA_CONFIG_H
 #define BIFURCATED_MODEL_LLAMA_CONFIG_H

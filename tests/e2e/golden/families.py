@@ -132,6 +132,7 @@ YARN8 = {  # as OLMo 3's, of a shorter context
 }
 LONGROPE = {"rope_type": "longrope", "short_factor": [1.0] * 4, "long_factor": [2.0] * 4, "original_max_position_embeddings": 32}
 LINEAR = {"rope_type": "linear", "factor": 2.0}
+DEFAULT = {"rope_type": "default", "rope_theta": 500000.0}
 V5 = {"rope_theta": Absent, "rope_scaling": Absent}
 
 
@@ -367,6 +368,31 @@ OWN: dict[str, dict[str, Variant]] = {
         "rope_scaling yarn without factor": ({"rope_scaling": without_keys(YARN, "factor")}, None, '"factor"'),
         "rope_scaling yarn, not truncated": ({"rope_scaling": YARN | {"truncate": False}}, None, '"truncate"'),
         "rope_scaling yarn, scaled": ({"rope_scaling": YARN | {"mscale": 0.7, "mscale_all_dim": 1.0}}, None, '"mscale'),
+        **{
+            f"rope_parameters of version 5{name}": ({"rope_parameters": {"full_attention": full, "sliding_attention": sliding}, **V5}, None, refusal)
+            for name, full, sliding, refusal in (
+                ("", DEFAULT, DEFAULT, ""),
+                (", yarn as published", YARN8 | DEFAULT | {"rope_type": "yarn"}, DEFAULT, ""),
+                (", llama3", DEFAULT | LLAMA3, DEFAULT, ""),
+                (", another base", DEFAULT | {"rope_theta": 100.0}, DEFAULT | {"rope_theta": 100}, ""),
+                (", base not said", {"rope_type": "default"}, {"rope_type": "default"}, ""),
+                (", nothing of sliding layers", DEFAULT | LINEAR, None, ""),
+                (", bases that differ", DEFAULT | {"rope_theta": 100.0}, DEFAULT, '"rope_theta" differs from layer to layer'),
+                (", sliding layers scaled", DEFAULT, DEFAULT | LINEAR, '"sliding_attention" of the rotary embeddings'),
+                (", part of sliding layers", DEFAULT, DEFAULT | {"partial_rotary_factor": 0.5}, '"partial_rotary_factor" is not 1'),
+                (", no object", DEFAULT, "default", '"rope_parameters"'),
+            )
+        },
+        "rope_parameters of version 5, base beside them": (
+            {"rope_parameters": {"full_attention": {"rope_type": "default"}, "sliding_attention": DEFAULT}, **V5, "rope_theta": 100.0},
+            None,
+            '"rope_theta" differs from layer to layer',
+        ),
+        "rope_parameters of version 5 and scaling": (
+            {"rope_parameters": {"full_attention": DEFAULT, "sliding_attention": DEFAULT}, "rope_scaling": YARN},
+            None,
+            '"rope_parameters" is there',
+        ),
         "sliding window": ({"sliding_window": 4}, None, '"sliding_window" is 4'),
         "sliding window of no layer": ({"sliding_window": 4, "layer_types": ["full_attention"] * 4}, None, ""),
         "sliding window not said": ({"sliding_window": Absent}, None, ""),
@@ -418,8 +444,9 @@ REFUSALS = {
     "olmo3: rope_scaling yarn": "",
     **{
         f"olmo3: rope_parameters{name}": '"rope_parameters"'
-        for name in ("", " without base", " with another base", " linear", " llama3", " partial", " of each kind of layer")
+        for name in ("", " without base", " with another base", " linear", " llama3", " partial")
     },
+    "olmo3: rope_parameters of each kind of layer": '"rope_theta" differs from layer to layer',
     "olmo3: base not said": '"rope_theta" is not 500000',
 }
 

@@ -312,6 +312,12 @@ static const struct {
     {"{" HF_OLMO ",\"scale_logits\":1}", "\"scale_logits\" is neither", ERR_UNSUPPORTED},
     {"{" HF_OLMO ",\"clip_qkv\":\"8\"}", "\"clip_qkv\" is no positive", ERR_UNSUPPORTED},
     {"{" HF_OLMO ",\"quantization_config\":{}}", "\"quantization_config\"", ERR_UNSUPPORTED},
+    {"{" SMALL("olmo3") ",\"rope_parameters\":{\"full_attention\":{\"rope_theta\":7},"
+                        "\"sliding_attention\":{\"rope_theta\":7,\"type\":\"default\"}}}",
+     "", 0},
+    {"{" SMALL("olmo3") ",\"rope_parameters\":{\"full_attention\":{\"rope_theta\":7},"
+                        "\"sliding_attention\":{\"rope_theta\":\"7\",\"type\":\"default\"}}}",
+     "\"rope_theta\" differs from layer to layer", ERR_UNSUPPORTED},
     {"{" SMALL("olmo") ",\"clip_qkv\":8}", "\"clip_qkv\" is no positive number such as 8.0", ERR_UNSUPPORTED},
     {"{\"model_type\":\"opt\"}", "model_type \"opt\"", ERR_UNSUPPORTED},
     {"{\"model_type\":\"bloom\"}", "lacks a size", ERR_FORMAT},
