@@ -373,7 +373,8 @@ int model_config_parameter_count(const struct model_config *config, uint64_t *re
 {
     const int is_llama = family_find(config->model_type)->is_llama;
     if (!is_scored(config) || is_hf_olmo(config) ||
-        ((is_llama || is_gpt2(config) || is_bloom(config)) && (lacks_size(config) || config->doubt[0])))
+        ((is_llama || is_gpt2(config) || is_bloom(config)) &&
+         (lacks_size(config) || !head_size_of(config) || config->doubt[0])))
         return err_set(err, ERR_UNSUPPORTED, "the parameters of model_type \"%s\" are not counted",
                        config->model_type);
     /* So that products fit. */

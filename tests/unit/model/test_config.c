@@ -235,8 +235,13 @@ static void test_parameter_count_of_other_families(void **state)
         struct model_config config = parse(uncounted[i]);
         assert_int_equal(model_config_parameter_count(&config, &count, &err), ERR_UNSUPPORTED);
     }
+    /* More heads than dimensions, which is told, too, where it is to be scored. */
     uint64_t count = 0;
     struct err err = ERR_INIT;
+    struct model_config narrow =
+        parse("{\"model_type\":\"llama\",\"vocab_size\":9,\"hidden_size\":2,"
+              "\"num_hidden_layers\":1,\"num_attention_heads\":4,\"intermediate_size\":8}");
+    assert_int_equal(model_config_parameter_count(&narrow, &count, &err), ERR_UNSUPPORTED);
     struct model_config wide = parse("{" LLAMA ",\"head_dim\":1048576}");
     assert_int_equal(model_config_parameter_count(&wide, &count, &err), ERR_LIMIT);
 }
