@@ -23,8 +23,8 @@ struct workers_options {
     int count;                  /* tasks at once, 0 to WORKERS_MAX */
     struct tasks_policy policy; /* of failures */
     struct reserve *reserve;    /* given up to record failures with a full disk; or NULL */
-    int64_t
-        hang_ms; /* after which a task at which nothing moves has failed (daemon/measure/hang.h); 0: never */
+    /* After which a task at which nothing moves has failed (daemon/measure/hang.h); 0: never. */
+    int64_t hang_ms;
     /* Called when the device is lost (ERR_DEVICE_LOST) or a task hangs; the process should end soon, and with
      * `hangs` nothing that tasks use may be freed. */
     void (*lost)(void *context, const struct err *reason, int hangs);

@@ -15,8 +15,8 @@
 #include "daemon/base/err.h"
 
 struct dip {
-    double
-        dip; /* at least 1 / (2 n), the value of any n distinct points; at most 1/4; NaN without elements */
+    /* At least 1 / (2 n), the value of any n distinct points; at most 1/4; NaN without elements. */
+    double dip;
     double sqrt_n;    /* sqrt(n) * dip, the scale of the quantiles below */
     double p;         /* against the uniform distribution, see dip_p_value */
     double low, high; /* the modal interval */

@@ -21,8 +21,8 @@ struct moments {
     uint64_t count;
     double mean;     /* NaN without elements */
     double variance; /* of the population: sum of squares / n; NaN without elements */
-    double
-        skewness; /* G1 = g1 sqrt(n (n - 1)) / (n - 2), corrected for bias; NaN under 3 or without spread */
+    /* G1 = g1 sqrt(n (n - 1)) / (n - 2), corrected for bias; NaN under 3 or without spread. */
+    double skewness;
     double kurtosis;   /* G2 = ((n + 1) g2 + 6) (n - 1) / ((n - 2) (n - 3)), excess; NaN under 4 */
     double bimodality; /* Sarle's coefficient with sample correction; NaN where skewness or kurtosis is */
 };

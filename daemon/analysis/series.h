@@ -45,8 +45,8 @@ struct series_point {
     uint64_t content;  /* equal numbers: equal bytes; 0: not known */
     int is_measured;   /* whether shapes and displacements are there */
     double not_finite; /* share of values that are NaN or Inf; 0 if not measured */
-    enum series_precision
-        precision; /* of the stored values, where they are measured: it may change in a run */
+    /* Of the stored values, where they are measured: it may change in a run. */
+    enum series_precision precision;
     struct series_shape shapes[SERIES_ROWS_COUNT][SERIES_VIEW_COUNT];
     double msd[SERIES_ROWS_COUNT];      /* against the reference: see reference_step */
     double lag1_msd[SERIES_ROWS_COUNT]; /* against an earlier measured revision: */
@@ -189,8 +189,8 @@ enum series_caution {
     SERIES_CAUTION_NO_PERPLEXITY = 1 << 2, /* nothing is known about the price of stopping */
     SERIES_CAUTION_SCHEDULE = 1 << 3, /* rest may be the schedule's doing, or the schedule is not known */
     SERIES_CAUTION_ONLY_RAW = 1 << 4, /* the fork is of the column means */
-    SERIES_CAUTION_FIRST_IS_SUSPECT =
-        1 << 5, /* the first revision repeats a late one: MSD is against the wrong start */
+    /* The first revision repeats a late one: MSD is against the wrong start. */
+    SERIES_CAUTION_FIRST_IS_SUSPECT = 1 << 5,
     SERIES_CAUTION_OPEN_END = 1 << 6,     /* the last revisions are not measured, so the end is not known */
     SERIES_CAUTION_DIVERGED = 1 << 7,     /* training diverged: all is said of the revisions before */
     SERIES_CAUTION_STILL_FALLING = 1 << 8 /* perplexity went on to fall after where training could have

@@ -20,12 +20,10 @@ void usage_read(struct usage *usage, struct repository_counters *counters)
     };
 }
 
-void client_count(struct hub_repository *repository, struct usage *source, const struct transfer *transfer)
+void client_count(struct hub_repository *repository, const struct transfer *transfer)
 {
-    struct usage *all[] = {&repository->hub->usage, &repository->usage, source};
+    struct usage *all[] = {&repository->hub->usage, &repository->usage};
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
-        if (!all[i])
-            continue;
         (void)atomic_fetch_add(&all[i]->request_count, transfer->is_sent ? 1u : 0u);
         (void)atomic_fetch_add(&all[i]->received_bytes, transfer->received_bytes);
         (void)atomic_fetch_add(&all[i]->transfer_us, transfer->duration_us);
@@ -41,20 +39,16 @@ void client_count(struct hub_repository *repository, struct usage *source, const
                        headers->ratelimit_reset_ms);
 }
 
-void client_count_retry(struct hub_repository *repository, struct usage *source)
+void client_count_retry(struct hub_repository *repository)
 {
     (void)atomic_fetch_add(&repository->hub->usage.retry_count, 1u);
     (void)atomic_fetch_add(&repository->usage.retry_count, 1u);
-    if (source)
-        (void)atomic_fetch_add(&source->retry_count, 1u);
 }
 
-void client_count_cache_hit(struct hub_repository *repository, struct usage *source)
+void client_count_cache_hit(struct hub_repository *repository)
 {
     (void)atomic_fetch_add(&repository->hub->usage.cache_hit_count, 1u);
     (void)atomic_fetch_add(&repository->usage.cache_hit_count, 1u);
-    if (source)
-        (void)atomic_fetch_add(&source->cache_hit_count, 1u);
 }
 
 void client_note_cache_hit(struct hub_repository *repository, const char *path)
@@ -64,7 +58,7 @@ void client_note_cache_hit(struct hub_repository *repository, const char *path)
     if (slash)
         ledger_touch(repository->hub->options.state_folder, &repository->cache, slash + 1);
     free(blob);
-    client_count_cache_hit(repository, NULL);
+    client_count_cache_hit(repository);
 }
 
 int client_is_endpoint(const struct hub *hub, const char *url)

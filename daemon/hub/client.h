@@ -53,14 +53,14 @@ struct hub_repository {
 
 void usage_read(struct usage *usage, struct repository_counters *counters);
 
-/* Adds one finished transfer to the hub's, the repository's and (unless NULL) the source's counters. */
-void client_count(struct hub_repository *repository, struct usage *source, const struct transfer *transfer);
+/* Adds one finished transfer to the hub's and the repository's counters. */
+void client_count(struct hub_repository *repository, const struct transfer *transfer);
 
 /* Adds a retry, likewise. */
-void client_count_retry(struct hub_repository *repository, struct usage *source);
+void client_count_retry(struct hub_repository *repository);
 
 /* Counts a range that is served from what was kept. */
-void client_count_cache_hit(struct hub_repository *repository, struct usage *source);
+void client_count_cache_hit(struct hub_repository *repository);
 
 /* Counts a file that is served from the cache, and notes in the ledger that it was used; `path` is the blob
  * or a link to it. */

@@ -53,8 +53,8 @@ struct hub_wait {
     uint64_t serial;             /* grows whenever reason or until_ms change */
     int is_endured;              /* what is down is so for so long that requests fail by themselves again */
     int is_partial;              /* what is down are files, or another host; the hub's API answers */
-    char
-        detail[ERR_MESSAGE_BYTES]; /* of what is down: what failed, in words, with the host's name; else "" */
+    /* Of what is down: what failed, in words, with the host's name; else "". */
+    char detail[ERR_MESSAGE_BYTES];
 };
 
 /* The hub, or a host of its files, is down, is so for too long, or is back. */
@@ -102,8 +102,8 @@ struct hub_options {
      * intervals that double up to outage_longest_ms, until outage_limit_ms are over. outage_first_ms 0: each
      * request fails by itself. */
     int64_t outage_first_ms, outage_longest_ms, outage_limit_ms;
-    int64_t
-        hang_ms; /* a folder that does not answer for so long is an error of what waits for it; 0: never */
+    /* A folder that does not answer for so long is an error of what waits for it; 0: never. */
+    int64_t hang_ms;
 
     int is_reached; /* the addresses are right, which else a first answer shows: what is asked may be down at
                      * once. The state folder keeps what answered */

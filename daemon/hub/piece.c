@@ -291,7 +291,7 @@ static int retry(struct piece *piece, struct err *err)
     int64_t delay_ms = client_retry_delay_ms(remote->repository, &piece->transfer, piece->attempt, err);
     if (delay_ms < 0)
         return err->code;
-    client_count_retry(remote->repository, &remote->usage);
+    client_count_retry(remote->repository);
     piece->transfer.start_at_ms = clock_monotonic_ms() + delay_ms;
     piece->state = PIECE_STATE_PENDING;
     if (piece->attempt > ATTEMPTS_AT_ONE_ADDRESS && piece->transfer.bucket == TRANSFER_BUCKET_NONE)

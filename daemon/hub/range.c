@@ -110,7 +110,7 @@ static int run(struct range *range, struct err *err)
                                   remote->repository->repository.cancel, &index, err);
         if (code)
             return code;
-        client_count(remote->repository, &remote->usage, sent[index]);
+        client_count(remote->repository, sent[index]);
         code = piece_handle(&range->slots[index], err);
         if (code)
             return code;
@@ -133,7 +133,7 @@ static void end_slots(struct range *range)
     transfers_abort(remote->repository->hub->transfers, sent, range->slot_count);
     for (size_t i = 0; i < range->slot_count; i++) {
         if (sent[i])
-            client_count(remote->repository, &remote->usage, sent[i]);
+            client_count(remote->repository, sent[i]);
         transfer_reset(&range->slots[i].transfer);
         free(range->slots[i].url);
         if (range->take)

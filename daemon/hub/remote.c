@@ -56,7 +56,7 @@ static int fetch(struct remote *remote, uint64_t begin, uint64_t end, unsigned c
     int keeps = options->keep == HUB_KEEP_RANGES && options->state_folder && remote->known.has_size;
     if (keeps && remote->known.blob_id[0] &&
         range_store_read(&kept, remote->known.blob_id, begin, end, data)) {
-        client_count_cache_hit(remote->repository, &remote->usage);
+        client_count_cache_hit(remote->repository);
         return 0;
     }
     int code = remote_read_range(remote, begin, end - begin, data, err);
@@ -77,7 +77,7 @@ static int fetch_whole(struct remote *remote, unsigned char *data, struct err *e
     if (is_kept && (code = small_files_begin(files, &own, id, remote->repository->repository.cancel, err)))
         return code;
     if (is_kept && small_files_read(files, id, data, (size_t)size)) {
-        client_count_cache_hit(remote->repository, &remote->usage);
+        client_count_cache_hit(remote->repository);
         is_there = 1;
     }
     if (!is_there && !(code = fetch(remote, 0, size, data, err)))

@@ -37,7 +37,6 @@ struct remote_identity {
 struct remote {
     struct source source;
     struct hub_repository *repository;
-    struct usage usage;
     char *path;
     char *resolve_url;
     char *url;        /* where the bytes are; equal to resolve_url until a redirect was followed */

@@ -59,7 +59,7 @@ struct repository_tree {
     struct repository_file *files; /* ordered by path, no path twice */
 };
 
-/* What a repository, a source or the whole hub has cost so far. */
+/* What a repository or the whole hub has cost so far. */
 struct repository_counters {
     uint64_t request_count;  /* HTTP requests sent, redirects and retries included */
     uint64_t received_bytes; /* bytes of bodies received */

@@ -26,7 +26,7 @@ static int run(struct hub_repository *repository, struct transfer *transfer, str
     int code = transfers_wait_any(transfers, &transfer, 1, repository->repository.cancel, &index, err);
     if (code)
         transfers_abort(transfers, &transfer, 1);
-    client_count(repository, NULL, transfer);
+    client_count(repository, transfer);
     return code;
 }
 
@@ -85,7 +85,7 @@ static int run_to_answer(struct hub_repository *repository, struct transfer *tra
             delay_ms = 0;
         if (delay_ms < 0)
             return err->code;
-        client_count_retry(repository, NULL);
+        client_count_retry(repository);
         transfer->start_at_ms = clock_monotonic_ms() + delay_ms;
     }
 }
@@ -125,7 +125,7 @@ int request_get_json(struct hub_repository *repository, const char *address, str
     if (!code && !is_like_json(buf_text(body) + size_before, body->size - size_before)) {
         /* Worth a second try; whoever parses it tells what it is then. */
         body->size = size_before;
-        client_count_retry(repository, NULL);
+        client_count_retry(repository);
         transfer.start_at_ms = clock_monotonic_ms() + repository->hub->options.backoff_ms;
         code = run_to_answer(repository, &transfer, body, &url, err);
     }
