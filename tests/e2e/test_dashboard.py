@@ -1,7 +1,7 @@
 """The dashboard in Debian's Chromium: a live sweep, exact numbers, zoom, downloads, keyboard, dark, phone, access.
 
-The tests share one daemon and one tab and run in the order of the file. Screenshots stay in pytest's temporary folder
-(`--basetemp` names it).
+The tests share one daemon and one tab; the first sweep, through the form, serves those after it, each of which can also run
+alone. Screenshots stay in pytest's temporary folder (`--basetemp` names it).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ ACTIVE = re.compile(r"^(planning|running)$")
 
 
 @pytest.fixture(scope="module")
-def service(programs: dict[str, Path], garden: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
+def unswept(programs: dict[str, Path], garden: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
     with Emulator(garden) as hub:
         daemon = Daemon(programs, tmp_path_factory.mktemp("dashboard"), hub.url, [], {})
         daemon.start()
@@ -39,16 +39,25 @@ def service(programs: dict[str, Path], garden: Path, tmp_path_factory: pytest.Te
         daemon.check_end()
 
 
+@pytest.fixture(scope="module")
+def service(unswept: Daemon) -> Daemon:
+    """The same, once a model is measured: by the form, or here where a test runs alone."""
+    if not unswept.get("/v1/sweeps").json()["sweeps"]:
+        unswept.sweep(MODEL, metrics=["statistics", "perplexity"], dataset=DATASET, limit=20)
+    assert unswept.wait(1)["state"] == "done"
+    return unswept
+
+
 # -- What is served ------------------------------------------------------------------------------
 
 
-def test_files_are_served_safely_and_cheaply(service: Daemon) -> None:
-    index = service.get("/")
+def test_files_are_served_safely_and_cheaply(unswept: Daemon) -> None:
+    index = unswept.get("/")
     assert index.status == 200 and index.headers["Content-Type"].startswith("text/html")
     names = [f"/{name}" for name in re.findall(r'(?:src|href)="(assets/[^"]+)"', index.text)]
     assert len(set(names)) >= 4
     for target in ["/", *names]:
-        plain, packed = service.get(target), service.get(target, {"Accept-Encoding": "zstd, gzip"})
+        plain, packed = unswept.get(target), unswept.get(target, {"Accept-Encoding": "zstd, gzip"})
         assert plain.status == packed.status == 200, target
         assert packed.headers["Content-Encoding"] == "gzip" and gzip.decompress(packed.body) == plain.body
         policy = plain.headers["Content-Security-Policy"]
@@ -57,15 +66,15 @@ def test_files_are_served_safely_and_cheaply(service: Daemon) -> None:
         for answer, headers in ((plain, {}), (packed, {"Accept-Encoding": "gzip"})):
             tag = answer.headers["ETag"]
             assert re.fullmatch(r'"[0-9a-f]{32}(-gzip)?"', tag)
-            again = service.get(target, {"If-None-Match": tag, **headers})
+            again = unswept.get(target, {"If-None-Match": tag, **headers})
             assert again.status == 304 and again.headers["ETag"] == tag and not again.body
-        head = service.request("HEAD", target)
+        head = unswept.request("HEAD", target)
         assert head.status == 200 and int(head.headers["Content-Length"]) == len(plain.body) and not head.body
-    assert service.get("/assets/absent.js").status == 404
-    assert service.get("/assets/..%2Fopenapi.json").status == 404
-    assert service.get("/assets/app.js.gz").status == 404
-    assert service.get("/?x=1").status == 400
-    assert service.post("/").status == 405
+    assert unswept.get("/assets/absent.js").status == 404
+    assert unswept.get("/assets/..%2Fopenapi.json").status == 404
+    assert unswept.get("/assets/app.js.gz").status == 404
+    assert unswept.get("/?x=1").status == 400
+    assert unswept.post("/").status == 405
 
 
 def test_modules_are_fetched_at_once() -> None:
@@ -79,8 +88,8 @@ def test_modules_are_fetched_at_once() -> None:
 # -- In the browser ------------------------------------------------------------------------------
 
 
-def test_a_sweep_is_started_and_followed_to_its_end(page: Browser, service: Daemon) -> None:
-    load(page, service)
+def test_a_sweep_is_started_and_followed_to_its_end(page: Browser, unswept: Daemon) -> None:
+    load(page, unswept)
     assert "No model is measured yet" in page.value("document.getElementById('overview').textContent")
     page.click("#start")
     gaps = page.run(
@@ -133,6 +142,7 @@ def test_hover_shows_exact_numbers(page: Browser, service: Daemon) -> None:
 
 
 def test_choices_change_the_numbers_and_the_address(page: Browser, service: Daemon) -> None:
+    load(page, service)
     page.click("#rows input[value=tokens]")
     page.click("#values input[value=centred]")
     page.click("#axis input[value=linear]")
@@ -263,7 +273,8 @@ def test_zoom_and_a_link_that_restores_it(page: Browser, service: Daemon) -> Non
     assert "from" not in hash_of(page)
 
 
-def test_keyboard(page: Browser) -> None:
+def test_keyboard(page: Browser, service: Daemon) -> None:
+    load(page, service)
     page.run("document.querySelector('#panel-msd canvas').focus()")
     page.press(END)
     assert page.value("document.getElementById('spoken').textContent").startswith("step 14000: MSD 0.0665")
@@ -277,6 +288,7 @@ def test_keyboard(page: Browser) -> None:
 
 
 def test_downloads(page: Browser, service: Daemon) -> None:
+    load(page, service)
     rows = {row["revision"]: row for row in service.series(MODEL)}
     page.click("#panel-bc button[aria-label^='Download as CSV']")
     with open(page.downloaded("_bc.csv"), newline="") as file:
@@ -292,6 +304,7 @@ def test_downloads(page: Browser, service: Daemon) -> None:
 
 
 def test_table_for_readers_without_sight(page: Browser, service: Daemon) -> None:
+    load(page, service)
     page.click("#panel-kurtosis details summary")
     cells = page.wait("[...document.querySelectorAll('#panel-kurtosis table.data tbody tr')].map(row => [...row.cells].map(cell => cell.textContent))")
     rows = {row["revision"]: row for row in service.series(MODEL)}
@@ -408,6 +421,7 @@ def test_no_serious_fault_of_access(page: Browser, service: Daemon, made_up: Dae
 
 
 def test_nothing_was_said_and_nobody_else_was_asked(page: Browser, service: Daemon) -> None:
+    load(page, service)
     refused = re.compile(r"/v1/sweeps - Failed to load resource: the server responded with a status of 40[01]")  # on purpose, above
     said = [line for line in page.messages() if not refused.search(line)]
     assert not said, said

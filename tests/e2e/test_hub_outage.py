@@ -2,7 +2,7 @@
 needs no hub goes on; what waits can be cancelled and stopped, and goes on by itself. Likewise of remote workers.
 
 Noticing an outage takes the attempts of a request, seconds; so five hubs go down at once and come back at once, each with a daemon:
-`scene` while they are down, `after` once all is over."""
+`scene` while they are down, `after` once all is over. Each test can run alone."""
 
 from __future__ import annotations
 
@@ -104,6 +104,7 @@ def scene(programs: dict[str, Path], garden: Path, tmp_path_factory: pytest.Temp
             assert case.daemon.request("PUT", f"/v1/watches/{MODEL}", {"every_minutes": 1440}).status == 201
         files.sweep = files.daemon.sweep(MODEL, revisions={"to": 2})
         wait_until(lambda: all(is_down(case.daemon) for case in (failing, gone, hung, files)))
+        assert failing.daemon.request("PUT", f"/v1/watches/{WATCHED}", {"every_minutes": 1440}).status == 201
         wait_until(lambda: seen(remote.daemon, "sound")["hub_problem"] and seen(remote.daemon, "cut-off")["hub_problem"])
         yield cases
     finally:
@@ -138,7 +139,6 @@ def test_it_is_told(scene: dict[str, Case], programs: dict[str, Path]) -> None:
 def test_plans_and_watches_wait_and_folders_do_not(scene: dict[str, Case], garden: Path) -> None:
     """What needs the hub waits for its plan, and can be cancelled, as what is planned; a sweep of a folder is done meanwhile."""
     one = scene["failing"].daemon
-    assert one.request("PUT", f"/v1/watches/{WATCHED}", {"every_minutes": 1440}).status in (200, 201)
     unwanted = one.sweep(MODEL, revisions={"names": ["step8"]})
     folder = one.sweep(f"file:{garden / 'models' / MODEL}", revisions={"names": ["step0", "step8"]})
     assert one.wait(folder)["state"] == "done" and is_down(one)
@@ -187,8 +187,8 @@ def test_a_worker_alone_without_a_hub(scene: dict[str, Case]) -> None:
 def test_workers_give_back(scene: dict[str, Case]) -> None:
     """Both have nothing to do with it; each is seen as one that has no hub, with nothing counted against the tasks."""
     case = scene["remote"]
-    sweep = case.daemon.get(f"/v1/sweeps/{case.sweep}").json()
-    assert sweep["progress"]["running"] == sweep["progress"]["failed"] == 0 and sweep["progress"]["done"] >= 2
+    sweep = case.daemon.wait(case.sweep, lambda now: now["progress"]["running"] == 0)
+    assert sweep["progress"]["failed"] == 0 and sweep["progress"]["done"] >= 2
     for name in ("cut-off", "sound"):
         worker = seen(case.daemon, name)
         assert "no connection" in worker["hub_problem"] and worker["failed"] == 0
