@@ -85,10 +85,10 @@ static void append_text(const struct passed_over *passed_over, struct api_json *
         const struct other_run *run = &passed_over->runs[i];
         if (run->count < 2 || strlen(run->rule) > NAME_TOLD_BYTES)
             continue;
-        size +=
-            snprintf(text + size, sizeof text - (size_t)size, "%s'%s'",
-                     told++ ? " or " : ". Another run, as of another seed, takes the place of this one by ",
-                     run->rule);
+        size += snprintf(
+            text + size, sizeof text - (size_t)size, "%s'%s'",
+            told++ ? " or " : ". Another run, as of another seed, takes the place of this one by the rule ",
+            run->rule);
     }
     api_json_text(json, "text", text);
 }

@@ -279,7 +279,7 @@ def test_seeds_of_one_repository_are_runs_of_their_own(measured: Daemon, tmp_pat
         shown = [(row["revision"], row["step"]) for row in rows if row["step"]]
         assert shown == [(f"step{step}-seed-{seed}", str(step)) for step in steps], rows
         told = " or ".join(f"'step{{step}}-seed-{other}'" for other in ("default", *others) if other != seed)
-        assert f"takes the place of this one by {told}" in done.stderr, done
+        assert f"takes the place of this one by the rule {told}" in done.stderr, done
 
 
 def test_unusual_names_need_a_rule_once(measured: Daemon, tmp_path: Path) -> None:

@@ -8,8 +8,8 @@
 
 #define ERROR_MAX 1e-4 /* of a log-probability */
 
-static const char *const families[] = {"llama", "mistral", "qwen2",       "smollm3", "olmo",
-                                       "olmo2", "hf_olmo", "hf_olmo_rms", "gpt2",    "bloom"};
+static const char *const families[] = {"llama", "mistral", "qwen2", "smollm3", "olmo",
+                                       "olmo2", "hf_olmo", "gpt2",  "bloom"};
 #define FAMILY_COUNT (sizeof families / sizeof families[0])
 
 /* What a configuration leaves at 0 is the same for all. */
@@ -33,7 +33,6 @@ static struct score_config with_family(const struct score_config *config, size_t
         made.lacks_norm_weight = made.layer_count == 1 || made.is_tied;
         made.lacks_norm_bias = made.lacks_norm_weight || made.layer_count == 4;
     }
-    made.lacks_norm_bias |= strcmp(made.architecture, "hf_olmo_rms") == 0;
     return made;
 }
 
