@@ -15,7 +15,8 @@ struct checkpointer {
     pthread_mutex_t mutex; /* guards everything below */
     pthread_cond_t asked;
     int pages; /* of the log when a checkpoint was last asked for; 0: not since it began anew */
-    int is_asked, is_stopping;
+    int is_asked, is_at_work, is_stopping;
+    enum { SETTLED, UNSETTLED, SETTLING } settling; /* UNSETTLED once it was asked, SETTLING once more */
 };
 
 /* PASSIVE waits for nobody. What it cannot do now (a reader is far behind, the disk is full) the next one
@@ -45,11 +46,13 @@ static void *run(void *context)
         if (checkpointer->is_stopping)
             break;
         checkpointer->is_asked = 0;
+        checkpointer->is_at_work = 1;
         (void)pthread_mutex_unlock(&checkpointer->mutex);
         (void)pthread_mutex_lock(&checkpointer->running);
         checkpoint(checkpointer->connection);
         (void)pthread_mutex_unlock(&checkpointer->running);
         (void)pthread_mutex_lock(&checkpointer->mutex);
+        checkpointer->is_at_work = 0;
     }
     (void)pthread_mutex_unlock(&checkpointer->mutex);
     return NULL;
@@ -71,6 +74,7 @@ static int on_commit(void *context, sqlite3 *db, const char *name, int pages)
         checkpointer->pages = pages;
         is_too_long = is_over;
         checkpointer->is_asked = !is_too_long;
+        checkpointer->settling = is_too_long ? SETTLED : UNSETTLED;
         (void)pthread_cond_signal(&checkpointer->asked);
     }
     (void)pthread_mutex_unlock(&checkpointer->mutex);
@@ -108,6 +112,36 @@ int checkpointer_start(const char *path, struct connection *writer, struct check
     (void)sqlite3_wal_hook(writer->db, on_commit, checkpointer);
     *ret_checkpointer = checkpointer;
     return 0;
+}
+
+int checkpointer_is_behind(struct checkpointer *checkpointer)
+{
+    if (!checkpointer)
+        return 0;
+    (void)pthread_mutex_lock(&checkpointer->mutex);
+    int is_behind = checkpointer->is_asked || checkpointer->is_at_work;
+    if (!is_behind && checkpointer->settling == UNSETTLED) { /* once more: for what came meanwhile */
+        checkpointer->is_asked = is_behind = 1;
+        checkpointer->settling = SETTLING;
+        (void)pthread_cond_signal(&checkpointer->asked);
+    }
+    (void)pthread_mutex_unlock(&checkpointer->mutex);
+    return is_behind;
+}
+
+void checkpointer_restart(struct checkpointer *checkpointer)
+{
+    if (!checkpointer)
+        return;
+    (void)pthread_mutex_lock(&checkpointer->mutex);
+    int is_due = checkpointer->settling == SETTLING;
+    checkpointer->settling = SETTLED; /* whatever comes of it: not again before the log is longer */
+    (void)pthread_mutex_unlock(&checkpointer->mutex);
+    if (!is_due)
+        return;
+    checkpointer_hold(checkpointer);
+    empty(checkpointer->writer);
+    checkpointer_release(checkpointer);
 }
 
 void checkpointer_hold(struct checkpointer *checkpointer)

@@ -21,8 +21,15 @@ struct checkpointer;
 int checkpointer_start(const char *path, struct connection *writer, struct checkpointer **ret_checkpointer,
                        struct err *err);
 
-/* Keeps the thread from checkpoints until checkpointer_release(): SQLite refuses a second one at a time. NULL
- * is allowed, here and below. */
+/* Whether what the thread was asked for is still to be done, with what came meanwhile: who writes much
+ * without hurry waits for that, so as not to outrun it. NULL is allowed, here and below. */
+int checkpointer_is_behind(struct checkpointer *checkpointer);
+
+/* Once it is not behind, under the writer's lock: the next commit begins the log anew. Little is left to move
+ * then; waits for the reads that have begun. */
+void checkpointer_restart(struct checkpointer *checkpointer);
+
+/* Keeps the thread from checkpoints until checkpointer_release(): SQLite refuses a second one at a time. */
 void checkpointer_hold(struct checkpointer *checkpointer);
 void checkpointer_release(struct checkpointer *checkpointer);
 

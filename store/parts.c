@@ -36,10 +36,12 @@ static int delete_part(struct connection *connection, const struct parts_found *
     return rc;
 }
 
-void parts_pause(void)
+void parts_pause(struct store *store)
 {
-    pulse_beat();
-    clock_sleep_ms(PAUSE_MS);
+    do {
+        pulse_beat();
+        clock_sleep_ms(PAUSE_MS);
+    } while (store_log_is_behind(store));
 }
 
 int parts_delete(struct store *store, const struct parts_found *found, int is_shown,
@@ -49,8 +51,7 @@ int parts_delete(struct store *store, const struct parts_found *found, int is_sh
     int rc = 0;
     for (size_t at = 0; !rc && at < found->count;) {
         struct connection *connection = NULL;
-        if (at)
-            parts_pause();
+        parts_pause(store);
         rc = store_write_begin(store, is_shown ? CONNECTION_DURABILITY_FULL : CONNECTION_DURABILITY_CRASH,
                                &connection, err);
         if (rc)
@@ -94,7 +95,7 @@ static int shorten_sweep(struct store *store, int64_t id, struct err *err)
     while (!rc && last) {
         struct connection *connection = NULL;
         struct query query;
-        parts_pause();
+        parts_pause(store);
         last = 0; /* the last ordinal of a part, if there are tasks beyond it */
         if ((rc = store_write_begin(store, CONNECTION_DURABILITY_CRASH, &connection, err)))
             return rc;

@@ -23,8 +23,9 @@ struct parts_found {
  * (0: no bound); one that has more alone. */
 int parts_take(struct query *query, int64_t rows_max, struct parts_found *found, struct err *err);
 
-/* Lets other writers in between two parts, and tells the watchdog that there is work. */
-void parts_pause(void);
+/* Lets other writers in between two parts, and the log be moved, and tells the watchdog that there is work.
+ */
+void parts_pause(struct store *store);
 
 /* Deletes what was found, by `delete_one`, in as many transactions as writers shall not wait for longer than
  * a few dozen milliseconds each. `is_shown`: reads show what goes. Else a power cut may bring some of it

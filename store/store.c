@@ -414,3 +414,13 @@ int store_checkpoint(struct store *store, struct err *err)
     (void)pthread_mutex_unlock(&store->writer_mutex);
     return rc;
 }
+
+int store_log_is_behind(struct store *store)
+{
+    if (checkpointer_is_behind(store->checkpointer))
+        return 1;
+    (void)pthread_mutex_lock(&store->writer_mutex);
+    checkpointer_restart(store->checkpointer);
+    (void)pthread_mutex_unlock(&store->writer_mutex);
+    return 0;
+}

@@ -103,6 +103,20 @@ static void test_log_is_bounded(void **state)
     assert_true(longest < CHECKPOINTER_PAGES_MAX * 11L / 10 * 4200);
 }
 
+/* Who writes much without hurry lets the thread move the log each time, and so never comes near the bound at
+ * which everybody's commits wait for that. */
+static void test_who_waits_for_the_thread(void **state)
+{
+    struct fixture *fixture = *state;
+    for (int i = 0; i < 5; i++) {
+        commit_pages(fixture, CHECKPOINTER_PAGES / 2);
+        while (store_log_is_behind(fixture->store))
+            (void)usleep(1000);
+    }
+    assert_in_range(size_of(fixture, "-wal"), CHECKPOINTER_PAGES * 4096L, CHECKPOINTER_PAGES * 4096L * 2);
+    fixture_check_database(fixture);
+}
+
 struct poller {
     struct store *store;
     atomic_int is_over;
@@ -169,6 +183,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_commits_do_not_checkpoint, fixture_open, fixture_close),
         cmocka_unit_test_setup_teardown(test_log_is_bounded, fixture_open, fixture_close),
+        cmocka_unit_test_setup_teardown(test_who_waits_for_the_thread, fixture_open, fixture_close),
         cmocka_unit_test_setup_teardown(test_reads_without_a_pause, fixture_open, fixture_close),
         cmocka_unit_test_setup_teardown(test_checkpoint_beside_the_thread, fixture_open, fixture_close),
     };
