@@ -199,7 +199,7 @@ def test_what_the_administrator_did(machine: Machine) -> None:
     assert (machine.state / "before-upgrade.db").exists() and len(list(machine.backups.glob("*.db"))) == 1
     assert len(list(machine.state.glob("bifurcated.db.before-*"))) == 2  # what was there before a backup came back
     asked = [line for line in machine.asked() if line.startswith("systemctl")]
-    assert asked.count("systemctl stop bifurcated") == 3 and asked[-1] == "systemctl start bifurcated"
+    assert asked.count("systemctl stop bifurcated") == 4 and asked[-1] == "systemctl start bifurcated"
     with urllib.request.urlopen(f"{machine.url}/readyz", timeout=60) as answer:
         assert answer.status == 200
 
