@@ -16,6 +16,7 @@
 #include <cstring>
 #include <functional>
 #include <memory>
+#include <numeric>
 #include <random>
 #include <vector>
 
@@ -37,7 +38,6 @@ enum class state { ready, at_warp, at_block, done };
 
 struct fiber {
     void *pointer; /* to its stack, while it waits */
-    std::vector<char> stack;
     emulation::state state;
     unsigned turn;              /* exchanges so far */
     unsigned char slots[2][24]; /* what it gave in the last two */
@@ -45,7 +45,10 @@ struct fiber {
 
 inline index3 thread, block, threads, grid;
 inline std::vector<fiber> fibers;
-inline void *scheduler; /* its stack */
+inline std::vector<unsigned> arrived;               /* threads of each warp that wait for the others of it */
+inline unsigned at_block, done;                     /* threads of the block: at its barrier, at their end */
+inline std::vector<std::unique_ptr<char[]>> stacks; /* as many as the largest block had threads */
+inline void *scheduler;                             /* its stack */
 inline unsigned current;
 inline void *block_memory;
 inline size_t shared_bytes_max = SIZE_MAX; /* of the device */
@@ -74,6 +77,7 @@ inline void declare_shared(void *memory, size_t bytes)
 inline void wait(state reason)
 {
     fibers[current].state = reason;
+    (reason == state::at_warp ? arrived[current / warp_size] : at_block)++;
     emulation_switch(&fibers[current].pointer, scheduler);
 }
 
@@ -81,17 +85,26 @@ inline void run_fiber()
 {
     kernel();
     fibers[current].state = state::done;
+    done++;
     emulation_switch(&fibers[current].pointer, scheduler);
+}
+
+/* Stacks that all began at the same place of a page would push each other out of the processor's caches. */
+inline size_t colour_bytes(size_t index)
+{
+    return index * 7 % 128 * 64;
 }
 
 inline void start_fibers()
 {
-    for (fiber &one : fibers) {
-        one.stack.resize(stack_bytes);
+    while (stacks.size() < fibers.size())
+        stacks.emplace_back(new char[stack_bytes]);
+    for (size_t i = 0; i < fibers.size(); i++) {
+        fiber &one = fibers[i];
         one.state = state::ready;
         one.turn = 0;
         /* Six registers, where to go, and a return address that is not used. */
-        auto **top = (void **)((uintptr_t)(one.stack.data() + stack_bytes) / 16 * 16);
+        auto **top = (void **)((uintptr_t)(stacks[i].get() + stack_bytes - colour_bytes(i)) / 16 * 16);
         std::fill(top - 8, top, nullptr);
         top[-2] = (void *)run_fiber;
         one.pointer = top - 8;
@@ -102,11 +115,12 @@ inline void start_fibers()
 inline bool release_warps()
 {
     bool is_any = false;
-    for (size_t first = 0; first < fibers.size(); first += warp_size) {
-        const auto begin = fibers.begin() + (long)first, end = begin + warp_size;
-        if (!std::all_of(begin, end, [](const fiber &one) { return one.state == state::at_warp; }))
+    for (size_t warp = 0; warp < arrived.size(); warp++) {
+        if (arrived[warp] != warp_size)
             continue;
-        std::for_each(begin, end, [](fiber &one) { one.state = state::ready; });
+        const auto begin = fibers.begin() + (long)(warp * warp_size);
+        std::for_each(begin, begin + warp_size, [](fiber &one) { one.state = state::ready; });
+        arrived[warp] = 0;
         is_any = true;
     }
     return is_any;
@@ -117,35 +131,49 @@ inline bool release()
 {
     if (release_warps())
         return true;
-    size_t done = 0, at_block = 0;
-    for (const fiber &one : fibers) {
-        done += one.state == state::done;
-        at_block += one.state == state::at_block;
-    }
     if (done == fibers.size())
         return false;
     if (at_block != fibers.size())
         fail("threads wait for others that do not come");
     for (fiber &one : fibers)
         one.state = state::ready;
+    at_block = 0;
     return true;
 }
 
+/* Numbers that need only look random, and cost next to nothing: xorshift. */
+struct quick_random {
+    uint64_t state;
+
+    size_t below(size_t count)
+    {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        return (size_t)((state >> 32) * count >> 32);
+    }
+};
+
+inline void shuffle(unsigned *numbers, size_t count, quick_random &random)
+{
+    for (size_t i = count; i > 1; i--)
+        std::swap(numbers[i - 1], numbers[random.below(i)]);
+}
+
 /* Runs the threads of a block until all are done, in changing orders. */
-inline void run_block(size_t memory_bytes, std::mt19937 &random)
+inline void run_block(size_t memory_bytes, quick_random &random)
 {
     std::vector<unsigned> order(fibers.size());
-    /* Nothing is zero before it is written; 16-byte vectors are aligned. */
-    const std::unique_ptr<void, decltype(&std::free)> memory(std::malloc(memory_bytes + 1), &std::free);
-    std::memset(memory.get(), 0x7f, memory_bytes + 1);
-    block_memory = memory.get();
+    /* Nothing is zero before it is written. */
+    std::memset(block_memory, 0x7f, memory_bytes + 1);
     block_bytes = memory_bytes;
     declared.clear();
+    std::fill(arrived.begin(), arrived.end(), 0U);
+    at_block = done = 0;
     start_fibers();
+    std::iota(order.begin(), order.end(), 0U);
     do {
-        for (unsigned i = 0; i < order.size(); i++)
-            order[i] = i;
-        std::shuffle(order.begin(), order.end(), random);
+        shuffle(order.data(), order.size(), random);
         for (unsigned i : order) {
             if (fibers[i].state != state::ready)
                 continue;
@@ -169,13 +197,18 @@ inline void launch(index3 blocks, unsigned thread_count, size_t memory_bytes, un
         order[i] = i;
     std::shuffle(order.begin(), order.end(), random);
     fibers.resize(thread_count);
+    arrived.resize((thread_count + warp_size - 1) / warp_size);
+    quick_random quick = {(random() | 1) * 0x9e3779b97f4a7c15};
     grid = blocks;
     threads = {thread_count, 1, 1};
     kernel = call;
+    /* 16-byte vectors are aligned. */
+    const std::unique_ptr<void, decltype(&std::free)> memory(std::malloc(memory_bytes + 1), &std::free);
+    block_memory = memory.get();
     for (size_t i : order) {
         block = {(unsigned)(i % blocks.x), (unsigned)(i / blocks.x % blocks.y),
                  (unsigned)(i / blocks.x / blocks.y)};
-        run_block(memory_bytes, random);
+        run_block(memory_bytes, quick);
     }
 }
 
