@@ -159,3 +159,18 @@ def test_a_question_leaves_results_alone(tmp_path: Path) -> None:
     for word, status in (("--help", 0), ("--wrong", 1)):
         assert subprocess.run([tmp_path / "deploy/test", word], capture_output=True, timeout=60).returncode == status
     assert not (tmp_path / "build").exists()
+
+
+def test_no_test_begins_once_the_time_is_over(tmp_path: Path) -> None:
+    """What deploy/test --within says to the tests here: the time is over after the first of two, and not even a fixture of the second is made."""
+    (tmp_path / "test_two.py").write_text(
+        "import os, pytest\n"
+        "@pytest.fixture(scope='session')\ndef made(): open('made', 'w').close()\n"
+        "def test_first(): os.environ['BIFURCATED_UNTIL'] = '1'\n"
+        "def test_second(made): assert not 'skipped'\n"
+    )
+    command = [sys.executable, "-m", "pytest", "-rs", "-p", "no:cacheprovider", "-p", "no:schemathesis", "-p", "conftest", "test_two.py"]
+    env = os.environ | {"PYTHONPATH": str(Path(__file__).parent), "BIFURCATED_UNTIL": "99999999999"}
+    done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0 and "1 passed, 1 skipped" in done.stdout, done
+    assert "the time of deploy/test --within was over" in done.stdout and not (tmp_path / "made").exists(), done
