@@ -93,13 +93,12 @@ class Browser:
             "goog:chromeOptions": options,
             "goog:loggingPrefs": {"browser": "ALL", "performance": "ALL"},
         }
-        self._session = "new"
         answer = self._send("POST", "", {"capabilities": {"alwaysMatch": wanted}})
         self._session = answer["sessionId"]
         self.devtools("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(self.downloads))
 
     def _send(self, method: str, path: str, value: Any = None) -> Any:
-        url = f"{self._base}/session" if self._session == "new" else f"{self._base}/session/{self._session}{path}"
+        url = f"{self._base}/session" + (f"/{self._session}{path}" if self._session else "")
         data = json.dumps(value or {}).encode() if method == "POST" else None
         request = urllib.request.Request(url, data, {"Content-Type": "application/json"}, method=method)
         try:
