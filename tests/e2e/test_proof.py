@@ -305,7 +305,10 @@ int main(void)
     tell("pieces");
     heap_tend();
     tell("tended");
-    char *other = mmap(NULL, 10 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    void *place = (void *)(1L << 42); /* where an arena could begin, too */
+    char *other = mmap(place, 10 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+    if (other != place)
+        return 1;
     memset(other, 1, 10 << 20);
     return tell("other") == 'x';
 }

@@ -132,19 +132,42 @@ class Heap:
         raise AssertionError
 
 
-def resident_kib(pid: int) -> tuple[int, int]:
-    """All, and of that the arenas of the allocator: the heap, and what begins at a multiple of their size."""
-    every = arenas = 0
-    is_arena = False
+@dataclass
+class Mapping:
+    begin: int
+    end: int
+    permissions: str
+    name: str
+    resident_kib: int = 0
+
+
+def mappings(pid: int) -> list[Mapping]:
+    found: list[Mapping] = []
     for line in Path(f"/proc/{pid}/smaps").read_text().splitlines():
-        name, *words = line.split()
-        if name == "Rss:":
-            every += int(words[0])
-            arenas += int(words[0]) if is_arena else 0
-        elif not name.endswith(":"):
-            begin = int(name.split("-")[0], 16)
-            is_arena = words[-1] == "[heap]" or (len(words) == 4 and words[0] == "rw-p" and begin % ARENA_BYTES == 0)
-    return every, arenas
+        words = line.split()
+        if words[0] == "Rss:":
+            found[-1].resident_kib = int(words[1])
+        elif not words[0].endswith(":"):
+            begin, end = (int(one, 16) for one in words[0].split("-"))
+            found.append(Mapping(begin, end, words[1], words[5] if len(words) > 5 else ""))
+    return found
+
+
+def is_arena(one: Mapping, after: Mapping | None) -> bool:
+    """The heap; or a mapping at a multiple of an arena's size that is as large as one, together with the part that the allocator
+    has reserved behind it. Any large mapping may begin there: the kernel puts it where huge pages can be used."""
+    if one.name == "[heap]":
+        return True
+    is_reserved = after is not None and after.begin == one.end and after.permissions == "---p"
+    end = after.end if is_reserved else one.end
+    return not one.name and one.permissions == "rw-p" and one.begin % ARENA_BYTES == 0 and end - one.begin >= ARENA_BYTES
+
+
+def resident_kib(pid: int) -> tuple[int, int]:
+    """All, and of that the arenas of the allocator."""
+    all_of_it = mappings(pid)
+    arenas = [one for one, after in zip(all_of_it, [*all_of_it[1:], None], strict=True) if is_arena(one, after)]
+    return sum(one.resident_kib for one in all_of_it), sum(one.resident_kib for one in arenas)
 
 
 def module_of(address: int, pid: int) -> tuple[str, int]:
