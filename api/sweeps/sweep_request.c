@@ -4,6 +4,7 @@
 #include "daemon/base/bare_name.h"
 #include "daemon/base/guess.h"
 #include "daemon/base/json_text.h"
+#include "daemon/base/name_rule.h"
 #include "store/sweeps.h"
 
 #include <jansson.h>
@@ -168,6 +169,16 @@ static int check_name(json_t *value, const char *pointer, struct api_sweep_reque
     return check_text(value, pointer, LIMIT_REVISION_NAME_BYTES, field, err);
 }
 
+static int check_rule(json_t *value, const char *pointer, struct api_sweep_request *request, char *field,
+                      struct err *err)
+{
+    struct err reason = ERR_INIT;
+    int code = check_name(value, pointer, request, field, err);
+    if (!code && name_rule_check(json_string_value(value), &reason))
+        code = api_sweep_request_refuse(field, err, pointer, "%s", reason.message);
+    return code;
+}
+
 static int check_names(json_t *value, const char *pointer, struct api_sweep_request *request, char *field,
                        struct err *err)
 {
@@ -273,7 +284,7 @@ static int check_revisions(json_t *value, const char *pointer, struct api_sweep_
 {
     static const struct member members[] = {
         {"from", check_step},   {"to", check_step},   {"every", check_every},
-        {"names", check_names}, {"rule", check_name}, {NULL, NULL},
+        {"names", check_names}, {"rule", check_rule}, {NULL, NULL},
     };
     if (!json_is_object(value))
         return api_sweep_request_refuse(field, err, pointer, "not an object");

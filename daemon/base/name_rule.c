@@ -3,61 +3,163 @@
 #include <stdio.h>
 #include <string.h>
 
-/* The word before a number, what stands for the number, and the units that it may have. */
+/* Larger steps are no doubles, in which analyses and most readers of JSON have them; no training takes as
+ * many. */
+#define STEP_MAX ((int64_t)1 << 53)
+
+/* What stands for a number, and the word that names mostly have before it. */
 static const struct {
-    const char *word, *placeholder, *units;
-    int has_fraction;
-} parts[] = {
-    {"step", "{step}", "kK", 0}, {"tokens", "{tokens}", "kKmMbBtT", 1}, {"epoch", "{epoch}", "", 0},
-    {"stage", "{stage}", "", 0}, {"ingredient", "{ingredient}", "", 0},
+    const char *placeholder, *word;
+} parts[NAME_RULE_PART_COUNT] = {
+    [NAME_RULE_PART_STEP] = {"{step}", "step"},
+    [NAME_RULE_PART_STAGE] = {"{stage}", "stage"},
+    [NAME_RULE_PART_INGREDIENT] = {"{ingredient}", "ingredient"},
+    [NAME_RULE_PART_TOKENS] = {"{tokens}", "tokens"},
+    [NAME_RULE_PART_EPOCH] = {"{epoch}", "epoch"},
 };
 
-#define PART_COUNT (sizeof parts / sizeof parts[0])
-#define DIGITS "0123456789"
-
-/* Bytes of the number with its unit, 0 for none. */
-static size_t number_size(const char *text, size_t part)
+/* The placeholder at the beginning of `text`, or NAME_RULE_PART_COUNT. */
+static int placeholder_at(const char *text)
 {
-    size_t size = strspn(text, DIGITS);
-    if (!size)
-        return 0;
-    if (parts[part].has_fraction && text[size] == '.')
-        size += strspn(text + size + 1, DIGITS) ? 1 + strspn(text + size + 1, DIGITS) : 0;
-    return size + (text[size] && strchr(parts[part].units, text[size]) ? 1 : 0);
+    int i = 0;
+    while (i < NAME_RULE_PART_COUNT && strncmp(text, parts[i].placeholder, strlen(parts[i].placeholder)) != 0)
+        i++;
+    return i;
 }
 
-/* The part that begins here, with a number behind its word; PART_COUNT for none. */
-static size_t part_at(const char *text, size_t *ret_before, size_t *ret_number)
+static int64_t unit_of(char letter, int is_tokens)
 {
-    for (size_t i = 0; i < PART_COUNT; i++) {
+    switch (letter) {
+    case 'k':
+    case 'K':
+        return 1000;
+    case 'm':
+    case 'M':
+        return is_tokens ? 1000000 : 0;
+    case 'b':
+    case 'B':
+        return is_tokens ? 1000000000 : 0;
+    case 't':
+    case 'T':
+        return is_tokens ? 1000000000000 : 0;
+    default:
+        return 0;
+    }
+}
+
+/* Reads the number of a placeholder: digits, for tokens also a fraction, and a unit for steps and tokens.
+ * Returns what follows it, NULL if there is none or it does not fit. */
+static const char *read_number(const char *text, enum name_rule_part part, int64_t *number)
+{
+    int is_tokens = part == NAME_RULE_PART_TOKENS;
+    int64_t whole = 0, fraction = 0, scale = 1;
+    if (*text < '0' || *text > '9')
+        return NULL;
+    for (; *text >= '0' && *text <= '9'; text++) {
+        if (__builtin_mul_overflow(whole, 10, &whole) || __builtin_add_overflow(whole, *text - '0', &whole))
+            return NULL;
+    }
+    if (is_tokens && text[0] == '.' && text[1] >= '0' && text[1] <= '9') {
+        for (text++; *text >= '0' && *text <= '9'; text++) {
+            if (scale < 1000000) { /* further digits are below a token's worth */
+                fraction = fraction * 10 + (*text - '0');
+                scale *= 10;
+            }
+        }
+    }
+    int64_t unit = part == NAME_RULE_PART_STEP || is_tokens ? unit_of(*text, is_tokens) : 0;
+    if (unit)
+        text++;
+    else
+        unit = 1;
+    if (__builtin_mul_overflow(whole, unit, &whole) ||
+        __builtin_add_overflow(whole, fraction * unit / scale, &whole)) /* at most 1e6 * 1e12 */
+        return NULL;
+    if (part == NAME_RULE_PART_STEP && whole > STEP_MAX)
+        return NULL;
+    *number = whole;
+    return text;
+}
+
+int name_rule_check(const char *rule, struct err *err)
+{
+    int seen[NAME_RULE_PART_COUNT] = {0};
+    if (strlen(rule) > LIMIT_REVISION_NAME_BYTES)
+        return err_set(err, ERR_INVALID, "the rule for revision names is longer than %d bytes",
+                       LIMIT_REVISION_NAME_BYTES);
+    for (const char *p = rule; *p;) {
+        int part = placeholder_at(p);
+        if (part < NAME_RULE_PART_COUNT) {
+            if (seen[part]++)
+                return err_set(err, ERR_INVALID, "%s stands twice in the rule for revision names",
+                               parts[part].placeholder);
+            p += strlen(parts[part].placeholder);
+        } else if (*p == '{' || *p == '}') {
+            return err_set(err, ERR_INVALID,
+                           "unknown placeholder in \"%.100s\": {step}, {stage}, {ingredient}, {tokens} and "
+                           "{epoch} exist",
+                           rule);
+        } else {
+            p++;
+        }
+    }
+    if (!seen[NAME_RULE_PART_STEP] && !seen[NAME_RULE_PART_TOKENS])
+        return err_set(err, ERR_INVALID, "the rule \"%.100s\" for revision names lacks {step} or {tokens}",
+                       rule);
+    return 0;
+}
+
+int name_rule_read(const char *rule, const char *name, int64_t numbers[NAME_RULE_PART_COUNT])
+{
+    while (*rule) {
+        int part = placeholder_at(rule);
+        if (part < NAME_RULE_PART_COUNT) {
+            name = read_number(name, (enum name_rule_part)part, &numbers[part]);
+            if (!name)
+                return 0;
+            rule += strlen(parts[part].placeholder);
+        } else if (*rule++ != *name++) {
+            return 0;
+        }
+    }
+    return *name == 0;
+}
+
+/* The part that begins here, a word with a number behind it; NAME_RULE_PART_COUNT for none. */
+static int part_at(const char *text, size_t *ret_before, const char **ret_end)
+{
+    for (int i = 0; i < NAME_RULE_PART_COUNT; i++) {
         size_t before = strlen(parts[i].word);
+        int64_t number;
         if (strncmp(text, parts[i].word, before) != 0)
             continue;
         before += text[before] && strchr("-_=", text[before]) ? 1 : 0;
-        if ((*ret_number = number_size(text + before, i))) {
+        if ((*ret_end = read_number(text + before, (enum name_rule_part)i, &number))) {
             *ret_before = before;
             return i;
         }
     }
-    return PART_COUNT;
+    return NAME_RULE_PART_COUNT;
 }
 
 int name_rule_write(const char *name, char rule[NAME_RULE_SIZE])
 {
-    int is_seen[PART_COUNT] = {0};
+    int is_seen[NAME_RULE_PART_COUNT] = {0};
     size_t used = 0;
     rule[0] = '\0';
     if (strlen(name) > LIMIT_REVISION_NAME_BYTES || strpbrk(name, "{}"))
         return 0;
     while (*name) {
-        size_t before = 1, number = 0, part = part_at(name, &before, &number);
-        const int is_part = part < PART_COUNT && !is_seen[part]++;
+        size_t before = 1;
+        const char *end = NULL;
+        const int part = part_at(name, &before, &end);
+        const int is_part = part < NAME_RULE_PART_COUNT && !is_seen[part]++;
         before = is_part ? before : 1;
         used += (size_t)snprintf(rule + used, NAME_RULE_SIZE - used, "%.*s%s", (int)before, name,
                                  is_part ? parts[part].placeholder : "");
-        name += before + (is_part ? number : 0);
+        name = is_part ? end : name + 1;
     }
-    if (is_seen[0] && used <= LIMIT_REVISION_NAME_BYTES)
+    if (is_seen[NAME_RULE_PART_STEP] && used <= LIMIT_REVISION_NAME_BYTES)
         return 1;
     rule[0] = '\0';
     return 0;

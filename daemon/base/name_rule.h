@@ -1,16 +1,41 @@
 /*
- * A rule that reads the names of one run of several that a repository has: one of these names with
- * placeholders for its numbers ("step1250-seed-small-aux-2": "step{step}-seed-small-aux-2"). What rules are:
- * daemon/model/revision.h.
+ * Rules that read the names of a run's revisions.
+ *
+ * Each family of models names its branches or tags in its own way: "step1000", "stage1-step1000-tokens5B",
+ * "ckpt_012", "240b_tokens". A rule is a template with the placeholders {step}, {stage}, {ingredient},
+ * {tokens} and {epoch}, a number that is not used; it must match the whole name. {step} takes digits and an
+ * optional k (thousand); {tokens} takes digits, an optional fraction and an optional K, M, B or T of either
+ * case.
  */
 #ifndef BIFURCATED_BASE_NAME_RULE_H
 #define BIFURCATED_BASE_NAME_RULE_H
 
+#include "daemon/base/err.h"
 #include "daemon/base/limits.h"
+
+#include <stdint.h>
 
 #define NAME_RULE_SIZE (LIMIT_REVISION_NAME_BYTES + 64) /* placeholders may be longer than their numbers */
 
-/* Writes the rule; 0, and rule "", for a name without "step" and a number, or that is too long for one. */
+enum name_rule_part {
+    NAME_RULE_PART_STEP,
+    NAME_RULE_PART_STAGE,
+    NAME_RULE_PART_INGREDIENT,
+    NAME_RULE_PART_TOKENS,
+    NAME_RULE_PART_EPOCH,
+    NAME_RULE_PART_COUNT
+};
+
+/* Whether a rule is well-formed and holds {step} or {tokens}; ERR_INVALID with the reason if not. */
+int name_rule_check(const char *rule, struct err *err);
+
+/* Whether the whole name matches; then the numbers that the rule names are set, the others left as they are.
+ */
+int name_rule_read(const char *rule, const char *name, int64_t numbers[NAME_RULE_PART_COUNT]);
+
+/* The rule for the run that a name is of: the name with placeholders for its numbers
+ * ("step1250-seed-small-aux-2": "step{step}-seed-small-aux-2"). 0, and rule "", for a name without "step" and
+ * a number, or that is too long for a rule. */
 int name_rule_write(const char *name, char rule[NAME_RULE_SIZE]);
 
 #endif

@@ -1,16 +1,11 @@
 /*
  * From a revision's name to its place in the training run.
  *
- * Each family of models names its branches or tags in its own way: "step1000", "stage1-step1000-tokens5B",
- * "ckpt_012", "240b_tokens". A rule is a template with the placeholders {step}, {stage}, {ingredient},
- * {tokens} and {epoch}, a number that is not used; it must match the whole name. {step} takes digits and an
- * optional k (thousand); {tokens} takes digits, an optional fraction and an optional K, M, B or T of either
- * case. The name is never changed: what is parsed is for ordering and labels.
+ * Names are read by rules (daemon/base/name_rule.h): those of the published families, or one of the user's.
+ * The name is never changed: what is read of it is for ordering and labels.
  */
 #ifndef BIFURCATED_MODEL_REVISION_H
 #define BIFURCATED_MODEL_REVISION_H
-
-#include "daemon/base/err.h"
 
 #include <stdint.h>
 
@@ -27,9 +22,6 @@ struct model_revision {
  * if it is not NULL. Always succeeds: a name that no rule matches is not a step. */
 void model_revision_parse(const char *model, const char *revision, const char *rule,
                           struct model_revision *ret_revision);
-
-/* Whether a template is well-formed and holds {step} or {tokens}; ERR_INVALID with the reason if not. */
-int model_revision_check_rule(const char *rule, struct err *err);
 
 /* Step order: negative, 0 or positive as `a` comes before, with or after `b`. By stage, ingredient, step,
  * tokens; what is not a step comes last. */

@@ -2,6 +2,7 @@
 
 #include "daemon/base/json_text.h"
 #include "daemon/base/limits.h"
+#include "daemon/base/name_rule.h"
 #include "store/models.h"
 
 #include <jansson.h>
@@ -114,7 +115,7 @@ static int take_members(const json_t *root, struct sweep_spec *spec, struct err 
     if (!code)
         code = take_string(root, "mode", &spec->mode, err);
     if (!code && spec->rule)
-        code = model_revision_check_rule(spec->rule, err);
+        code = name_rule_check(spec->rule, err);
     return code;
 }
 

@@ -22,7 +22,7 @@ struct sweep_spec {
     size_t name_count;
     char **names_sorted; /* the same texts, for sweep_spec_selects */
     char *reference;     /* revision name; NULL: the first in step order */
-    char *rule;          /* template for revision names (model/revision.h); NULL: the table, or
+    char *rule;          /* template for revision names (base/name_rule.h); NULL: the table, or
                             sweep_spec_remember_rule() */
     /* perplexity */
     char *dataset; /* "owner/name", "owner/name:path", "file:/path"; NULL: EleutherAI/lambada_openai */

@@ -194,6 +194,8 @@ def test_request_schema_and_program_agree(swept: Daemon) -> None:
         {"model": MODEL, "tensors": ["a\nb"]},
         {"model": MODEL, "revisions": {"names": ["a\x7fb"]}},
         {"model": MODEL, "revisions": {"rule": "step{step}\t"}},
+        {"model": MODEL, "revisions": {"rule": "run7-{steps}"}},
+        {"model": MODEL, "revisions": {"rule": "{step"}},
         {"model": MODEL, "dataset": "a/b\x01"},
         {"model": MODEL, "field": "te\x1fxt"},
     ]
@@ -224,6 +226,7 @@ def test_requests_for_watches_agree_and_validate(swept: Daemon) -> None:
         {"at": "02:30", "model": MODEL},
         {"at": "02:30", "metrics": ["fame"]},
         {"at": "02:30", "revisions": {"every": 2}},
+        {"at": "02:30", "revisions": {"rule": "epoch{epoch}"}},
         {"at": "02:30", "webhook": "http://127.0.0.1:9/"},
         {"at": "02:30", "webhook": {"secret": hook["secret"]}},
         {"at": "02:30", "webhook": {**hook, "secret": "short"}},
@@ -236,6 +239,7 @@ def test_requests_for_watches_agree_and_validate(swept: Daemon) -> None:
     ]
     beyond: list[dict[str, Any]] = [  # what a schema does not say
         {"at": "02:30", "webhook": {"url": "http://127.0.0.1:9/new-without-secret"}},
+        {"at": "02:30", "revisions": {"rule": "{step}-{step}"}},
     ]
     schema = {"$ref": "#/components/schemas/WatchRequest", "components": DESCRIPTION["components"]}
     validator = jsonschema.Draft202012Validator(schema)

@@ -47,8 +47,31 @@ static void rules(void **state)
     assert_int_equal(strlen(rule), LIMIT_REVISION_NAME_BYTES);
 }
 
+static void checks(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *rule;
+        int code;
+    } cases[] = {
+        {"{epoch}", ERR_INVALID},
+        {"step{step}", 0},
+        {"{tokens}", 0},
+        {"", ERR_INVALID},
+        {"main", ERR_INVALID},
+        {"{stage}", ERR_INVALID},
+        {"{step}{step}", ERR_INVALID},
+        {"{steps}", ERR_INVALID},
+        {"{step}}", ERR_INVALID},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct err err = ERR_INIT;
+        assert_int_equal(name_rule_check(cases[i].rule, &err), cases[i].code);
+    }
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(rules)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(checks), cmocka_unit_test(rules)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

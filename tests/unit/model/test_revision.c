@@ -110,24 +110,6 @@ static void test_own_rules(void **state)
     assert_false(revision.is_step);
     model_revision_parse(NULL, "epoch=3-step=500.ckpt", "epoch={epoch}-step={step}.ckpt", &revision);
     assert_true(revision.is_step && revision.step == 500 && revision.stage == 0 && !revision.has_stage);
-    static const struct {
-        const char *rule;
-        int code;
-    } cases[] = {
-        {"{epoch}", ERR_INVALID},
-        {"step{step}", 0},
-        {"{tokens}", 0},
-        {"", ERR_INVALID},
-        {"main", ERR_INVALID},
-        {"{stage}", ERR_INVALID},
-        {"{step}{step}", ERR_INVALID},
-        {"{steps}", ERR_INVALID},
-        {"{step}}", ERR_INVALID},
-    };
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        struct err err = ERR_INIT;
-        assert_int_equal(model_revision_check_rule(cases[i].rule, &err), cases[i].code);
-    }
 }
 
 static int compare(const void *a, const void *b)
