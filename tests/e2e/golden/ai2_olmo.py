@@ -14,7 +14,7 @@ import numpy as np
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
-from tiny import Absent, Edit, Variant, Weights, bare, made_up, measure_all, without, write  # noqa: E402
+from tiny import Absent, Edit, Variant, Weights, bare, made_up, measure_all, without, write, write_variant  # noqa: E402
 
 ROWS, WIDTH, LAYERS, HEADS, INNER = 512, 32, 3, 4, 64
 # The keys of a DataDecide model
@@ -157,11 +157,7 @@ VARIANTS: dict[str, Variant] = {
 
 
 def write_model(name: str, folder: Path) -> None:
-    changes, edit, _ = VARIANTS[name]
-    made = weights()
-    if edit:
-        edit(made)
-    write(folder, CONFIG | changes, made)
+    write_variant(folder, CONFIG, weights(), VARIANTS[name])
 
 
 def converted(name: str, folder: Path) -> None:

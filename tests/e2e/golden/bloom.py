@@ -10,7 +10,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
-from tiny import Absent, Variant, Weights, bare, made_up, measure_all, transformer, without, write  # noqa: E402
+from tiny import Absent, Variant, Weights, bare, made_up, measure_all, transformer, without, write_variant  # noqa: E402
 
 ROWS, WIDTH, LAYERS, HEADS = 512, 48, 3, 6  # heads of no power of two
 CONFIG = {
@@ -112,11 +112,7 @@ VARIANTS: dict[str, Variant] = {
 
 
 def write_model(name: str, folder: Path) -> None:
-    changes, edit, _ = VARIANTS[name]
-    made = weights()
-    if edit:
-        edit(made)
-    write(folder, CONFIG | changes, made)
+    write_variant(folder, CONFIG, weights(), VARIANTS[name])
 
 
 if __name__ == "__main__":

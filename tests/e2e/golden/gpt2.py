@@ -15,7 +15,7 @@ import numpy as np
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
-from tiny import Absent, Edit, Variant, Weights, bare, made_up, measure_all, transformer, without, write  # noqa: E402
+from tiny import Absent, Edit, Variant, Weights, bare, made_up, measure_all, transformer, without, write_variant  # noqa: E402
 
 ROWS, WIDTH, LAYERS, HEADS, POSITIONS = 512, 32, 3, 4, 128
 CONFIG = {
@@ -167,11 +167,7 @@ VARIANTS: dict[str, Variant] = {
 
 
 def write_model(name: str, folder: Path) -> None:
-    changes, edit, _ = VARIANTS[name]
-    made = weights()
-    if edit:
-        edit(made)
-    write(folder, CONFIG | changes, made)
+    write_variant(folder, CONFIG, weights(), VARIANTS[name])
 
 
 if __name__ == "__main__":

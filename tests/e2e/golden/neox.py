@@ -12,7 +12,7 @@ import numpy as np
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
-from tiny import Absent, Variant, Weights, made_up, measure_all, without, write  # noqa: E402
+from tiny import Absent, Variant, Weights, made_up, measure_all, without, write_variant  # noqa: E402
 
 ROWS, WIDTH, LAYERS, HEADS, INNER = 512, 32, 2, 4, 96
 CONFIG = {
@@ -133,11 +133,7 @@ VARIANTS: dict[str, Variant] = {
 
 
 def write_model(name: str, folder: Path) -> None:
-    changes, edit, _ = VARIANTS[name]
-    made = weights()
-    if edit:
-        edit(made)
-    write(folder, CONFIG | changes, made)
+    write_variant(folder, CONFIG, weights(), VARIANTS[name])
 
 
 if __name__ == "__main__":

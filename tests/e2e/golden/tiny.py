@@ -77,6 +77,13 @@ def write(folder: Path, config: dict[str, Any], made: Weights) -> None:
         (folder / "tokenizer_config.json").write_text('{"tokenizer_class": "PreTrainedTokenizerFast"}')
 
 
+def write_variant(folder: Path, config: dict[str, Any], made: Weights, variant: Variant) -> None:
+    changes, edit, _ = variant
+    if edit:
+        edit(made)
+    write(folder, config | changes, made)
+
+
 def measure(folder: Path, attention: str = "sdpa") -> list[float] | str:
     """What transformers finds, or the name of its error. Tensors that it makes up itself are an error, too."""
     import tokenizers
