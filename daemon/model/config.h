@@ -78,8 +78,8 @@ int model_config_check_scoring(const struct model_config *config, struct err *er
 
 /* The number of parameters of a model that can be scored, without buffers; of a GPT-NeoX 2 V d + L (12 d^2 +
  * 13 d) + 2 d for intermediate = 4 d (V vocabulary rows, d hidden size, L layers; one embedding less if
- * tied). ERR_UNSUPPORTED for other families (hf_olmo among
- * them), and for numbers that transformers would not take. */
+ * tied). ERR_UNSUPPORTED for hf_olmo, for other families, and for numbers that transformers would not take.
+ */
 int model_config_parameter_count(const struct model_config *config, uint64_t *ret_count, struct err *err);
 
 #endif

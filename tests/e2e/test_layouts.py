@@ -104,7 +104,7 @@ OLMO = {
 
 
 def write_olmo(root: Path) -> None:
-    """One model that is not scored (its unembedding would have a bias), in each layout: org/whole, org/sharded, org/torch, org/torch-sharded."""
+    """One model whose parameters are counted by the shapes of its tensors, in each layout: org/whole, org/sharded, org/torch, org/torch-sharded."""
     halves = {name: samples.halves(rows * columns, seed) for seed, (name, (rows, columns)) in enumerate(OLMO.items())}
     parts = [list(OLMO)[:2], list(OLMO)[2:]]
     for model in ("whole", "sharded", "torch", "torch-sharded"):
