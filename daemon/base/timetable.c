@@ -93,6 +93,9 @@ int64_t timetable_due(const struct timetable *timetable, int64_t since_ms, int64
     int64_t period_ms =
         timetable->every_minutes ? timetable->every_minutes * (int64_t)MINUTE_MS : DAY_LONGEST_MS;
     int64_t due_ms;
+    /* It began before the clock was set back: else each run would find the next one due at once. */
+    if (since_ms > now_ms + 2 * period_ms && last_ms <= now_ms)
+        since_ms = last_ms;
     if (!timetable->every_minutes)
         due_ms = timetable_next(timetable->at_minute, last_ms > since_ms ? last_ms : since_ms);
     else

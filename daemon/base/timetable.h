@@ -33,7 +33,8 @@ int64_t timetable_next(int at_minute, int64_t after_ms);
  *
  * By interval the first run is due when the timetable begins, the next ones that much after the begin of the
  * last. Runs that were missed (the daemon was off, the clock was set forward) are due once, not once each. If
- * the clock was set back so far that more than two periods would pass, a run is due at once.
+ * the clock was set back so far that more than two periods would pass, a run is due at once, and the next
+ * ones count from that.
  */
 int64_t timetable_due(const struct timetable *timetable, int64_t since_ms, int64_t last_ms, int64_t now_ms);
 

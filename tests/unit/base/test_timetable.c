@@ -123,6 +123,11 @@ static void test_interval(void **state)
     /* the clock went back by a little, and by a lot */
     assert_int_equal(timetable_due(&every, since, since, since - MINUTE), since + 15 * MINUTE);
     assert_int_equal(timetable_due(&every, since, since, since - HOUR), since - HOUR);
+    /* by so much that the timetable itself begins in the future: the run at once is not followed by the next
+     * at once */
+    assert_int_equal(timetable_due(&every, since, since - 2 * HOUR, since - 2 * HOUR),
+                     since - 2 * HOUR + 15 * MINUTE);
+    assert_true(timetable_due(&every, since, 0, since - 2 * HOUR) <= since - 2 * HOUR);
     struct timetable longest = {.every_minutes = TIMETABLE_EVERY_MAX};
     assert_int_equal(timetable_due(&longest, since, since, since), since + TIMETABLE_EVERY_MAX * MINUTE);
 }
@@ -143,6 +148,8 @@ static void test_daily(void **state)
     assert_int_equal(timetable_due(&nightly, since, first + 500, first - MINUTE), utc("2026-03-22 01:30"));
     int64_t february = utc("2026-02-10 12:00");
     assert_int_equal(timetable_due(&nightly, since, first, february), february);
+    assert_int_equal(timetable_due(&nightly, since, february, february), utc("2026-02-11 01:30"));
+    assert_int_equal(timetable_due(&nightly, since, HOUR, HOUR), utc("1970-01-01 01:30"));
     /* set for a time that has passed today: tomorrow */
     assert_int_equal(timetable_due(&nightly, utc("2026-03-21 01:31"), 0, utc("2026-03-21 09:00")),
                      utc("2026-03-22 01:30"));
