@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#define DAY_MS INT64_C(86400000)
 #define PAUSE_FIRST_MS 1000
 #define CONNECT_TIMEOUT_MS 10000L
 
@@ -35,6 +36,14 @@ int64_t webhook_pause_ms(int attempt)
     for (int i = 1; i < attempt && pause_ms < WEBHOOK_PAUSE_LONGEST_MS; i++)
         pause_ms *= 2;
     return pause_ms < WEBHOOK_PAUSE_LONGEST_MS ? pause_ms : WEBHOOK_PAUSE_LONGEST_MS;
+}
+
+int webhook_is_enough(int attempts)
+{
+    int64_t all_ms = 0;
+    for (int i = 1; i <= attempts && all_ms <= DAY_MS; i++)
+        all_ms += webhook_pause_ms(i);
+    return all_ms > DAY_MS;
 }
 
 /* Throws the answer away, up to its bound. */

@@ -57,4 +57,9 @@ int webhook_send(const struct webhook_options *options, const struct webhook_mes
 /* The pause after the attempt with this number, from 1: 1 s, doubled up to the longest. */
 int64_t webhook_pause_ms(int attempt);
 
+/* Whether so many attempts, with the pauses after them, took a day. By their number: the wall clock may have
+ * been put forward since the event, as that of a machine that booted without a time, and one attempt is not
+ * enough. */
+int webhook_is_enough(int attempts);
+
 #endif

@@ -129,10 +129,9 @@ static int deliver(struct courier *courier, const struct delivery_row *delivery,
         goto out;
     attempt.error = reason.message;
     if (sent) {
-        int64_t now_ms = clock_wall_ms();
-        attempt.next_ms = now_ms + webhook_pause_ms(delivery->attempts + 1);
-        attempt.state = attempt.next_ms > delivery->created_ms + COURIER_GIVE_UP_MS ? DELIVERY_STATE_FAILED
-                                                                                    : DELIVERY_STATE_PENDING;
+        attempt.next_ms = clock_wall_ms() + webhook_pause_ms(delivery->attempts + 1);
+        attempt.state =
+            webhook_is_enough(delivery->attempts + 1) ? DELIVERY_STATE_FAILED : DELIVERY_STATE_PENDING;
     }
     code = deliveries_record(courier->store, delivery->id, &attempt, err);
     if (!code)

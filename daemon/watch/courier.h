@@ -1,8 +1,8 @@
 /*
  * The threads behind webhooks: one finds out what is news (daemon/watch/announce.h), a few deliver what the
- * outbox holds, each message until its receiver has taken it or a day has passed. Of the messages to one host
- * one is on its way at a time, in order; so a host that does not answer keeps one lane and delays nobody
- * else.
+ * outbox holds, each message until its receiver has taken it or has been tried for a day. Of the messages to
+ * one host one is on its way at a time, in order; so a host that does not answer keeps one lane and delays
+ * nobody else.
  */
 #ifndef BIFURCATED_WATCH_COURIER_H
 #define BIFURCATED_WATCH_COURIER_H
@@ -12,9 +12,8 @@
 
 #include <stdint.h>
 
-#define COURIER_LANES 4                            /* hosts that are spoken to at once */
-#define COURIER_TIMEOUT_MS 10000                   /* of one attempt */
-#define COURIER_GIVE_UP_MS (24 * INT64_C(3600000)) /* after the event */
+#define COURIER_LANES 4          /* hosts that are spoken to at once */
+#define COURIER_TIMEOUT_MS 10000 /* of one attempt */
 
 struct courier;
 

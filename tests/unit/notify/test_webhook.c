@@ -51,6 +51,9 @@ static void test_pauses(void **state)
     while (sum <= 24 * 3600000)
         sum += webhook_pause_ms(++attempts);
     assert_in_range(attempts, 30, 40); /* of a receiver that is down for a day */
+    assert_false(webhook_is_enough(attempts - 1));
+    assert_true(webhook_is_enough(attempts));
+    assert_true(webhook_is_enough(1000000));
 }
 
 /* What is not http never reaches libcurl's other protocols. */

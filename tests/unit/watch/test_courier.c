@@ -4,6 +4,7 @@
 #include "daemon/watch/courier.h"
 #include "store/deliveries.h"
 #include "store/watches.h"
+#include "tests/unit/store/sql.h"
 
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -76,7 +77,7 @@ static void end_sweep(struct fixture *fixture, const char *model)
 }
 
 struct attempts {
-    int count, tried;
+    int count, tried, pending;
 };
 
 static int add(void *context, const struct delivery_row *row)
@@ -84,6 +85,7 @@ static int add(void *context, const struct delivery_row *row)
     struct attempts *attempts = context;
     attempts->count++;
     attempts->tried += row->attempts;
+    attempts->pending += row->state == DELIVERY_STATE_PENDING;
     return 0;
 }
 
@@ -153,12 +155,38 @@ static void test_a_webhook_that_moves_is_told_once(void **state)
     (void)close(new.listener);
 }
 
+/* The machine booted without a time, and its clock was put forward after the event: that is no day of
+ * attempts. */
+static void test_a_clock_put_forward_is_no_reason_to_give_up(void **state)
+{
+    struct fixture *fixture = *state;
+    struct receiver refusing;
+    struct courier *courier = NULL;
+    struct attempts attempts = {0};
+    listen_on(&refusing);
+    int64_t id = watch(fixture, "a/early", &refusing);
+    end_sweep(fixture, "a/early");
+    assert_int_equal(sql_run(fixture->path, "UPDATE deliveries SET created_ms = 60000, next_ms = 60000"), 1);
+    OK(courier_start(fixture->store, NULL, &courier, &err));
+    (void)close(take(&refusing)); /* without an answer */
+    int second = take(&refusing);
+    courier_stop(courier);
+    OK(deliveries_list(fixture->store, id, 0, 10, add, &attempts, &err));
+    assert_int_equal(attempts.count, 1);
+    assert_int_equal(attempts.tried, 1);
+    assert_int_equal(attempts.pending, 1);
+    (void)close(second);
+    (void)close(refusing.listener);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_a_receiver_that_hangs_delays_no_other, fixture_open,
                                         fixture_close),
         cmocka_unit_test_setup_teardown(test_a_webhook_that_moves_is_told_once, fixture_open, fixture_close),
+        cmocka_unit_test_setup_teardown(test_a_clock_put_forward_is_no_reason_to_give_up, fixture_open,
+                                        fixture_close),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
