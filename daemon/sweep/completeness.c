@@ -1,5 +1,6 @@
 #include "daemon/sweep/completeness.h"
 
+#include "daemon/base/clock.h"
 #include "daemon/checkpoint/checkpoint.h"
 #include "daemon/sweep/revision_source.h"
 
@@ -47,6 +48,23 @@ static int check_checkpoint(struct revision_source *source, struct err *err)
     return code;
 }
 
+/* Of clocks that differ by seconds this is soon over; what is dated years ahead would be waited for until
+ * then. */
+static void say_fresh(int64_t newest_ms, int64_t now_ms, char *reason)
+{
+    char when[CLOCK_TEXT_SIZE];
+    clock_format(newest_ms, when, sizeof when);
+    if (newest_ms > now_ms + COMPLETENESS_SETTLE_MS)
+        (void)snprintf(
+            reason, ERR_MESSAGE_BYTES,
+            "a file of it is dated ahead of this machine's clock, %s, and counts as being written until "
+            "then: set the clock that is wrong, and give the file its right time with touch",
+            when);
+    else
+        (void)snprintf(reason, ERR_MESSAGE_BYTES, "a file of it changed less than %d s ago",
+                       COMPLETENESS_SETTLE_MS / 1000);
+}
+
 int completeness_check(struct repository *repository, struct store *store,
                        const struct revision_row *revision, int64_t now_ms,
                        enum completeness *ret_completeness, char *reason, struct err *err)
@@ -58,8 +76,7 @@ int completeness_check(struct repository *repository, struct store *store,
     int code = revision_source_open(&source, store, repository, revision, &found);
     if (!code && completeness_is_fresh(source.tree->newest_ms, now_ms)) {
         *ret_completeness = COMPLETENESS_FRESH;
-        (void)snprintf(reason, ERR_MESSAGE_BYTES, "a file of it changed less than %d s ago",
-                       COMPLETENESS_SETTLE_MS / 1000);
+        say_fresh(source.tree->newest_ms, now_ms, reason);
     } else if (!code) {
         code = check_checkpoint(&source, &found);
     }

@@ -68,6 +68,10 @@ static void test_times(void **state)
     check(fixture, "step1", COMPLETENESS_WHOLE, "");
     touch(fixture, "step1/config.json", 1000); /* any file of it */
     check(fixture, "step1", COMPLETENESS_FRESH, "30 s");
+    touch(fixture, "step1/config.json", -5000); /* a clock that is a little ahead */
+    check(fixture, "step1", COMPLETENESS_FRESH, "30 s");
+    touch(fixture, "step1/config.json", -10 * (int64_t)HUGE_AGE_MS); /* or far: 2025-11-24 and ten days */
+    check(fixture, "step1", COMPLETENESS_FRESH, "ahead of this machine's clock, 2025-12-04T");
     touch(fixture, "step1/config.json", COMPLETENESS_SETTLE_MS);
     check(fixture, "step1", COMPLETENESS_WHOLE, "");
 }
