@@ -1,6 +1,7 @@
 #include "daemon/api_setup.h"
 
 #include "api/http/tls.h"
+#include "daemon/base/clock.h"
 #include "daemon/base/file.h"
 #include "daemon/base/limits.h"
 #include "daemon/base/log.h"
@@ -33,7 +34,13 @@ static int read_token(const char *path, struct buf *token, struct err *err)
 
 int api_setup_read_certificate(const struct options *options, struct api_setup *setup, struct err *err)
 {
-    return api_tls_read(options->tls_certificate, options->tls_key, &setup->certificate, &setup->key, err);
+    char doubt[ERR_MESSAGE_BYTES];
+    int code =
+        api_tls_read(options->tls_certificate, options->tls_key, &setup->certificate, &setup->key, err);
+    if (!code && api_tls_doubt(buf_text(&setup->certificate), clock_wall_ms(), doubt, sizeof doubt))
+        log_warning("the certificate's time is over, or nearly",
+                    log_text("certificate", options->tls_certificate), log_text("reason", doubt), log_end);
+    return code;
 }
 
 /* Each connection is a file, and those that are being closed are, too. */

@@ -1,14 +1,17 @@
 #include "api/http/tls.h"
 
 #include "daemon/base/buf.h"
+#include "daemon/base/clock.h"
 #include "daemon/base/digest.h"
 #include "daemon/base/file.h"
 #include "daemon/base/limits.h"
 
 #include <gnutls/abstract.h>
 #include <gnutls/gnutls.h>
+#include <gnutls/x509.h>
 #include <pthread.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -164,6 +167,36 @@ int api_tls_read(const char *certificate_path, const char *key_path, struct buf 
         return err_wrap(err, "tls-certificate");
     code = file_read(key_path, key, err);
     return code ? err_wrap(err, "tls-key") : 0;
+}
+
+int api_tls_doubt(const char *certificate, int64_t now_ms, char *doubt, size_t size)
+{
+    static const char renew[] = "renew it, then systemctl reload bifurcated (SIGHUP)";
+    gnutls_datum_t data = {(unsigned char *)(uintptr_t)certificate, (unsigned)strlen(certificate)};
+    gnutls_x509_crt_t *chain = NULL;
+    unsigned count = 0;
+    char when[CLOCK_TEXT_SIZE];
+    int level = 0;
+    if (gnutls_x509_crt_list_import2(&chain, &count, &data, GNUTLS_X509_FMT_PEM, 0) < 0)
+        return 0;
+    for (unsigned i = 0; i < count; i++) {
+        int64_t from_ms = (int64_t)gnutls_x509_crt_get_activation_time(chain[i]) * 1000;
+        int64_t until_ms = (int64_t)gnutls_x509_crt_get_expiration_time(chain[i]) * 1000;
+        int found = now_ms < from_ms || now_ms > until_ms ? 2 : now_ms > until_ms - (until_ms - from_ms) / 10;
+        gnutls_x509_crt_deinit(chain[i]);
+        if (found <= level)
+            continue;
+        level = found;
+        clock_format(now_ms < from_ms ? from_ms : until_ms, when, sizeof when);
+        if (now_ms < from_ms)
+            (void)snprintf(doubt, size,
+                           "clients refuse it until %s: see whether this machine's clock is right", when);
+        else
+            (void)snprintf(doubt, size, "clients refuse it %s %s: %s", found == 2 ? "since" : "from", when,
+                           renew);
+    }
+    gnutls_free(chain);
+    return level;
 }
 
 int api_tls_new(const char *certificate, const char *key, struct api_tls **ret_tls, struct err *err)
