@@ -7,6 +7,7 @@
  * could not start, 2 wrong options, 70 a compute device is lost or a task hangs (the supervisor should start
  * the daemon again).
  */
+#include "daemon/base/clock.h"
 #include "daemon/base/heap.h"
 #include "daemon/base/log.h"
 #include "daemon/base/signals.h"
@@ -84,6 +85,11 @@ static int run(int argc, char **argv, struct options *options)
 
     log_info("starting", log_text("version", BIFURCATED_VERSION), log_text("state", options->state),
              log_text("config", options->config), log_end);
+    if (!clock_is_set(clock_wall_ms()))
+        log_warning(
+            "the clock of this machine is not set: until it is, times are recorded as it says, and hosts "
+            "with TLS are not trusted",
+            log_end);
     if (commands_check_user(options, &owner_err)) /* not refused: root in a container may mean it */
         log_warning("root runs this daemon on another user's state", log_text("reason", owner_err.message),
                     log_end);

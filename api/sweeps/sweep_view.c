@@ -54,7 +54,7 @@ static int append_job(void *context, const struct job_row *row)
 
 /* The rate is that of the whole sweep so far; what is left is reckoned from the bytes where they are known
  * and from the revisions, whichever is sooner: a sweep whose revisions are measured already fetches next to
- * nothing. */
+ * nothing. Where the clock was set back to before the beginning, neither is known. */
 static void append_progress(const struct sweep_row *row, struct api_json *json)
 {
     int64_t total = 0;
@@ -63,12 +63,12 @@ static void append_progress(const struct sweep_row *row, struct api_json *json)
     int64_t ended =
         row->tasks[TASK_STATE_DONE] + row->tasks[TASK_STATE_FAILED] + row->tasks[TASK_STATE_CANCELLED];
     int64_t until_ms = row->finished_ms ? row->finished_ms : clock_wall_ms();
-    double seconds = row->started_ms ? (double)(until_ms - row->started_ms) / 1000.0 : 0.0;
+    double seconds = row->started_ms ? fmax(0.0, (double)(until_ms - row->started_ms) / 1000.0) : 0.0;
     double rate = seconds > 0.0 ? (double)row->bytes_fetched / seconds : (double)NAN;
     double left = (double)NAN;
     if (row->state == SWEEP_STATE_RUNNING && row->bytes_fetched > 0 && rate > 0.0)
         left = fmax(0.0, (double)(row->bytes_expected - row->bytes_fetched)) / rate;
-    if (row->state == SWEEP_STATE_RUNNING && ended > 0) {
+    if (row->state == SWEEP_STATE_RUNNING && ended > 0 && seconds > 0.0) {
         double by_revisions = seconds / (double)ended * (double)(total - ended);
         left = left > 0.0 ? fmin(left, by_revisions) : by_revisions;
     }

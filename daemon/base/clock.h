@@ -19,6 +19,10 @@ int64_t clock_monotonic_ms(void);
 /* Seconds since some fixed point with nanosecond resolution; for measuring. */
 double clock_monotonic_s(void);
 
+/* Whether this may be the time: a machine without a battery stands in 1970, or at its system's birth, until
+ * somebody sets its clock. */
+int clock_is_set(int64_t wall_ms);
+
 /* "2026-11-23T08:15:00.123Z" into text[CLOCK_TEXT_SIZE]. */
 void clock_format(int64_t wall_ms, char *text, size_t size);
 

@@ -1,5 +1,6 @@
 #include "daemon/command/check.h"
 
+#include "daemon/base/clock.h"
 #include "daemon/base/utf8.h"
 
 #include <errno.h>
@@ -96,11 +97,26 @@ static void check_access_log(const struct options *options, struct check_report 
         check_add(report, CHECK_LEVEL_OK, subject, "%s can be written", setting);
 }
 
+/* Nothing is said of one that may be right. */
+static void check_clock(struct check_report *report)
+{
+    char now[CLOCK_TEXT_SIZE];
+    int64_t now_ms = clock_wall_ms();
+    clock_format(now_ms, now, sizeof now);
+    if (!clock_is_set(now_ms))
+        check_add(report, CHECK_LEVEL_WARNING, "clock",
+                  "it says %s: set it (timedatectl), or have the daemon started after time-sync.target; "
+                  "results get "
+                  "its times, and hosts with TLS are not trusted",
+                  now);
+}
+
 void check_run(const struct options *options, struct check_report *report)
 {
     report->count = 0;
     check_configuration(options, report);
     check_access_log(options, report);
+    check_clock(report);
     check_state(options, report);
     check_hub(options, report);
     check_device(options, report);

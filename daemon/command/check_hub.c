@@ -9,7 +9,17 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#define AHEAD_MS_MAX 120000
 #define ROOM_GB 2.0 /* a checkpoint of pythia-1b */
+
+/* Times are recorded by our clock, and watches at a time of the day go by it. */
+static void check_clock(const char *endpoint, int64_t ahead_ms, struct check_report *report)
+{
+    if (llabs(ahead_ms) > AHEAD_MS_MAX)
+        check_add(report, CHECK_LEVEL_WARNING, "clock",
+                  "this machine's clock is %lld s %s that of %s: set it (timedatectl)",
+                  llabs((long long)ahead_ms) / 1000, ahead_ms > 0 ? "ahead of" : "behind", endpoint);
+}
 
 static void check_answer(const struct hub_options *setup, struct check_report *report)
 {
@@ -28,6 +38,7 @@ static void check_answer(const struct hub_options *setup, struct check_report *r
                       " ms, but 404 to /api/whoami-v2, as mirrors do: a first sweep shows "
                       "whether it has models; if it is not a mirror, correct HF_ENDPOINT",
                       setup->endpoint, probe.answer_ms);
+        check_clock(setup->endpoint, probe.ahead_ms, report);
         if (setup->token_problem)
             check_add(report, CHECK_LEVEL_WARNING, "hub token",
                       "none, though there should be one: %s: let this user read the file, or set HF_TOKEN",

@@ -186,6 +186,7 @@ struct hub_probe {
     int64_t requests_left;     /* of the API in this window of its rate limit; -1 unknown */
     int64_t requests_reset_ms; /* until the window ends; -1 unknown */
     int64_t answer_ms;         /* how long the answer took */
+    int64_t ahead_ms;          /* of our wall clock, against the answer's date; 0 unknown */
 };
 
 /* Asks the hub who the token belongs to, once and without another try. ERR_UNAUTHORIZED: it does not accept

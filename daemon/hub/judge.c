@@ -42,6 +42,26 @@ static enum client_verdict judge_proxy(const char *host, int status, struct err 
     return CLIENT_VERDICT_RETRY;
 }
 
+/* A certificate that is not valid at what this machine takes for the time is more often that machine's fault.
+ */
+static enum client_verdict judge_certificate(const char *host, const char *reason, struct err *err)
+{
+    char now[CLOCK_TEXT_SIZE];
+    clock_format(clock_wall_ms(), now, sizeof now);
+    if (strstr(reason, "not yet valid") || strstr(reason, "expired"))
+        (void)err_set(
+            err, ERR_NETWORK,
+            "%s: its certificate is not valid now: %.120s: see whether this machine's clock is right, which "
+            "says %s",
+            host, reason, now);
+    else
+        (void)err_set(err, ERR_NETWORK,
+                      "%s: its certificate is not trusted: %.120s: name the right certificates with "
+                      "REQUESTS_CA_BUNDLE or the option for them",
+                      host, reason);
+    return CLIENT_VERDICT_FAILED;
+}
+
 enum client_verdict client_judge_connection(const struct transfer *transfer, struct err *err)
 {
     char host[200];
@@ -70,11 +90,7 @@ enum client_verdict client_judge_connection(const struct transfer *transfer, str
     case CURLE_PEER_FAILED_VERIFICATION:
     case CURLE_SSL_CACERT_BADFILE:
     case CURLE_SSL_ISSUER_ERROR:
-        (void)err_set(err, ERR_NETWORK,
-                      "%s: its certificate is not trusted: %.120s: name the right certificates with "
-                      "REQUESTS_CA_BUNDLE or the option for them",
-                      host, reason);
-        return CLIENT_VERDICT_FAILED;
+        return judge_certificate(host, reason, err);
     case CURLE_SSL_CONNECT_ERROR:
         (void)err_set(err, ERR_NETWORK,
                       "%s: does not speak TLS as this program does: %.120s: check HF_ENDPOINT and proxies",

@@ -75,6 +75,8 @@ int hub_ask(struct hub *hub, struct hub_probe *ret_probe, struct err *err)
     code = transfer.refusal.code
                ? err_set(err, (enum err_code)transfer.refusal.code, "%s", transfer.refusal.message)
                : judge(&hub->options, &transfer, &body, &probe, err);
+    if (transfer.headers.date_ms >= 0)
+        probe.ahead_ms = clock_wall_ms() - transfer.headers.date_ms;
     probe.requests_left = transfer.headers.ratelimit_left;
     probe.requests_reset_ms = transfer.headers.ratelimit_reset_ms;
     if (!code)

@@ -23,13 +23,14 @@ static int tell(void *context, const struct sweep_row *sweep)
     if (is_failed && !sweep->started_ms) /* the planner has told */
         return 0;
     int64_t since_ms = sweep->started_ms ? sweep->started_ms : sweep->created_ms;
+    int64_t took_ms =
+        sweep->finished_ms > since_ms ? sweep->finished_ms - since_ms : 0; /* a clock set back */
     log_event(is_failed ? LOG_LEVEL_WARNING : LOG_LEVEL_INFO, "sweep ended", log_int("sweep", sweep->id),
               log_text("model", sweep->model), log_text("state", sweep_state_name(sweep->state)),
               log_int("measured", sweep->tasks[TASK_STATE_DONE]),
               log_int("failed", sweep->tasks[TASK_STATE_FAILED]),
               log_int("cancelled", sweep->tasks[TASK_STATE_CANCELLED]),
-              log_int("bytes_fetched", sweep->bytes_fetched),
-              log_real("seconds", (double)(sweep->finished_ms - since_ms) / 1000),
+              log_int("bytes_fetched", sweep->bytes_fetched), log_real("seconds", (double)took_ms / 1000),
               is_failed ? log_text("reason", sweep->error_message) : log_end, log_end);
     return 0;
 }

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Callable
 
 import pytest
-from running import SANITIZER, Daemon, wait_until
+from running import SANITIZER, Daemon, model_path, wait_until
 from workers import Worker, offer_to
 
 from tests.hub import Emulator
@@ -95,9 +95,11 @@ def test_clock_jumps(daemon: Callable[..., Daemon], make_hub: Callable[..., Emul
     for done, ahead in enumerate(jumps):
         running.wait(number, lambda sweep: sweep["progress"]["done"] > done)  # noqa: B023
         set_ahead(ahead)
+        progress = running.get(f"/v1/sweeps/{number}").json()["progress"]
+        assert progress["seconds"] >= 0 and (progress["seconds_left"] or 0) >= 0, progress
     hub.clear_faults(held)
     end = running.wait(number)
-    assert end["state"] == "done", end
+    assert end["state"] == "done" and end["progress"]["seconds"] >= 0, end
     # the jumps reach the daemon: something was measured at the new time
     measured = [row["measured_at"] for row in running.series(MODEL) if row["state"] == "measured"]
     assert any(abs(seconds_of(text) - time.time() - jumps[-1]) < 600 for text in measured), measured
@@ -130,6 +132,29 @@ def test_clock_jump_silences_no_worker(daemon: Callable[..., Daemon], clock: Any
     set_ahead(3600)
     assert running.get("/v1/workers").json()["workers"] == [before]
     assert "\nbifurcated_remote_workers 1\n" in running.get("/metrics").text
+
+
+def test_a_clock_that_is_not_set(daemon: Callable[..., Daemon], make_hub: Callable[..., Emulator], garden: Path,
+                                 programs: dict[str, Path], certificate: tuple[str, str], clock: Any) -> None:  # fmt: skip
+    """As a machine boots without a battery: told, work goes on, and a watch looks once in each of its periods, in 1970, too."""
+    set_ahead, env = clock
+    front = ["--tls-certificate", certificate[0], "--tls-key", certificate[1]]
+    running = daemon(make_hub(garden), *front, env=env)
+    watch = {"every_minutes": 60, "metrics": ["statistics"], "revisions": {"names": ["step0"]}}
+    assert running.request("PUT", f"/v1/watches/{model_path(MODEL)}", watch).status == 201
+    wait_until(lambda: running.told("watched model looked at"))
+    assert "the clock of this machine is not set" not in running.log() and "the certificate's time" not in running.log()
+    set_ahead(-int(time.time()) + DAY_S)
+    wait_until(lambda: running.log().count("watched model looked at") == 2)
+    running.restart()
+    assert running.told("the clock of this machine is not set") and running.told("the certificate's time is over", certificate[0])
+    number = running.sweep(MODEL, revisions={"names": ["step1"]})
+    assert running.wait(number)["state"] == "done"
+    assert running.log().count("watched model looked at") == 2
+    words = ["check", "--json", "--state", running.state, "--listen", "127.0.0.1:0", *front]
+    shown = subprocess.run([programs["bifurcated"], *words], env=running.env, capture_output=True, text=True, timeout=60)
+    told = [row["text"] for row in json.loads(shown.stdout)["findings"] if row["subject"] in ("clock", "certificate")]
+    assert ["says 1970-" in told[0], " behind that of http://" in told[1], f"{certificate[0]}: clients refuse it" in told[2]] == [True] * 3, told
 
 
 # ---- time that passes ----------------------------------------------------------------------------

@@ -86,8 +86,32 @@ static void test_refusal(void **state)
     transfer_reset(&transfer);
 }
 
+static void expect_of_certificate(const char *curl_reason, const char *word)
+{
+    struct transfer transfer;
+    struct err reason = ERR_INIT;
+    transfer_init(&transfer);
+    transfer.url = "https://hub/";
+    transfer.curl_code = CURLE_PEER_FAILED_VERIFICATION;
+    (void)snprintf(transfer.curl_reason, sizeof transfer.curl_reason, "%s", curl_reason);
+    assert_int_equal(client_judge_connection(&transfer, &reason), CLIENT_VERDICT_FAILED);
+    if (!strstr(reason.message, word))
+        fail_msg("%s", reason.message);
+    transfer_reset(&transfer);
+}
+
+/* On a machine that booted without a time, no other certificates would help. */
+static void test_certificates(void **state)
+{
+    (void)state;
+    expect_of_certificate("SSL certificate problem: self-signed certificate", "REQUESTS_CA_BUNDLE");
+    expect_of_certificate("SSL certificate problem: certificate is not yet valid", "this machine's clock");
+    expect_of_certificate("SSL certificate problem: certificate has expired", "this machine's clock");
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_signs), cmocka_unit_test(test_refusal)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_signs), cmocka_unit_test(test_refusal),
+                                       cmocka_unit_test(test_certificates)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
