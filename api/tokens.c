@@ -83,15 +83,8 @@ static int parse_body(const struct api_request *request, struct api_token_reques
                       struct api_response *response, struct err *err)
 {
     char field[API_TOKEN_FIELD_SIZE] = "";
-    int code = api_request_check_json(request, response, err);
-    if (code)
-        return code;
-    code = api_token_request_parse(buf_text(&request->body), request->body.size, wanted, field, err);
-    if (code == ERR_INVALID) {
-        struct err reason = *err;
-        return api_response_refuse(response, "body", field, err, ERR_INVALID, "%s", reason.message);
-    }
-    return code;
+    int code = api_token_request_parse(buf_text(&request->body), request->body.size, wanted, field, err);
+    return api_response_name_body(response, code, field);
 }
 
 /* Room for the answer, before anything is changed: after that nothing can fail any more, so that no error
@@ -134,10 +127,7 @@ int api_create_token(struct api_request *request, struct api_response *response,
     made.scopes = wanted.scopes;
     made.expires_ms = wanted.expires_days ? clock_wall_ms() + wanted.expires_days * DAY_MS : 0;
     code = tokens_create(request->context->store, &made, text, &row, err);
-    if (code == ERR_INVALID) { /* the name, which is all that is left to be wrong */
-        struct err reason = *err;
-        return api_response_refuse(response, "body", "/name", err, ERR_INVALID, "%s", reason.message);
-    }
+    code = api_response_name_body(response, code, "/name"); /* which is all that is left to be wrong */
     if (code == ERR_LIMIT)
         response->status = 409;
     if (!code) {

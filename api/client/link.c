@@ -152,6 +152,19 @@ static void name_option(const struct client_link *link, struct err *err)
     (void)snprintf(err->message, sizeof err->message, "%s", message);
 }
 
+/* After an answer that was no success. A 404 may be about the whole route, and not about what it names. */
+static int explain_absence(const struct client_link *link, const char *target, const struct buf *answer,
+                           int code, struct err *err)
+{
+    const int problem = rest_problem_code(answer);
+    if (code != ERR_NOT_FOUND || (problem && problem != ERR_NO_ROUTE))
+        return code;
+    return err_set(err, ERR_HTTP,
+                   "%s has no %.*s: it is another program, a bifurcated of another version, or one beneath "
+                   "another path",
+                   client_link_server(link), (int)strcspn(target, "?"), target);
+}
+
 int client_link_request(struct client_link *link, const char *method, const char *target, const char *body,
                         const char *key, struct buf *answer, struct err *err)
 {
@@ -169,13 +182,7 @@ int client_link_request(struct client_link *link, const char *method, const char
     buf_free(&line);
     if (code == ERR_INVALID)
         name_option(link, err);
-    if (code == ERR_NOT_FOUND && (!rest_problem_code(answer) || strstr(err->message, "/openapi.json")))
-        code =
-            err_set(err, ERR_HTTP, /* no model is missing, but the whole API */
-                    "%s has no %.*s: it is another program, a bifurcated of another version, or one beneath "
-                    "another path",
-                    client_link_server(link), (int)strcspn(target, "?"), target);
-    return code;
+    return explain_absence(link, target, answer, code, err);
 }
 
 static json_t *load(const struct client_link *link, const char *text, size_t size, json_error_t *fault)
@@ -291,7 +298,8 @@ int client_link_follow(struct client_link *link, const char *target,
     if (follower.is_over)
         code = 0;
     else if (result == 0 && status / 100 != 2)
-        code = rest_problem_error(status, &follower.line, err);
+        code = explain_absence(link, target, &follower.line, rest_problem_error(status, &follower.line, err),
+                               err);
     else if (result == 0)
         code = err_set(err, ERR_NETWORK, "%s: the stream of events broke off", client_link_server(link));
     else

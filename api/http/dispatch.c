@@ -1,7 +1,7 @@
 #include "api/http/dispatch.h"
 
-#include "api/http/accept.h"
 #include "api/http/access.h"
+#include "api/http/admit.h"
 #include "api/http/deliver.h"
 #include "api/http/precondition.h"
 #include "api/http/problem.h"
@@ -18,53 +18,6 @@
 /* A page of rows with every column: about 4 KB a row. */
 #define BODY_BYTES_MAX (64 * MIB)
 
-/* Every parameter must be one of the route's. */
-static int check_parameters(const struct api_request *request, struct api_response *response, struct err *err)
-{
-    const char *known = request->route->parameters;
-    for (size_t i = 0; i < request->uri.parameter_count; i++) {
-        const char *name = request->uri.parameters[i].name;
-        size_t length = strlen(name);
-        const char *at = length && !strchr(name, ' ') ? strstr(known, name) : NULL;
-        while (at && (at[-1] != ' ' || at[length] != ' '))
-            at = strstr(at + 1, name);
-        if (!at)
-            return api_response_refuse(response, "query", name, err, ERR_INVALID,
-                                       "query: unknown parameter \"%s\"; known:%s", name,
-                                       known[0] ? known : " none");
-    }
-    return 0;
-}
-
-/* By the header Accept, which counts where the target does not say it. Where both are as welcome, JSON. */
-static enum api_format preferred_format(const struct api_request *request)
-{
-    const char *accept = request->headers.accept;
-    if (!accept || !strcasestr(accept, "text/"))
-        return API_FORMAT_JSON;
-    return api_accept_weigh(accept, "text/csv") > api_accept_weigh(accept, "application/json")
-               ? API_FORMAT_CSV
-               : API_FORMAT_JSON;
-}
-
-static int choose_format(struct api_request *request, struct api_response *response, struct err *err)
-{
-    const char *asked = api_uri_find(&request->uri, "format");
-    if (!request->route->has_csv)
-        return 0;
-    if (!asked) {
-        request->format = preferred_format(request);
-    } else if (strcmp(asked, "csv") == 0) {
-        request->format = API_FORMAT_CSV;
-    } else if (strcmp(asked, "json") != 0) {
-        return api_response_refuse(response, "query", "format", err, ERR_INVALID,
-                                   "format: neither json nor csv");
-    }
-    if (request->format == API_FORMAT_CSV)
-        response->content_type = "text/csv; charset=utf-8";
-    return 0;
-}
-
 /* OPTIONS, also as a browser's question before a cross-origin request. */
 static int answer_options(struct api_request *request, struct api_response *response, struct err *err)
 {
@@ -76,26 +29,10 @@ static int answer_options(struct api_request *request, struct api_response *resp
         (void)api_route_find(request->http->routes, "OPTIONS", &request->uri, request->arguments,
                              response->allow);
         if (!response->allow[0])
-            return err_set(err, ERR_NOT_FOUND, "no such resource");
+            return err_set(err, ERR_NO_ROUTE, "no such resource; /openapi.json lists them");
     }
     response->status = 204;
     return 0;
-}
-
-static int find_route(struct api_request *request, struct api_response *response, struct err *err)
-{
-    int code = api_request_parse(request, response, err);
-    if (code)
-        return code;
-    request->route = api_route_find(request->http->routes, request->method, &request->uri, request->arguments,
-                                    response->allow);
-    if (request->route)
-        return 0;
-    if (!response->allow[0])
-        return err_set(err, ERR_NOT_FOUND, "no such resource; /openapi.json lists them");
-    response->status = 405;
-    return err_set(err, ERR_UNSUPPORTED, "%.16s is not for this resource; it takes %s", request->method,
-                   response->allow);
 }
 
 static uint64_t version_of_store(const struct api_request *request)
@@ -106,7 +43,7 @@ static uint64_t version_of_store(const struct api_request *request)
 
 static struct api_memo_key memo_key(const struct api_request *request)
 {
-    return (struct api_memo_key){request->target, request->target_size, preferred_format(request)};
+    return (struct api_memo_key){request->target, request->target_size, api_admit_preferred_format(request)};
 }
 
 /* Whether the same target was read before and the store has not changed since: then its route and format are
@@ -121,32 +58,6 @@ static int recall(struct api_request *request, struct api_memo_entry *known)
     request->route = known->route;
     request->format = known->format;
     return 1;
-}
-
-/* Everything before the handler. A target that is not known yet is taken apart. */
-static int prepare(struct api_request *request, int is_known, struct api_response *response, struct err *err)
-{
-    /* A claim that waited comes here again. */
-    int code = request->is_counted ? 0 : api_access_limit_address(request, response, err);
-    if (!code && !is_known)
-        code = find_route(request, response, err);
-    if (!code)
-        code = api_access_check(request, response, err);
-    if (!code && !request->is_counted)
-        code = api_access_limit_token(request, response, err);
-    request->is_counted = 1;
-    if (!code && !is_known)
-        code = check_parameters(request, response, err);
-    if (!code && !is_known)
-        code = choose_format(request, response, err);
-    if (!code && request->body_received > request->body_max)
-        code = err_set(err, ERR_LIMIT, "the body is larger than %zu bytes", request->body_max);
-    if (!code && request->is_crowded)
-        code = err_set(err, ERR_RATE_LIMITED,
-                       "too many large bodies are being received at once; send it again in a few seconds");
-    if (!code)
-        code = buf_check(&request->body, "body", err);
-    return code;
 }
 
 /* Sets known->etag, and remembers all for the next time. */
@@ -202,9 +113,9 @@ static int find_current(const struct api_request *request, char ret_etag[API_ETA
     read->headers = request->headers;
     read->identity = request->identity;
     read->method = "GET";
-    int code = find_route(read, &shown, err);
+    int code = api_admit_find_route(read, &shown, err);
     if (!code)
-        code = choose_format(read, &shown, err);
+        code = api_admit_choose_format(read, &shown, err);
     if (!code)
         code = find_etag(read, &known, err);
     if (!code)
@@ -225,8 +136,8 @@ static int check_write(const struct api_request *request, struct api_response *r
     int code = find_current(request, etag, &reason);
     if (!code)
         return api_precondition_check(request, etag, response, err);
-    if (code == ERR_NOT_FOUND) /* as the write says itself */
-        return 0;
+    if (code == ERR_NOT_FOUND) /* a PUT may make it; anything else says so itself */
+        return strcmp(request->method, "PUT") == 0 ? api_precondition_check(request, NULL, response, err) : 0;
     if (code != ERR_UNSUPPORTED) {
         *err = reason;
         return code;
@@ -238,14 +149,16 @@ static int check_write(const struct api_request *request, struct api_response *r
                                "what is at this path has no ETag to depend on: send this without If-Match");
 }
 
-/* One write at a time that depends on what is there: of several that have read the same, one is right. */
+/* One write at a time of those that depend on what is there, and of those that replace it: of several that
+ * have read the same, one is right. */
 static pthread_mutex_t depending = PTHREAD_MUTEX_INITIALIZER;
 
 /* As run_handler(), where If-Match and If-None-Match hold. */
 static int run_if_asked(struct api_request *request, struct api_response *response, char *etag,
                         struct err *err)
 {
-    if (!api_precondition_is_set(request) || request->http->routes->is_conditional(request->route))
+    const int is_asked = api_precondition_is_set(request);
+    if (!is_asked && !request->http->routes->is_replacing(request->route))
         return run_handler(request, response, etag, err);
     if (api_request_is_read(request)) {
         int code = run_handler(request, response, etag, err);
@@ -255,7 +168,7 @@ static int run_if_asked(struct api_request *request, struct api_response *respon
         return api_precondition_check_match(request, response->etag, response, err);
     }
     (void)pthread_mutex_lock(&depending);
-    int code = check_write(request, response, err);
+    int code = is_asked ? check_write(request, response, err) : 0;
     if (!code)
         code = run_handler(request, response, etag, err);
     (void)pthread_mutex_unlock(&depending);
@@ -275,7 +188,7 @@ enum MHD_Result api_dispatch(struct api_request *request)
         code = answer_options(request, &response, &err);
     } else {
         int is_known = recall(request, &known);
-        code = prepare(request, is_known, &response, &err);
+        code = api_admit(request, is_known, &response, &err);
         if (!code && !is_known)
             code = find_etag(request, &known, &err);
         if (!code && etag[0] && !request->headers.if_match && api_deliver_kept(request, etag, &result)) {
@@ -283,9 +196,9 @@ enum MHD_Result api_dispatch(struct api_request *request)
             return result;
         }
         if (!code && is_known) /* but nothing is kept: now it must be taken apart */
-            code = find_route(request, &response, &err);
+            code = api_admit_find_route(request, &response, &err);
         if (!code && is_known)
-            code = choose_format(request, &response, &err);
+            code = api_admit_choose_format(request, &response, &err);
         if (!code)
             code = run_if_asked(request, &response, etag, &err);
         if (!code && response.is_waiting) {
@@ -312,7 +225,7 @@ size_t api_dispatch_body_max(struct api_request *request)
     struct api_response response;
     size_t max = request->http->options.body_bytes_max;
     api_response_init(&response, BODY_BYTES_MAX);
-    int code = find_route(request, &response, &ignored);
+    int code = api_admit_find_route(request, &response, &ignored);
     size_t larger = code ? 0 : request->http->routes->body_max(request->route);
     if (larger > max && api_access_check(request, &response, &ignored) == 0)
         max = larger;
@@ -351,11 +264,15 @@ enum MHD_Result api_dispatch_refuse_head(struct api_request *request, const stru
     return answer_early(request, &response, &err);
 }
 
-enum MHD_Result api_dispatch_too_large(struct api_request *request)
+enum MHD_Result api_dispatch_head(struct api_request *request, int is_too_large)
 {
     struct err err = ERR_INIT;
     struct api_response response;
     api_response_init(&response, BODY_BYTES_MAX);
-    err_set(&err, ERR_LIMIT, "the body is larger than %zu bytes", request->body_max);
-    return answer_early(request, &response, &err);
+    if (is_too_large)
+        request->body_received = request->body_max + 1; /* as it would be */
+    if (api_admit(request, 0, &response, &err))
+        return answer_early(request, &response, &err);
+    api_response_done(&response);
+    return MHD_YES;
 }

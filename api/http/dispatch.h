@@ -19,7 +19,7 @@ size_t api_dispatch_body_max(struct api_request *request);
 /* Answers with what is wrong with the head. */
 enum MHD_Result api_dispatch_refuse_head(struct api_request *request, const struct api_head_fault *fault);
 
-/* Answers with 413 before the body is read. */
-enum MHD_Result api_dispatch_too_large(struct api_request *request);
+/* Refuses before its body is sent what would be refused once it is there (api/http/admit.h), if anything. */
+enum MHD_Result api_dispatch_head(struct api_request *request, int is_too_large);
 
 #endif

@@ -83,9 +83,8 @@ static enum MHD_Result begin_body(struct api_request *request, const char *metho
     size_t max = request->body_max = request->body.max = api_dispatch_body_max(request);
     if (!request->headers.expect)
         max *= DROPPED_BODIES;
-    if (length && strtoull(length, NULL, 10) > max)
-        return api_dispatch_too_large(request);
-    return MHD_YES;
+    const int is_too_large = length && strtoull(length, NULL, 10) > max;
+    return is_too_large || request->headers.expect ? api_dispatch_head(request, is_too_large) : MHD_YES;
 }
 
 enum MHD_Result api_exchange_handle(void *context, struct MHD_Connection *connection, const char *url,

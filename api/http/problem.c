@@ -13,6 +13,7 @@ static int status_of(int code)
     case ERR_UNAUTHORIZED:
         return 401;
     case ERR_NOT_FOUND:
+    case ERR_NO_ROUTE:
         return 404;
     case ERR_CONFLICT:
         return 409;

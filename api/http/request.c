@@ -120,21 +120,6 @@ void api_request_free(struct api_request *request)
     free(request);
 }
 
-static int is_json(const char *type)
-{
-    static const char wanted[] = "application/json";
-    size_t length = sizeof wanted - 1;
-    return type && strncasecmp(type, wanted, length) == 0 && strchr("; \t", type[length]);
-}
-
-int api_request_check_json(const struct api_request *request, struct api_response *response, struct err *err)
-{
-    if (is_json(api_request_header(request, "Content-Type")))
-        return 0;
-    return api_response_refuse(response, "header", "Content-Type", err, ERR_UNSUPPORTED,
-                               "Content-Type: must be application/json");
-}
-
 int api_request_integer(const struct api_request *request, const char *name, int64_t min, int64_t max,
                         int64_t *value, struct api_response *response, struct err *err)
 {
@@ -188,14 +173,20 @@ int api_response_refuse(struct api_response *response, const char *in, const cha
     return err_set(err, code, "%s", message);
 }
 
-int api_response_name_member(struct api_response *response, int code, const struct err *err)
+int api_response_name_body(struct api_response *response, int code, const char *pointer)
 {
-    size_t length = strcspn(err->message, ":");
-    if (code != ERR_INVALID)
+    if (code != ERR_INVALID && code != ERR_FORMAT)
         return code;
     response->problem_in = "body";
-    if (strncmp(err->message, "body:", 5) != 0)
-        (void)snprintf(response->problem_field, sizeof response->problem_field, "/%.*s", (int)length,
-                       err->message);
+    (void)snprintf(response->problem_field, sizeof response->problem_field, "%s", pointer);
     return code;
+}
+
+int api_response_name_member(struct api_response *response, int code, const struct err *err)
+{
+    char pointer[API_FIELD_SIZE] = "";
+    size_t length = strcspn(err->message, ":");
+    if (code == ERR_INVALID && strncmp(err->message, "body:", 5) != 0)
+        (void)snprintf(pointer, sizeof pointer, "/%.*s", (int)length, err->message);
+    return api_response_name_body(response, code, pointer);
 }

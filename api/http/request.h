@@ -146,10 +146,6 @@ void api_request_free(struct api_request *request);
  * room: the number of connections bounds them. */
 void api_request_add_body(struct api_request *request, const char *data, size_t size);
 
-/* Refuses a body that is not said to be JSON: ERR_UNSUPPORTED. Also what keeps a foreign page's form from
- * writing, since browsers ask before they send JSON. */
-int api_request_check_json(const struct api_request *request, struct api_response *response, struct err *err);
-
 /* A parameter of the query as an integer in [min, max]; *value stays if it was not given. ERR_INVALID. */
 int api_request_integer(const struct api_request *request, const char *name, int64_t min, int64_t max,
                         int64_t *value, struct api_response *response, struct err *err);
@@ -166,7 +162,10 @@ void api_response_done(struct api_response *response);
 int api_response_refuse(struct api_response *response, const char *in, const char *field, struct err *err,
                         enum err_code code, const char *format, ...) __attribute__((format(printf, 6, 7)));
 
-/* Passes on `code` of a reader of JSON (api/wire/wire.h), whose message begins with the member at fault. */
+/* Passes on `code` of a reader of the body, who has found the fault at this JSON pointer ("": the whole). */
+int api_response_name_body(struct api_response *response, int code, const char *pointer);
+
+/* The same of a reader whose message begins with the member at fault (api/wire/wire.h). */
 int api_response_name_member(struct api_response *response, int code, const struct err *err);
 
 #endif

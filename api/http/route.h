@@ -38,6 +38,7 @@ struct api_route {
     enum api_scope scope;
     int has_csv; /* answers in CSV as well */
     enum api_right right;
+    const char *takes; /* the type that its body must have; NULL: it has none */
 };
 
 /* The table, and what only the owners of its rows know. */
@@ -50,8 +51,9 @@ struct api_route_table {
     int (*version)(const struct api_request *request, int64_t *ret_id, uint64_t *ret_version,
                    struct err *err);
 
-    /* Whether the handler itself compares If-Match and If-None-Match with what is there. */
-    int (*is_conditional)(const struct api_route *route);
+    /* Whether it puts something else in the place of what is there, which none of these may do while another
+     * one compares it (If-Match). */
+    int (*is_replacing)(const struct api_route *route);
 
     /* How large the body of a request may be whose sender may do what the route does; 0: no more than of
      * others. */

@@ -56,7 +56,7 @@ static int parse_path(char *path, struct api_uri *uri, struct err *err)
         char *end = strchrnul(path, '/');
         int is_last = *end == '\0';
         if (uri->segment_count == API_URI_SEGMENTS_MAX)
-            return err_set(err, ERR_NOT_FOUND, "no resource has so deep a path");
+            return err_set(err, ERR_NO_ROUTE, "no resource has so deep a path");
         if (decode(path, (size_t)(end - path), 0, err) < 0)
             return err_wrap(err, "path");
         if (path[0] == '\0' || strcmp(path, ".") == 0 || strcmp(path, "..") == 0)
@@ -66,7 +66,7 @@ static int parse_path(char *path, struct api_uri *uri, struct err *err)
             break;
         path = end + 1;
         if (*path == '\0')
-            return err_set(err, ERR_NOT_FOUND, "no resource has a path that ends in a slash");
+            return err_set(err, ERR_NO_ROUTE, "no resource has a path that ends in a slash");
     }
     return 0;
 }

@@ -127,15 +127,8 @@ static int parse_body(const struct api_request *request, struct api_sweep_reques
                       struct api_response *response, struct err *err)
 {
     char field[API_SWEEP_FIELD_SIZE];
-    int code = api_request_check_json(request, response, err);
-    if (code)
-        return code;
-    code = api_sweep_request_parse(buf_text(&request->body), request->body.size, sweep, field, err);
-    if (code == ERR_INVALID) {
-        struct err reason = *err;
-        return api_response_refuse(response, "body", field, err, ERR_INVALID, "%s", reason.message);
-    }
-    return code;
+    int code = api_sweep_request_parse(buf_text(&request->body), request->body.size, sweep, field, err);
+    return api_response_name_body(response, code, field);
 }
 
 int api_create_sweep(struct api_request *request, struct api_response *response, struct err *err)

@@ -14,7 +14,6 @@
 #include "store/models.h"
 
 #include <inttypes.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -148,30 +147,6 @@ static int answer(const struct api_request *request, const char *model, struct a
     return print_watch(store, &watch, &json, err);
 }
 
-/* One change of a watch at a time, so that it changes what its precondition has seen. */
-static pthread_mutex_t changing = PTHREAD_MUTEX_INITIALIZER;
-
-/* Whether the watch is what If-Match and If-None-Match say. */
-static int check_precondition(const struct api_request *request, const char *model,
-                              struct api_response *response, struct err *err)
-{
-    struct store *store = request->context->store;
-    struct watch_row watch;
-    struct err reason = ERR_INIT;
-    char digits[API_SETTING_SIZE];
-    if (!api_precondition_is_set(request))
-        return 0;
-    int code = watches_find(store, model, &watch, &reason);
-    if (code == ERR_NOT_FOUND) /* which a DELETE says itself */
-        return strcmp(request->method, "DELETE") == 0 ? 0
-                                                      : api_precondition_check(request, NULL, response, err);
-    if (!code)
-        code = find_digits(store, &watch, digits, &reason);
-    if (code)
-        *err = reason;
-    return code ? code : api_precondition_check(request, digits, response, err);
-}
-
 /* -- One watch ------------------------------------------------------------------------------------------- */
 
 int api_get_watch(struct api_request *request, struct api_response *response, struct err *err)
@@ -193,15 +168,9 @@ static int parse_body(const struct api_request *request, const char *model, stru
                       struct api_response *response, struct err *err)
 {
     char field[API_SWEEP_FIELD_SIZE];
-    int code = api_request_check_json(request, response, err);
-    if (code)
-        return code;
-    code = api_watch_request_parse(buf_text(&request->body), request->body.size, model, watch, field, err);
-    if (code == ERR_INVALID) {
-        struct err reason = *err;
-        return api_response_refuse(response, "body", field, err, ERR_INVALID, "%s", reason.message);
-    }
-    return code;
+    int code =
+        api_watch_request_parse(buf_text(&request->body), request->body.size, model, watch, field, err);
+    return api_response_name_body(response, code, field);
 }
 
 static void note_change(const struct api_request *request, const char *event, const char *model)
@@ -222,9 +191,6 @@ int api_put_watch(struct api_request *request, struct api_response *response, st
     int code = api_query_model_name(request, model, err);
     if (!code)
         code = parse_body(request, model, &watch, response, err);
-    (void)pthread_mutex_lock(&changing);
-    if (!code)
-        code = check_precondition(request, model, response, err);
     if (!code)
         code = models_ensure(store, watch.sweep.model, watch.sweep.kind, &setting.model_id, err);
     if (!code) {
@@ -234,13 +200,8 @@ int api_put_watch(struct api_request *request, struct api_response *response, st
         setting.webhook_url = watch.webhook_url;
         setting.webhook_secret = watch.has_secret ? watch.webhook_secret : NULL;
         code = watches_put(store, &setting, &is_new, err);
-        if (code == ERR_INVALID) {
-            struct err reason = *err;
-            code = api_response_refuse(response, "body", "/webhook/secret", err, ERR_INVALID, "%s",
-                                       reason.message);
-        }
+        code = api_response_name_body(response, code, "/webhook/secret");
     }
-    (void)pthread_mutex_unlock(&changing);
     free(watch.sweep.text);
     if (code)
         return code;
@@ -254,12 +215,8 @@ int api_delete_watch(struct api_request *request, struct api_response *response,
 {
     char model[LIMIT_MODEL_NAME_BYTES + 1];
     int code = api_query_model_name(request, model, err);
-    (void)pthread_mutex_lock(&changing);
-    if (!code)
-        code = check_precondition(request, model, response, err);
     if (!code)
         code = watches_delete(request->context->store, model, err);
-    (void)pthread_mutex_unlock(&changing);
     if (code)
         return code;
     note_change(request, "watch deleted", model);

@@ -70,10 +70,8 @@ int api_claim_offer_read(struct api_request *request, struct wire_offer *offer, 
                          struct err *err)
 {
     const struct api_claims_options *claims = &request->context->workers->options;
-    int code = api_request_check_json(request, response, err);
-    if (!code)
-        code = api_response_name_member(
-            response, wire_offer_parse(buf_text(&request->body), request->body.size, offer, err), err);
+    int code = api_response_name_member(
+        response, wire_offer_parse(buf_text(&request->body), request->body.size, offer, err), err);
     if (code)
         return code;
     if (offer->protocol != WIRE_PROTOCOL || offer->definition != claims->definition ||

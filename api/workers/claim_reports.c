@@ -15,21 +15,8 @@
 #include <inttypes.h>
 #include <microhttpd.h>
 #include <string.h>
-#include <strings.h>
 
 #define STATUS_UNPROCESSABLE 422
-
-/* A result is no JSON. */
-static int check_result_type(const struct api_request *request, struct api_response *response,
-                             struct err *err)
-{
-    static const char wanted[] = WIRE_RESULT_TYPE;
-    const char *type = api_request_header(request, "Content-Type");
-    if (type && strncasecmp(type, wanted, sizeof wanted - 1) == 0 && strchr("; \t", type[sizeof wanted - 1]))
-        return 0;
-    return api_response_refuse(response, "header", "Content-Type", err, ERR_UNSUPPORTED,
-                               "Content-Type: must be %s", wanted);
-}
 
 /* The task and lease that the path names. */
 static int find_claim(struct api_request *request, struct task_row *task, struct task_lease *lease,
@@ -67,12 +54,10 @@ int api_extend_claim(struct api_request *request, struct api_response *response,
     struct task_row task;
     struct task_lease lease;
     int64_t fetched = 0;
-    int code = api_request_check_json(request, response, err);
+    int code = find_claim(request, &task, &lease, err);
     if (!code)
         code = api_response_name_member(
             response, wire_beat_parse(buf_text(&request->body), request->body.size, &fetched, err), err);
-    if (!code)
-        code = find_claim(request, &task, &lease, err);
     if (!code)
         code = tasks_heartbeat(request->context->store, &lease, claims->lease_ms, fetched, err);
     if (!code)
@@ -101,9 +86,7 @@ int api_record_claim(struct api_request *request, struct api_response *response,
     struct task_row task;
     struct task_lease lease;
     struct wire_result result = {0};
-    int code = check_result_type(request, response, err);
-    if (!code)
-        code = find_claim(request, &task, &lease, err);
+    int code = find_claim(request, &task, &lease, err);
     if (code)
         return code;
     int is_done = task.state == TASK_STATE_DONE; /* handed in again: nothing is recorded */
@@ -171,13 +154,11 @@ int api_fail_claim(struct api_request *request, struct api_response *response, s
     struct err reason = ERR_INIT;
     enum task_state state = TASK_STATE_FAILED;
     int is_refused = 0;
-    int code = api_request_check_json(request, response, err);
+    int code = find_claim(request, &task, &lease, err);
     if (!code)
         code = api_response_name_member(
             response,
             wire_failure_parse(buf_text(&request->body), request->body.size, &reason, &is_refused, err), err);
-    if (!code)
-        code = find_claim(request, &task, &lease, err);
     if (!code)
         code = end_attempt(request, &task, &lease, &reason, is_refused, &state, err);
     if (!code) {
@@ -194,12 +175,10 @@ int api_release_claim(struct api_request *request, struct api_response *response
     struct task_row task;
     struct task_lease lease;
     struct err why = ERR_INIT;
-    int code = api_request_check_json(request, response, err);
+    int code = find_claim(request, &task, &lease, err);
     if (!code)
         code = api_response_name_member(
             response, wire_release_parse(buf_text(&request->body), request->body.size, &why, err), err);
-    if (!code)
-        code = find_claim(request, &task, &lease, err);
     if (!code)
         code = why.code ? tasks_decline(store, &lease, why.message, err)
                         : tasks_release(store, &lease, &request->context->workers->options.policy, err);

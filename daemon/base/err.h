@@ -39,7 +39,8 @@
     X(ERR_UNREACHABLE, -21, "unreachable",                                                                   \
       "the hub, or a part of it, is down: what needs it waits, see daemon/hub/parts.h")                      \
     X(ERR_GATED, -22, "gated",                                                                               \
-      "the hub keeps a repository from this token, or from whoever has none; another may do")
+      "the hub keeps a repository from this token, or from whoever has none; another may do")                \
+    X(ERR_NO_ROUTE, -23, "no_route", "the API has nothing at this path, whatever is known: see /openapi.json")
 
 enum err_code {
     ERR_OK = 0,

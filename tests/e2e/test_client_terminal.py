@@ -235,8 +235,9 @@ def test_what_is_said_says_what_to_do(programs: dict[str, Path], terminal: Termi
     done = measured.client("tokens", "--token-file", str(tmp_path / "empty"))
     assert done.returncode == 2 and done.stderr == f"bifurcate: token-file: {tmp_path}/empty: holds no token\n", done
     for server in (measured.url + "/nowhere", measured.env["HF_ENDPOINT"]):
-        done = measured.client("series", MODEL, "--server", server)
-        assert done.returncode == 5 and f"{server} has no /v1/models/{MODEL}/revisions: it is another program" in done.stderr, done
+        for words, asked in ((["series", MODEL], f"/v1/models/{MODEL}/revisions"), (["follow", "1"], "/v1/sweeps/1/events")):
+            done = measured.client(*words, "--server", server)
+            assert done.returncode == 5 and f"{server} has no {asked}: it is another program" in done.stderr, done
     webhook = ["watch", MODEL, "--at", "02:30", "--webhook", "http://127.0.0.1:9/x", "--secret-file"]
     done = measured.client(*webhook, str(tmp_path / "none"))
     assert done.returncode == 2 and "--secret-file" in done.stderr

@@ -196,6 +196,48 @@ def test_what_every_operation_refuses(one: Daemon) -> None:
             assert status == 401 and headers["www-authenticate"], (method, path, status)
 
 
+def type_of(operation: dict[str, Any]) -> bytes:
+    return next(iter(operation.get("requestBody", {"content": {"application/json": {}}})["content"])).encode()
+
+
+def test_of_several_faults_the_first_is_told(one: Daemon) -> None:
+    """The order of api/http/admit.h at every write: all faults at once, and one after the other mended. What waits to be told whether it
+    may send its body, and what would be too large, hears the same before it is sent."""
+    reader = one.post("/v1/tokens", {"name": "looks", "scopes": ["read"]}, BEARER).json()["token"]
+    for (method, path), operation in operations().items():
+        if method == "get":
+            continue
+        has_body, target = "requestBody" in operation, target_of(path)
+        type = type_of(operation)
+        headers: dict[bytes, bytes | None] = {b"Authorization": b"Bearer none", b"Content-Type": b"text/plain", b"If-Match": b'"x"'}
+        stages: list[tuple[int, str, dict[bytes, bytes | None]]] = [  # what is told, and what is other than at the stage before
+            (404, "no_route", {}),
+            (405, "unsupported", {}),
+            (401, "unauthorized", {}),
+            (403, "unauthorized", {b"Authorization": b"Bearer " + reader.encode()}),
+            (400, "invalid", {b"Authorization": BEARER["Authorization"].encode()}),
+            (413, "limit", {}),
+            (415, "unsupported", {}),
+            (412, "conflict", {b"Content-Type": type}),
+            (404 if path.startswith("/v1/claims/") else 400, "", {b"If-Match": None}),
+        ]
+        for number, (status, code, mended) in enumerate(stages if has_body else stages[:6] + stages[7:8]):
+            headers |= mended
+            asked = "brew" if status == 405 or code == "no_route" else method
+            place = target + ("/no/such" if code == "no_route" else "") + ("?colour=1" if number < 5 else "")
+            sent: list[tuple[bytes, dict[bytes, bytes | None]]] = [(b"x" * 70000, {})] if status != 413 else []
+            if number < 6:
+                sent.append((b"", {b"Content-Length": b"99999999999"}))
+            if number != 5 and number < 7 and status != 412:
+                sent.append((b"", {b"Content-Length": b"70000", b"Expect": b"100-continue"}))
+            for body, more in sent:
+                given = {name: value for name, value in (headers | more).items() if value is not None}
+                got, _, text = Wire(one).ask(asked, place.encode(), body, given)
+                problem = json.loads(text)
+                assert got == status and code in (problem["code"], ""), (method, path, number, more, got, text)
+                assert code or got == 404 or (problem["in"], problem["field"]) == ("body", ""), (method, path, text)
+
+
 def test_what_depends_on_something_else_is_refused(one: Daemon) -> None:
     """If-Match of what nobody ever served, at every operation: 412 wherever something is, and nothing is done. What was read holds."""
     other = {b"If-Match": b'"0123456789abcdef0123456789abcdef", W/"x"'}
@@ -203,10 +245,11 @@ def test_what_depends_on_something_else_is_refused(one: Daemon) -> None:
         if operation["operationId"] == "followSweep":
             continue  # a stream has no ETag
         body = b'{"at":"02:30"}' if method != "get" else None
-        status, _, text = Wire(one).ask(method, target_of(path).encode(), body, other)
+        status, _, text = Wire(one).ask(method, target_of(path).encode(), body, other | {b"Content-Type": type_of(operation)})
         problem = json.loads(text)
         assert status == 412 and (problem["in"], problem["field"]) == ("header", "If-Match"), (method, path, status, text)
-        assert Wire(one).ask(method, target_of(path).encode(), body, {b"If-Match": b"0123"})[0] in (400, 412), (method, path)
+        odd = {b"If-Match": b"0123", b"Content-Type": type_of(operation)}
+        assert Wire(one).ask(method, target_of(path).encode(), body, odd)[0] in (400, 412), (method, path)
         if method == "get":
             status, headers, _ = Wire(one).ask(method, target_of(path).encode(), None, {b"If-Match": b"*"})
             assert status == 200, (path, status)

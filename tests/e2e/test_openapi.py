@@ -14,15 +14,18 @@ MODEL = "garden/neox-tiny"
 HERE = f"/v1/models/{model_path(MODEL)}"
 WATCH = f"/v1/watches/{model_path(MODEL)}"
 
-ROUTE = re.compile(r'\{"([A-Z]+)",\s*"([^"]+)",\s*"(\w+)",\s*\w+,\s*"([^"]*)",\s*API_SCOPE_\w+,\s*(\d),\s*API_RIGHT_\w+\}')
+ROUTE = re.compile(
+    r'\{"([A-Z]+)",\s*"([^"]+)",\s*"(\w+)",\s*\w+,\s*"([^"]*)",\s*API_SCOPE_\w+,\s*(\d),\s*API_RIGHT_\w+,\s*(\w+)\}'
+)
+TYPES = {"NULL": [], "JSON": ["application/json"], "WIRE_RESULT_TYPE": ["application/vnd.bifurcated.result"]}
 
 
 def routes() -> dict[tuple[str, str], dict[str, Any]]:
     """The table of api/routes.c."""
     text = (ROOT / "api/routes.c").read_text()
     found = {
-        (method.lower(), path): {"operation": operation, "query": set(query.split()), "csv": csv == "1"}
-        for method, path, operation, query, csv in ROUTE.findall(text)
+        (method.lower(), path): {"operation": operation, "query": set(query.split()), "csv": csv == "1", "takes": TYPES[type]}
+        for method, path, operation, query, csv, type in ROUTE.findall(text)
     }
     assert len(found) == text.count('{"GET"') + text.count('{"POST"') + text.count('{"DELETE"') + text.count('{"PUT"')
     return found
@@ -37,8 +40,16 @@ def test_routes_and_description_are_the_same() -> None:
         assert {one["name"] for one in parameters if one["in"] == "query"} == route["query"], key
         in_path = {one["name"] for one in parameters if one["in"] == "path"}
         assert in_path == set(re.findall(r"\{(\w+)\}", key[1])), key
+        assert list(described.get("requestBody", {}).get("content", {})) == route["takes"], key
         content = resolve(described["responses"].get("200", {})).get("content", {})
         assert ("text/csv" in content) == route["csv"], key
+
+
+def test_the_codes_of_problems_are_those_of_the_program() -> None:
+    names = re.findall(r'X\(ERR_\w+, -\d+, "(\w+)"', (ROOT / "daemon/base/err.h").read_text())
+    codes = DESCRIPTION["components"]["schemas"]["ErrorCode"]
+    assert len(names) > 20 and codes["enum"] == names
+    assert set(re.findall(r"`(\w+)`", codes["description"])) <= set(names)
 
 
 def test_every_reference_leads_somewhere_and_every_schema_is_one() -> None:

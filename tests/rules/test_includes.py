@@ -39,7 +39,7 @@ LAYERS: dict[str, tuple[set[str], set[str]]] = {
         {"microhttpd.h", "jansson.h"},
     ),
     "api": (
-        {"daemon/base", "store", "api/form", "api/http", "api/resource", "api/series", "api/sweeps", "api/workers"},
+        {"daemon/base", "store", "api/form", "api/http", "api/resource", "api/series", "api/sweeps", "api/wire", "api/workers"},
         {"jansson.h"},
     ),
     "api/client": ({"daemon/base"}, {"curl/", "jansson.h"}),

@@ -61,10 +61,10 @@ static int wait_thing(struct api_request *request, struct api_response *response
 }
 
 static const struct api_route rows[] = {
-    {"GET", "/things/{name}", "getThing", get_thing, " limit ", API_SCOPE_PATH, 0, API_RIGHT_PUBLIC},
-    {"PUT", "/things/{name}", "putThing", put_thing, "", API_SCOPE_NONE, 0, API_RIGHT_PUBLIC},
-    {"PUT", "/things/{name}/large", "putLarge", put_thing, "", API_SCOPE_NONE, 0, API_RIGHT_PUBLIC},
-    {"POST", "/waits", "waitThing", wait_thing, "", API_SCOPE_NONE, 0, API_RIGHT_PUBLIC},
+    {"GET", "/things/{name}", "getThing", get_thing, " limit ", API_SCOPE_PATH, 0, API_RIGHT_PUBLIC, NULL},
+    {"PUT", "/things/{name}", "putThing", put_thing, "", API_SCOPE_NONE, 0, API_RIGHT_PUBLIC, NULL},
+    {"PUT", "/things/{name}/large", "putLarge", put_thing, "", API_SCOPE_NONE, 0, API_RIGHT_PUBLIC, NULL},
+    {"POST", "/waits", "waitThing", wait_thing, "", API_SCOPE_NONE, 0, API_RIGHT_PUBLIC, NULL},
 };
 
 static int find_version(const struct api_request *request, int64_t *ret_id, uint64_t *ret_version,
@@ -82,13 +82,13 @@ static size_t body_max(const struct api_route *route)
     return strcmp(route->operation, "putLarge") == 0 ? LARGE_BYTES_MAX : 0;
 }
 
-static int is_conditional(const struct api_route *route)
+static int is_replacing(const struct api_route *route)
 {
     (void)route;
     return 0;
 }
 
-static const struct api_route_table table = {rows, sizeof rows / sizeof rows[0], find_version, is_conditional,
+static const struct api_route_table table = {rows, sizeof rows / sizeof rows[0], find_version, is_replacing,
                                              body_max};
 static struct things things;
 static const struct api_context context = {.hooks.context = &things};
@@ -206,8 +206,9 @@ static void test_write_that_depends_on_what_is_there(void **state)
     assert_int_equal(put(fixture, "/things/you", "If-None-Match: \"0\""), 200);
     assert_int_equal(put(fixture, "/things/you", "If-Match: \"0\", \""), 412);
     assert_int_equal(put(fixture, "/things/you", "If-Match: 0"), 400);
-    assert_int_equal(put(fixture, "/things/nobody", "If-Match: \"0\""), 200); /* as the handler has it */
-    assert_int_equal(put(fixture, "/things/you/large", "If-Match: *"), 412);  /* no ETag is ever served */
+    assert_int_equal(put(fixture, "/things/nobody", "If-Match: \"0\""), 412); /* nobody is there */
+    assert_int_equal(put(fixture, "/things/nobody", "If-None-Match: *"), 200);
+    assert_int_equal(put(fixture, "/things/you/large", "If-Match: *"), 412); /* no ETag is ever served */
     assert_int_equal(put(fixture, "/things/you/large", "If-None-Match: *"), 200);
     int64_t id = 0;
     atomic_store(&things.version, 1);
