@@ -226,25 +226,10 @@ static int keep_note(struct connection *connection, const struct revisions_note 
     return query_run(&query, err);
 }
 
-/* A plan, or a look of a watch, may last longer than the model. */
-static int check_model(struct update *update, struct err *err)
-{
-    struct query query;
-    int64_t found = 0;
-    int rc =
-        query_begin(&query, update->connection, "SELECT 1 FROM models WHERE id = ? AND removed IS NULL", err);
-    if (rc)
-        return rc;
-    query_bind_int(&query, update->model_id);
-    if ((rc = query_run_int(&query, &found, err)) == 0)
-        return err_set(err, ERR_NOT_FOUND, "the model of these revisions was removed");
-    return rc < 0 ? rc : 0;
-}
-
 static int update_all(struct update *update, struct revision_row *rows, size_t count, int is_complete,
                       struct err *err)
 {
-    int rc = check_model(update, err);
+    int rc = touch_check_model(update->connection, update->model_id, err);
     if (!rc)
         rc = load_known(update, err);
     for (size_t i = 0; !rc && i < count; i++)

@@ -107,7 +107,8 @@ int sweeps_create(struct store *store, const struct sweep_request *request, int6
         return rc;
     if ((rc = store_write_begin(store, CONNECTION_DURABILITY_FULL, &connection, err)))
         return rc;
-    if (request->idempotency_key && (rc = find_key(connection, request, &id, err)))
+    if ((rc = touch_check_model(connection, request->model_id, err)) ||
+        (request->idempotency_key && (rc = find_key(connection, request, &id, err))))
         goto out;
     rc = query_begin(&query, connection,
                      "INSERT INTO sweeps (model_id, state, request, idempotency_key, priority, created_ms) "

@@ -50,7 +50,7 @@ struct sweep_row {
 /*
  * Makes a sweep in state planning. With a key that was used before, nothing is made: *ret_id is the older
  * sweep's and *ret_is_new 0, provided model, request and priority are the same, else ERR_CONFLICT. ret_is_new
- * may be NULL.
+ * may be NULL. ERR_NOT_FOUND: the model was removed since its number was read.
  */
 int sweeps_create(struct store *store, const struct sweep_request *request, int64_t *ret_id, int *ret_is_new,
                   struct err *err);

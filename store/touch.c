@@ -3,6 +3,19 @@
 #include "daemon/base/clock.h"
 #include "store/query.h"
 
+int touch_check_model(struct connection *connection, int64_t model_id, struct err *err)
+{
+    struct query query;
+    int64_t found = 0;
+    int rc = query_begin(&query, connection, "SELECT 1 FROM models WHERE id = ? AND removed IS NULL", err);
+    if (rc)
+        return rc;
+    query_bind_int(&query, model_id);
+    if ((rc = query_run_int(&query, &found, err)) == 0)
+        return err_set(err, ERR_NOT_FOUND, "the model was removed at this moment; ask again if it is wanted");
+    return rc < 0 ? rc : 0;
+}
+
 int touch_model(struct connection *connection, int64_t model_id, struct err *err)
 {
     struct query query;

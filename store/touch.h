@@ -7,6 +7,9 @@
 
 #include "store/connection.h"
 
+/* Whoever has read a model's number may write after the model has gone. ERR_NOT_FOUND: it was removed. */
+int touch_check_model(struct connection *connection, int64_t model_id, struct err *err);
+
 /* The model's series changed: a new version and time. */
 int touch_model(struct connection *connection, int64_t model_id, struct err *err);
 

@@ -2,6 +2,7 @@
 
 #include "daemon/base/clock.h"
 #include "store/rows_watch.h"
+#include "store/touch.h"
 
 #include <string.h>
 
@@ -119,8 +120,10 @@ int watches_put(struct store *store, const struct watch_setting *setting, int *r
         return rc;
     if ((rc = store_write_begin(store, CONNECTION_DURABILITY_FULL, &connection, err)))
         return rc;
-    rc = update_watch(connection, setting, now, &id, err);
-    if (rc == 0) {
+    rc = touch_check_model(connection, setting->model_id, err);
+    if (!rc)
+        rc = update_watch(connection, setting, now, &id, err);
+    if (!rc) {
         is_new = 1;
         rc = insert_watch(connection, setting, now, &id, err);
     }

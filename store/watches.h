@@ -50,7 +50,8 @@ struct watch_row {
 };
 
 /* Makes or changes the watch of a model; what is known of its runs stays. ERR_INVALID: a webhook needs a
- * secret of WATCHES_SECRET_MIN characters. *ret_is_new may be NULL. */
+ * secret of WATCHES_SECRET_MIN characters. ERR_NOT_FOUND: the model was removed since its number was read.
+ * *ret_is_new may be NULL. */
 int watches_put(struct store *store, const struct watch_setting *setting, int *ret_is_new, struct err *err);
 
 /* ERR_NOT_FOUND if the model has none (or is not known). */

@@ -147,6 +147,8 @@ int api_create_sweep(struct api_request *request, struct api_response *response,
         row.request = sweep.text;
         row.priority = sweep.priority;
         code = sweeps_create(store, &row, &id, &is_new, err);
+        if (code == ERR_NOT_FOUND)
+            code = err->code = ERR_CONFLICT; /* removed between the two */
     }
     free(sweep.text);
     if (code)

@@ -200,6 +200,8 @@ int api_put_watch(struct api_request *request, struct api_response *response, st
         setting.webhook_url = watch.webhook_url;
         setting.webhook_secret = watch.has_secret ? watch.webhook_secret : NULL;
         code = watches_put(store, &setting, &is_new, err);
+        if (code == ERR_NOT_FOUND)
+            code = err->code = ERR_CONFLICT; /* removed between the two */
         code = api_response_name_body(response, code, "/webhook/secret");
     }
     free(watch.sweep.text);

@@ -5,6 +5,27 @@
 
 #include <sys/wait.h>
 
+/* Who has just asked for the model's number asks for what is not there any more: it is not begun unseen. */
+static void test_asked_for_while_it_goes(void **state)
+{
+    struct fixture *fixture = *state;
+    struct removal_counts counts;
+    struct sweep_request request = {.model_id = fixture->model_id, .request = "{}"};
+    struct watch_setting setting = {.model_id = fixture->model_id,
+                                    .timetable = {.every_minutes = 60},
+                                    .request = "{}",
+                                    .webhook_url = ""};
+    int64_t id = 0;
+    OK(removal_begin(fixture->store, MODEL, &counts, &err));
+    for (int i = 0; i < 2; i++) {
+        FAILS(ERR_NOT_FOUND, sweeps_create(fixture->store, &request, &id, NULL, &err));
+        FAILS(ERR_NOT_FOUND, watches_put(fixture->store, &setting, NULL, &err));
+        finish_all(fixture); /* marked, then gone */
+    }
+    assert_int_equal(sql_ask(fixture->path, "SELECT count(*) FROM sweeps"), 0);
+    assert_int_equal(sql_ask(fixture->path, "SELECT count(*) FROM watches"), 0);
+}
+
 /* Its worker learns that nobody wants the task any more. */
 static void test_worker_of_a_removed_task(void **state)
 {
@@ -170,9 +191,8 @@ static void test_killed_between_parts(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CASE(test_worker_of_a_removed_task),
-        CASE(test_known_content_that_goes),
-        CASE(test_waits_for_job_arrays),
+        CASE(test_asked_for_while_it_goes), CASE(test_worker_of_a_removed_task),
+        CASE(test_known_content_that_goes), CASE(test_waits_for_job_arrays),
         CASE(test_killed_between_parts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
