@@ -118,6 +118,8 @@ int api_admit(struct api_request *request, int is_known, struct api_response *re
 {
     const int is_counted = request->is_counted;
     int code = 0;
+    if (strcmp(request->method, "OPTIONS") == 0) /* a question about a path, or about none */
+        return check_size(request, response, err);
     request->is_counted = 1;
     for (size_t i = 0; !code && i < sizeof checks / sizeof checks[0]; i++) {
         if (!(checks[i].when == ONCE && is_counted) && !(checks[i].when == UNKNOWN && is_known))

@@ -9,8 +9,9 @@
  *     413, 429        the size of the body, and the room for it
  *     415             its type
  *
- * The head comes before (api/http/head.h), what the request depends on behind (api/http/precondition.h), and
- * then what only the handler knows: the thing that the path names, and what the body says.
+ * Of OPTIONS, which is a question, only the size counts. The head comes before (api/http/head.h), what the
+ * request depends on behind (api/http/precondition.h), and then what only the handler knows: the thing that
+ * the path names, and what the body says.
  */
 #ifndef BIFURCATED_API_HTTP_ADMIT_H
 #define BIFURCATED_API_HTTP_ADMIT_H

@@ -356,6 +356,8 @@ enum MHD_Result api_deliver(struct api_request *request, struct api_response *re
         struct MHD_Response *stream = response->stream;
         response->stream = NULL;
         request->is_stream = 1;
+        if (strcmp(request->method, "HEAD") == 0) /* which libmicrohttpd would end with a last, empty chunk */
+            (void)MHD_set_response_options(stream, MHD_RF_HTTP_1_0_COMPATIBLE_STRICT, MHD_RO_END);
         api_answer_add_header(stream, "X-Content-Type-Options", "nosniff");
         api_answer_add_header(stream, MHD_HTTP_HEADER_CONTENT_TYPE, response->content_type);
         api_answer_add_header(stream, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");

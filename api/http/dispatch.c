@@ -185,7 +185,9 @@ enum MHD_Result api_dispatch(struct api_request *request)
     api_response_init(&response, BODY_BYTES_MAX);
     int code;
     if (strcmp(request->method, "OPTIONS") == 0) {
-        code = answer_options(request, &response, &err);
+        code = api_admit(request, 0, &response, &err);
+        if (!code)
+            code = answer_options(request, &response, &err);
     } else {
         int is_known = recall(request, &known);
         code = api_admit(request, is_known, &response, &err);

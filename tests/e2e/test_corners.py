@@ -196,6 +196,28 @@ def test_what_every_operation_refuses(one: Daemon) -> None:
             assert status == 401 and headers["www-authenticate"], (method, path, status)
 
 
+def test_head_has_no_body(one: Daemon) -> None:
+    """Not even the end of a stream, which would be taken for the beginning of the next answer."""
+    where = urlsplit(one.url)
+    for method, path in operations():
+        if method != "get":
+            continue
+        with socket.create_connection((where.hostname, where.port), timeout=60) as connection:
+            bearer = f"Authorization: {BEARER['Authorization']}"
+            connection.sendall(f"HEAD {target_of(path)} HTTP/1.1\r\nHost: localhost\r\n{bearer}\r\nConnection: close\r\n\r\n".encode())
+            answer = b"".join(iter(lambda: connection.recv(65536), b""))
+        assert answer.startswith(b"HTTP/1.1 200 ") and answer.endswith(b"\r\n\r\n") and answer.count(b"\r\n\r\n") == 1, (path, answer)
+
+
+def test_questions_with_a_body(one: Daemon) -> None:
+    for more, status in (b"5\r\nExpect: 100-continue", 100), (b"70000\r\nExpect: 100-continue", 100), (b"99999999999", 413):
+        for target in (b"*", b"/v1/sweeps"):
+            where = urlsplit(one.url)
+            with socket.create_connection((where.hostname, where.port), timeout=60) as connection:
+                connection.sendall(b"OPTIONS " + target + b" HTTP/1.1\r\nHost: localhost\r\nContent-Length: " + more + b"\r\n\r\n")
+                assert int(connection.recv(65536).split()[1]) == status, (target, more)
+
+
 def type_of(operation: dict[str, Any]) -> bytes:
     return next(iter(operation.get("requestBody", {"content": {"application/json": {}}})["content"])).encode()
 
