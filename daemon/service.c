@@ -70,6 +70,15 @@ static void tell_upgrade(void *context, int64_t from, int64_t to)
              log_int("from", from), log_int("to", to), log_end);
 }
 
+/* The disk is full: what the run before kept for bad times makes room for the log of the database, so that
+ * reads go on, and the API says what is wrong. */
+static int spend_reserve(struct service *service)
+{
+    struct err ignored = ERR_INIT;
+    return !reserve_new(service->options->state, &service->reserve, &ignored) &&
+           reserve_spend(service->reserve);
+}
+
 static int open_store(struct service *service, struct err *err)
 {
     const char *state = service->options->state;
@@ -85,8 +94,10 @@ static int open_store(struct service *service, struct err *err)
     if (!path)
         return err_set(err, ERR_NO_MEMORY, "%s: out of memory", state);
     code = store_open_told(path, tell_upgrade, NULL, &service->store, err);
+    if (code == ERR_NO_SPACE && spend_reserve(service))
+        code = store_open_told(path, tell_upgrade, NULL, &service->store, err);
     free(path);
-    return code ? code : reserve_new(state, &service->reserve, err);
+    return code || service->reserve ? code : reserve_new(state, &service->reserve, err);
 }
 
 static void note_lost(void *context, const struct err *reason, int hangs)

@@ -316,6 +316,22 @@ def test_full_disk(
     check_sound(running.db)
 
 
+def test_start_on_a_full_disk(programs: dict[str, Path], hub: Emulator, small_disk: Path, tmp_path: Path) -> None:
+    """Not a single block is free: the reserve of the run before lets it come up, read, and say what is wrong."""
+    running = Daemon(programs, tmp_path / "daemon", hub.url, [], {})
+    running.state = small_disk
+    running.start()
+    assert running.stop() == 0
+    with pytest.raises(OSError, match="No space left"), open(small_disk / "ballast", "wb", buffering=0) as ballast:
+        while True:
+            ballast.write(bytes(4096))
+    running.start()
+    assert running.read("/v1/sweeps")["sweeps"] == []
+    ready = running.get("/readyz")
+    assert ready.status == 503 and "make room" in ready.text, ready
+    running.check_end()
+
+
 def test_check_of_a_small_disk(programs: dict[str, Path], hub: Emulator, small_disk: Path, tmp_path: Path) -> None:
     """Of the hub cache, where whole files are to be kept."""
     words = [programs["bifurcated"], "check", "--state", tmp_path / "state", "--endpoint", hub.url, "--hub-cache", small_disk / "hub"]
