@@ -57,7 +57,8 @@ static void fit_files(struct api_http_options *api)
     }
     if (limit.rlim_cur >= wanted)
         return;
-    rlim_t fitting = limit.rlim_cur > 2 * OTHER_FILES ? (limit.rlim_cur - OTHER_FILES) / 2 : OTHER_FILES / 4;
+    rlim_t fitting =
+        limit.rlim_cur > 2 * OTHER_FILES ? (limit.rlim_cur - OTHER_FILES) / 2 : limit.rlim_cur / 4;
     log_warning("fewer connections than asked for: the process may not open as many files; raise "
                 "LimitNOFILE= or ulimit -n",
                 log_int("http_connections", (int64_t)fitting), log_int("files", (int64_t)limit.rlim_cur),

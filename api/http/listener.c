@@ -65,6 +65,15 @@ int api_listener_open(const struct api_http *http, int *ret_fd, struct err *err)
             code =
                 err_set(err, ERR_CONFLICT, "%s port %u: another program listens there; choose another port",
                         options->address, options->port);
+        else if (errno == EACCES)
+            code = err_set(
+                err, ERR_IO,
+                "%s port %u: this user may not listen there: choose a port from 1024 on, and let a proxy "
+                "have the other",
+                options->address, options->port);
+        else if (errno == EADDRNOTAVAIL)
+            code = err_set(err, ERR_IO, "%s: this machine has no such address: choose another with listen",
+                           options->address);
         else
             code = err_set_errno(err, errno, "listening on %s port %u", options->address, options->port);
         (void)close(fd);

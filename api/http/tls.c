@@ -166,7 +166,7 @@ int api_tls_read(const char *certificate_path, const char *key_path, struct buf 
     if (code)
         return err_wrap(err, "tls-certificate");
     code = file_read(key_path, key, err);
-    return code ? err_wrap(err, "tls-key") : 0;
+    return code ? err_wrap(err, "tls-key, which the daemon's user must be able to read") : 0;
 }
 
 int api_tls_doubt(const char *certificate, int64_t now_ms, char *doubt, size_t size)

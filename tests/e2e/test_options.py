@@ -75,6 +75,7 @@ def test_wrong_options_end_with_2(run: Callable[..., subprocess.CompletedProcess
 def test_what_cannot_start_ends_with_1(run: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     (tmp_path / "token").write_text("short\n")
+    (tmp_path / "good").write_text("a-token-of-many-letters\n")
     (tmp_path / "words").write_text("several words of a sentence\n")
     state = ["--state", str(tmp_path / "state")]
     with socket.socket() as taken:
@@ -90,6 +91,8 @@ def test_what_cannot_start_ends_with_1(run: Callable[..., subprocess.CompletedPr
             ([*state, "--listen", "127.0.0.1:0", "--token-file", str(tmp_path / "words")], "a token is one word"),
             ([*state, "--listen", "127.0.0.1:0", "--token-file", str(tmp_path / "none")], "token-file"),
             ([*state, "--device", "cuda:99"], "cuda"),
+            ([*state, "--listen", "127.0.0.1:0", "--tls-certificate", __file__, "--tls-key", str(tmp_path)], "the daemon's user must be able to"),
+            ([*state, "--listen", "192.0.2.1:7143", "--token-file", str(tmp_path / "good")], "this machine has no such address: choose another"),
         ):
             ended = run(*arguments)
             assert ended.returncode == 1, ended
