@@ -221,7 +221,7 @@ enum score_role {
     SCORE_ROLE_KEY_BIAS,
     SCORE_ROLE_VALUE_WEIGHT,
     SCORE_ROLE_VALUE_BIAS,
-    SCORE_ROLE_QUERY_NORM_WEIGHT, /* over the queries of all heads together */
+    SCORE_ROLE_QUERY_NORM_WEIGHT, /* as enum score_head_norm says */
     SCORE_ROLE_KEY_NORM_WEIGHT,
     SCORE_ROLE_ATTENTION_OUT_WEIGHT,
     SCORE_ROLE_ATTENTION_OUT_BIAS,
@@ -256,6 +256,13 @@ enum score_norm_place {
     SCORE_NORM_AFTER,  /* x + norm(attn x) */
 };
 
+/* The RMS norm of queries and of keys, before they are rotated. */
+enum score_head_norm {
+    SCORE_HEAD_NORM_NONE,
+    SCORE_HEAD_NORM_TOGETHER, /* over all heads */
+    SCORE_HEAD_NORM_EACH,     /* of each head by itself, all with the same weights */
+};
+
 /* A family: the names of its tensors, and what its layers do. A backend refuses what it does not compute. */
 struct score_architecture {
     const char *name;         /* as model_type in config.json */
@@ -264,9 +271,9 @@ struct score_architecture {
     enum score_qkv_order qkv_order;
     int is_transposed; /* the layers' matrices are stored with a row for each input */
     enum score_norm_kind norm;
-    enum score_norm_place norm_place;     /* of the norms of attention and MLP */
-    int has_alibi;                        /* attention has a slope (score_alibi.h) */
-    int has_query_key_norm;               /* of queries and keys, before they are rotated; RMS */
+    enum score_norm_place norm_place; /* of the norms of attention and MLP */
+    int has_alibi;                    /* attention has a slope (score_alibi.h) */
+    enum score_head_norm head_norm;
     int has_gate;                         /* down(activation(gate x) * up x), else down(activation(up x)) */
     int has_attention_bias, has_mlp_bias; /* always, whatever config.json says */
 };

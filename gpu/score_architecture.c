@@ -107,13 +107,19 @@ static const char *const qwen2_names[SCORE_ROLE_COUNT] = {EVERY_LLAMA, NORMS_BEF
 /* Its norms have no parameters. */
 static const char *const olmo_names[SCORE_ROLE_COUNT] = {EVERY_LLAMA, QKV_BIASES, ATTENTION_OUT_BIAS};
 
+#define HEAD_NORMS                                                                                           \
+    [SCORE_ROLE_QUERY_NORM_WEIGHT] = "model.layers.%u.self_attn.q_norm.weight",                              \
+    [SCORE_ROLE_KEY_NORM_WEIGHT] = "model.layers.%u.self_attn.k_norm.weight"
+
+static const char *const qwen3_names[SCORE_ROLE_COUNT] = {EVERY_LLAMA, NORMS_BEFORE, QKV_BIASES,
+                                                          ATTENTION_OUT_BIAS, HEAD_NORMS};
+
 static const char *const olmo2_names[SCORE_ROLE_COUNT] = {
     EVERY_LLAMA,
     FINAL_NORM,
     QKV_BIASES,
     ATTENTION_OUT_BIAS,
-    [SCORE_ROLE_QUERY_NORM_WEIGHT] = "model.layers.%u.self_attn.q_norm.weight",
-    [SCORE_ROLE_KEY_NORM_WEIGHT] = "model.layers.%u.self_attn.k_norm.weight",
+    HEAD_NORMS,
     [SCORE_ROLE_ATTENTION_NORM_WEIGHT] = "model.layers.%u.post_attention_layernorm.weight",
     [SCORE_ROLE_MLP_NORM_WEIGHT] = "model.layers.%u.post_feedforward_layernorm.weight",
 };
@@ -146,19 +152,20 @@ static const struct score_architecture architectures[] = {
     {.name = "llama", .names = llama_names, LLAMA_LAYER},
     {.name = "mistral", .names = mistral_names, LLAMA_LAYER},
     {.name = "qwen2", .names = qwen2_names, LLAMA_LAYER, .has_attention_bias = 1},
+    {.name = "qwen3", .names = qwen3_names, LLAMA_LAYER, .head_norm = SCORE_HEAD_NORM_EACH},
     {.name = "smollm3", .names = llama_names, LLAMA_LAYER},
     {.name = "olmo", .names = olmo_names, GATED_LAYER},
     {.name = "olmo2",
      .names = olmo2_names,
      LLAMA_LAYER,
      .norm_place = SCORE_NORM_AFTER,
-     .has_query_key_norm = 1},
+     .head_norm = SCORE_HEAD_NORM_TOGETHER},
     /* Within the window of its sliding layers. */
     {.name = "olmo3",
      .names = olmo2_names,
      LLAMA_LAYER,
      .norm_place = SCORE_NORM_AFTER,
-     .has_query_key_norm = 1},
+     .head_norm = SCORE_HEAD_NORM_TOGETHER},
     {.name = "hf_olmo", .names = hf_olmo_names, .prefix = "model.", GATED_LAYER},
     {.name = "hf_olmo_rms", .names = hf_olmo_names, .prefix = "model.", LLAMA_LAYER},
     {.name = "gpt2",

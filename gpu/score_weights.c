@@ -13,6 +13,7 @@ enum dimension {
     DIMENSION_QKV,
     DIMENSION_QUERY,
     DIMENSION_KEY_VALUE,
+    DIMENSION_HEAD,
     DIMENSION_MLP,
     DIMENSION_UP_GATE
 };
@@ -68,6 +69,8 @@ static uint64_t dimension_size(const struct score_config *config, enum dimension
         return score_query_width(config);
     case DIMENSION_KEY_VALUE:
         return score_key_value_width(config);
+    case DIMENSION_HEAD:
+        return score_head_size(config);
     case DIMENSION_MLP:
         return config->intermediate_size;
     case DIMENSION_UP_GATE:
@@ -81,13 +84,15 @@ static uint64_t dimension_size(const struct score_config *config, enum dimension
 void score_tensor_shape(const struct score_config *config, enum score_role role,
                         struct tensor_shape *ret_shape)
 {
-    const struct score_architecture *architecture;
+    static const struct score_architecture unknown = {.name = ""};
+    const struct score_architecture *architecture = &unknown;
     struct err err = ERR_INIT;
-    const int is_turned = role >= SCORE_ROLE_LAYER_FIRST &&
-                          !score_architecture_find(config->architecture, &architecture, &err) &&
-                          architecture->is_transposed;
+    (void)score_architecture_find(config->architecture, &architecture, &err);
+    const int is_turned = role >= SCORE_ROLE_LAYER_FIRST && architecture->is_transposed;
+    const int is_of_head = architecture->head_norm == SCORE_HEAD_NORM_EACH &&
+                           (role == SCORE_ROLE_QUERY_NORM_WEIGHT || role == SCORE_ROLE_KEY_NORM_WEIGHT);
     struct tensor_shape shape = {.ndim = 1};
-    shape.dim[0] = dimension_size(config, role_shapes[role].rows);
+    shape.dim[0] = dimension_size(config, is_of_head ? DIMENSION_HEAD : role_shapes[role].rows);
     if (role_shapes[role].columns != DIMENSION_NONE) {
         shape.ndim = 2;
         shape.dim[is_turned ? 0 : 1] = dimension_size(config, role_shapes[role].columns);

@@ -114,6 +114,11 @@ static int is_gpt2(const struct model_config *config)
     return strcmp(config->model_type, "gpt2") == 0;
 }
 
+static int is_qwen3(const struct model_config *config)
+{
+    return strcmp(config->model_type, "qwen3") == 0;
+}
+
 static int is_bloom(const struct model_config *config)
 {
     return strcmp(config->model_type, "bloom") == 0;
@@ -269,8 +274,9 @@ static int check_kind(const struct model_config *config, struct err *err)
     if (!is_scored(config))
         return err_set(
             err, ERR_UNSUPPORTED,
-            "scoring is implemented for models like GPT-NeoX, GPT-2, BLOOM, Llama, Mistral, Qwen2, SmolLM3, "
-            "OLMo, OLMo 2 and OLMo 3, not for model_type \"%s\": leave the metric perplexity out of the "
+            "scoring is implemented for models like GPT-NeoX, GPT-2, BLOOM, Llama, Mistral, Qwen2, Qwen3, "
+            "SmolLM3, OLMo, OLMo 2 and OLMo 3, not for model_type \"%s\": leave the metric perplexity out of "
+            "the "
             "sweep",
             config->model_type);
     if (!is_rotary_scored(config))
@@ -319,7 +325,9 @@ int model_config_check_scoring(const struct model_config *config, struct err *er
         return err_set(err, ERR_FORMAT,
                        "config.json lacks a size that scoring needs (vocabulary, hidden, layers, heads, "
                        "intermediate, positions)");
-    if (config->vocab_size > LIMIT_VOCABULARY || config->hidden_size % config->head_count != 0 ||
+    /* Qwen 3's class takes heads that do not divide the width. */
+    if (config->vocab_size > LIMIT_VOCABULARY ||
+        (config->hidden_size % config->head_count != 0 && !is_qwen3(config)) ||
         config->head_count % config->key_value_head_count != 0)
         return err_set(err, ERR_FORMAT,
                        "the sizes do not fit each other: vocabulary %" PRIu64 ", hidden %" PRIu64
@@ -364,9 +372,9 @@ static uint64_t llama_layer_parameters(const struct model_config *config)
         count += queries + 2 * keys + (strcmp(config->model_type, "qwen2") == 0 ? 0 : d);
     if (config->has_mlp_bias)
         count += 2 * inner + d;
-    const int has_head_norms =
-        strcmp(config->model_type, "olmo2") == 0 || strcmp(config->model_type, "olmo3") == 0;
-    return count + (has_head_norms ? queries + keys : 0);
+    if (strcmp(config->model_type, "olmo2") == 0 || strcmp(config->model_type, "olmo3") == 0)
+        count += queries + keys;
+    return count + (is_qwen3(config) ? 2 * head_size_of(config) : 0);
 }
 
 int model_config_parameter_count(const struct model_config *config, uint64_t *ret_count, struct err *err)

@@ -26,8 +26,9 @@ static const char *const never_null[] = {"tie_word_embeddings", "hidden_act", "r
 static const struct dialect {
     const char *model_type;
     int has_attention_bias, has_mlp_bias;
-    int has_no_epsilon;                /* "rms_norm_eps" */
-    int has_limit;                     /* "clip_qkv" */
+    uint64_t head_size; /* where "head_dim" is not there; 0: that follows from the other sizes */
+    int has_no_epsilon; /* "rms_norm_eps" */
+    int has_limit;      /* "clip_qkv" */
     int has_window, has_window_switch; /* "sliding_window"; and "use_sliding_window" */
     int has_rotary_of_each_kind;       /* sliding layers and full ones: version 5 has a base for each */
     int has_unrotated_layers;          /* "no_rope_layers" */
@@ -42,6 +43,12 @@ static const struct dialect {
      .is_heads_null = 1},
     {.model_type = "mistral", .has_window = 1, .is_head_dim_null = 1},
     {.model_type = "qwen2", .has_window = 1, .has_window_switch = 1, .is_heads_null = 1},
+    {.model_type = "qwen3",
+     .has_attention_bias = 1,
+     .head_size = 128,
+     .has_window = 1,
+     .has_window_switch = 1,
+     .is_heads_null = 1},
     {.model_type = "smollm3",
      .has_attention_bias = 1,
      .has_mlp_bias = 1,
@@ -95,6 +102,7 @@ static void take_flag(const struct reading *reading, int has, const char *name)
 static void read_heads(const struct reading *reading)
 {
     const json_t *head_size = value_of(reading, "head_dim");
+    reading->config->head_size = reading->dialect->head_size;
     if (json_is_integer(head_size) && json_integer_value(head_size) > 0 &&
         json_integer_value(head_size) <= (json_int_t)LIMIT_SCORE_WIDTH)
         reading->config->head_size = (uint64_t)json_integer_value(head_size);

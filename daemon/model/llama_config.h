@@ -1,6 +1,6 @@
 /*
- * What transformers' classes of Llama and those after it (Mistral, Qwen2, SmolLM3, OLMo, OLMo 2, OLMo 3) make
- * of a config.json: one reader, since they differ in a few keys.
+ * What transformers' classes of Llama and those after it (Mistral, Qwen2, Qwen3, SmolLM3, OLMo, OLMo 2, OLMo
+ * 3) make of a config.json: one reader, since they differ in a few keys.
  *
  * Found out with transformers 4.57 and 5.24 (tests/e2e/golden/families.py). A file with "rope_parameters" is
  * of version 5, which 4 reads without them: it means what 5 reads (of OLMo 3 an object for each kind of

@@ -43,6 +43,7 @@ static const struct {
     {"olmo2", NEVER, NULL},
     {"olmo3", NEVER, NULL},
     {"qwen2", AS_QWEN2, "Qwen2Tokenizer"},
+    {"qwen3", BY_CLASS, "Qwen2Tokenizer"},
     {"smollm3", BY_CLASS, "PreTrainedTokenizerFast"},
 };
 

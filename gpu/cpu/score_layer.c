@@ -72,9 +72,10 @@ static void finish_heads(const struct step *step, const float *norm_weight, uint
                          size_t head_count, float *heads)
 {
     const struct cpu_score_model *model = step->model;
-    if (norm_weight)
-        model->kernels->rms_norm(heads, head_count * model->head_size, norm_weight,
-                                 model->config.norm_epsilon, heads);
+    const size_t width = head_count * model->head_size;
+    const size_t normed = model->architecture->head_norm == SCORE_HEAD_NORM_EACH ? model->head_size : width;
+    for (size_t i = 0; norm_weight && i < width; i += normed)
+        model->kernels->rms_norm(heads + i, normed, norm_weight, model->config.norm_epsilon, heads + i);
     if (step->rotary)
         attention_rotate(step->rotary, position, heads, head_count, model->head_size);
 }

@@ -53,9 +53,10 @@ struct score_rms {
 };
 cudaError_t score_launch_rms(enum score_type type, const struct score_rms *rms, const float *x, void *out,
                              cudaStream_t stream);
-/* In place, rows `stride` elements apart. */
-cudaError_t score_launch_rms_in_place(enum score_type type, const struct score_rms *rms, void *x,
-                                      uint64_t stride, cudaStream_t stream);
+/* In place, rows `stride` elements apart, of which each is `parts` pieces, one behind the other, with a norm
+ * and the same weights for each. */
+cudaError_t score_launch_rms_in_place(enum score_type type, const struct score_rms *rms, uint32_t parts,
+                                      void *x, uint64_t stride, cudaStream_t stream);
 /* hidden += out. */
 cudaError_t score_launch_rms_add(const struct score_rms *rms, const float *x, float *hidden,
                                  cudaStream_t stream);

@@ -66,6 +66,20 @@ static int embed(const struct step *step, struct err *err)
         err);
 }
 
+/* The heads of all rows from `x` on: queries or keys. */
+static int normalize_heads(const struct step *step, const float *weight, void *x, uint64_t width,
+                           struct err *err)
+{
+    struct cuda_model *model = step->run->model;
+    const uint64_t size = score_head_size(&model->config);
+    const int is_each = model->architecture->head_norm == SCORE_HEAD_NORM_EACH;
+    const struct score_rms rms = rms_of(step, weight, step->batch->input_count, is_each ? size : width);
+    return CUDA_CHECK(model->device,
+                      score_launch_rms_in_place(model->type, &rms, is_each ? (uint32_t)(width / size) : 1, x,
+                                                model_qkv_width(model), model->device->stream),
+                      err);
+}
+
 /* Queries, keys and values from their product on: cut to the limit, queries and keys normalised and rotated,
  * where the family and the layer do that. */
 static int finish_heads(const struct step *step, struct err *err)
@@ -75,8 +89,6 @@ static int finish_heads(const struct step *step, struct err *err)
     cudaStream_t stream = model->device->stream;
     const struct cuda_layer *layer = step->layer;
     const uint64_t rows = step->batch->input_count, stride = model_qkv_width(model);
-    const struct score_rms queries = rms_of(step, layer->query_norm_weight, rows, model->query_width);
-    const struct score_rms keys = rms_of(step, layer->key_norm_weight, rows, model->key_value_width);
     void *first_key = (unsigned char *)run->qkv + model->query_width * score_type_bytes(model->type);
     int code;
     if (model->config.qkv_limit > 0 &&
@@ -85,12 +97,9 @@ static int finish_heads(const struct step *step, struct err *err)
              score_launch_cut(model->type, run->qkv, rows * stride, (float)model->config.qkv_limit, stream),
              err)))
         return code;
-    if (model->architecture->has_query_key_norm &&
-        ((code =
-              CUDA_CHECK(model->device,
-                         score_launch_rms_in_place(model->type, &queries, run->qkv, stride, stream), err)) ||
-         (code = CUDA_CHECK(model->device,
-                            score_launch_rms_in_place(model->type, &keys, first_key, stride, stream), err))))
+    if (model->architecture->head_norm != SCORE_HEAD_NORM_NONE &&
+        ((code = normalize_heads(step, layer->query_norm_weight, run->qkv, model->query_width, err)) ||
+         (code = normalize_heads(step, layer->key_norm_weight, first_key, model->key_value_width, err))))
         return code;
     if (!step->is_rotated)
         return 0;

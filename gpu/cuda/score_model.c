@@ -78,7 +78,7 @@ static void *carve(unsigned char *base, size_t *used, uint64_t bytes)
 static void carve_layer(struct cuda_model *model, unsigned char *base, size_t *used, struct cuda_layer *layer)
 {
     const uint64_t d = model->config.hidden_size;
-    const uint64_t has_norms = model->architecture->has_query_key_norm ? 1 : 0;
+    const struct tensor_view *views = model->views.layers[0]; /* as those of all layers are */
     const uint64_t type_bytes = score_type_bytes(model->type);
     float **vectors[] = {&layer->attention_norm_weight,
                          &layer->attention_norm_bias,
@@ -89,8 +89,10 @@ static void carve_layer(struct cuda_model *model, unsigned char *base, size_t *u
                          &layer->out_bias};
     for (size_t i = 0; i < sizeof(vectors) / sizeof(vectors[0]); i++)
         *vectors[i] = carve(base, used, d * sizeof(float));
-    layer->query_norm_weight = carve(base, used, has_norms * model->query_width * sizeof(float));
-    layer->key_norm_weight = carve(base, used, has_norms * model->key_value_width * sizeof(float));
+    layer->query_norm_weight =
+        carve(base, used, model_view_elements(&views[SCORE_ROLE_QUERY_NORM_WEIGHT]) * sizeof(float));
+    layer->key_norm_weight =
+        carve(base, used, model_view_elements(&views[SCORE_ROLE_KEY_NORM_WEIGHT]) * sizeof(float));
     layer->qkv_bias = carve(base, used, model_qkv_width(model) * type_bytes);
     layer->mlp_up_bias = carve(base, used, model->up_width * type_bytes);
 }

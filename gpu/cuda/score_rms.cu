@@ -14,6 +14,12 @@ template <bool IS_SUM, typename To> static __device__ __forceinline__ void put(T
     to = from_float<To>(IS_SUM ? to_float(to) + value : value);
 }
 
+/* Where block y finds its piece of a row. */
+template <typename T> static __device__ __forceinline__ T *piece_of(T *rows, const score_rms &rms)
+{
+    return rows + (uint64_t)blockIdx.y * rms.width;
+}
+
 /* GROUP threads per row keep it in registers: its width is a multiple of 4 and at most 4 * GROUP * COUNT.
  * `out` may be `x`. */
 template <typename From, typename To, bool IS_SUM, int GROUP, int COUNT>
@@ -24,8 +30,8 @@ __global__ void rms_kernel(const score_rms rms, const From *x, uint64_t stride, 
     const uint32_t row = blockIdx.x * (blockDim.x / GROUP) + threadIdx.x / GROUP;
     if (row >= rms.rows)
         return; // guard: whole groups leave, and only groups of one warp have neighbours in their block
-    const auto *from = (const vector_of<From, 4> *)(x + row * stride);
-    auto *to = (vector_of<To, 4> *)(out + row * stride);
+    const auto *from = (const vector_of<From, 4> *)(piece_of(x, rms) + row * stride);
+    auto *to = (vector_of<To, 4> *)(piece_of(out, rms) + row * stride);
     vector_of<From, 4> own[COUNT] = {};
     float sum = 0;
 #pragma unroll
@@ -60,8 +66,8 @@ __global__ void rms_any_kernel(const score_rms rms, const From *x, uint64_t stri
 {
     __shared__ float room[32];
     float sum = 0;
-    x += blockIdx.x * stride;
-    out += blockIdx.x * stride;
+    x = piece_of(x, rms) + blockIdx.x * stride;
+    out = piece_of(out, rms) + blockIdx.x * stride;
     for (uint32_t i = threadIdx.x; i < rms.width; i += ROW_THREADS)
         sum += to_float(x[i]) * to_float(x[i]);
     const float inverse = 1.0F / sqrtf(group_sum<ROW_THREADS>(sum, room) / (float)rms.width + rms.epsilon);
@@ -72,22 +78,21 @@ __global__ void rms_any_kernel(const score_rms rms, const From *x, uint64_t stri
 /* -- Kernel launchers ------------------------------------------------------------------------------- */
 
 template <typename From, typename To, bool IS_SUM>
-static cudaError_t normalize(const score_rms &rms, const void *from, uint64_t stride, void *to,
-                             cudaStream_t stream)
+static cudaError_t normalize(const score_rms &rms, const void *from, uint64_t stride, uint32_t parts,
+                             void *to, cudaStream_t stream)
 {
-    const unsigned blocks = blocks_for(rms.rows, ROW_WARPS);
+    const dim3 some(blocks_for(rms.rows, ROW_WARPS), parts), each(rms.rows, parts);
     const bool is_whole = rms.width % 4 == 0 && stride % 4 == 0;
     const From *x = (const From *)from;
     To *out = (To *)to;
     if (is_whole && rms.width <= 4 * 32 * 4)
-        rms_kernel<From, To, IS_SUM, 32, 4><<<blocks, ROW_THREADS, 0, stream>>>(rms, x, stride, out);
+        rms_kernel<From, To, IS_SUM, 32, 4><<<some, ROW_THREADS, 0, stream>>>(rms, x, stride, out);
     else if (is_whole && rms.width <= 4 * 32 * 16)
-        rms_kernel<From, To, IS_SUM, 32, 16><<<blocks, ROW_THREADS, 0, stream>>>(rms, x, stride, out);
+        rms_kernel<From, To, IS_SUM, 32, 16><<<some, ROW_THREADS, 0, stream>>>(rms, x, stride, out);
     else if (is_whole && rms.width <= 4 * ROW_THREADS * 8)
-        rms_kernel<From, To, IS_SUM, ROW_THREADS, 8>
-            <<<rms.rows, ROW_THREADS, 0, stream>>>(rms, x, stride, out);
+        rms_kernel<From, To, IS_SUM, ROW_THREADS, 8><<<each, ROW_THREADS, 0, stream>>>(rms, x, stride, out);
     else
-        rms_any_kernel<From, To, IS_SUM><<<rms.rows, ROW_THREADS, 0, stream>>>(rms, x, stride, out);
+        rms_any_kernel<From, To, IS_SUM><<<each, ROW_THREADS, 0, stream>>>(rms, x, stride, out);
     return cudaGetLastError();
 }
 
@@ -96,15 +101,16 @@ static cudaError_t normalize(const score_rms &rms, const void *from, uint64_t st
 extern "C" cudaError_t score_launch_rms(enum score_type type, const struct score_rms *rms, const float *x,
                                         void *out, cudaStream_t stream)
 {
-#define CALL(T) normalize<float, T, false>(*rms, x, rms->width, out, stream)
+#define CALL(T) normalize<float, T, false>(*rms, x, rms->width, 1, out, stream)
     return SCORE_DISPATCH(type, CALL);
 #undef CALL
 }
 
-extern "C" cudaError_t score_launch_rms_in_place(enum score_type type, const struct score_rms *rms, void *x,
-                                                 uint64_t stride, cudaStream_t stream)
+extern "C" cudaError_t score_launch_rms_in_place(enum score_type type, const struct score_rms *rms,
+                                                 uint32_t parts, void *x, uint64_t stride,
+                                                 cudaStream_t stream)
 {
-#define CALL(T) normalize<T, T, false>(*rms, x, stride, x, stream)
+#define CALL(T) normalize<T, T, false>(*rms, x, stride, parts, x, stream)
     return SCORE_DISPATCH(type, CALL);
 #undef CALL
 }
@@ -112,5 +118,5 @@ extern "C" cudaError_t score_launch_rms_in_place(enum score_type type, const str
 extern "C" cudaError_t score_launch_rms_add(const struct score_rms *rms, const float *x, float *hidden,
                                             cudaStream_t stream)
 {
-    return normalize<float, float, true>(*rms, x, rms->width, hidden, stream);
+    return normalize<float, float, true>(*rms, x, rms->width, 1, hidden, stream);
 }

@@ -293,7 +293,7 @@ static void refuse(void *device, const struct score_config *other, const char *w
 /* What the kernels do not compute is refused before anything is made for it. */
 static void what_kernels_lack_is_refused(void)
 {
-    static const char *const names[] = {"llama", "mistral", "qwen2",   "smollm3",
+    static const char *const names[] = {"llama", "mistral", "qwen2",   "qwen3",      "smollm3",
                                         "olmo",  "olmo2",   "hf_olmo", "hf_olmo_rms"};
     struct score_config other = config;
     struct err err = ERR_INIT;

@@ -81,9 +81,9 @@ template <typename T, int GROUP, int COUNT> static void norm(uint32_t rows, uint
     }
 }
 
-/* COUNT 0: the kernel for any width. What lies between rows stays. */
+/* COUNT 0: the kernel for any width. Of a row `parts` pieces are normalised; what lies behind them stays. */
 template <typename From, typename To, bool IS_SUM, int GROUP, int COUNT>
-static void rms_norm(uint32_t rows, uint32_t width, uint32_t stride)
+static void rms_norm(uint32_t rows, uint32_t width, uint32_t stride, uint32_t parts = 1)
 {
     const unsigned block_rows = ROW_THREADS / GROUP;
     const auto x = numbers<From>((size_t)rows * stride);
@@ -92,7 +92,7 @@ static void rms_norm(uint32_t rows, uint32_t width, uint32_t stride)
     const score_rms rms = {w.data(), rows, width, 1e-5F};
     const auto out = in_any_order<To>(x.size(), [&](To *to, unsigned seed) {
         std::copy(before.begin(), before.end(), to);
-        emulation::launch({(rows + block_rows - 1) / block_rows, 1, 1}, ROW_THREADS, 0, seed, [&] {
+        emulation::launch({(rows + block_rows - 1) / block_rows, parts, 1}, ROW_THREADS, 0, seed, [&] {
             if constexpr (COUNT > 0)
                 rms_kernel<From, To, IS_SUM, GROUP, COUNT>(rms, x.data(), stride, to);
             else
@@ -100,14 +100,15 @@ static void rms_norm(uint32_t rows, uint32_t width, uint32_t stride)
         });
     });
     for (uint32_t i = 0; i < rows; i++) {
-        double square = 0;
-        for (uint32_t j = 0; j < width; j++)
-            square += std::pow((double)to_float(x[i * stride + j]), 2) / width;
+        std::vector<double> square(parts);
+        for (uint32_t j = 0; j < parts * width; j++)
+            square[j / width] += std::pow((double)to_float(x[i * stride + j]), 2) / width;
         for (uint32_t j = 0; j < stride; j++) {
             const double there = (double)to_float(before[i * stride + j]);
             double want = there;
-            if (j < width)
-                want = (double)to_float(x[i * stride + j]) / std::sqrt(square + 1e-5) * (double)w[j] +
+            if (j < parts * width)
+                want = (double)to_float(x[i * stride + j]) / std::sqrt(square[j / width] + 1e-5) *
+                           (double)w[j % width] +
                        (IS_SUM ? there : 0);
             CHECK(std::fabs((double)to_float(out[i * stride + j]) - want) <=
                   tolerance<To>() * std::fmax(1, std::fabs(want)));
@@ -119,9 +120,11 @@ template <typename T> static void rms_norms()
 {
     rms_norm<float, T, false, 32, 4>(17, 4, 4);
     rms_norm<T, T, false, 32, 4>(5, 68, 204);
+    rms_norm<T, T, false, 32, 4>(11, 16, 100, 5);
     rms_norm<float, T, false, 32, 16>(9, 1032, 1032);
     rms_norm<T, T, false, ROW_THREADS, 8>(2, 2052, 2056);
     rms_norm<T, T, false, ROW_THREADS, 0>(2, 1031, 1033);
+    rms_norm<T, T, false, ROW_THREADS, 0>(2, 7, 25, 3);
     rms_norm<float, T, false, ROW_THREADS, 0>(3, 1, 1);
 }
 

@@ -38,6 +38,17 @@ FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
     "llama": ("LlamaForCausalLM", {"attention_bias": False, "mlp_bias": False, "rope_scaling": None, "pretraining_tp": 1}),
     "mistral": ("MistralForCausalLM", {"sliding_window": None}),
     "qwen2": ("Qwen2ForCausalLM", {"sliding_window": 64, "use_sliding_window": False, "max_window_layers": 2}),
+    "qwen3": (
+        "Qwen3ForCausalLM",
+        {
+            "head_dim": WIDTH // HEADS,
+            "attention_bias": False,
+            "rope_scaling": None,
+            "sliding_window": None,
+            "use_sliding_window": False,
+            "max_window_layers": 2,
+        },
+    ),
     "smollm3": (
         "SmolLM3ForCausalLM",
         {"no_rope_layers": [1, 1, 1, 0], "no_rope_layer_interval": 4, "use_sliding_window": False, "sliding_window": None},
@@ -54,8 +65,8 @@ FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
 class Shape:
     """Sizes that a variant may change in weights and config.json together."""
 
-    def __init__(self, shared: int = SHARED, head: int = WIDTH // HEADS) -> None:
-        self.shared, self.head = shared, head
+    def __init__(self, shared: int = SHARED, head: int = WIDTH // HEADS, heads: int = HEADS) -> None:
+        self.shared, self.head, self.heads = shared, head, heads
 
 
 def biased(made: Weights, *parts: str) -> None:
@@ -65,7 +76,7 @@ def biased(made: Weights, *parts: str) -> None:
 
 def weights(family: str, shape: Shape) -> Weights:
     made = {"model.embed_tokens.weight": made_up(ROWS, WIDTH), "lm_head.weight": made_up(ROWS, WIDTH)[::-1].copy()}
-    queries, keys = HEADS * shape.head, shape.shared * shape.head
+    queries, keys = shape.heads * shape.head, shape.shared * shape.head
     shapes = {
         "self_attn.q_proj": (queries, WIDTH),
         "self_attn.k_proj": (keys, WIDTH),
@@ -83,6 +94,8 @@ def weights(family: str, shape: Shape) -> Weights:
     if family in ("olmo2", "olmo3"):
         norms = {"post_attention_layernorm": WIDTH, "post_feedforward_layernorm": WIDTH}
         norms |= {"self_attn.q_norm": queries, "self_attn.k_norm": keys}
+    if family == "qwen3":
+        norms |= {"self_attn.q_norm": shape.head, "self_attn.k_norm": shape.head}
     for i in range(LAYERS):
         for name, size in shapes.items():
             made[f"model.layers.{i}.{name}.weight"] = np.roll(made_up(*size), i + len(name)) * (1 - i / 8)
@@ -112,6 +125,12 @@ def mlp_biases(made: Weights) -> None:
 def norms(made: Weights) -> None:
     for i in range(LAYERS):
         made[f"model.layers.{i}.input_layernorm.weight"] = made_up(WIDTH, around=2.0)
+
+
+def wide_norms(made: Weights) -> None:
+    """As OLMo 2's."""
+    for i in range(LAYERS):
+        made[f"model.layers.{i}.self_attn.q_norm.weight"] = made_up(WIDTH, around=1.0)
 
 
 def unused(made: Weights) -> None:
@@ -254,6 +273,26 @@ MLP_BIASED: dict[str, Variant] = {
     "mlp biases that are not there": ({"mlp_bias": True}, None, "gate_proj.bias"),
     "mlp bias null": ({"mlp_bias": None}, None, '"mlp_bias" is null'),
 }
+WINDOWS: dict[str, Variant] = {
+    "sliding window": ({"use_sliding_window": True, "sliding_window": 4}, None, '"sliding_window" is 4'),
+    "sliding window of no layer": (
+        {"use_sliding_window": True, "sliding_window": 4, "max_window_layers": 4},
+        None,
+        "",
+    ),
+    "sliding window of the context": ({"use_sliding_window": True, "sliding_window": 128}, None, ""),
+    "layer types": (
+        {"use_sliding_window": True, "sliding_window": 4, "layer_types": ["full_attention"] * 4},
+        None,
+        "",
+    ),
+    "layer types, sliding": (
+        {"use_sliding_window": True, "sliding_window": 4, "layer_types": ["sliding_attention"] * 4},
+        None,
+        '"sliding_window" is 4',
+    ),
+    "layer types, too few": ({"layer_types": ["full_attention"] * 3}, None, '"layer_types"'),
+}
 OWN: dict[str, dict[str, Variant]] = {
     "llama": {
         **SCALED,
@@ -279,25 +318,20 @@ OWN: dict[str, dict[str, Variant]] = {
     },
     "qwen2": {
         **SCALED,
-        "sliding window": ({"use_sliding_window": True, "sliding_window": 4}, None, '"sliding_window" is 4'),
-        "sliding window of no layer": (
-            {"use_sliding_window": True, "sliding_window": 4, "max_window_layers": 4},
-            None,
-            "",
-        ),
-        "sliding window of the context": ({"use_sliding_window": True, "sliding_window": 128}, None, ""),
-        "layer types": (
-            {"use_sliding_window": True, "sliding_window": 4, "layer_types": ["full_attention"] * 4},
-            None,
-            "",
-        ),
-        "layer types, sliding": (
-            {"use_sliding_window": True, "sliding_window": 4, "layer_types": ["sliding_attention"] * 4},
-            None,
-            '"sliding_window" is 4',
-        ),
-        "layer types, too few": ({"layer_types": ["full_attention"] * 3}, None, '"layer_types"'),
+        **WINDOWS,
         "no attention bias": ({"attention_bias": False}, None, ""),
+    },
+    "qwen3": {
+        **SCALED,
+        **BIASED,
+        **WINDOWS,
+        "window not on": ({"sliding_window": 4}, None, ""),
+        "head_dim not said": ({"head_dim": Absent}, None, "q_proj.weight has the shape"),
+        "mlp bias": ({"mlp_bias": True}, None, ""),
+        "clip": ({"clip_qkv": 1.0}, None, ""),
+        "rope_scaling yarn, as published": ({"rope_scaling": YARN}, None, 'type "yarn"'),
+        "one norm of heads that is not there": ({}, without("1.self_attn.k_norm.weight"), "1.self_attn.k_norm.weight"),
+        "norms of heads over all": ({}, wide_norms, "q_norm.weight has the shape"),
     },
     "smollm3": {
         **SCALED,
@@ -421,6 +455,10 @@ SHAPES: dict[str, dict[str, tuple[dict[str, Any], Shape, str]]] = {
     }
     for family in FAMILIES
 }
+SHAPES["qwen3"] |= {
+    "wide heads, not said": ({"head_dim": Absent}, Shape(head=128), ""),
+    "heads that do not divide the width": ({"num_attention_heads": 6, "num_key_value_heads": 3}, Shape(shared=3, heads=6), ""),
+}
 
 # Of EVERY what is tried of each family; the rest is read in one place for all of them
 OFTEN = ("plain", "tie", "activation not", "epsilon not", "base not", "head_dim", "heads", "rope_", "layers", "one norm")
@@ -433,7 +471,9 @@ REFUSALS = {
     "mistral: all heads of their own, not said": "do not fit each other",
     "qwen2: heads not said": "do not fit each other",
     "qwen2: all heads of their own, not said": "do not fit each other",
-    **{f"{family}: head_dim null": '"head_dim" is null' for family in ("qwen2", "smollm3", "olmo", "olmo2", "olmo3")},
+    "qwen3: heads not said": "do not fit each other",
+    "qwen3: all heads of their own, not said": "do not fit each other",
+    **{f"{family}: head_dim null": '"head_dim" is null' for family in ("qwen2", "qwen3", "smollm3", "olmo", "olmo2", "olmo3")},
     "smollm3: tie not said": "another matrix than model.embed_tokens.weight",
     **{f"{family}: rope_scaling {name}": '"rope_scaling"' for family in OLMOS for name in ("beside rope_parameters", "of no type")},
     **{f"{family}: rope_scaling without factor": '"factor"' for family in OLMOS},

@@ -37,6 +37,7 @@ RUNS: dict[str, tuple[dict[str, Any], families.Shape, list[Any]]] = {
     ),
     "mistral": ({"sliding_window": 128, "num_key_value_heads": 1}, families.Shape(shared=1), []),
     "qwen2": ({"rope_scaling": families.LINEAR, "tie_word_embeddings": True}, families.Shape(), [families.tied]),
+    "qwen3": ({"head_dim": 16, "tie_word_embeddings": True}, families.Shape(head=16), [families.tied]),
     "smollm3": ({"tie_word_embeddings": True}, families.Shape(), [families.tied]),
     "olmo": ({"clip_qkv": 0.5, "num_key_value_heads": 4}, families.Shape(shared=4), []),
     "olmo2": ({"rope_theta": 500000.0}, families.Shape(), []),

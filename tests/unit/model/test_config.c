@@ -206,6 +206,8 @@ static void test_parameter_count_of_other_families(void **state)
          5132013568},
         {"{" SMALL("mistral") "}", 312384},
         {"{" SMALL("qwen2") "}", 313408},
+        {"{" SMALL("qwen3") ",\"head_dim\":8}", 263360},
+        {"{" SMALL("qwen3") ",\"attention_bias\":true}", 1011264},
         {"{" SMALL("smollm3") "}", 279616},
         {"{" SMALL("smollm3") ",\"attention_bias\":true}", 281152},
         {"{" SMALL("olmo") "}", 311296},
@@ -253,6 +255,7 @@ static void test_llama_kinds(void **state)
     struct model_config mistral = parse("{" SMALL("mistral") "}"), qwen2 = parse("{" SMALL("qwen2") "}");
     assert_int_equal(mistral.sliding_window, 4096);
     assert_int_equal(qwen2.sliding_window, 0);
+    assert_int_equal(parse("{" SMALL("qwen3") "}").head_size, 128); /* as the class has it */
     struct model_config smollm3 = parse("{" SMALL("smollm3") "}");
     assert_int_equal(smollm3.unrotated_layers[0], 0x88);
     assert_true(smollm3.is_tied && fabs(smollm3.rotary_base - 2000000) < 1e-9);
@@ -350,6 +353,9 @@ static const struct {
     {"{" SMALL("qwen2") ",\"use_sliding_window\":null}", "\"use_sliding_window\" is null", ERR_UNSUPPORTED},
     {"{" SMALL("qwen2") ",\"use_sliding_window\":true,\"max_window_layers\":\"2\"}", "\"max_window_layers\"",
      ERR_UNSUPPORTED},
+    {"{" SMALL("qwen3") ",\"head_dim\":null}", "\"head_dim\" is null", ERR_UNSUPPORTED},
+    {"{" SMALL("qwen3") ",\"head_dim\":9}", "rotated part", ERR_FORMAT},
+    {"{" SMALL("qwen3") ",\"head_dim\":2097152}", "\"head_dim\" is no size", ERR_UNSUPPORTED},
     {"{" SMALL("smollm3") ",\"no_rope_layers\":[0,1,2,1,1,1,1,1]}", "else than 0 and 1", ERR_UNSUPPORTED},
     {"{" SMALL("smollm3") ",\"no_rope_layers\":4}", "no list of all layers", ERR_UNSUPPORTED},
     {"{" PYTHIA ",\"rope_scaling\":{\"type\":\"linear\"}}", "type \"linear\"", ERR_UNSUPPORTED},

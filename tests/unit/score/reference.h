@@ -95,6 +95,11 @@ static inline int is_olmo2(const struct score_config *config)
     return strcmp(config->architecture, "olmo2") == 0;
 }
 
+static inline int is_qwen3(const struct score_config *config)
+{
+    return strcmp(config->architecture, "qwen3") == 0;
+}
+
 static inline void norm(const struct score_config *config, const struct tensor_view *weight,
                         const struct tensor_view *bias, const double *x, size_t count, double *y)
 {
@@ -193,6 +198,10 @@ static inline void project(const struct score_config *config, const struct tenso
         norm(config, &w[SCORE_ROLE_QUERY_NORM_WEIGHT], &no_view, q, width, q);
         norm(config, &w[SCORE_ROLE_KEY_NORM_WEIGHT], &no_view, k, key_width, k);
     }
+    for (size_t i = 0; i < width && is_qwen3(config); i += size)
+        norm(config, &w[SCORE_ROLE_QUERY_NORM_WEIGHT], &no_view, q + i, size, q + i);
+    for (size_t i = 0; i < key_width && is_qwen3(config); i += size)
+        norm(config, &w[SCORE_ROLE_KEY_NORM_WEIGHT], &no_view, k + i, size, k + i);
 }
 
 /* q [n, heads, size], k and v [n, key heads, size]; out like q. */

@@ -75,6 +75,8 @@ static void families(void **state)
         {"mistral", 1, 1, 9, "model.layers.1.self_attn.q_proj.bias", 0},
         {"qwen2", 0, 0, 12, "model.layers.1.self_attn.v_proj.bias", 1},
         {"qwen2", 1, 1, 12, "model.layers.1.self_attn.o_proj.bias", 0},
+        {"qwen3", 0, 1, 11, "model.layers.1.self_attn.q_norm.weight", 1},
+        {"qwen3", 1, 0, 15, "model.layers.1.self_attn.o_proj.bias", 1},
         {"smollm3", 1, 0, 13, "model.layers.1.self_attn.k_proj.bias", 1},
         {"olmo", 0, 1, 7, "model.layers.1.input_layernorm.weight", 0},
         {"olmo", 1, 0, 11, "model.layers.1.self_attn.o_proj.bias", 1},
@@ -108,6 +110,9 @@ static void families(void **state)
         assert_int_equal(score_weights_find(&source, &found, &err), 0);
         assert_int_equal(found.layers[1][SCORE_ROLE_QUERY_WEIGHT].shape.dim[0], 32);
         assert_int_equal(found.layers[1][SCORE_ROLE_VALUE_WEIGHT].shape.dim[0], 16);
+        const struct tensor_view *key_norm = &found.layers[1][SCORE_ROLE_KEY_NORM_WEIGHT];
+        if (key_norm->data)
+            assert_int_equal(key_norm->shape.dim[0], strcmp(rows[i].architecture, "qwen3") == 0 ? 8 : 16);
         assert_int_equal(found.layers[1][SCORE_ROLE_ATTENTION_OUT_WEIGHT].shape.dim[0], 6);
         assert_int_equal(found.layers[1][SCORE_ROLE_ATTENTION_OUT_WEIGHT].shape.dim[1], 32);
         score_weights_free(&found);

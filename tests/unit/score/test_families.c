@@ -8,8 +8,8 @@
 
 #define ERROR_MAX 1e-4 /* of a log-probability */
 
-static const char *const families[] = {"llama", "mistral", "qwen2", "smollm3", "olmo",
-                                       "olmo2", "hf_olmo", "gpt2",  "bloom"};
+static const char *const families[] = {"llama", "mistral", "qwen2",   "qwen3", "smollm3",
+                                       "olmo",  "olmo2",   "hf_olmo", "gpt2",  "bloom"};
 #define FAMILY_COUNT (sizeof families / sizeof families[0])
 
 /* What a configuration leaves at 0 is the same for all. */
