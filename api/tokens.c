@@ -6,6 +6,7 @@
 #include "api/http/http.h"
 #include "api/http/listing.h"
 #include "api/http/page.h"
+#include "api/http/precondition.h"
 #include "api/resource/context.h"
 #include "api/token_request.h"
 #include "daemon/base/clock.h"
@@ -150,16 +151,22 @@ static int read_id(const struct api_request *request, int64_t *id, struct err *e
 
 int api_get_token(struct api_request *request, struct api_response *response, struct err *err)
 {
+    struct store *store = request->context->store;
     struct token_row row;
+    char digits[API_SETTING_SIZE];
     int64_t id = 0;
     int code = read_id(request, &id, err);
     if (!code)
-        code = tokens_get(request->context->store, id, &row, err);
+        code = tokens_get(store, id, &row, err);
     if (!code)
         code = make_room(response, err);
-    if (!code)
-        answer(&row, NULL, response);
-    return code;
+    if (!code) /* of what a revocation changes; when it was used last goes on by itself */
+        code = api_precondition_digits_of(digits, err, "%s %" PRId64 " %" PRId64, store_instance(store),
+                                          row.id, row.revoked_ms);
+    if (code)
+        return code;
+    answer(&row, NULL, response);
+    return api_precondition_etag(digits, response, err);
 }
 
 int api_revoke_token(struct api_request *request, struct api_response *response, struct err *err)

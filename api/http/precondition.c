@@ -2,8 +2,11 @@
 
 #include "daemon/base/digest.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+
+#define SETTING_BYTES_MAX 256 /* of a few words and numbers */
 
 int api_precondition_digits(const struct buf *setting, char ret_digits[API_SETTING_SIZE], struct err *err)
 {
@@ -11,6 +14,23 @@ int api_precondition_digits(const struct buf *setting, char ret_digits[API_SETTI
     int code = digest_sha256_hex(buf_text(setting), setting->size, hex, err);
     if (!code)
         (void)snprintf(ret_digits, API_SETTING_SIZE, "%.16s", hex);
+    return code;
+}
+
+int api_precondition_digits_of(char ret_digits[API_SETTING_SIZE], struct err *err, const char *format, ...)
+{
+    char text[SETTING_BYTES_MAX];
+    struct buf setting;
+    va_list arguments;
+    va_start(arguments, format);
+    (void)vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    buf_init(&setting, sizeof text);
+    buf_append_text(&setting, text);
+    int code = buf_check(&setting, "setting", err);
+    if (!code)
+        code = api_precondition_digits(&setting, ret_digits, err);
+    buf_free(&setting);
     return code;
 }
 

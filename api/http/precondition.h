@@ -17,6 +17,10 @@
 /* The digits of what a write would change. */
 int api_precondition_digits(const struct buf *setting, char ret_digits[API_SETTING_SIZE], struct err *err);
 
+/* The same of a setting of a few words. */
+int api_precondition_digits_of(char ret_digits[API_SETTING_SIZE], struct err *err, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
 /* The ETag of an answer: the digits, and those of its body. */
 int api_precondition_etag(const char *digits, struct api_response *response, struct err *err);
 

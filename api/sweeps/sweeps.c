@@ -58,17 +58,10 @@ static int append_sweep(const struct api_request *request, int64_t id, struct ap
 static int find_digits(struct store *store, int64_t id, char digits[API_SETTING_SIZE], struct err *err)
 {
     struct sweep_row row;
-    struct buf setting;
     int code = sweeps_get(store, id, &row, err);
-    if (code)
-        return code;
-    buf_init(&setting, KIB);
-    buf_appendf(&setting, "%s %" PRId64 " %s", store_instance(store), id, sweep_state_name(row.state));
-    code = buf_check(&setting, "sweep", err);
-    if (!code)
-        code = api_precondition_digits(&setting, digits, err);
-    buf_free(&setting);
-    return code;
+    return code ? code
+                : api_precondition_digits_of(digits, err, "%s %" PRId64 " %s", store_instance(store), id,
+                                             sweep_state_name(row.state));
 }
 
 int api_get_sweep(struct api_request *request, struct api_response *response, struct err *err)

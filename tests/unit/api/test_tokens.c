@@ -96,10 +96,36 @@ static void test_what_was_done_is_said(void **state)
     json_decref(ask(fixture, "DELETE", target, NULL, ADMIN, 409));
 }
 
+/* When a token was used is no change of what a revocation changes. */
+static void test_use_is_no_change(void **state)
+{
+    struct api_fixture *fixture = *state;
+    struct exchange exchange;
+    char target[64], tag[80], later[80], header[128];
+    json_t *made = ask(fixture, "POST", "/v1/tokens", "{\"name\":\"ci\",\"scopes\":[\"read\"]}", ADMIN, 201);
+    const int64_t id = json_integer_value(json_object_get(made, "id"));
+    json_decref(made);
+    (void)snprintf(target, sizeof target, "/v1/tokens/%lld", (long long)id);
+    for (int i = 0; i < 2; i++) {
+        fixture_request(fixture, "GET", target, NULL, (const char *[]){ADMIN, NULL}, &exchange);
+        fixture_header(&exchange, "ETag", i ? later : tag, sizeof tag);
+        free(exchange.body);
+        OK(tokens_touch(fixture->store.store, id, 1700000000000, &err));
+    }
+    assert_string_not_equal(tag, later); /* it shows */
+    (void)snprintf(header, sizeof header, "If-Match: %s", tag);
+    for (int i = 0; i < 2; i++) {
+        fixture_request(fixture, "DELETE", target, NULL, (const char *[]){ADMIN, header, NULL}, &exchange);
+        assert_int_equal(exchange.status, i ? 412 : 200);
+        free(exchange.body);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_what_was_done_is_said, serve_with_token, fixture_unserve),
+        cmocka_unit_test_setup_teardown(test_use_is_no_change, serve_with_token, fixture_unserve),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
