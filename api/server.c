@@ -59,6 +59,11 @@ uint16_t api_server_port(const struct api_server *server)
     return api_http_port(server->http);
 }
 
+int api_server_share_socket(struct api_server *server)
+{
+    return api_http_share_socket(server->http);
+}
+
 const char *api_server_url(const struct api_server *server)
 {
     return api_http_url(server->http);

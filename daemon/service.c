@@ -12,6 +12,7 @@
 #include "daemon/base/pulse.h"
 #include "daemon/cut_off.h"
 #include "daemon/executor.h"
+#include "daemon/held_socket.h"
 #include "daemon/hub/hub.h"
 #include "daemon/left_sweeps.h"
 #include "daemon/measure/engine.h"
@@ -291,6 +292,7 @@ static int start_server(struct service *service, struct err *err)
         goto out;
     api.http.store = service->store;
     api.http.version = BIFURCATED_VERSION;
+    api.http.listen_fd = held_socket_take();
     api.http.access_log = (struct api_access_log){
         .context = service, .write = log_access, .failed = log_failure, .is_kept = keeps_access};
     api.claims = (struct api_claims_options){.lease_ms = options->lease_s * 1000,
@@ -324,6 +326,7 @@ static int start_server(struct service *service, struct err *err)
                                    .note_change = api_setup_log_change};
     code = api_server_start(&api, &service->server, err);
     if (!code) {
+        held_socket_give(api_server_share_socket(service->server));
         api_setup_log(options, api_server_url(service->server));
         left_sweeps_serve(&service->left, service->server);
     }

@@ -265,9 +265,18 @@ int api_http_is_draining(const struct api_http *http)
     return atomic_load(&http->is_draining);
 }
 
+int api_http_share_socket(struct api_http *http)
+{
+    const union MHD_DaemonInfo *info = MHD_get_daemon_info(http->daemon, MHD_DAEMON_INFO_LISTEN_FD);
+    http->is_shared = info && info->listen_fd >= 0;
+    return http->is_shared ? info->listen_fd : -1;
+}
+
 void api_http_drain(struct api_http *http)
 {
     atomic_store(&http->is_draining, 1);
+    if (http->is_shared) /* else libmicrohttpd shuts it down, for all who hold it */
+        http->fd = MHD_quiesce_daemon(http->daemon);
 }
 
 void api_http_stop(struct api_http *http, int64_t drain_ms)

@@ -59,8 +59,9 @@ struct api_access_log {
 };
 
 struct api_http_options {
-    const char *address;     /* "127.0.0.1", "::1", "0.0.0.0"; numeric */
-    uint16_t port;           /* 0: any free one, see api_http_port */
+    const char *address; /* "127.0.0.1", "::1", "0.0.0.0"; numeric */
+    uint16_t port;       /* 0: any free one, see api_http_port */
+    int listen_fd; /* 0, or a socket that listens already, taken over if it is at that address and port */
     struct store *store;     /* borrowed; outlives the server */
     const char *version;     /* of the program */
     const char *token;       /* a bearer token with every scope beside those of the store, or NULL; unless the
@@ -128,6 +129,10 @@ void api_http_forget_token(struct api_http *http, int64_t id);
  * ERR_INVALID: no pair of a certificate and its key; the old one stays. */
 int api_http_replace_certificate(struct api_http *http, const char *certificate, const char *key,
                                  struct err *err);
+
+/* The listening socket, for whoever holds it until the next daemon comes: from here on it is not shut down
+ * when this one ends, and who connects meanwhile waits. -1: there is none. */
+int api_http_share_socket(struct api_http *http);
 
 /* Accepts no more connections from here on, and answers close theirs. Requests that are suspended must be
  * resumed by whom they wait for. */

@@ -7,6 +7,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
@@ -42,6 +43,51 @@ static int check_reach(const struct api_http *http, const char *address, struct 
                    address);
 }
 
+/* Where a socket of TCP is bound: the address as text[INET6_ADDRSTRLEN], and whether it is of IPv6. */
+static int read_place(int fd, char *text, uint16_t *ret_port, int *ret_is_v6, struct err *err)
+{
+    struct sockaddr_storage address = {0};
+    socklen_t size = sizeof address;
+    if (getsockname(fd, (struct sockaddr *)&address, &size) < 0)
+        return err_set_errno(err, errno, "listening socket");
+    *ret_is_v6 = address.ss_family == AF_INET6;
+    if (*ret_is_v6) {
+        struct sockaddr_in6 v6;
+        memcpy(&v6, &address, sizeof v6);
+        *ret_port = ntohs(v6.sin6_port);
+        (void)inet_ntop(AF_INET6, &v6.sin6_addr, text, INET6_ADDRSTRLEN);
+    } else if (address.ss_family == AF_INET) {
+        struct sockaddr_in v4;
+        memcpy(&v4, &address, sizeof v4);
+        *ret_port = ntohs(v4.sin_port);
+        (void)inet_ntop(AF_INET, &v4.sin_addr, text, INET6_ADDRSTRLEN);
+    } else {
+        return err_set(err, ERR_INTERNAL, "the listening socket is not one of TCP");
+    }
+    return 0;
+}
+
+/* Whether a socket that was handed over listens where the options say, and for that family alone. */
+static int is_ours(int fd, const struct api_http_options *options)
+{
+    struct err ignored = ERR_INIT;
+    char text[INET6_ADDRSTRLEN] = "";
+    uint16_t port = 0;
+    int is_v6 = 0, is_v6_only = 0, listens = 0;
+    unsigned char bound[sizeof(struct in6_addr)], wanted[sizeof(struct in6_addr)];
+    socklen_t size = sizeof(int);
+    if (read_place(fd, text, &port, &is_v6, &ignored) || (options->port && options->port != port) ||
+        getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) || !listens)
+        return 0;
+    int family = is_v6 ? AF_INET6 : AF_INET;
+    if (inet_pton(family, options->address, wanted) != 1 || inet_pton(family, text, bound) != 1)
+        return 0;
+    if (is_v6 && (getsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &is_v6_only, &size) || !is_v6_only))
+        return 0;
+    return memcmp(wanted, bound, is_v6 ? sizeof(struct in6_addr) : sizeof(struct in_addr)) == 0 &&
+           fcntl(fd, F_SETFL, O_NONBLOCK) == 0;
+}
+
 int api_listener_open(const struct api_http *http, int *ret_fd, struct err *err)
 {
     const struct api_http_options *options = &http->options;
@@ -53,6 +99,12 @@ int api_listener_open(const struct api_http *http, int *ret_fd, struct err *err)
         code = check_reach(http, options->address, err);
     if (code)
         return code;
+    if (options->listen_fd && is_ours(options->listen_fd, options)) {
+        *ret_fd = options->listen_fd;
+        return 0;
+    }
+    if (options->listen_fd)
+        (void)close(options->listen_fd);
     int fd = socket(address.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
         return err_set_errno(err, errno, "listening socket");
@@ -85,25 +137,11 @@ int api_listener_open(const struct api_http *http, int *ret_fd, struct err *err)
 
 int api_listener_take(struct api_http *http, int fd, struct err *err)
 {
-    struct sockaddr_storage address = {0};
-    socklen_t size = sizeof address;
     char text[INET6_ADDRSTRLEN] = "";
-    if (getsockname(fd, (struct sockaddr *)&address, &size) < 0)
-        return err_set_errno(err, errno, "listening socket");
-    int is_v6 = address.ss_family == AF_INET6;
-    if (is_v6) {
-        struct sockaddr_in6 v6;
-        memcpy(&v6, &address, sizeof v6);
-        http->port = ntohs(v6.sin6_port);
-        (void)inet_ntop(AF_INET6, &v6.sin6_addr, text, sizeof text);
-    } else if (address.ss_family == AF_INET) {
-        struct sockaddr_in v4;
-        memcpy(&v4, &address, sizeof v4);
-        http->port = ntohs(v4.sin_port);
-        (void)inet_ntop(AF_INET, &v4.sin_addr, text, sizeof text);
-    } else {
-        return err_set(err, ERR_INTERNAL, "the listening socket is not one of TCP");
-    }
+    int is_v6 = 0;
+    int code = read_place(fd, text, &http->port, &is_v6, err);
+    if (code)
+        return code;
     http->is_loopback = url_host_is_loopback(text);
     (void)snprintf(http->url, sizeof http->url, is_v6 ? "%s://[%s]:%u" : "%s://%s:%u",
                    http->tls ? "https" : "http", text, http->port);

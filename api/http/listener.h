@@ -11,8 +11,9 @@
 
 struct api_http;
 
-/* Opens, binds and listens as the options say; the caller closes *ret_fd. ERR_INVALID (no address in numbers,
- * or no token where there must be one), ERR_CONFLICT (the port is taken), ERR_IO. */
+/* Opens, binds and listens as the options say, or takes over what they hand over; the caller closes *ret_fd.
+ * ERR_INVALID (no address in numbers, or no token where there must be one), ERR_CONFLICT (the port is taken),
+ * ERR_IO. */
 int api_listener_open(const struct api_http *http, int *ret_fd, struct err *err);
 
 /* Reads back where the socket is bound, which port 0 leaves open, and sets the port, url and

@@ -25,6 +25,7 @@ struct api_http {
     const struct api_route_table *routes;
     const struct api_context *context; /* of the handlers */
     int fd;                            /* that it listens on, until the threads have it; then -1 */
+    int is_shared;                     /* somebody holds it, too */
     struct MHD_Daemon *daemon;
     int is_loopback; /* it listens on a loopback address only */
     uint16_t port;

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import socket
 import sqlite3
+import subprocess
 import threading
 from pathlib import Path
 from typing import Callable, Iterator
+from urllib.parse import urlsplit
 
 import pytest
 from running import Daemon, wait_until
@@ -27,12 +30,15 @@ class Manager:
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.socket.bind(str(path))
         self.lines: list[str] = []
+        self.held: list[int] = []
         threading.Thread(target=self._listen, daemon=True).start()
 
     def _listen(self) -> None:
         while True:
             try:
-                self.lines += self.socket.recv(65536).decode().splitlines()
+                text, held, _, _ = socket.recv_fds(self.socket, 65536, 8)
+                self.held += held
+                self.lines += text.decode().splitlines()
             except OSError:
                 return
 
@@ -53,6 +59,8 @@ def manager(tmp_path: Path, daemon: Callable[..., Daemon]) -> Iterator[Manager]:
     manager = Manager(tmp_path / "notify")
     yield manager
     manager.socket.close()
+    for held in manager.held:
+        os.close(held)
 
 
 def test_life_of_a_service(
@@ -60,7 +68,7 @@ def test_life_of_a_service(
 ) -> None:
     one = daemon(make_hub(garden, bandwidth_bps=8_000_000), env=manager.env())
     wait_until(lambda: manager.count("WATCHDOG=1") >= 3)  # while it has nothing to do
-    assert manager.lines[0] == "READY=1"
+    assert [line for line in manager.lines if not line.startswith("FD")][0] == "READY=1"
     assert manager.status == "waiting for sweeps"
     sweep = one.sweep(MODEL)
     wait_until(lambda: re.fullmatch(rf"sweep {sweep} of {MODEL}: \d+ of \d+ revisions", manager.status) is not None)
@@ -73,6 +81,31 @@ def test_life_of_a_service(
     assert re.fullmatch(r"MONOTONIC_USEC=[1-9]\d*", manager.lines[at + 1])
     assert one.stop() == 0
     wait_until(lambda: manager.count("STOPPING=1") == 1)
+
+
+def test_the_listening_socket_is_held(daemon: Callable[..., Daemon], programs: dict[str, Path], manager: Manager, hub: Emulator) -> None:
+    """Who asks while the daemon is started anew waits for it; one that is to listen elsewhere lets go what was held."""
+    one = daemon(hub, env=manager.env())
+    place, first = urlsplit(one.url), one.url
+    (held,) = manager.held
+    assert manager.lines[:4] == ["FDSTOREREMOVE=1", "FDNAME=listening", "FDSTORE=1", "FDNAME=listening"]
+
+    def start(address: str) -> None:
+        command = ["bash", "-c", 'LISTEN_FDS=1 LISTEN_PID=$$ exec "$@" 3<&"$FD"', "sh", programs["bifurcated"], "--listen", address, "--state", one.state]
+        (one.state / "address").unlink()
+        with open(one.log_path, "ab") as log:
+            one.process = subprocess.Popen(command, env=one.env | {"FD": str(held)}, stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=(held,))
+
+    assert one.stop() == 0
+    with socket.create_connection((place.hostname, place.port), timeout=60) as client:
+        client.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        start(place.netloc)
+        one.await_address()
+        assert one.url == first and client.recv(15) == b"HTTP/1.1 200 OK"
+    one.kill()  # nor does a crash end it
+    socket.create_connection((place.hostname, place.port), timeout=60).close()
+    start("127.0.0.2:0")
+    assert one.told("listening on http://127.0.0.2:")
 
 
 def test_a_part_that_stands_still_is_not_fed_for(
