@@ -170,10 +170,10 @@ static void print_stop(const json_t *stop)
                            100 * expm1(sqrt(2) * real_of(stop, "perplexity_fluctuation")));
         (void)snprintf(
             text, sizeof text,
-            "%.4g at that step, %.4g at the end (stopping leaves it %.1f %% %s%s), best %.4g at step "
+            "%.4g at step %.0f, %.4g at the end (stopping leaves it %.1f %% %s%s), best %.4g at step "
             "%.0f",
-            real_of(stop, "perplexity"), real_of(stop, "perplexity_end"), fabs(change),
-            change < 0 ? "lower" : "higher", error, real_of(stop, "perplexity_best"),
+            real_of(stop, "perplexity"), real_of(stop, "perplexity_step"), real_of(stop, "perplexity_end"),
+            fabs(change), change < 0 ? "lower" : "higher", error, real_of(stop, "perplexity_best"),
             real_of(stop, "perplexity_best_step"));
         print_wrapped("  perplexity", 36, text);
     }

@@ -88,7 +88,7 @@ function facts(analysis) {
     ...onsets.map(([values, onset]) => fact(`Onset of forking, ${values}`, onset.verdict,
       `step ${number(onset.step)}${onset.is_lasting ? "" : `, lost at ${number(onset.step_lost)}`}`, onset.reason)),
     fall && fact("Steepest fall of perplexity", fall.verdict, `steps ${number(fall.step_from)} to ${number(fall.step_to)}`, fall.reason),
-    rest && fact("At rest", rest.verdict, `from step ${number(rest.step)}`, rest.reason),
+    rest && fact("At rest, per step", rest.verdict, `from step ${number(rest.step)}`, rest.reason),
     stop && fact("Could have stopped", stop.verdict, `at step ${number(stop.step)}, saving ${number(100 * stop.saved, 2)} %`, stop.reason),
     fact("Revisions", "yes", `${number(analysis.revisions_measured)} measured, ${number(analysis.revisions_counted)} counted`, ""));
 }
@@ -100,6 +100,7 @@ function reasons(analysis) {
   add("Perplexity", analysis.perplexity_fall);
   add("Rest per step", analysis.rest?.per_step);
   add("Rest per learning rate", analysis.rest?.per_lr);
+  add("Rest per learning rate²", analysis.rest?.per_lr_squared);
   add("Weight decay", analysis.decay);
   add("Stop", analysis.stop);
   for (const control of analysis.controls || []) {
@@ -178,7 +179,7 @@ function comparison(shown) {
     ];
     return element("tr", {}, element("th", { scope: "row", title: model.name }, keyOf(model.look), shortName(model.name)), ...cells.map((text) => element("td", {}, text)));
   });
-  const heads = ["model", "onset, raw", "onset, centred", "steepest fall of perplexity", "at rest", "could have stopped", "audit findings"];
+  const heads = ["model", "onset, raw", "onset, centred", "steepest fall of perplexity", "at rest, per step", "could have stopped", "audit findings"];
   const whole = element("details", {}, element("summary", {}, "Each model in full"), element("div", { class: "verdict" }, ...shown.map(card).filter(Boolean)));
   return [element("section", { class: "card verdict", "data-key": "compared", "aria-label": "Findings compared" },
     element("p", { class: "muted" }, "Upright dashed lines in the charts: the onsets, in the models' colours."),

@@ -110,7 +110,7 @@ export const groups = [
     help: "Measures that may disagree; none decides alone.",
     panels: [
       {
-        id: "bc", title: "Bimodality coefficient", help: "Sarle's, with sample correction. Above 5/9 is more bimodal than uniform.",
+        id: "bc", title: "Bimodality coefficient", help: "Sarle's, with sample correction: 1/3 for a normal, 5/9 for a uniform distribution. An exponential one, with one mode, exceeds 5/9, too: it decides nothing.",
         guides: [{ y: 5 / 9, label: "5/9" }, { y: 1 / 3, label: "normal" }],
         quantities: [{ name: "BC", column: stat("bimodality") }],
       },
@@ -129,7 +129,7 @@ export const groups = [
         quantities: [{ name: "D", column: stat("ashman_d") }],
       },
       {
-        id: "valley", span: [0, 1], title: "Valley to peak", help: "Density of the body between the two highest peaks over the lower of them; 1 where there is one peak. An onset needs 0.9 or less.",
+        id: "valley", span: [0, 1], title: "Valley to peak", help: "Lowest density of the body between two of its peaks over the lower one, the least of all pairs; 1 where there is one peak. An onset needs 0.9 or less.",
         guides: [{ y: 0.9, label: "onset" }],
         quantities: [{ name: "valley / peak", column: stat("valley_to_peak") }],
       },
@@ -139,7 +139,7 @@ export const groups = [
         quantities: [{ name: "modes", column: stat("modes") }],
       },
       {
-        id: "bic", title: "ΔBIC of two components", help: "One normal component less two; above 0 favours two.",
+        id: "bic", title: "ΔBIC of two components", help: "One normal component less two, of the body. Of millions of values any tail that is not normal makes it large: read it with D.",
         guides: [{ y: 0, label: "equal" }],
         quantities: [{ name: "ΔBIC", column: stat("delta_bic") }],
       },

@@ -47,7 +47,9 @@ static const struct meaning cautions[] = {
      "perplexity ended above its best by more than it fluctuates: late training made it "
      "worse"},
     {SERIES_CAUTION_NO_ONSET, "the weights did not fork"},
-    {SERIES_CAUTION_NO_PERPLEXITY, "no perplexity is known, so neither is the price of stopping"},
+    {SERIES_CAUTION_NO_PERPLEXITY,
+     "the price of stopping is not known: no perplexity is, or none there that could be compared with the "
+     "end's"},
     {SERIES_CAUTION_SCHEDULE, "rest may be the learning-rate schedule's doing, or the schedule is not known"},
     {SERIES_CAUTION_ONLY_RAW, "only the stored values fork, not those around their column's mean"},
     {SERIES_CAUTION_FIRST_IS_SUSPECT, "the first revision repeats a late one: displacements start from the "
@@ -125,6 +127,7 @@ void analysis_view_stop(struct analysis_view *view)
     api_json_real(view->json, "step", stop->step);
     api_json_real(view->json, "saved", stop->saved);
     api_json_real(view->json, "perplexity", stop->perplexity);
+    api_json_real(view->json, "perplexity_step", stop->perplexity_step);
     api_json_real(view->json, "perplexity_end", stop->perplexity_end);
     api_json_real(view->json, "perplexity_best", stop->perplexity_best);
     api_json_real(view->json, "perplexity_best_step", stop->perplexity_best_step);

@@ -31,15 +31,19 @@ static int add(struct builder *builder, struct audit_finding finding, struct err
     return 0;
 }
 
-/* One group of equal revisions: a run without a gap stood still, the others are duplicates. */
-static int add_group(struct builder *builder, const struct audit_point *points,
+/* One group of equal revisions: those that follow its first one without a gap stood still, the others are
+ * duplicates; and so are all, if the last revision of the run repeats weights from before a gap: then the
+ * first ones may have been served the last one's. */
+static int add_group(struct builder *builder, const struct audit_point *points, size_t point_count,
                      const struct equal_content *group, size_t count, struct err *err)
 {
-    int is_run = equal_content_is_run(group, count);
+    int may_stand = equal_content_is_run(group, count) || group[count - 1].index + 1 < point_count;
     int code = 0;
     for (size_t i = 1; i < count && !code; i++)
         code = add(builder,
-                   (struct audit_finding){.kind = is_run ? AUDIT_KIND_UNCHANGED : AUDIT_KIND_DUPLICATE,
+                   (struct audit_finding){.kind = may_stand && equal_content_is_run(group, i + 1)
+                                                      ? AUDIT_KIND_UNCHANGED
+                                                      : AUDIT_KIND_DUPLICATE,
                                           .index = group[i].index,
                                           .other = group[0].index,
                                           .step = points[group[i].index].step,
@@ -64,7 +68,7 @@ static int find_duplicates(struct builder *builder, const struct audit_point *po
     for (size_t begin = 0, end; begin < known && !code; begin = end) {
         end = equal_content_end(contents, known, begin);
         builder->audit.distinct++;
-        code = add_group(builder, points, &contents[begin], end - begin, err);
+        code = add_group(builder, points, count, &contents[begin], end - begin, err);
     }
     free(contents);
     return code;

@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define AUDIT_DEFINITION 7
+#define AUDIT_DEFINITION 8
 #define AUDIT_POINTS_MAX 100000
 #define AUDIT_MISSING_MAX 10000
 
@@ -25,8 +25,8 @@ struct audit_point {
 
 enum audit_kind {
     AUDIT_KIND_DUPLICATE,   /* equal bytes under different steps */
-    AUDIT_KIND_UNCHANGED,   /* equal to the revision before it: no update yet (warm-up from 0), or training
-                               stood still */
+    AUDIT_KIND_UNCHANGED,   /* equal to the revision before it, back to the first one of its content: no
+                               update yet (warm-up from 0), or training stood still */
     AUDIT_KIND_OUT_OF_LINE, /* displacement jumps here and returns */
     AUDIT_KIND_MISSING,     /* a step of the grid has no revision */
     AUDIT_KIND_NOT_FINITE,  /* values are NaN or Inf: training diverged, or the file is spoilt */

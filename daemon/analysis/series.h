@@ -19,7 +19,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define SERIES_DEFINITION 14
+#define SERIES_DEFINITION 15
 
 enum series_rows { SERIES_ROWS_ALL, SERIES_ROWS_TOKENS, SERIES_ROWS_COUNT };
 enum series_view { SERIES_VIEW_RAW, SERIES_VIEW_CENTRED, SERIES_VIEW_COUNT };
@@ -184,9 +184,11 @@ struct series_decay {
 };
 
 enum series_caution {
-    SERIES_CAUTION_LATE_HARM = 1 << 0,     /* perplexity ended above its best */
-    SERIES_CAUTION_NO_ONSET = 1 << 1,      /* the weights did not fork */
-    SERIES_CAUTION_NO_PERPLEXITY = 1 << 2, /* nothing is known about the price of stopping */
+    SERIES_CAUTION_LATE_HARM = 1 << 0, /* perplexity ended above its best */
+    SERIES_CAUTION_NO_ONSET = 1 << 1,  /* the weights did not fork */
+    /* Nothing is known about the price of stopping: no perplexity, or none before the last one from there on.
+     */
+    SERIES_CAUTION_NO_PERPLEXITY = 1 << 2,
     SERIES_CAUTION_SCHEDULE = 1 << 3, /* rest may be the schedule's doing, or the schedule is not known */
     SERIES_CAUTION_ONLY_RAW = 1 << 4, /* the fork is of the column means */
     /* The first revision repeats a late one: MSD is against the wrong start. */
@@ -200,8 +202,10 @@ enum series_caution {
 struct series_stop {
     enum series_verdict verdict; /* YES: training could have stopped at `step` */
     double step;                 /* since when forked for good and at rest; NO: with STILL_FALLING alone */
-    double saved;                /* share of the steps not taken, up to the last measured revision */
-    double perplexity, perplexity_end, perplexity_best, perplexity_best_step;
+    double saved;                /* YES: share of the steps not taken, up to the last measured revision */
+    /* There: of the first revision from `step` on that has one, but for the last; NaN if there is none. */
+    double perplexity, perplexity_step;
+    double perplexity_end, perplexity_best, perplexity_best_step;
     double given_up;    /* ln(perplexity there / perplexity at the end): negative if stopping was better */
     double fluctuation; /* of ln perplexity between neighbours in the later half of the run: its root mean
                            square distance from the line between them, in standard deviations of one; NaN if

@@ -90,7 +90,7 @@ static void derive_rates(const struct series_input *input, const struct series *
     derived->rate_per_step = ratio(displacement, derived->lag1_steps);
     derived->rate_per_lr = ratio(displacement, to->rates - from->rates);
     derived->rate_per_lr_squared = ratio(displacement, to->rates_squared - from->rates_squared);
-    derived->is_unresolved = displacement > 0 && displacement < derived->resolution;
+    derived->is_unresolved = displacement < derived->resolution;
 }
 
 int series_derive(const struct series_input *input, struct series *series, struct err *err)

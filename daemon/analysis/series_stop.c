@@ -167,25 +167,33 @@ static int is_harmed(const struct series_input *input, const struct series *seri
     return mean > least + harm_bound(input->options, fluctuation, run);
 }
 
+/* The perplexity there is that of the first revision from there on that has one. One that is the end's, too,
+ * is compared with nothing: what stopping costs is not known. */
 static void add_perplexities(const struct series_input *input, const struct series *series,
                              struct series_stop *stop)
 {
-    stop->perplexity = stop->perplexity_end = stop->perplexity_best = stop->perplexity_best_step =
-        (double)NAN;
+    double end_step = (double)NAN;
+    stop->perplexity = stop->perplexity_step = (double)NAN;
+    stop->perplexity_end = stop->perplexity_best = stop->perplexity_best_step = (double)NAN;
     for (size_t i = 0; i < input->count; i++) {
         const struct series_point *point = &input->points[i];
         if (!has_perplexity(input, series, i))
             continue;
         stop->perplexity_end = point->perplexity;
+        end_step = point->step;
         if (!(point->perplexity >= stop->perplexity_best)) {
             stop->perplexity_best = point->perplexity;
             stop->perplexity_best_step = point->step;
         }
-        if (isnan(stop->perplexity) && point->step >= stop->step)
+        if (isnan(stop->perplexity) && point->step >= stop->step) {
             stop->perplexity = point->perplexity;
+            stop->perplexity_step = point->step;
+        }
     }
+    if (stop->perplexity_step == end_step)
+        stop->perplexity = stop->perplexity_step = (double)NAN;
     stop->given_up = log(stop->perplexity / stop->perplexity_end);
-    if (isnan(stop->perplexity_end))
+    if (isnan(stop->perplexity_end) || (stop->verdict == SERIES_VERDICT_YES && isnan(stop->given_up)))
         stop->cautions |= SERIES_CAUTION_NO_PERPLEXITY;
     stop->fluctuation = find_fluctuation(input, series);
     if (is_harmed(input, series, stop->fluctuation))
@@ -193,6 +201,7 @@ static void add_perplexities(const struct series_input *input, const struct seri
     if (stop->verdict == SERIES_VERDICT_YES &&
         stop->given_up > harm_bound(input->options, stop->fluctuation, 1)) {
         stop->verdict = SERIES_VERDICT_NO; /* the weights rest, but the model was not done */
+        stop->saved = (double)NAN;
         stop->cautions |= SERIES_CAUTION_STILL_FALLING;
     }
 }

@@ -110,7 +110,7 @@ def write_line(what: dict[str, Any], schedule: str, decay: float, steps: list[in
         shape = [weights.mean(), weights.var(), -spread, spread, *((0.05, 50, 0.5, 4, 0.1, 2) if step >= FORK else (1e-3, 1, 0.5, 0.5, 1, 1))]
         content = next(k for k in range(i + 1) if np.array_equal(stored[k], weights)) + 1
         perplexity = 20 * (1 + 1e4 / (1 + min(step, FORK))) * math.exp(0.02 * random.normal())
-        line += [step, content, 1, 0, *shape * 4, ((weights - stored[0]) ** 2).mean()]
+        line += [step, content, 1, 0, 7 if what.get("storage") == "bfloat16" else 10, *shape * 4, ((weights - stored[0]) ** 2).mean()]
         line += [((weights - stored[i - 1]) ** 2).mean() if i else math.nan, perplexity]
     return " ".join(repr(float(x)) if isinstance(x, float) else str(x) for x in line)
 

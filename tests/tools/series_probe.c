@@ -1,11 +1,14 @@
 /*
  * Reads training runs and scaling laws from standard input, one line of JSON for each on standard output:
  *   series COUNT KIND PEAK FLOOR WARMUP TOTAL DECAY STABLE, then for each point
- *     STEP CONTENT IS_MEASURED NOT_FINITE, four shapes (all raw, all centred, tokens raw, tokens centred) of
- *     MEAN VARIANCE LOW HIGH DIP DIP_SQRT_N WEIGHT ASHMAN VALLEY MODES, then MSD LAG1_MSD PERPLEXITY
+ *     STEP CONTENT IS_MEASURED NOT_FINITE PRECISION, four shapes (all raw, all centred, tokens raw, tokens
+ *     centred) of MEAN VARIANCE LOW HIGH DIP DIP_SQRT_N WEIGHT ASHMAN VALLEY MODES, then MSD LAG1_MSD of
+ *     token rows and PERPLEXITY
+ *   audit COUNT, then STEP CONTENT IS_MEASURED NOT_FINITE MSD LAG1_MSD SKIP_MSD for each point
  *   scaling COUNT, then PARAMETERS BEFORE VALUE for each point
- * KIND is a number of enum schedule_kind; numbers may be nan.
+ * KIND is a number of enum schedule_kind, PRECISION of enum series_precision; numbers may be nan.
  */
+#include "daemon/analysis/audit.h"
 #include "daemon/analysis/scaling.h"
 #include "daemon/analysis/series.h"
 
@@ -41,7 +44,7 @@ static void read_point(struct series_point *point)
                                    .content = (uint64_t)read_number(),
                                    .is_measured = read_number() > 0,
                                    .not_finite = read_number(),
-                                   .precision = SERIES_PRECISION_F16,
+                                   .precision = (enum series_precision)read_number(),
                                    .perplexity_stderr = (double)NAN};
     for (int rows = 0; rows < SERIES_ROWS_COUNT; rows++) {
         for (int view = 0; view < SERIES_VIEW_COUNT; view++) {
@@ -54,8 +57,10 @@ static void read_point(struct series_point *point)
                 *numbers[i] = read_number();
         }
     }
-    point->msd[SERIES_ROWS_TOKENS] = point->msd[SERIES_ROWS_ALL] = read_number();
-    point->lag1_msd[SERIES_ROWS_TOKENS] = point->lag1_msd[SERIES_ROWS_ALL] = read_number();
+    point->msd[SERIES_ROWS_TOKENS] = read_number();
+    point->lag1_msd[SERIES_ROWS_TOKENS] = read_number();
+    point->msd[SERIES_ROWS_ALL] = 7 * point->msd[SERIES_ROWS_TOKENS]; /* no verdict is of these */
+    point->lag1_msd[SERIES_ROWS_ALL] = 7 * point->lag1_msd[SERIES_ROWS_TOKENS];
     point->perplexity = read_number();
 }
 
@@ -93,16 +98,39 @@ static void print_verdicts(const struct series *series)
     print_number("step_from", series->fall.step_from, ", ");
     print_number("step_to", series->fall.step_to, ", ");
     print_number("slope", series->fall.slope, ", ");
-    print_number("ln_ratio_to_onset", series->fall.ln_ratio_to_onset, "}, ");
+    print_number("ln_ratio_to_onset", series->fall.ln_ratio_to_onset, ", ");
+    (void)printf("\"is_beside_onset\": %d}, ", series->fall.is_beside_onset);
     (void)printf("\"decay\": {\"verdict\": \"%s\", ", series_verdict_name(series->decay.verdict));
     print_number("log_error", series->decay.log_error, ", ");
     print_number("lag1_log_error", series->decay.lag1_log_error, ", ");
+    print_number("efold_step", series->decay.efold_step, ", ");
     print_number("walk", series->decay.walk, "}, ");
     (void)printf("\"stop\": {\"verdict\": \"%s\", \"cautions\": %u, ",
                  series_verdict_name(series->stop.verdict), series->stop.cautions);
     print_number("step", series->stop.step, ", ");
+    print_number("saved", series->stop.saved, ", ");
+    print_number("given_up", series->stop.given_up, ", ");
     print_number("fluctuation", series->stop.fluctuation, ", ");
+    print_number("perplexity", series->stop.perplexity, ", ");
+    print_number("perplexity_step", series->stop.perplexity_step, ", ");
+    print_number("perplexity_best", series->stop.perplexity_best, ", ");
+    print_number("perplexity_best_step", series->stop.perplexity_best_step, ", ");
     print_number("perplexity_end", series->stop.perplexity_end, "}, ");
+    (void)printf("\"controls\": %u, \"onset_view\": %d, ", series->controls, (int)series->onset_view);
+}
+
+static void print_derived(const struct series_derived *derived, const char *end)
+{
+    (void)printf("{\"is_counted\": %d, \"is_unresolved\": %d, ", derived->is_counted, derived->is_unresolved);
+    print_number("alpha", derived->alpha, ", ");
+    print_number("lag1_steps", derived->lag1_steps, ", ");
+    print_number("rate_per_step", derived->rate_per_step, ", ");
+    print_number("rate_per_lr", derived->rate_per_lr, ", ");
+    print_number("rate_per_lr_squared", derived->rate_per_lr_squared, ", ");
+    print_number("msd_per_lr", derived->msd_per_lr, ", ");
+    print_number("msd_null", derived->msd_null, ", ");
+    print_number("resolution", derived->resolution, "}");
+    (void)printf("%s", end);
 }
 
 static int analyze(size_t count, struct err *err)
@@ -125,15 +153,44 @@ static int analyze(size_t count, struct err *err)
     if (!code) {
         (void)printf("{");
         print_verdicts(&series);
-        (void)printf("\"controls\": %u, \"alpha\": [", series.controls);
-        for (size_t i = 0; i < count; i++) {
-            if (isnan(series.derived[i].alpha))
-                (void)printf("%snull", i ? ", " : "");
-            else
-                (void)printf("%s%.17g", i ? ", " : "", series.derived[i].alpha);
+        (void)printf("\"derived\": [");
+        for (size_t i = 0; i < count; i++)
+            print_derived(&series.derived[i], i + 1 < count ? ", " : "]}\n");
+        series_free(&series);
+    }
+    free(points);
+    return code;
+}
+
+static int check(size_t count, struct err *err)
+{
+    struct audit_options options = audit_options_default();
+    struct audit_point *points = calloc(count, sizeof *points);
+    struct audit audit;
+    if (!points)
+        return err_set(err, ERR_NO_MEMORY, "no memory for %zu points", count);
+    for (size_t i = 0; i < count; i++) {
+        points[i].step = read_number();
+        points[i].content = (uint64_t)read_number();
+        points[i].is_measured = read_number() > 0;
+        points[i].not_finite = read_number();
+        points[i].msd = read_number();
+        points[i].lag1_msd = read_number();
+        points[i].skip_msd = read_number();
+    }
+    int code = audit_revisions(points, count, &options, &audit, err);
+    if (!code) {
+        (void)printf("{\"distinct\": %zu, ", audit.distinct);
+        print_number("grid", audit.grid, ", \"findings\": [");
+        for (size_t i = 0; i < audit.finding_count; i++) {
+            const struct audit_finding *finding = &audit.findings[i];
+            (void)printf("%s{\"kind\": \"%s\", \"index\": %zu, \"other\": %zu, ", i ? ", " : "",
+                         audit_kind_name(finding->kind), finding->index, finding->other);
+            print_number("step", finding->step, ", ");
+            print_number("evidence", finding->evidence, "}");
         }
         (void)printf("]}\n");
-        series_free(&series);
+        audit_free(&audit);
     }
     free(points);
     return code;
@@ -180,10 +237,12 @@ int main(void)
             code = err_set(&err, ERR_INVALID, "1 to %d points at a time", COUNT_MAX);
         else if (strcmp(what, "series") == 0)
             code = analyze((size_t)count, &err);
+        else if (strcmp(what, "audit") == 0)
+            code = check((size_t)count, &err);
         else if (strcmp(what, "scaling") == 0)
             code = fit((size_t)count, &err);
         else
-            code = err_set(&err, ERR_INVALID, "%s: series or scaling", what);
+            code = err_set(&err, ERR_INVALID, "%s: series, audit or scaling", what);
     }
     if (code)
         (void)fprintf(stderr, "%s\n", err.message);

@@ -1,5 +1,5 @@
 /* The law of onset against size: what it is of, and where there is none. Its numbers are compared with
- * scipy's in tests/e2e/test_series_oracle.py. */
+ * scipy's in tests/e2e/test_scaling_oracle.py. */
 #include "daemon/analysis/scaling.h"
 
 #include "daemon/analysis/censored.h"
