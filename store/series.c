@@ -286,8 +286,8 @@ int series_read(struct store *store, const struct series_query *series, uint64_t
     struct query query = {0};
     struct frame frame = {0};
     struct series_row line;
-    if (series->limit < 1 || series->limit > LIMIT_API_PAGE_ROWS)
-        return err_set(err, ERR_INVALID, "series: the limit of a page is 1 to %d", LIMIT_API_PAGE_ROWS);
+    if (series->limit < 1 || series->limit > SERIES_LIMIT_MAX)
+        return err_set(err, ERR_INVALID, "series: the limit of a page is 1 to %d", SERIES_LIMIT_MAX);
     int rc = store_snapshot_begin(store, &connection, err);
     if (rc)
         return rc;

@@ -55,6 +55,9 @@ struct series_row {
     struct perplexity_row perplexity[PERPLEXITY_MODE_COUNT]; /* id 0 where there is none */
 };
 
+/* A page of the API, and one row that tells whether there is a next one. */
+#define SERIES_LIMIT_MAX (LIMIT_API_PAGE_ROWS + 1)
+
 struct series_query {
     int64_t model_id;
     const char *tensor;               /* NULL: the model's own (models_describe) */
@@ -62,7 +65,7 @@ struct series_query {
     int is_stepless_included;         /* main and other names without a step, after all others, if step_max is
                                          INT64_MAX */
     const struct revision_key *after; /* NULL: from the start; make it with revision_key_of(&row->revision) */
-    int limit;                        /* 1 to LIMIT_API_PAGE_ROWS */
+    int limit;                        /* 1 to SERIES_LIMIT_MAX */
 };
 
 /* "unmeasured", "pending", "failed", "measured" */

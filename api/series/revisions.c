@@ -126,13 +126,13 @@ int api_list_revisions(struct api_request *request, struct api_response *respons
     code = series_count(store, &query, &total, err);
     if (code)
         return code;
-    struct rows rows = {
-        .columns = &columns, .body = &response->body, .format = request->format, .left = query.limit};
+    struct rows rows = {/* one row more than the page tells whether there is a next one */
+                        .columns = &columns,
+                        .body = &response->body,
+                        .format = request->format,
+                        .left = query.limit++};
     api_json_init(&rows.json, &response->body);
     api_csv_init(&rows.csv, &response->body);
-    /* One row more than the page tells whether there is a next one. */
-    query.limit = query.limit < LIMIT_API_PAGE_ROWS ? query.limit + 1 : LIMIT_API_PAGE_ROWS;
-    rows.left = query.limit - 1;
     begin_page(&rows, &model, &query);
     code = series_read(store, &query, NULL, append_row, &rows, err);
     if (!code)

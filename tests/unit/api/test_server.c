@@ -123,10 +123,10 @@ static void test_csv(void **state)
     free(exchange.body);
 }
 
-/* A reader of CSV does not look for a next page: all come, where JSON has a page of 1,000. */
+/* A reader of CSV does not look for a next page: all come that one may have; JSON has a page of 1,000. */
 static void test_csv_is_whole(void **state)
 {
-    enum { COUNT = 1200 };
+    enum { COUNT = LIMIT_API_PAGE_ROWS };
     struct api_fixture *fixture = *state;
     struct exchange exchange;
     static int64_t ids[COUNT + 1];
