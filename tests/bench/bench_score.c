@@ -95,7 +95,7 @@ int main(int argc, char **argv)
     if (argc < 4 || random_model_config(argv[1], &config) || random_model_init(&random, &config))
         return 2;
     size_t count = (size_t)strtoull(argv[2], NULL, 10);
-    const uint32_t vocabulary = config.vocabulary_rows < 50277 ? (uint32_t)config.vocabulary_rows : 50277;
+    const uint32_t vocabulary = random_model_tokens(&config);
     if (argc > 4 ? chunks_init(&documents, count, (uint32_t)strtoul(argv[4], NULL, 10), vocabulary)
                  : random_documents_init(&documents, count, 0, vocabulary))
         return 2;

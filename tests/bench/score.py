@@ -46,8 +46,7 @@ def peer(kind: str, size: str, count: int, threads: int) -> None:
     torch.set_num_threads(threads)
     model = random_model.torch_model(size)
     unembed = model.get_output_embeddings()
-    tokens = random_model.LLAMA_VOCABULARY if size == random_model.LLAMA else random_model.TOKENS
-    work = batches(random_model.documents(count, tokens=tokens))
+    work = batches(random_model.documents(count, tokens=random_model.tokens_of(size)))
 
     def score(batch: list) -> list[float]:
         width = max(len(d.ids) for d in batch) - 1

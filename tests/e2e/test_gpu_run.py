@@ -40,9 +40,9 @@ def stand_in(path: Path, script: str) -> None:
     path.chmod(0o755)
 
 
-def start(built: Path, total_s: int = 530) -> subprocess.Popen[str]:
+def start(built: Path, *steps: str, total_s: int = 530) -> subprocess.Popen[str]:
     environment = os.environ | {"BUILT": str(built), "TOTAL_S": str(total_s), "PATH": f"{built.parent}/tools:/usr/bin:/bin"}
-    return subprocess.Popen([RUN, built.parent / "out"], env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    return subprocess.Popen([RUN, built.parent / "out", *steps], env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
 
 
 def results(built: Path) -> str:
@@ -57,12 +57,16 @@ def test_plan() -> None:
     rows = re.findall(r"^(\w+) +(\d+) s, over by +(\d+) s  (.*)$", done.stdout, re.MULTILINE)
     assert [row[0] for row in rows][:3] == ["configure", "build", "families"]
     assert sum(int(row[1]) for row in rows) == int(rows[-1][2]) <= 500
-    assert all(int(seconds) >= 15 for name, seconds, _, _ in rows if name != "transformers")
+    assert all(int(seconds) >= 15 for name, seconds, _, _ in rows if name not in ("transformers", "llama"))
     targets = (ROOT / "tests/gpu/CMakeLists.txt").read_text()
     assert {program for row in rows for program in re.findall(r"build/(gpu_\w+)", row[3])} == set(PROGRAMS)
     assert all(f"add_executable({program} " in targets for program in PROGRAMS)
     short = subprocess.run([RUN, "--plan"], text=True, capture_output=True, env=os.environ | {"TOTAL_S": "100"})
     assert short.returncode == 1
+    chosen = subprocess.run([RUN, "--plan", "lost", "build"], text=True, capture_output=True)
+    assert re.findall(r"^(\w+) +\d+ s, ", chosen.stdout, re.MULTILINE) == ["build", "lost"]
+    odd = subprocess.run([RUN, "--plan", "lost", "found"], text=True, capture_output=True)
+    assert (odd.returncode, odd.stdout) == (2, "there is no step found; tests/gpu/run --plan lists them\n")
 
 
 def test_results_of_all_steps(built: Path) -> None:
@@ -83,6 +87,7 @@ def test_results_of_all_steps(built: Path) -> None:
     assert re.search(r"^passed  streamed", text, re.MULTILINE)
     for line in results(built).splitlines():
         assert line in text
+    assert "==== together\nthere is one GPU\n==== " in (built.parent / "out/logs.txt").read_text()
     table = (built.parent / "out/bench.csv").read_text()
     assert "copy bandwidth sizes=,3000" in table and "copy bandwidth statistics=0,3000" in table
 
@@ -107,13 +112,17 @@ def test_a_build_has_all_the_time_there_is(tmp_path: Path) -> None:
 
 
 def test_the_whole_is_cut(built: Path) -> None:
+    """What was done, and what the step that was cut had said, is kept."""
     stand_in(built / "gpu_together", "echo begun; sleep 600")
-    run = start(built)
-    wait_until(lambda: (built.parent / "out/together.log").exists() and "begun" in (built.parent / "out/together.log").read_text())
+    run = start(built, "cases", "together", "lost")
+    log = built / "logs/together.log"
+    wait_until(lambda: log.exists() and "begun" in log.read_text())
     run.send_signal(signal.SIGTERM)
     text = run.communicate(timeout=60)[0]
     assert run.returncode == 1
-    assert "passed  cases" in results(built) and "CUT after" in results(built) and "CUT after" in text
+    assert re.fullmatch(r"a GPU, .*\npassed  cases .*\nCUT after \d s\n", results(built)), results(built)
+    assert text.endswith(results(built).splitlines()[-1] + "\n")
+    assert (built.parent / "out/logs.txt").read_text() == "==== cases\n3 passed, 0 failed\n==== together\nbegun\n"
 
 
 def said(name: str, processor: str = "sm_90", registers: int = 4, spilled: int = 0) -> str:

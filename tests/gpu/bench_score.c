@@ -11,17 +11,6 @@
 
 static int config_of(const char *size, struct score_config *ret_config)
 {
-    if (strcmp(size, "llama-1b") == 0) { /* as Llama 3.2 */
-        (void)random_model_config("smollm2-135m", ret_config);
-        ret_config->vocabulary_rows = 128256;
-        ret_config->layer_count = 16;
-        ret_config->hidden_size = 2048;
-        ret_config->head_count = 32;
-        ret_config->key_value_head_count = 8;
-        ret_config->intermediate_size = 8192;
-        ret_config->rotary_base = 500000;
-        return 0;
-    }
     if (strcmp(size, "6.9b") != 0)
         return random_model_config(size, ret_config);
     (void)random_model_config("1b", ret_config);
@@ -96,8 +85,7 @@ static int measure(struct bench *bench, const char *size, size_t document_count,
     if (config_of(size, &config))
         return err_set(err, ERR_INVALID, "unknown size %s", size);
     if (weights_init(&weights, &config, err) ||
-        (random_documents_init(&documents, document_count, 0,
-                               config.vocabulary_rows < 50277 ? (uint32_t)config.vocabulary_rows : 50277) &&
+        (random_documents_init(&documents, document_count, 0, random_model_tokens(&config)) &&
          err_set(err, ERR_NO_MEMORY, "no memory")))
         goto out;
     struct score_model_source source = {.config = config,

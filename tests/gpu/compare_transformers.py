@@ -123,7 +123,7 @@ def compare(build: Path, size: str, count: int) -> dict:
     import torch
 
     torch.backends.cuda.matmul.allow_tf32 = False
-    documents = random_model.documents(count)
+    documents = random_model.documents(count, tokens=random_model.tokens_of(size))
     model = random_model.torch_model(size, "float32", "cuda")
     truth, _ = peer(model, documents, lean_batch, BATCH_TOKENS, 1)
     model = model.half()

@@ -1,5 +1,5 @@
 /*
- * gpu_score MODULE SIZE COUNT f32|half|cpu: scores COUNT documents with a random model of Pythia's shape SIZE
+ * gpu_score MODULE SIZE COUNT f32|half|cpu: scores COUNT documents with a random model of the shape SIZE
  * (tests/tools/random_model.h) twice and prints JSON: the seconds of loading and of the second scoring, and
  * the log-probability of every target. Driven by compare_transformers.py.
  */
@@ -37,7 +37,8 @@ int main(int count, char **words)
     void *loaded = NULL;
     size_t total = 0;
     if (count != 5 || random_model_config(words[2], &config) || random_model_init(&model, &config) ||
-        random_documents_init(&documents, (size_t)strtoul(words[3], NULL, 10), 0, 50277)) {
+        random_documents_init(&documents, (size_t)strtoul(words[3], NULL, 10), 0,
+                              random_model_tokens(&config))) {
         (void)fprintf(stderr, "usage: gpu_score MODULE SIZE COUNT f32|half|cpu\n");
         return 2;
     }

@@ -45,25 +45,31 @@ struct random_model {
     size_t tensor_count;
 };
 
-/* "14m", "31m", "70m", "160m", "410m", "1b": the shapes of Pythia; "smollm2-135m", of the family of Llama. */
+/* The family of Llama: the shapes of SmolLM2 135M and of Llama 3.2 1B. */
+static inline int random_llama_config(const char *size, struct score_config *ret_config)
+{
+    const int is_large = strcmp(size, "llama-1b") == 0;
+    if (!is_large && strcmp(size, "smollm2-135m") != 0)
+        return -1;
+    *ret_config = (struct score_config){.architecture = "llama",
+                                        .vocabulary_rows = is_large ? 128256 : 49152,
+                                        .hidden_size = is_large ? 2048 : 576,
+                                        .layer_count = is_large ? 16 : 30,
+                                        .head_count = is_large ? 32 : 9,
+                                        .key_value_head_count = is_large ? 8 : 3,
+                                        .intermediate_size = is_large ? 8192 : 1536,
+                                        .max_positions = 8192,
+                                        .rotary_dimensions = 64,
+                                        .rotary_base = is_large ? 500000 : 100000,
+                                        .norm_epsilon = 1e-5,
+                                        .activation = SCORE_ACTIVATION_SILU,
+                                        .is_tied = 1};
+    return 0;
+}
+
+/* "14m", "31m", "70m", "160m", "410m", "1b": the shapes of Pythia; "smollm2-135m", "llama-1b". */
 static inline int random_model_config(const char *size, struct score_config *ret_config)
 {
-    if (strcmp(size, "smollm2-135m") == 0) {
-        *ret_config = (struct score_config){.architecture = "llama",
-                                            .vocabulary_rows = 49152,
-                                            .hidden_size = 576,
-                                            .layer_count = 30,
-                                            .head_count = 9,
-                                            .key_value_head_count = 3,
-                                            .intermediate_size = 1536,
-                                            .max_positions = 8192,
-                                            .rotary_dimensions = 64,
-                                            .rotary_base = 100000,
-                                            .norm_epsilon = 1e-5,
-                                            .activation = SCORE_ACTIVATION_SILU,
-                                            .is_tied = 1};
-        return 0;
-    }
     static const struct {
         const char *name;
         uint64_t layers, hidden, heads;
@@ -88,7 +94,13 @@ static inline int random_model_config(const char *size, struct score_config *ret
                                             .is_tied = 0};
         return 0;
     }
-    return -1;
+    return random_llama_config(size, ret_config);
+}
+
+/* The ids of a model's documents are below: Pythia's tokens, or fewer. */
+static inline uint32_t random_model_tokens(const struct score_config *config)
+{
+    return config->vocabulary_rows < 50277 ? (uint32_t)config->vocabulary_rows : 50277;
 }
 
 static inline void random_tensor(const struct score_config *config, enum score_role role, uint64_t layer,
@@ -109,9 +121,10 @@ static inline void random_tensor(const struct score_config *config, enum score_r
                          role == SCORE_ROLE_MLP_NORM_WEIGHT || role == SCORE_ROLE_QUERY_NORM_WEIGHT ||
                          role == SCORE_ROLE_KEY_NORM_WEIGHT || role == SCORE_ROLE_EMBEDDING_NORM_WEIGHT;
     float scale = 0.1F, offset = is_norm_weight ? 1.0F : 0.0F;
+    int is_unembedding = role == SCORE_ROLE_UNEMBEDDING || (role == SCORE_ROLE_EMBEDDING && config->is_tied);
     if (shape->ndim == 2)
-        scale = (float)((role == SCORE_ROLE_UNEMBEDDING ? 4.0 : 1.4) / sqrt((double)shape->dim[1]));
-    if (role == SCORE_ROLE_EMBEDDING)
+        scale = (float)((is_unembedding ? 4.0 : 1.4) / sqrt((double)shape->dim[1]));
+    if (role == SCORE_ROLE_EMBEDDING && !config->is_tied)
         scale = 1.0F;
     for (uint64_t i = 0; data && i < count; i++)
         data[i] = random_half(seed, i, offset, scale);

@@ -15,10 +15,14 @@ SIZES = {  # layers, hidden size, heads
     "410m": (24, 1024, 16),
     "1b": (16, 2048, 8),
 }
-LLAMA = "smollm2-135m"  # the family of Llama
+LLAMAS = {  # of Llama's family: LlamaConfig's own names
+    "smollm2-135m": {"vocab_size": 49152, "hidden_size": 576, "num_hidden_layers": 30, "num_attention_heads": 9,
+                     "num_key_value_heads": 3, "intermediate_size": 1536, "rope_theta": 100000.0},
+    "llama-1b": {"vocab_size": 128256, "hidden_size": 2048, "num_hidden_layers": 16, "num_attention_heads": 32,
+                 "num_key_value_heads": 8, "intermediate_size": 8192, "rope_theta": 500000.0},
+}  # fmt: skip
 VOCABULARY = 50304
 TOKENS = 50277  # of documents: ids below
-LLAMA_VOCABULARY = 49152
 
 
 class Document(NamedTuple):
@@ -45,8 +49,8 @@ def hashes(name: str, count: int) -> np.ndarray:
 
 def scale_of(name: str, shape: tuple[int, ...]) -> tuple[float, float]:
     if len(shape) == 2:
-        scale = (4.0 if name in ("embed_out.weight", "lm_head.weight") else 1.4) / math.sqrt(shape[1])
-        return 1.0 if name in ("gpt_neox.embed_in.weight", "model.embed_tokens.weight") else scale, 0.0
+        is_unembedding = name in ("embed_out.weight", "model.embed_tokens.weight")  # Llama's are tied
+        return 1.0 if name == "gpt_neox.embed_in.weight" else (4.0 if is_unembedding else 1.4) / math.sqrt(shape[1]), 0.0
     return 0.1, 1.0 if "norm.weight" in name else 0.0
 
 
@@ -99,6 +103,11 @@ def shapes(size: str) -> Iterator[tuple[str, tuple[int, ...]]]:
             yield prefix + name + ".bias", shape[:1]
 
 
+def tokens_of(size: str) -> int:
+    """The ids of a model's documents are below."""
+    return min(TOKENS, LLAMAS[size]["vocab_size"]) if size in LLAMAS else TOKENS
+
+
 def documents(count: int, longest: int = 0, tokens: int = TOKENS) -> list[Document]:
     draws = hashes("documents", 2 * count)
     lengths = [40 + int(draws[2 * i] % np.uint64(95)) for i in range(count)]
@@ -113,34 +122,30 @@ def documents(count: int, longest: int = 0, tokens: int = TOKENS) -> list[Docume
     return made
 
 
-def llama_model(dtype: str = "float32"):
-    """The model of Llama's family in transformers."""
+def fill(parameter, name: str, device: str) -> None:
+    import torch
+
+    shape = tuple(parameter.shape)
+    parameter.copy_(torch_tensor(name, shape, device) if device != "cpu" else torch.from_numpy(tensor(name, shape)))
+
+
+def llama_model(size: str, dtype: str, device: str):
+    """A model of Llama's family in transformers."""
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
-    config = LlamaConfig(
-        vocab_size=LLAMA_VOCABULARY,
-        hidden_size=576,
-        num_hidden_layers=30,
-        num_attention_heads=9,
-        num_key_value_heads=3,
-        intermediate_size=1536,
-        max_position_embeddings=8192,
-        rope_theta=100000.0,
-        rms_norm_eps=1e-5,
-        tie_word_embeddings=True,
-    )
-    model = LlamaForCausalLM(config).to(getattr(torch, dtype)).eval()
+    config = LlamaConfig(**LLAMAS[size], max_position_embeddings=8192, rms_norm_eps=1e-5, tie_word_embeddings=True)
+    model = LlamaForCausalLM(config).to(getattr(torch, dtype)).to(device).eval()
     with torch.no_grad():
         for name, parameter in model.named_parameters():
-            parameter.copy_(torch.from_numpy(tensor(name, tuple(parameter.shape))))
+            fill(parameter, name, device)
     return model
 
 
 def torch_model(size: str, dtype: str = "float32", device: str = "cpu"):
     """The model in transformers."""
-    if size == LLAMA:
-        return llama_model(dtype)
+    if size in LLAMAS:
+        return llama_model(size, dtype, device)
     import torch
     from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
 
@@ -163,7 +168,6 @@ def torch_model(size: str, dtype: str = "float32", device: str = "cpu"):
     unembedding = model.get_output_embeddings().weight  # embed_out.weight, or lm_head.weight by newer versions
     parameters = dict(model.named_parameters())
     with torch.no_grad():
-        for name, shape in shapes(size):
-            target = unembedding if name == "embed_out.weight" else parameters[name]
-            target.copy_(torch_tensor(name, shape, device) if device != "cpu" else torch.from_numpy(tensor(name, shape)))
+        for name, _ in shapes(size):
+            fill(unembedding if name == "embed_out.weight" else parameters[name], name, device)
     return model

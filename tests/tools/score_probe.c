@@ -138,8 +138,7 @@ static int probe_random(const char *size, size_t count, const struct arguments *
     if (code)
         return code;
     if (random_model_init(&model, &config) ||
-        random_documents_init(&documents, count, arguments->longest,
-                              config.vocabulary_rows < 50277 ? (uint32_t)config.vocabulary_rows : 50277)) {
+        random_documents_init(&documents, count, arguments->longest, random_model_tokens(&config))) {
         code = err_set(err, ERR_NO_MEMORY, "out of memory");
         goto out;
     }
