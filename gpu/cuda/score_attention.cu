@@ -97,29 +97,43 @@ static __device__ __forceinline__ void score_keys(running<SIZE> &state, const T 
             scores[n][i] = sums == 1 ? all[0][n][i] : all[0][n][i] + all[sums - 1][n][i];
 }
 
-/* scores become weights; earlier sums are scaled to the new largest score. `query` is that of the thread's
- * first row, `first_key` of the tile. */
-template <int SIZE, int KEYS>
-static __device__ __forceinline__ void weigh_keys(running<SIZE> &state, float scores[KEYS / 8][4],
-                                                  uint32_t query, uint32_t first_key, float scale)
+/* Leaves out the scores of keys that are later than their query: they become less than any other, so that
+ * their weight is 0. Scores of float16 are above -1e13, or infinite. `query` is that of the thread's first
+ * row, `first_key` of the tile. */
+template <typename T, int KEYS>
+static __device__ __forceinline__ void mask_keys(float scores[KEYS / 8][4], uint32_t query,
+                                                 uint32_t first_key)
 {
     const uint32_t column = threadIdx.x % 4 * 2;
+    const float masked = overflows<T> ? -1e30F : -CUDART_INF_F;
+#pragma unroll
+    for (int n = 0; n < KEYS / 8; n++)
+#pragma unroll
+        for (int i = 0; i < 4; i++)
+            if (first_key + n * 8 + column + i % 2 > query + i / 2 * 8)
+                scores[n][i] = masked;
+}
+
+/* scores become weights; earlier sums are scaled to the new largest score. */
+template <typename T, int SIZE, int KEYS>
+static __device__ __forceinline__ void weigh_keys(running<SIZE> &state, float scores[KEYS / 8][4],
+                                                  float scale)
+{
 #pragma unroll
     for (int half = 0; half < 2; half++) {
-        float largest = state.largest[half];
+        float largest = state.largest[half], sum = 0;
 #pragma unroll
         for (int n = 0; n < KEYS / 8; n++)
 #pragma unroll
             for (int i = 0; i < 2; i++) {
-                float &score = scores[n][2 * half + i];
-                if (first_key + n * 8 + column + i > query + 8 * half)
-                    score = -CUDART_INF_F;
+                const float score = scores[n][2 * half + i];
                 largest = fmaxf(largest, score);
+                if (overflows<T>)
+                    sum += score * 0; /* NaN, where a score is infinite */
             }
         largest = fmaxf(largest, __shfl_xor_sync(0xffffffffU, largest, 1));
         largest = fmaxf(largest, __shfl_xor_sync(0xffffffffU, largest, 2));
         const float shift = -largest * scale, shrink = exp2_near(state.largest[half] * scale + shift);
-        float sum = 0;
 #pragma unroll
         for (int n = 0; n < KEYS / 8; n++)
 #pragma unroll
@@ -241,7 +255,9 @@ __global__ void __launch_bounds__(TILE_THREADS, BLOCKS)
         if (first < end) {
             float scores[KEYS / 8][4];
             score_keys<T, SIZE, KEYS>(state, queries, keys, scores);
-            weigh_keys<SIZE, KEYS>(state, scores, tile.begin + row + threadIdx.x % 32 / 4, first, scale);
+            if (first + KEYS > tile.begin + row + 1) /* not all are for the warp's first query */
+                mask_keys<T, KEYS>(scores, tile.begin + row + threadIdx.x % 32 / 4, first);
+            weigh_keys<T, SIZE, KEYS>(state, scores, scale);
             add_values<T, SIZE, KEYS>(state, keys + KEYS * stride, scores);
         }
         __syncthreads(); /* the tile was used */

@@ -37,7 +37,7 @@ __global__ void attention_plain_kernel(const T *qkv, const score_heads heads, co
                 float dot = 0;
                 for (uint32_t i = 0; i < size; i++)
                     dot += query[i] * to_float(key[i]);
-                score = dot * scale;
+                score = overflows<T> && !isfinite(dot) ? CUDART_NAN_F : dot * scale;
             }
             float peak = fmaxf(largest, score);
             for (int step = 16; step > 0; step /= 2)

@@ -48,6 +48,11 @@ template <> __device__ __forceinline__ __nv_bfloat16 from_float<__nv_bfloat16>(f
     return __float2bfloat16_rn(x);
 }
 
+/* Whether an element may be infinite in the place of a number that float32 holds. A key of that kind gives
+ * scores of -Inf, of which a softmax would make a weight of 0: they have to end as NaN. */
+template <typename T> constexpr bool overflows = false;
+template <> constexpr bool overflows<__half> = true;
+
 /* Calls `call<T>` for the element type. */
 #define SCORE_DISPATCH(type, call)                                                                           \
     ((type) == SCORE_TYPE_F16 ? call(__half) : (type) == SCORE_TYPE_BF16 ? call(__nv_bfloat16) : call(float))

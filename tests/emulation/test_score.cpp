@@ -275,16 +275,23 @@ template <typename T, int V> static void rotation(const shape &s, uint32_t half)
                 }
 }
 
+/* Documents that begin and end at these offsets. */
+static std::vector<score_tile> tiles_of(const std::vector<uint32_t> &offsets)
+{
+    std::vector<score_tile> tiles;
+    for (size_t i = 0; i + 1 < offsets.size(); i++)
+        for (uint32_t row = offsets[i]; row < offsets[i + 1]; row += SCORE_ATTENTION_ROWS)
+            tiles.push_back({offsets[i], row, std::min(SCORE_ATTENTION_ROWS, offsets[i + 1] - row)});
+    return tiles;
+}
+
 /* Documents of 1, 37, 3 and 150 inputs, whose queries meet what `launch(qkv, heads, tiles, out, seed)` does.
  */
 template <typename T, typename F> static void attention_by(const shape &s, double near, const F &launch)
 {
     const score_heads heads = heads_of(s);
     const std::vector<uint32_t> offsets = {0, 1, 38, 41, 191};
-    std::vector<score_tile> tiles;
-    for (size_t i = 0; i + 1 < offsets.size(); i++)
-        for (uint32_t row = offsets[i]; row < offsets[i + 1]; row += SCORE_ATTENTION_ROWS)
-            tiles.push_back({offsets[i], row, std::min(SCORE_ATTENTION_ROWS, offsets[i + 1] - row)});
+    const std::vector<score_tile> tiles = tiles_of(offsets);
     const uint32_t d = s.head_count * s.head_size, rows = offsets.back();
     const auto qkv = numbers<T>((size_t)rows * heads.row_stride);
     const double scale = 1 / std::sqrt((double)s.head_size);
@@ -312,20 +319,45 @@ template <typename T, typename F> static void attention_by(const shape &s, doubl
             }
 }
 
+/* An element of a key is -Inf, the overflow of a number, where all queries are above 0: a weight of 0 would
+ * pass over it. All queries from that key on are NaN, those before and of other documents are not. */
+template <typename T, typename F> static void attention_overflows(const shape &s, const F &launch)
+{
+    const score_heads heads = heads_of(s);
+    const std::vector<uint32_t> offsets = {0, 30, 160};
+    const std::vector<score_tile> tiles = tiles_of(offsets);
+    const uint32_t rows = offsets.back();
+    auto qkv = numbers<T>((size_t)rows * heads.row_stride);
+    for (uint32_t at : {30U, 75U, 94U, 159U}) {
+        for (uint32_t row = 0; row < rows; row++)
+            qkv[(size_t)row * heads.row_stride] = from_float<T>(row < at ? 0.5F : 0.25F);
+        T &key = qkv[(size_t)at * heads.row_stride + heads.key_shift];
+        const T before = key;
+        key = from_float<T>(-INFINITY);
+        std::vector<T> out((size_t)rows * s.head_size);
+        launch(qkv.data(), heads, tiles, out.data(), at);
+        key = before;
+        for (size_t i = 0; i < out.size(); i++)
+            CHECK(std::isnan(to_float(out[i])) == (i / s.head_size >= at));
+    }
+}
+
 template <typename T, bool IS_GROUPED = false> static void attention(const shape &s)
 {
     const float scale = (float)(1 / std::sqrt((double)s.head_size));
     const unsigned parts = (s.head_size + BLOCK_DIMENSIONS - 1) / BLOCK_DIMENSIONS;
-    attention_by<T>(s, tolerance<T>(),
-                    [&](const T *qkv, const score_heads &heads, const std::vector<score_tile> &tiles, T *to,
-                        unsigned seed) {
-                        emulation::launch({(unsigned)tiles.size(), s.head_count, parts}, 32 * WARPS,
-                                          WARPS * s.head_size * sizeof(float), seed, [&] {
-                                              attention_plain_kernel<T, IS_GROUPED>(
-                                                  qkv, heads, tiles.data(), scale, to,
-                                                  (uint64_t)s.head_count * s.head_size, s.group);
-                                          });
-                    });
+    const auto launch = [&](const T *qkv, const score_heads &heads, const std::vector<score_tile> &tiles,
+                            T *to, unsigned seed) {
+        emulation::launch({(unsigned)tiles.size(), s.head_count, parts}, 32 * WARPS,
+                          WARPS * s.head_size * sizeof(float), seed, [&] {
+                              attention_plain_kernel<T, IS_GROUPED>(qkv, heads, tiles.data(), scale, to,
+                                                                    (uint64_t)s.head_count * s.head_size,
+                                                                    s.group);
+                          });
+    };
+    attention_by<T>(s, tolerance<T>(), launch);
+    if (overflows<T> && s.head_count == 1)
+        attention_overflows<T>(s, launch);
 }
 
 /* Weights are rounded to T before they meet the values. */
@@ -334,15 +366,16 @@ static void matrix_attention(const shape &s)
 {
     const float scale = (float)(1.4426950408889634 / std::sqrt((double)s.head_size));
     const size_t bytes = (size_t)(TILE_ROWS + STAGES * 2 * KEYS) * (SIZE + ROW_PADDING) * sizeof(T);
-    attention_by<T>(
-        s, std::is_same<T, __half>::value ? 1e-3 : 8e-3,
-        [&](const T *qkv, const score_heads &heads, const std::vector<score_tile> &tiles, T *to,
-            unsigned seed) {
-            emulation::launch({(unsigned)tiles.size() * s.head_count, 1, 1}, TILE_THREADS, bytes, seed, [&] {
-                attention_kernel<T, SIZE, KEYS, BLOCKS, IS_GROUPED>(
-                    qkv, heads, tiles.data(), scale, to, (uint64_t)s.head_count * s.head_size, s.group);
-            });
+    const auto launch = [&](const T *qkv, const score_heads &heads, const std::vector<score_tile> &tiles,
+                            T *to, unsigned seed) {
+        emulation::launch({(unsigned)tiles.size() * s.head_count, 1, 1}, TILE_THREADS, bytes, seed, [&] {
+            attention_kernel<T, SIZE, KEYS, BLOCKS, IS_GROUPED>(
+                qkv, heads, tiles.data(), scale, to, (uint64_t)s.head_count * s.head_size, s.group);
         });
+    };
+    attention_by<T>(s, std::is_same<T, __half>::value ? 1e-3 : 8e-3, launch);
+    if (overflows<T> && s.head_count == 1)
+        attention_overflows<T>(s, launch);
 }
 
 /* Logits of `rows` rows and blocks of `widths` tokens, spoilt by `spoil`. */
@@ -504,6 +537,7 @@ int main()
     all_activations<__nv_bfloat16, 3>(8, -126, 1e-35);
     matrix_attention<__half, 32, 32, 7>({3, 24, true});
     matrix_attention<__half, 64, 32, 5>({2, 64, false});
+    matrix_attention<__half, 32, 32, 7>({1, 32, false});
     matrix_attention<__nv_bfloat16, 80, 32, 4>({1, 80, true});
     matrix_attention<__half, 128, 32, 3>({1, 120, true});
     matrix_attention<__half, 256, 16, 3>({1, 256, true});
