@@ -334,8 +334,8 @@ int client_run_trajectories(const struct client_arguments *arguments)
 static void print_pairs(const json_t *document)
 {
     const json_t *names = json_object_get(document, "revisions"), *steps = json_object_get(document, "steps");
-    static const char *const members[] = {"msd", "msd_stderr", "cosine"};
-    (void)puts("revision,step,reference,reference_step,msd,msd_stderr,cosine");
+    static const char *const members[] = {"pairs", "msd", "msd_stderr", "cosine"};
+    (void)puts("revision,step,reference,reference_step,pairs,msd,msd_stderr,cosine");
     for (size_t i = 0; i < json_array_size(names); i++) {
         for (size_t k = 0; k < i; k++) {
             print_cell(json_array_get(names, i), '\0');

@@ -78,7 +78,7 @@ static int compute(struct matrix *matrix, struct err *err)
     return 0;
 }
 
-enum member { MEMBER_MSD, MEMBER_MSD_STDERR, MEMBER_COSINE };
+enum member { MEMBER_PAIRS, MEMBER_MSD, MEMBER_MSD_STDERR, MEMBER_COSINE };
 
 static void print_member(struct api_json *json, const struct matrix *matrix, const char *key,
                          enum member member)
@@ -88,10 +88,13 @@ static void print_member(struct api_json *json, const struct matrix *matrix, con
         api_json_open_array(json, NULL);
         for (size_t k = 0; k < matrix->loaded; k++) {
             const struct sample_displacement *one = &matrix->between[i * matrix->loaded + k];
-            api_json_real(json, NULL,
-                          member == MEMBER_MSD          ? one->msd
-                          : member == MEMBER_MSD_STDERR ? one->msd_error
-                                                        : one->cosine);
+            if (member == MEMBER_PAIRS)
+                api_json_integer(json, NULL, (int64_t)one->count);
+            else
+                api_json_real(json, NULL,
+                              member == MEMBER_MSD          ? one->msd
+                              : member == MEMBER_MSD_STDERR ? one->msd_error
+                                                            : one->cosine);
         }
         api_json_close_array(json);
     }
@@ -115,6 +118,7 @@ static void print_json(const struct matrix *matrix, size_t available, struct buf
     for (size_t i = 0; i < matrix->loaded; i++)
         api_json_integer(&json, NULL, matrix->run->points[matrix->chosen[i]].step);
     api_json_close_array(&json);
+    print_member(&json, matrix, "pairs", MEMBER_PAIRS);
     print_member(&json, matrix, "msd", MEMBER_MSD);
     print_member(&json, matrix, "msd_stderr", MEMBER_MSD_STDERR);
     print_member(&json, matrix, "cosine", MEMBER_COSINE);

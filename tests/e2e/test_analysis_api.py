@@ -119,7 +119,7 @@ def test_displacement_of_the_sample_estimates_that_of_the_tensor(swept: Daemon, 
     for i, later in enumerate(names):
         for k, earlier in enumerate(names):
             msd, error = answer["msd"][i][k], answer["msd_stderr"][i][k]
-            assert msd == answer["msd"][k][i]
+            assert msd == answer["msd"][k][i] and answer["pairs"][i][k] == answer["sampled"]
             if i == k:
                 assert msd == 0 and answer["cosine"][i][k] == pytest.approx(1, abs=1e-12)
             exact = float(np.mean((tokens[later] - tokens[earlier]) ** 2))
