@@ -26,7 +26,7 @@ struct scaling_point {
 };
 
 struct scaling {
-    size_t count;                                 /* models in the law */
+    size_t count;                                 /* models with a bound */
     size_t sizes;                                 /* that are different */
     size_t unforked;                              /* models of these without an onset so far */
     double exponent, exponent_low, exponent_high; /* with its 95 % confidence interval */

@@ -38,6 +38,7 @@ KINDS = (
     "tiny",
     "sparse",
     "huge",
+    "largest",
     "not finite",
 )
 
@@ -76,6 +77,8 @@ def make_values(kind: str, rows: int, columns: int, random: Any) -> Any:
         return np.where(random.uniform(size=shape) < 0.9, 0.0, 1.0) * normal  # pruned: zeros of either sign
     if kind == "huge":
         return 9000 * normal
+    if kind == "largest":
+        return np.where(normal < 0.5, -1, 1) * random.choice([65504.0, 3.38e38])  # whose fourth powers are 1e154; infinite as float16
     return 0.02 * normal
 
 
