@@ -81,6 +81,8 @@ double score_flops(const struct score_config *config, const struct score_request
     double d = (double)config->hidden_size, q = (double)score_query_width(config);
     double keys_and_values = 2 * d * 2 * (double)score_key_value_width(config); /* of an input */
     double mlp = (architecture->has_gate ? 3 : 2) * d * (double)config->intermediate_size;
+    if (config->expert_count)
+        mlp = (double)config->experts_per_input * mlp + d * (double)config->expert_count;
     double rest = 2 * (d * q + q * d + mlp), layers = (double)config->layer_count;
     double flops = 0;
     for (size_t i = 0; i < request->document_count; i++) {

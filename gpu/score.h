@@ -69,7 +69,10 @@ struct score_config {
     uint64_t head_count;           /* of queries */
     uint64_t key_value_head_count; /* divides head_count: so many queries share a key; 0: head_count */
     uint64_t head_size;            /* 0: d / head_count, which must divide it then */
-    uint64_t intermediate_size;
+    uint64_t intermediate_size;    /* of one expert, where there are such */
+    uint64_t expert_count;      /* MLPs of a layer, of which a router chooses for each input; 0: one alone */
+    uint64_t experts_per_input; /* that it chooses */
+    int has_normalised_router;  /* the weights of the chosen ones are divided by their sum */
     uint64_t max_positions;     /* inputs of a document at most */
     uint64_t position_rows;     /* of the table of learned positions, where the family has one: no fewer */
     uint64_t rotary_dimensions; /* of each head, even: the first ones are rotated, in halves; 0: none */
@@ -78,7 +81,7 @@ struct score_config {
     uint8_t unrotated_layers[LIMIT_SCORE_LAYERS / 8]; /* a bit per layer; score_layer_is_rotated */
     uint8_t unscaled_layers[LIMIT_SCORE_LAYERS / 8];  /* likewise: whose frequencies are as they were */
     double norm_epsilon;
-    double qkv_limit; /* queries, keys and values are cut to it, on both sides, before any norm; 0: not */
+    double qkv_limit;                 /* queries, keys and values are cut to it, on both sides; 0: not */
     int has_unscaled_attention;       /* else scores are divided by the root of the size of a head */
     int has_attention_scale_by_layer; /* and then by the number of the layer, from 1 */
     enum score_activation activation; /* of the gate, where there is one */
@@ -202,7 +205,7 @@ struct score_result {
 
 /* -- What a model is made of ---------------------------------------------------------------------- */
 
-/* Which part a tensor plays. The first ones exist once, the others in every layer. */
+/* Which part a tensor plays. The first ones exist once, others in every layer, the last in every expert. */
 enum score_role {
     SCORE_ROLE_EMBEDDING,
     SCORE_ROLE_POSITIONS, /* [position_rows, d], a row of which is added to that of the embedding */
@@ -235,8 +238,13 @@ enum score_role {
     SCORE_ROLE_MLP_UP_BIAS,
     SCORE_ROLE_MLP_DOWN_WEIGHT,
     SCORE_ROLE_MLP_DOWN_BIAS,
+    SCORE_ROLE_ROUTER_WEIGHT,      /* [expert_count, d] */
+    SCORE_ROLE_EXPERT_GATE_WEIGHT, /* the first of the roles of an expert */
+    SCORE_ROLE_EXPERT_UP_WEIGHT,
+    SCORE_ROLE_EXPERT_DOWN_WEIGHT,
     SCORE_ROLE_COUNT,
-    SCORE_ROLE_LAYER_FIRST = SCORE_ROLE_ATTENTION_NORM_WEIGHT
+    SCORE_ROLE_LAYER_FIRST = SCORE_ROLE_ATTENTION_NORM_WEIGHT,
+    SCORE_ROLE_EXPERT_FIRST = SCORE_ROLE_EXPERT_GATE_WEIGHT
 };
 
 /* How queries, keys and values are stored. */
@@ -266,7 +274,8 @@ enum score_head_norm {
 /* A family: the names of its tensors, and what its layers do. A backend refuses what it does not compute. */
 struct score_architecture {
     const char *name;         /* as model_type in config.json */
-    const char *const *names; /* [SCORE_ROLE_COUNT]; "%u" is the layer; NULL: it has no such tensor */
+    const char *const *names; /* [SCORE_ROLE_COUNT]; the first "%u" is the layer, the second the expert; NULL:
+                                 it has no such tensor */
     const char *prefix;       /* of these names, which files may leave out; or NULL */
     enum score_qkv_order qkv_order;
     int is_transposed; /* the layers' matrices are stored with a row for each input */
@@ -274,6 +283,7 @@ struct score_architecture {
     enum score_norm_place norm_place; /* of the norms of attention and MLP */
     int has_alibi;                    /* attention has a slope (score_alibi.h) */
     enum score_head_norm head_norm;
+    int is_cut_after_norm;                /* else queries, keys and values are cut before any norm */
     int has_gate;                         /* down(activation(gate x) * up x), else down(activation(up x)) */
     int has_attention_bias, has_mlp_bias; /* always, whatever config.json says */
 };
@@ -282,21 +292,33 @@ struct score_architecture {
 int score_architecture_find(const char *name, const struct score_architecture **ret_architecture,
                             struct err *err);
 
+#define SCORE_EXPERT_ROLES ((int)SCORE_ROLE_COUNT - (int)SCORE_ROLE_EXPERT_FIRST)
+
 /* A model's tensors, found and checked. Views; a member without data is absent (a bias, a tied unembedding).
  */
 struct score_weights {
     struct tensor_view model[SCORE_ROLE_LAYER_FIRST];
-    struct tensor_view (*layers)[SCORE_ROLE_COUNT]; /* [layer_count][role], roles of a layer only */
+    struct tensor_view (*layers)[SCORE_ROLE_COUNT];    /* [layer_count][role], roles of a layer only */
+    struct tensor_view (*experts)[SCORE_EXPERT_ROLES]; /* [layer_count * expert_count][role -
+                                                          SCORE_ROLE_EXPERT_FIRST]; NULL: there are none */
 };
 
 /* Whether the numbers fit each other and are within limits; ERR_INVALID, ERR_UNSUPPORTED, ERR_LIMIT. Other
  * functions take a configuration that was checked. */
 int score_config_check(const struct score_config *config, struct err *err);
 
-/* The name of the tensor in `layer` (ignored for roles of the model) into `name`, or 0 bytes if the model has
- * none. For loaders that fetch only what is needed. */
+/* How many tensors a role has, if the model has it at all: they are numbered from 0, layer by layer, and
+ * within a layer expert by expert.
+ * */
+uint64_t score_role_count(const struct score_config *config, enum score_role role);
+
+/* The sum over all roles: no model has more tensors. */
+uint64_t score_tensor_count_max(const struct score_config *config);
+
+/* The name of tensor `number` of a role into `name`, or 0 bytes if the model has none. For loaders that fetch
+ * only what is needed. */
 #define SCORE_NAME_BYTES 128
-void score_tensor_name(const struct score_config *config, enum score_role role, uint64_t layer,
+void score_tensor_name(const struct score_config *config, enum score_role role, uint64_t number,
                        char name[SCORE_NAME_BYTES]);
 
 /* How many layers a model with a tensor of this name has at least: one more than the layer that the name is

@@ -66,16 +66,18 @@ static const char *const bloom_names[SCORE_ROLE_COUNT] = {
     [SCORE_ROLE_MLP_DOWN_BIAS] = "transformer.h.%u.mlp.dense_4h_to_h.bias",
 };
 
-/* What Llama and those after it call the same. */
-#define EVERY_LLAMA                                                                                          \
+/* What Llama and those after it call the same, but for the MLP where there are experts. */
+#define EVERY_ATTENTION                                                                                      \
     [SCORE_ROLE_EMBEDDING] = "model.embed_tokens.weight", [SCORE_ROLE_UNEMBEDDING] = "lm_head.weight",       \
     [SCORE_ROLE_QUERY_WEIGHT] = "model.layers.%u.self_attn.q_proj.weight",                                   \
     [SCORE_ROLE_KEY_WEIGHT] = "model.layers.%u.self_attn.k_proj.weight",                                     \
     [SCORE_ROLE_VALUE_WEIGHT] = "model.layers.%u.self_attn.v_proj.weight",                                   \
-    [SCORE_ROLE_ATTENTION_OUT_WEIGHT] = "model.layers.%u.self_attn.o_proj.weight",                           \
-    [SCORE_ROLE_MLP_GATE_WEIGHT] = "model.layers.%u.mlp.gate_proj.weight",                                   \
-    [SCORE_ROLE_MLP_UP_WEIGHT] = "model.layers.%u.mlp.up_proj.weight",                                       \
-    [SCORE_ROLE_MLP_DOWN_WEIGHT] = "model.layers.%u.mlp.down_proj.weight"
+    [SCORE_ROLE_ATTENTION_OUT_WEIGHT] = "model.layers.%u.self_attn.o_proj.weight"
+
+#define EVERY_LLAMA                                                                                          \
+    EVERY_ATTENTION, [SCORE_ROLE_MLP_GATE_WEIGHT] = "model.layers.%u.mlp.gate_proj.weight",                  \
+                     [SCORE_ROLE_MLP_UP_WEIGHT] = "model.layers.%u.mlp.up_proj.weight",                      \
+                     [SCORE_ROLE_MLP_DOWN_WEIGHT] = "model.layers.%u.mlp.down_proj.weight"
 
 #define FINAL_NORM [SCORE_ROLE_FINAL_NORM_WEIGHT] = "model.norm.weight"
 
@@ -124,6 +126,15 @@ static const char *const olmo2_names[SCORE_ROLE_COUNT] = {
     [SCORE_ROLE_MLP_NORM_WEIGHT] = "model.layers.%u.post_feedforward_layernorm.weight",
 };
 
+#define EXPERTS                                                                                              \
+    [SCORE_ROLE_ROUTER_WEIGHT] = "model.layers.%u.mlp.gate.weight",                                          \
+    [SCORE_ROLE_EXPERT_GATE_WEIGHT] = "model.layers.%u.mlp.experts.%u.gate_proj.weight",                     \
+    [SCORE_ROLE_EXPERT_UP_WEIGHT] = "model.layers.%u.mlp.experts.%u.up_proj.weight",                         \
+    [SCORE_ROLE_EXPERT_DOWN_WEIGHT] = "model.layers.%u.mlp.experts.%u.down_proj.weight"
+
+static const char *const olmoe_names[SCORE_ROLE_COUNT] = {EVERY_ATTENTION,    NORMS_BEFORE, QKV_BIASES,
+                                                          ATTENTION_OUT_BIAS, HEAD_NORMS,   EXPERTS};
+
 /* Its norms have parameters or not, as config.json says. */
 static const char *const hf_olmo_names[SCORE_ROLE_COUNT] = {
     [SCORE_ROLE_EMBEDDING] = "model.transformer.wte.weight",
@@ -166,6 +177,12 @@ static const struct score_architecture architectures[] = {
      LLAMA_LAYER,
      .norm_place = SCORE_NORM_AFTER,
      .head_norm = SCORE_HEAD_NORM_TOGETHER},
+    {.name = "olmoe",
+     .names = olmoe_names,
+     LLAMA_LAYER,
+     .head_norm = SCORE_HEAD_NORM_TOGETHER,
+     .is_cut_after_norm = 1},
+    {.name = "qwen3_moe", .names = olmoe_names, LLAMA_LAYER, .head_norm = SCORE_HEAD_NORM_EACH},
     {.name = "hf_olmo", .names = hf_olmo_names, .prefix = "model.", GATED_LAYER},
     {.name = "hf_olmo_rms", .names = hf_olmo_names, .prefix = "model.", LLAMA_LAYER},
     {.name = "gpt2",
@@ -232,7 +249,34 @@ static int is_left_out(const struct score_config *config, const struct score_arc
     }
 }
 
-void score_tensor_name(const struct score_config *config, enum score_role role, uint64_t layer,
+uint64_t score_role_count(const struct score_config *config, enum score_role role)
+{
+    if (role < SCORE_ROLE_LAYER_FIRST)
+        return 1;
+    return config->layer_count * (role < SCORE_ROLE_EXPERT_FIRST ? 1 : config->expert_count);
+}
+
+uint64_t score_tensor_count_max(const struct score_config *config)
+{
+    uint64_t count = 0;
+    for (int role = 0; role < SCORE_ROLE_COUNT; role++)
+        count += score_role_count(config, (enum score_role)role);
+    return count;
+}
+
+/* `text` with a number in the place of its first "%u", if it has one. */
+static void put_number(char text[SCORE_NAME_BYTES], uint64_t number)
+{
+    char before[SCORE_NAME_BYTES];
+    const char *place = strstr(text, "%u");
+    if (!place)
+        return;
+    (void)snprintf(before, sizeof(before), "%s", text);
+    (void)snprintf(text, SCORE_NAME_BYTES, "%.*s%llu%s", (int)(place - text), before,
+                   (unsigned long long)number, before + (place - text) + 2);
+}
+
+void score_tensor_name(const struct score_config *config, enum score_role role, uint64_t number,
                        char name[SCORE_NAME_BYTES])
 {
     const struct score_architecture *architecture;
@@ -243,12 +287,10 @@ void score_tensor_name(const struct score_config *config, enum score_role role, 
     const char *template = architecture->names[role];
     if (!template || is_left_out(config, architecture, role))
         return;
-    const char *number = strstr(template, "%u");
-    if (!number)
-        (void)snprintf(name, SCORE_NAME_BYTES, "%s", template);
-    else
-        (void)snprintf(name, SCORE_NAME_BYTES, "%.*s%llu%s", (int)(number - template), template,
-                       (unsigned long long)layer, number + 2);
+    const uint64_t experts = role < SCORE_ROLE_EXPERT_FIRST ? 1 : config->expert_count;
+    (void)snprintf(name, SCORE_NAME_BYTES, "%s", template);
+    put_number(name, experts ? number / experts : 0);
+    put_number(name, experts ? number % experts : 0);
 }
 
 /* `first` is the name of a tensor of layer 0. */

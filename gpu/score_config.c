@@ -35,6 +35,24 @@ static int check_heads(const struct score_config *config, const struct score_arc
     return 0;
 }
 
+/* A family has a router or it has not, and the sizes must say the same. */
+static int check_experts(const struct score_config *config, const struct score_architecture *architecture,
+                         struct err *err)
+{
+    const uint64_t experts = config->expert_count;
+    if (!architecture->names[SCORE_ROLE_ROUTER_WEIGHT])
+        return experts
+                   ? err_set(err, ERR_UNSUPPORTED, "models of type %s have no experts", architecture->name)
+                   : 0;
+    int code = check_size("number of experts", experts, LIMIT_SCORE_EXPERTS, err);
+    if (code || (code = check_size("number of experts of an input", config->experts_per_input, experts, err)))
+        return code;
+    if (config->layer_count * experts > LIMIT_TENSORS / SCORE_EXPERT_ROLES)
+        return err_set(err, ERR_LIMIT, "%llu layers of %llu experts have more tensors than %d",
+                       (unsigned long long)config->layer_count, (unsigned long long)experts, LIMIT_TENSORS);
+    return 0;
+}
+
 static int is_positive(double number)
 {
     return number > 0 && isfinite(number);
@@ -93,7 +111,8 @@ int score_config_check(const struct score_config *config, struct err *err)
         (architecture->names[SCORE_ROLE_POSITIONS] &&
          (code = check_size("number of learned positions", config->position_rows, LIMIT_SCORE_POSITIONS,
                             err))) ||
-        (code = check_heads(config, architecture, err)) || (code = check_rotary(config, err)))
+        (code = check_heads(config, architecture, err)) ||
+        (code = check_experts(config, architecture, err)) || (code = check_rotary(config, err)))
         return code;
     if (architecture->names[SCORE_ROLE_POSITIONS] && config->position_rows < config->max_positions)
         return err_set(err, ERR_INVALID, "%llu positions are learned, fewer than the context of %llu",

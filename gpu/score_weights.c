@@ -15,7 +15,8 @@ enum dimension {
     DIMENSION_KEY_VALUE,
     DIMENSION_HEAD,
     DIMENSION_MLP,
-    DIMENSION_UP_GATE
+    DIMENSION_UP_GATE,
+    DIMENSION_EXPERTS
 };
 
 static const struct {
@@ -52,6 +53,10 @@ static const struct {
     [SCORE_ROLE_MLP_UP_BIAS] = {DIMENSION_MLP, DIMENSION_NONE},
     [SCORE_ROLE_MLP_DOWN_WEIGHT] = {DIMENSION_HIDDEN, DIMENSION_MLP},
     [SCORE_ROLE_MLP_DOWN_BIAS] = {DIMENSION_HIDDEN, DIMENSION_NONE},
+    [SCORE_ROLE_ROUTER_WEIGHT] = {DIMENSION_EXPERTS, DIMENSION_HIDDEN},
+    [SCORE_ROLE_EXPERT_GATE_WEIGHT] = {DIMENSION_MLP, DIMENSION_HIDDEN},
+    [SCORE_ROLE_EXPERT_UP_WEIGHT] = {DIMENSION_MLP, DIMENSION_HIDDEN},
+    [SCORE_ROLE_EXPERT_DOWN_WEIGHT] = {DIMENSION_HIDDEN, DIMENSION_MLP},
 };
 
 static uint64_t dimension_size(const struct score_config *config, enum dimension dimension)
@@ -75,6 +80,8 @@ static uint64_t dimension_size(const struct score_config *config, enum dimension
         return config->intermediate_size;
     case DIMENSION_UP_GATE:
         return 2 * config->intermediate_size;
+    case DIMENSION_EXPERTS:
+        return config->expert_count;
     case DIMENSION_NONE:
         break;
     }
@@ -108,12 +115,12 @@ static int compare_names(const void *a, const void *b)
 }
 
 static int find_tensor(const struct score_config *config, const struct score_tensor *const *sorted,
-                       size_t count, enum score_role role, uint64_t layer, struct tensor_view *ret_view,
+                       size_t count, enum score_role role, uint64_t number, struct tensor_view *ret_view,
                        struct err *err)
 {
     char name[SCORE_NAME_BYTES], found_shape[64], wanted_shape[64];
     struct tensor_shape shape;
-    score_tensor_name(config, role, layer, name);
+    score_tensor_name(config, role, number, name);
     if (!name[0]) {
         *ret_view = (struct tensor_view){.data = NULL};
         return 0;
@@ -175,6 +182,12 @@ static void split_tensors(const struct score_config *config, const struct score_
     }
 }
 
+static struct tensor_view *view_of(const struct score_weights *weights, enum score_role role, uint64_t number)
+{
+    return role < SCORE_ROLE_EXPERT_FIRST ? &weights->layers[number][role]
+                                          : &weights->experts[number][role - SCORE_ROLE_EXPERT_FIRST];
+}
+
 int score_weights_find(const struct score_model_source *source, struct score_weights *ret_weights,
                        struct err *err)
 {
@@ -186,7 +199,10 @@ int score_weights_find(const struct score_model_source *source, struct score_wei
     const struct score_tensor **sorted =
         calloc(source->tensor_count + 1, sizeof(const struct score_tensor *));
     weights.layers = calloc((size_t)source->config.layer_count, sizeof(*weights.layers));
-    if (!sorted || !weights.layers) {
+    if (source->config.expert_count)
+        weights.experts = calloc((size_t)(source->config.layer_count * source->config.expert_count),
+                                 sizeof(*weights.experts));
+    if (!sorted || !weights.layers || (source->config.expert_count && !weights.experts)) {
         code = err_set(err, ERR_NO_MEMORY, "no memory for a table of %zu tensors", source->tensor_count);
         goto out;
     }
@@ -198,20 +214,21 @@ int score_weights_find(const struct score_model_source *source, struct score_wei
         if ((code = find_tensor(&source->config, sorted, source->tensor_count, (enum score_role)role, 0,
                                 &weights.model[role], err)))
             goto out;
-    for (uint64_t layer = 0; layer < source->config.layer_count; layer++)
-        for (int role = SCORE_ROLE_LAYER_FIRST; role < SCORE_ROLE_COUNT; role++)
-            if ((code = find_tensor(&source->config, sorted, source->tensor_count, (enum score_role)role,
-                                    layer, &weights.layers[layer][role], err)))
+    for (int role = SCORE_ROLE_LAYER_FIRST; role < SCORE_ROLE_COUNT; role++)
+        for (uint64_t i = 0; i < score_role_count(&source->config, (enum score_role)role); i++)
+            if ((code = find_tensor(&source->config, sorted, source->tensor_count, (enum score_role)role, i,
+                                    view_of(&weights, (enum score_role)role, i), err)))
                 goto out;
     for (uint64_t layer = 0; layer < source->config.layer_count; layer++)
         split_tensors(&source->config, architecture, weights.layers[layer]);
     if (source->config.is_tied)
         weights.model[SCORE_ROLE_UNEMBEDDING] = weights.model[SCORE_ROLE_EMBEDDING];
     *ret_weights = weights;
-    weights.layers = NULL;
+    weights.layers = NULL, weights.experts = NULL;
 out:
     free(sorted);
     free(weights.layers);
+    free(weights.experts);
     return code;
 }
 
@@ -220,5 +237,6 @@ void score_weights_free(struct score_weights *weights)
     if (!weights)
         return;
     free(weights->layers);
+    free(weights->experts);
     *weights = (struct score_weights){.layers = NULL};
 }

@@ -78,6 +78,7 @@
 #define LIMIT_SCORE_LAYERS 4096
 #define LIMIT_SCORE_WIDTH (1ULL << 20) /* hidden and intermediate size */
 #define LIMIT_SCORE_HEADS 4096
+#define LIMIT_SCORE_EXPERTS 4096 /* of a layer; those of all layers must fit LIMIT_TENSORS */
 #define LIMIT_SCORE_POSITIONS (1ULL << 24)
 
 /* API */

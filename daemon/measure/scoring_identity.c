@@ -41,6 +41,17 @@ static int add_llama_config(struct digest *digest, const struct score_config *co
     return digest_update(digest, config->unscaled_layers, sizeof config->unscaled_layers, err);
 }
 
+static int add_experts(struct digest *digest, const struct score_config *config, struct err *err)
+{
+    char line[96];
+    if (!config->expert_count)
+        return 0;
+    int length =
+        snprintf(line, sizeof line, "experts %llu %llu %d\n", (unsigned long long)config->expert_count,
+                 (unsigned long long)config->experts_per_input, config->has_normalised_router);
+    return digest_update(digest, line, (size_t)length, err);
+}
+
 /* Only where it is not the usual one, for the same reason; so is the limit. */
 static int add_attention(struct digest *digest, const struct score_config *config, struct err *err)
 {
@@ -75,6 +86,8 @@ static int add_config(struct digest *digest, const struct score_config *config, 
     int code = digest_update(digest, line, (size_t)length, err);
     if (!code && strcmp(config->architecture, "gpt_neox") != 0)
         code = add_llama_config(digest, config, err);
+    if (!code)
+        code = add_experts(digest, config, err);
     return code ? code : add_attention(digest, config, err);
 }
 

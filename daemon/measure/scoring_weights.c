@@ -54,13 +54,13 @@ static const char *stored_name(const struct scoring_weights *weights, const char
     return strncmp(name, weights->left_out, size) == 0 ? name + size : name;
 }
 
-static int locate_tensor(struct scoring_weights *weights, enum score_role role, uint64_t layer,
+static int locate_tensor(struct scoring_weights *weights, enum score_role role, uint64_t number,
                          struct err *err)
 {
     char name[SCORE_NAME_BYTES];
     struct checkpoint_tensor *located = &weights->located[weights->count];
     struct score_tensor *tensor = &weights->tensors[weights->count];
-    score_tensor_name(weights->config, role, layer, name);
+    score_tensor_name(weights->config, role, number, name);
     if (!name[0])
         return 0;
     int code = checkpoint_find(weights->checkpoint, stored_name(weights, name), located, err);
@@ -156,7 +156,7 @@ int scoring_weights_open(struct scoring_weights *ret_weights, const struct scori
     struct scoring_weights *weights = ret_weights;
     struct checkpoint_files files = {
         .has = has_file, .open = open_file, .context = (void *)(uintptr_t)request};
-    size_t max = SCORE_ROLE_COUNT * ((size_t)config->layer_count + 1);
+    const size_t max = (size_t)score_tensor_count_max(config);
     const struct score_architecture *architecture;
     *weights = (struct scoring_weights){.request = request, .config = config};
     int code = score_architecture_find(config->architecture, &architecture, err);
@@ -171,9 +171,9 @@ int scoring_weights_open(struct scoring_weights *ret_weights, const struct scori
     if (!weights->tensors || !weights->located || !weights->owned)
         return err_set(err, ERR_NO_MEMORY, "no memory for a table of tensors");
     for (int role = 0; role < SCORE_ROLE_COUNT && !code; role++) {
-        uint64_t layers = role < SCORE_ROLE_LAYER_FIRST ? 1 : config->layer_count;
-        for (uint64_t layer = 0; layer < layers && !code; layer++)
-            code = locate_tensor(weights, (enum score_role)role, layer, err);
+        const uint64_t count = score_role_count(config, (enum score_role)role);
+        for (uint64_t number = 0; number < count && !code; number++)
+            code = locate_tensor(weights, (enum score_role)role, number, err);
     }
     return code;
 }

@@ -116,7 +116,7 @@ static int is_gpt2(const struct model_config *config)
 
 static int is_qwen3(const struct model_config *config)
 {
-    return strcmp(config->model_type, "qwen3") == 0;
+    return strcmp(config->model_type, "qwen3") == 0 || strcmp(config->model_type, "qwen3_moe") == 0;
 }
 
 static int is_bloom(const struct model_config *config)
@@ -275,9 +275,8 @@ static int check_kind(const struct model_config *config, struct err *err)
         return err_set(
             err, ERR_UNSUPPORTED,
             "scoring is implemented for models like GPT-NeoX, GPT-2, BLOOM, Llama, Mistral, Qwen2, Qwen3, "
-            "SmolLM3, OLMo, OLMo 2 and OLMo 3, not for model_type \"%s\": leave the metric perplexity out of "
-            "the "
-            "sweep",
+            "Qwen3-MoE, SmolLM3, OLMo, OLMo 2, OLMo 3 and OLMoE, not for model_type \"%s\": leave the metric "
+            "perplexity out of the sweep",
             config->model_type);
     if (!is_rotary_scored(config))
         return err_set(err, ERR_UNSUPPORTED,
@@ -367,12 +366,15 @@ static uint64_t llama_layer_parameters(const struct model_config *config)
     uint64_t d = config->hidden_size, inner = config->intermediate_size;
     uint64_t queries = config->head_count * head_size_of(config);
     uint64_t keys = config->key_value_head_count * head_size_of(config);
-    uint64_t count = 2 * d * (queries + keys) + 3 * d * inner + 2 * norm_parameters(config);
+    uint64_t experts = config->expert_count; /* at most LIMIT_SCORE_EXPERTS */
+    uint64_t count = 2 * d * (queries + keys) + 2 * norm_parameters(config);
+    count += experts ? experts * (3 * d * inner + d) : 3 * d * inner;
     if (config->has_attention_bias)
         count += queries + 2 * keys + (strcmp(config->model_type, "qwen2") == 0 ? 0 : d);
     if (config->has_mlp_bias)
         count += 2 * inner + d;
-    if (strcmp(config->model_type, "olmo2") == 0 || strcmp(config->model_type, "olmo3") == 0)
+    if (strcmp(config->model_type, "olmo2") == 0 || strcmp(config->model_type, "olmo3") == 0 ||
+        strcmp(config->model_type, "olmoe") == 0)
         count += queries + keys;
     return count + (is_qwen3(config) ? 2 * head_size_of(config) : 0);
 }

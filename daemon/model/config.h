@@ -41,6 +41,9 @@ struct model_config {
     uint64_t key_value_head_count; /* = head_count unless grouped */
     uint64_t head_size;            /* 0: hidden_size / head_count */
     uint64_t intermediate_size;    /* 4 * hidden_size where absent in families that mean that */
+    uint64_t expert_count;         /* of a layer; 0: the family has none, as below */
+    uint64_t experts_per_input;
+    int has_normalised_router;
     uint64_t max_positions;
     uint64_t sliding_window; /* tokens that some layer looks back at most, itself among them; 0: all */
     char rotary_type[32];    /* "default", "linear", ... */

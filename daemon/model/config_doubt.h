@@ -2,8 +2,8 @@
  * Why a config.json cannot be scored: where transformers' versions make different models of it, or none,
  * nobody can say what its perplexity is. A doubt is one clause that names the key.
  *
- * What families have in common; neox_config.h, llama_config.h, gpt2_config.h, bloom_config.h and
- * hf_olmo_config.h know the rest.
+ * What families have in common; neox_config.h, llama_config.h, experts_config.h, gpt2_config.h,
+ * bloom_config.h and hf_olmo_config.h know the rest.
  */
 #ifndef BIFURCATED_MODEL_CONFIG_DOUBT_H
 #define BIFURCATED_MODEL_CONFIG_DOUBT_H

@@ -2,6 +2,7 @@
 
 #include "daemon/base/limits.h"
 #include "daemon/model/config_doubt.h"
+#include "daemon/model/experts_config.h"
 
 #include <math.h>
 #include <string.h>
@@ -68,6 +69,8 @@ static const struct dialect {
      .has_window = 1,
      .has_rotary_of_each_kind = 1,
      .is_heads_null = 1},
+    {.model_type = "olmoe", .has_attention_bias = 1, .has_limit = 1, .is_heads_null = 1},
+    {.model_type = "qwen3_moe", .has_attention_bias = 1, .has_window = 1, .has_window_switch = 1},
 };
 
 #define DIALECT_COUNT (sizeof dialects / sizeof dialects[0])
@@ -359,7 +362,7 @@ static int read_layer_types(const struct reading *reading, const json_t *types)
 static int has_sliding_layer(const struct reading *reading)
 {
     const json_t *first = value_of(reading, "max_window_layers");
-    if (!reading->dialect->has_window_switch)
+    if (!reading->dialect->has_window_switch || experts_config_has(reading->family))
         return 1;
     if (reading->dialect->has_unrotated_layers)
         return reading->config->has_unrotated_layer;
@@ -377,7 +380,9 @@ static void read_window(const struct reading *reading)
     take_flag(reading, reading->dialect->has_window_switch, "use_sliding_window");
     if (is_on && tokens < 1)
         doubt(reading, "sliding_window", "is no number of tokens");
-    if (types && !reading->dialect->has_window_switch && !reading->dialect->has_rotary_of_each_kind)
+    const int knows_types = reading->dialect->has_rotary_of_each_kind ||
+                            (reading->dialect->has_window_switch && !experts_config_has(reading->family));
+    if (types && !knows_types)
         doubt(reading, "layer_types", "is there, of which not all versions know");
     else if (config_doubt_is_there(types) && read_layer_types(reading, types) && !is_on)
         doubt(reading, "layer_types", "names sliding layers, and no window is on");
@@ -403,6 +408,7 @@ void llama_config_prepare(json_t *root, const struct family *family, struct mode
     take_flag(&reading, !reading.dialect->has_no_epsilon, "rms_norm_eps");
     if (reading.dialect->has_limit)
         read_limit(&reading);
+    experts_config_prepare(root, family, config);
     if (reading.dialect->has_unrotated_layers)
         read_unrotated(&reading);
     if (reading.dialect->has_window)

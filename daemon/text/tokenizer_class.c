@@ -44,6 +44,8 @@ static const struct {
     {"olmo3", NEVER, NULL},
     {"qwen2", AS_QWEN2, "Qwen2Tokenizer"},
     {"qwen3", BY_CLASS, "Qwen2Tokenizer"},
+    {"qwen3_moe", BY_CLASS, "Qwen2Tokenizer"},
+    {"olmoe", BY_CLASS, "GPTNeoXTokenizer"},
     {"smollm3", BY_CLASS, "PreTrainedTokenizerFast"},
 };
 

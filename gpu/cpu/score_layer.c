@@ -1,5 +1,7 @@
 #include "gpu/cpu/score_layer.h"
 
+#include "gpu/cpu/score_experts.h"
+
 #include <string.h>
 
 /* The norm of the family. Without norms before attention and MLP these get what is there. */
@@ -67,29 +69,29 @@ struct step {
     const struct score_scratch *scratch;
 };
 
-/* The heads' queries or keys at one position, from their product on. */
-static void finish_heads(const struct step *step, const float *norm_weight, uint32_t position,
-                         size_t head_count, float *heads)
+/* The heads' queries or keys; without a norm, nothing. */
+static void normalize_heads(const struct cpu_score_model *model, const float *norm_weight, size_t head_count,
+                            float *heads)
 {
-    const struct cpu_score_model *model = step->model;
     const size_t width = head_count * model->head_size;
     const size_t normed = model->architecture->head_norm == SCORE_HEAD_NORM_EACH ? model->head_size : width;
     for (size_t i = 0; norm_weight && i < width; i += normed)
         model->kernels->rms_norm(heads + i, normed, norm_weight, model->config.norm_epsilon, heads + i);
-    if (step->rotary)
-        attention_rotate(step->rotary, position, heads, head_count, model->head_size);
 }
 
 /* Rows of queries, and of keys and values, from their product on: the bias is added, all are cut to the
- * limit, queries and keys are normalised and rotated. */
+ * limit, queries and keys are normalised, before or after that, and rotated. */
 static void finish_projections(const struct step *step, const uint32_t *rows_of, size_t row_count,
                                int has_queries, int has_keys, float *rows)
 {
     const struct cpu_score_model *model = step->model;
     const float *const *vectors = step->layer->vectors;
     const float *bias = vectors[SCORE_VECTOR_QKV_BIAS];
-    size_t query_width = has_queries ? model->query_width : 0;
-    size_t width = query_width + (has_keys ? 2 * model->key_value_width : 0);
+    const size_t queries = has_queries ? (size_t)model->config.head_count : 0;
+    const size_t keys = has_keys ? (size_t)score_key_value_heads(&model->config) : 0;
+    const size_t query_width = queries * model->head_size, width = query_width + 2 * keys * model->head_size;
+    const float limit = (float)model->config.qkv_limit;
+    const int is_late = model->architecture->is_cut_after_norm;
     if (bias && !has_queries)
         bias += model->query_width;
     for (size_t i = 0; i < row_count; i++) {
@@ -97,14 +99,16 @@ static void finish_projections(const struct step *step, const uint32_t *rows_of,
         uint32_t position = step->scratch->packed.positions[rows_of ? rows_of[i] : i];
         if (bias)
             model->kernels->add(row, bias, width);
-        if (model->config.qkv_limit > 0)
-            cut(row, width, (float)model->config.qkv_limit);
-        if (has_queries)
-            finish_heads(step, vectors[SCORE_VECTOR_QUERY_NORM_WEIGHT], position,
-                         (size_t)model->config.head_count, row);
-        if (has_keys)
-            finish_heads(step, vectors[SCORE_VECTOR_KEY_NORM_WEIGHT], position,
-                         (size_t)score_key_value_heads(&model->config), row + query_width);
+        if (limit > 0 && !is_late)
+            cut(row, width, limit);
+        normalize_heads(model, vectors[SCORE_VECTOR_QUERY_NORM_WEIGHT], queries, row);
+        normalize_heads(model, vectors[SCORE_VECTOR_KEY_NORM_WEIGHT], keys, row + query_width);
+        if (limit > 0 && is_late)
+            cut(row, width, limit);
+        if (step->rotary) {
+            attention_rotate(step->rotary, position, row, queries, model->head_size);
+            attention_rotate(step->rotary, position, row + query_width, keys, model->head_size);
+        }
     }
 }
 
@@ -264,7 +268,10 @@ void score_layer_run(const struct cpu_score_model *model, const struct score_rot
     if (is_before && !config->has_parallel_residual)
         norm_rows(model, hidden, rows, vectors[SCORE_VECTOR_MLP_NORM_WEIGHT],
                   vectors[SCORE_VECTOR_MLP_NORM_BIAS], scratch->normed);
-    run_mlp(&step, is_before ? scratch->normed : hidden, rows, hidden);
+    if (config->expert_count)
+        score_experts_run(model, layer, scratch, scratch->normed, rows, hidden);
+    else
+        run_mlp(&step, is_before ? scratch->normed : hidden, rows, hidden);
     if (index + 1 == config->layer_count)
         norm_rows(model, hidden, rows, model->final_norm_weight, model->final_norm_bias, hidden);
 }

@@ -20,7 +20,24 @@ static const enum score_role matrix_roles[SCORE_MATRIX_COUNT][ROLES_MAX] = {
     [SCORE_MATRIX_ATTENTION_OUT] = {SCORE_ROLE_ATTENTION_OUT_WEIGHT},
     [SCORE_MATRIX_MLP_UP] = {SCORE_ROLE_MLP_GATE_WEIGHT, SCORE_ROLE_MLP_UP_WEIGHT},
     [SCORE_MATRIX_MLP_DOWN] = {SCORE_ROLE_MLP_DOWN_WEIGHT},
+    [SCORE_MATRIX_ROUTER] = {SCORE_ROLE_ROUTER_WEIGHT},
 };
+
+/* The matrices of a layer are numbered: those of enum score_matrix, then two for each expert, in the order of
+ * their memory. */
+static size_t matrix_count(const struct cpu_score_model *model)
+{
+    return SCORE_MATRIX_COUNT + 2 * (size_t)model->config.expert_count;
+}
+
+static struct gemm_matrix *matrix_at(const struct cpu_score_model *model, uint64_t index, size_t number)
+{
+    struct score_layer *layer = &model->layers[index];
+    if (number < SCORE_MATRIX_COUNT)
+        return &layer->matrices[number];
+    struct score_expert *expert = &layer->experts[(number - SCORE_MATRIX_COUNT) / 2];
+    return (number - SCORE_MATRIX_COUNT) % 2 ? &expert->down : &expert->up;
+}
 
 static struct tensor_view transposed_view(const struct tensor_view *view)
 {
@@ -30,19 +47,33 @@ static struct tensor_view transposed_view(const struct tensor_view *view)
     return transposed;
 }
 
-static struct gemm_stored stored_matrix(const struct cpu_score_model *model, uint64_t layer,
-                                        enum score_matrix which)
+static struct gemm_stored stored_of_expert(const struct cpu_score_model *model, uint64_t layer, size_t number)
 {
+    const struct tensor_view *views =
+        model->views.experts[layer * model->config.expert_count + (number - SCORE_MATRIX_COUNT) / 2];
+    if ((number - SCORE_MATRIX_COUNT) % 2)
+        return (struct gemm_stored){.parts = {views[SCORE_ROLE_EXPERT_DOWN_WEIGHT - SCORE_ROLE_EXPERT_FIRST]},
+                                    .part_count = 1};
+    return (struct gemm_stored){.parts = {views[SCORE_ROLE_EXPERT_GATE_WEIGHT - SCORE_ROLE_EXPERT_FIRST],
+                                          views[SCORE_ROLE_EXPERT_UP_WEIGHT - SCORE_ROLE_EXPERT_FIRST]},
+                                .part_count = 2};
+}
+
+/* Without parts where the family has no such matrix. */
+static struct gemm_stored stored_matrix(const struct cpu_score_model *model, uint64_t layer, size_t number)
+{
+    if (number >= SCORE_MATRIX_COUNT)
+        return stored_of_expert(model, layer, number);
     struct gemm_stored stored = {.part_count = 0};
     const struct tensor_view *views = model->views.layers[layer];
     for (int i = 0; i < ROLES_MAX; i++) {
-        enum score_role role = matrix_roles[which][i];
+        enum score_role role = matrix_roles[number][i];
         if (role != NO_ROLE && views[role].data && stored.part_count < GEMM_PARTS_MAX)
             stored.parts[stored.part_count++] =
                 model->architecture->is_transposed ? transposed_view(&views[role]) : views[role];
     }
     stored.is_transposed = model->architecture->is_transposed;
-    if (which == SCORE_MATRIX_QKV && model->architecture->qkv_order == SCORE_QKV_ORDER_PER_HEAD) {
+    if (number == SCORE_MATRIX_QKV && model->architecture->qkv_order == SCORE_QKV_ORDER_PER_HEAD) {
         stored.head_count = (size_t)model->config.head_count;
         stored.head_size = model->head_size;
     }
@@ -51,16 +82,17 @@ static struct gemm_stored stored_matrix(const struct cpu_score_model *model, uin
 
 static uint64_t stored_bytes(const struct cpu_score_model *model, const struct gemm_stored *stored)
 {
-    return gemm_matrix_bytes(model->engine, gemm_stored_dtype(stored), gemm_stored_rows(stored),
-                             stored->parts[0].shape.dim[1]);
+    return stored->part_count ? gemm_matrix_bytes(model->engine, gemm_stored_dtype(stored),
+                                                  gemm_stored_rows(stored), stored->parts[0].shape.dim[1])
+                              : 0;
 }
 
 /* Bytes of the prepared matrices of one layer. */
 static uint64_t layer_bytes(const struct cpu_score_model *model, uint64_t layer)
 {
     uint64_t bytes = 0;
-    for (int i = 0; i < SCORE_MATRIX_COUNT; i++) {
-        struct gemm_stored stored = stored_matrix(model, layer, (enum score_matrix)i);
+    for (size_t i = 0; i < matrix_count(model); i++) {
+        struct gemm_stored stored = stored_matrix(model, layer, i);
         bytes += stored_bytes(model, &stored);
     }
     return bytes;
@@ -106,19 +138,20 @@ static void fill_vectors(struct cpu_score_model *model)
 {
     size_t d = (size_t)model->config.hidden_size;
     float *memory = model->vector_memory;
-    for (uint64_t i = 0; i < model->config.layer_count; i++)
-        memory = score_vectors_fill(&model->config, model->architecture->qkv_order, model->kernels,
-                                    model->views.layers[i], memory, model->layers[i].vectors);
     model->final_norm_weight = memory;
     model->final_norm_bias = memory + d;
     const int has_weight = fill_vector(model, SCORE_ROLE_FINAL_NORM_WEIGHT, memory) != NULL;
     (void)fill_vector(model, SCORE_ROLE_FINAL_NORM_BIAS, memory + d);
     for (size_t i = 0; !has_weight && i < d; i++)
         memory[i] = 1;
-    for (uint64_t i = 0; i < model->config.layer_count; i++)
-        share_norm(model, &model->layers[i]);
     model->embedding_norm_weight = fill_vector(model, SCORE_ROLE_EMBEDDING_NORM_WEIGHT, memory + 2 * d);
     model->embedding_norm_bias = fill_vector(model, SCORE_ROLE_EMBEDDING_NORM_BIAS, memory + 3 * d);
+    memory += 4 * d;
+    for (uint64_t i = 0; i < model->config.layer_count; i++) {
+        memory = score_vectors_fill(&model->config, model->architecture->qkv_order, model->kernels,
+                                    model->views.layers[i], memory, model->layers[i].vectors);
+        share_norm(model, &model->layers[i]);
+    }
 }
 
 /* -- Matrices ------------------------------------------------------------------------------------- */
@@ -170,9 +203,12 @@ static void lay_out_matrices(struct cpu_score_model *model)
     for (uint64_t i = 0; i < model->config.layer_count; i++) {
         if (!model->is_resident)
             memory = model->matrix_memory;
-        for (int j = 0; j < SCORE_MATRIX_COUNT; j++) {
-            struct gemm_stored stored = stored_matrix(model, i, (enum score_matrix)j);
-            memory = lay_out_matrix(model, &stored, memory, &model->layers[i].matrices[j]);
+        if (model->config.expert_count)
+            model->layers[i].experts = &model->experts[i * model->config.expert_count];
+        for (size_t j = 0; j < matrix_count(model); j++) {
+            struct gemm_stored stored = stored_matrix(model, i, j);
+            if (stored.part_count)
+                memory = lay_out_matrix(model, &stored, memory, matrix_at(model, i, j));
         }
     }
     if (model->is_resident) {
@@ -183,9 +219,10 @@ static void lay_out_matrices(struct cpu_score_model *model)
 
 static void fill_layer(struct cpu_score_model *model, uint64_t layer)
 {
-    for (int j = 0; j < SCORE_MATRIX_COUNT; j++) {
-        struct gemm_stored stored = stored_matrix(model, layer, (enum score_matrix)j);
-        fill_matrix(model, &model->layers[layer].matrices[j], &stored);
+    for (size_t j = 0; j < matrix_count(model); j++) {
+        struct gemm_stored stored = stored_matrix(model, layer, j);
+        if (stored.part_count)
+            fill_matrix(model, matrix_at(model, layer, j), &stored);
     }
 }
 
@@ -277,9 +314,11 @@ int score_model_init(struct cpu_score_model *model, struct cpu_threads *threads,
     made.memory_bytes = matrix_bytes + vector_bytes(&made);
     made.loaded_layer = made.config.layer_count;
     made.layers = calloc((size_t)made.config.layer_count, sizeof(*made.layers));
+    made.experts =
+        calloc((size_t)(made.config.layer_count * made.config.expert_count) + 1, sizeof(*made.experts));
     made.vector_memory = calloc(1, (size_t)vector_bytes(&made));
     made.matrix_memory = aligned_alloc(64, (size_t)matrix_bytes);
-    if (!made.layers || !made.vector_memory || !made.matrix_memory) {
+    if (!made.layers || !made.experts || !made.vector_memory || !made.matrix_memory) {
         code = err_set(err, ERR_NO_MEMORY, "no memory for the %.1f MiB of the model's weights",
                        (double)made.memory_bytes / (double)MIB);
         goto out;
@@ -300,6 +339,7 @@ void score_model_done(struct cpu_score_model *model)
     if (!model)
         return;
     free(model->layers);
+    free(model->experts);
     free(model->vector_memory);
     free(model->matrix_memory);
     score_weights_free(&model->views);

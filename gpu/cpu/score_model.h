@@ -25,11 +25,17 @@ enum score_matrix {                   /* the matrices of a layer, in the order o
                     SCORE_MATRIX_ATTENTION_OUT,
                     SCORE_MATRIX_MLP_UP, /* rows: the gate's, if there is one, then those of what goes up */
                     SCORE_MATRIX_MLP_DOWN,
+                    SCORE_MATRIX_ROUTER,
                     SCORE_MATRIX_COUNT
 };
 
+struct score_expert {
+    struct gemm_matrix up, down; /* as SCORE_MATRIX_MLP_UP and SCORE_MATRIX_MLP_DOWN */
+};
+
 struct score_layer {
-    struct gemm_matrix matrices[SCORE_MATRIX_COUNT];
+    struct gemm_matrix matrices[SCORE_MATRIX_COUNT]; /* all zero where the family has none */
+    struct score_expert *experts;                    /* [expert_count] */
     const float *vectors[SCORE_VECTOR_COUNT];
 };
 
@@ -40,12 +46,13 @@ struct cpu_score_model {
     enum gemm_engine engine;
     const struct score_architecture *architecture;
     size_t head_size, query_width, key_value_width; /* of one head; of all */
-    size_t up_width;                                /* rows of SCORE_MATRIX_MLP_UP */
+    size_t up_width;                                /* rows of SCORE_MATRIX_MLP_UP, or of an expert's */
     struct score_watch watch;
     uint64_t budget_bytes;
     int is_resident;
     struct score_weights views;
     struct score_layer *layers;     /* [layer_count]; if streamed, their matrices share one memory */
+    struct score_expert *experts;   /* of all layers */
     uint64_t loaded_layer;          /* streamed: whose matrices are prepared; layer_count: none's */
     struct gemm_matrix unembedding; /* resident only */
     float *final_norm_weight, *final_norm_bias;         /* the bias is all zero if there is none */

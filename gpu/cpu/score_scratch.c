@@ -16,7 +16,8 @@ static uint64_t narrow_floats(const struct cpu_score_model *model)
 
 static uint64_t wide_floats(const struct cpu_score_model *model)
 {
-    return larger(model->query_width + 2 * model->key_value_width, model->up_width);
+    return larger(larger(model->query_width + 2 * model->key_value_width, model->up_width),
+                  model->config.expert_count);
 }
 
 uint64_t score_scratch_bytes(const struct cpu_score_model *model, size_t batch_inputs, size_t document_inputs)
@@ -25,7 +26,8 @@ uint64_t score_scratch_bytes(const struct cpu_score_model *model, size_t batch_i
     uint64_t floats = (uint64_t)batch_inputs * (d + 2 * narrow_floats(model) + wide_floats(model)) +
                       attention_scratch_floats(document_inputs) +
                       (uint64_t)SCORE_HEAD_ROWS * SCORE_HEAD_COLUMNS;
-    uint64_t bytes = floats * sizeof(float) + (uint64_t)batch_inputs * 5 * sizeof(uint32_t);
+    uint64_t bytes = floats * sizeof(float) + (uint64_t)batch_inputs * 5 * sizeof(uint32_t) +
+                     score_routing_bytes(&model->config, batch_inputs);
     return bytes + gemm_workspace_bytes(model->engine) +
            gemm_matrix_bytes(model->engine, TENSOR_DTYPE_F32, SCORE_HEAD_COLUMNS, d);
 }
@@ -57,6 +59,8 @@ int score_scratch_init(struct score_scratch *scratch, const struct cpu_score_mod
     made.vocabulary =
         take(&memory, gemm_matrix_bytes(model->engine, TENSOR_DTYPE_F32, SCORE_HEAD_COLUMNS, d));
     made.workspace = take(&memory, gemm_workspace_bytes(model->engine));
+    score_routing_place(&made.routing, &model->config, (size_t)inputs,
+                        take(&memory, score_routing_bytes(&model->config, (size_t)inputs)));
     made.packed.ids = take(&memory, inputs * sizeof(uint32_t));
     made.packed.positions = take(&memory, inputs * sizeof(uint32_t));
     made.packed.offsets = take(&memory, (plan->batch_documents_max + 1) * sizeof(uint32_t));

@@ -245,7 +245,8 @@ int cuda_score_check(const struct score_config *config, struct err *err)
     int code = score_config_check(config, err);
     if (code || (code = score_architecture_find(config->architecture, &architecture, err)))
         return code;
-    if (architecture->qkv_order == SCORE_QKV_ORDER_TOGETHER || architecture->has_alibi)
+    if (architecture->qkv_order == SCORE_QKV_ORDER_TOGETHER || architecture->has_alibi ||
+        config->expert_count)
         return err_set(err, ERR_UNSUPPORTED, "models of type %s: on the CPU only", architecture->name);
     if (score_has_unscaled_layer(config))
         return err_set(err, ERR_UNSUPPORTED,

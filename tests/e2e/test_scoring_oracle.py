@@ -21,6 +21,7 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE / "golden"))
 import ai2_olmo  # noqa: E402
 import bloom  # noqa: E402
+import experts  # noqa: E402
 import families  # noqa: E402
 import gpt2  # noqa: E402
 import neox  # noqa: E402
@@ -119,7 +120,7 @@ def test_true_shapes_live(probe: Path, size: str) -> None:
 
 
 # Of each: its variants, and a column of numbers for each version of transformers, or for the package of its own and transformers
-MODULES = {"neox": neox, "families": families, "gpt2": gpt2, "bloom": bloom, "ai2_olmo": ai2_olmo}
+MODULES = {"neox": neox, "families": families, "experts": experts, "gpt2": gpt2, "bloom": bloom, "ai2_olmo": ai2_olmo}
 COLUMNS = {module: json.loads((HERE / f"golden/{module}.json").read_text()) for module in MODULES}
 VARIANTS = [(module, name, made.VARIANTS[name][-1]) for module, made in MODULES.items() for name in made.VARIANTS]
 

@@ -307,6 +307,10 @@ static void what_kernels_lack_is_refused(void)
         refuse(device, &other, "heads of 2050 dimensions: beyond 2048, on the CPU only");
     }
     other.head_size = 0;
+    (void)snprintf(other.architecture, sizeof other.architecture, "olmoe");
+    other.expert_count = 4, other.experts_per_input = 2;
+    refuse(device, &other, "models of type olmoe: on the CPU only");
+    other.expert_count = other.experts_per_input = 0;
     other.unscaled_layers[0] = 1;
     (void)snprintf(other.architecture, sizeof other.architecture, "olmo3");
     refuse(device, &other, "scaled in some layers alone: on the CPU only");

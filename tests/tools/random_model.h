@@ -103,11 +103,11 @@ static inline uint32_t random_model_tokens(const struct score_config *config)
     return config->vocabulary_rows < 50277 ? (uint32_t)config->vocabulary_rows : 50277;
 }
 
-static inline void random_tensor(const struct score_config *config, enum score_role role, uint64_t layer,
+static inline void random_tensor(const struct score_config *config, enum score_role role, uint64_t number,
                                  struct score_tensor *tensor)
 {
     char name[SCORE_NAME_BYTES];
-    score_tensor_name(config, role, layer, name);
+    score_tensor_name(config, role, number, name);
     tensor->name = NULL;
     if (!name[0])
         return;
@@ -134,13 +134,13 @@ static inline void random_tensor(const struct score_config *config, enum score_r
 static inline int random_model_init(struct random_model *model, const struct score_config *config)
 {
     *model = (struct random_model){.config = *config};
-    model->tensors = calloc(SCORE_ROLE_COUNT * (config->layer_count + 1), sizeof *model->tensors);
+    model->tensors = calloc(score_tensor_count_max(config), sizeof *model->tensors);
     if (!model->tensors)
         return -1;
     for (int role = 0; role < SCORE_ROLE_COUNT; role++)
-        for (uint64_t layer = 0; layer < (role < SCORE_ROLE_LAYER_FIRST ? 1 : config->layer_count); layer++) {
+        for (uint64_t i = 0; i < score_role_count(config, (enum score_role)role); i++) {
             struct score_tensor *tensor = &model->tensors[model->tensor_count];
-            random_tensor(config, (enum score_role)role, layer, tensor);
+            random_tensor(config, (enum score_role)role, i, tensor);
             if (tensor->name)
                 model->tensor_count++;
         }

@@ -13,11 +13,13 @@ import struct
 import sys
 from importlib.metadata import version
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]
 import bloom  # noqa: E402
+import experts  # noqa: E402
 import families  # noqa: E402
 import gpt2  # noqa: E402
 from dtypes import to_dtype  # noqa: E402
@@ -41,10 +43,12 @@ RUNS: dict[str, tuple[dict[str, Any], families.Shape, list[Any]]] = {
     "smollm3": ({"tie_word_embeddings": True}, families.Shape(), [families.tied]),
     "olmo": ({"clip_qkv": 0.5, "num_key_value_heads": 4}, families.Shape(shared=4), []),
     "olmo2": ({"rope_theta": 500000.0}, families.Shape(), []),
+    "olmoe": ({"clip_qkv": 0.5, "norm_topk_prob": True}, families.Shape(), []),
     "gpt2": (gpt2.STANFORD, families.Shape(), [gpt2.BARE, gpt2.masks]),
     "bloom": ({}, families.Shape(), [bloom.BARE]),
 }
-OWN = {"gpt2": gpt2, "bloom": bloom}
+OLMOE = SimpleNamespace(CONFIG=experts.config("olmoe"), weights=lambda: experts.weights("olmoe"))
+OWN = {"gpt2": gpt2, "bloom": bloom, "olmoe": OLMOE}
 STARTED = ("mistral", "olmo2")  # their tokenizer puts a token before each text
 TEMPLATE = {
     "type": "TemplateProcessing",

@@ -88,11 +88,15 @@ def measure(folder: Path, attention: str = "sdpa") -> list[float] | str:
     """What transformers finds, or the name of its error. Tensors that it makes up itself are an error, too."""
     import tokenizers
     import torch
+    import transformers
     from transformers import AutoModelForCausalLM
 
+    has_experts = "num_experts" in json.loads((folder / "config.json").read_text())
+    # Of its products with experts version 5 has fast ones, which refuse float64
+    options = {"experts_implementation": "eager"} if has_experts and transformers.__version__ >= "5" else {}
     encode = tokenizers.Tokenizer.from_file(str(TOKENIZER)).encode
     try:
-        model, told = AutoModelForCausalLM.from_pretrained(str(folder), dtype=torch.float64, attn_implementation=attention, output_loading_info=True)
+        model, told = AutoModelForCausalLM.from_pretrained(str(folder), dtype=torch.float64, attn_implementation=attention, output_loading_info=True, **options)
         if told["missing_keys"]:
             return "missing " + sorted(told["missing_keys"])[0]
         if attention == "eager" and getattr(model.config, "reorder_and_upcast_attn", False):

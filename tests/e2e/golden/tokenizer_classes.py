@@ -86,7 +86,7 @@ TOKENIZERS: dict[str, dict[str, Any]] = {
 }
 END = {name: "<|endoftext|>" for name in ("bos_token", "eos_token", "unk_token")}
 NAMED = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"}
-TYPES = ("llama", "mistral", "qwen2", "qwen3", "smollm3", "olmo2", "olmo3", "olmo", "gpt_neox", "gpt2")
+TYPES = ("llama", "mistral", "qwen2", "qwen3", "smollm3", "olmo2", "olmo3", "olmo", "olmoe", "qwen3_moe", "gpt_neox", "gpt2")
 
 # name: (tokenizer, model_type, tokenizer_config.json, words of our refusal or "")
 CASES: dict[str, tuple[str, str, dict[str, Any] | None, str]] = {}

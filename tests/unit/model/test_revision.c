@@ -32,6 +32,7 @@ static void test_published_names(void **state)
         {"allenai/OLMo-2-1124-7B-Instruct", "step_360", 1, 0, 0, 360, -1},
         {"LLM360/Amber", "ckpt_000", 1, 0, 0, 0, -1},
         {"LLM360/Amber", "ckpt_358", 1, 0, 0, 358, -1},
+        {"allenai/OLMoE-1B-7B-0924", "step10000-tokens41B", 1, 0, 0, 10000, 41000000000},
         {"HuggingFaceTB/SmolLM3-3B-checkpoints", "stage1-step-40000", 1, 1, 0, 40000, 94371840000},
         {"HuggingFaceTB/SmolLM2-1.7B-intermediate-checkpoints", "step-160000", 1, 0, 0, 160000, -1},
         {"file:/tinyllama", "step-1431k-3T", 1, 0, 0, 1431000, 3000000000000},

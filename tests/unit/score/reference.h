@@ -95,9 +95,15 @@ static inline int is_olmo2(const struct score_config *config)
     return strcmp(config->architecture, "olmo2") == 0;
 }
 
+/* Also with experts. */
 static inline int is_qwen3(const struct score_config *config)
 {
-    return strcmp(config->architecture, "qwen3") == 0;
+    return strncmp(config->architecture, "qwen3", 5) == 0;
+}
+
+static inline int is_olmoe(const struct score_config *config)
+{
+    return strcmp(config->architecture, "olmoe") == 0;
 }
 
 static inline void norm(const struct score_config *config, const struct tensor_view *weight,
@@ -193,8 +199,9 @@ static inline void project(const struct score_config *config, const struct tenso
         linear(&w[SCORE_ROLE_KEY_WEIGHT], &w[SCORE_ROLE_KEY_BIAS], x, k);
         linear(&w[SCORE_ROLE_VALUE_WEIGHT], &w[SCORE_ROLE_VALUE_BIAS], x, v);
     }
-    cut(config, q, width), cut(config, k, key_width), cut(config, v, key_width);
-    if (is_olmo2(config)) {
+    if (!is_olmoe(config))
+        cut(config, q, width), cut(config, k, key_width), cut(config, v, key_width);
+    if (is_olmo2(config) || is_olmoe(config)) {
         norm(config, &w[SCORE_ROLE_QUERY_NORM_WEIGHT], &no_view, q, width, q);
         norm(config, &w[SCORE_ROLE_KEY_NORM_WEIGHT], &no_view, k, key_width, k);
     }
@@ -202,6 +209,8 @@ static inline void project(const struct score_config *config, const struct tenso
         norm(config, &w[SCORE_ROLE_QUERY_NORM_WEIGHT], &no_view, q + i, size, q + i);
     for (size_t i = 0; i < key_width && is_qwen3(config); i += size)
         norm(config, &w[SCORE_ROLE_KEY_NORM_WEIGHT], &no_view, k + i, size, k + i);
+    if (is_olmoe(config))
+        cut(config, q, width), cut(config, k, key_width), cut(config, v, key_width);
 }
 
 /* q [n, heads, size], k and v [n, key heads, size]; out like q. */
@@ -250,6 +259,39 @@ static inline void reference_mlp(const struct score_config *config, const struct
     free(wide), free(gate);
 }
 
+/* The experts with the largest weights, which are a softmax over all; the first of equal ones. */
+static inline void reference_experts(const struct score_config *config, const struct score_weights *weights,
+                                     uint64_t layer, const double *x, double *y)
+{
+    const size_t d = config->hidden_size, width = config->intermediate_size, experts = config->expert_count;
+    double logits[64], *gate = calloc(width, 8), *up = calloc(width, 8), *down = calloc(d, 8);
+    double sum = 0, chosen = 0;
+    linear(&weights->layers[layer][SCORE_ROLE_ROUTER_WEIGHT], NULL, x, logits);
+    for (size_t i = 0; i < experts; i++)
+        sum += exp(logits[i]);
+    memset(y, 0, d * 8);
+    for (int pass = 0; pass < 2; pass++)
+        for (size_t i = 0; i < experts; i++) {
+            size_t better = 0;
+            for (size_t j = 0; j < experts; j++)
+                better += logits[j] > logits[i] || (j < i && !(logits[j] < logits[i]));
+            if (better >= config->experts_per_input)
+                continue;
+            if (!pass) {
+                chosen += exp(logits[i]) / sum;
+                continue;
+            }
+            const struct tensor_view *w = weights->experts[layer * experts + i];
+            linear(&w[0], NULL, x, gate), linear(&w[1], NULL, x, up);
+            for (size_t j = 0; j < width; j++)
+                up[j] *= activation(config, gate[j]);
+            linear(&w[2], NULL, up, down);
+            for (size_t j = 0; j < d; j++)
+                y[j] += down[j] * exp(logits[i]) / sum / (config->has_normalised_router ? chosen : 1);
+        }
+    free(gate), free(up), free(down);
+}
+
 /* row += y, or, in OLMo 2, its norm. */
 static inline void add_residual(const struct score_config *config, const struct tensor_view *norm_weight,
                                 double *y, double *row)
@@ -261,9 +303,10 @@ static inline void add_residual(const struct score_config *config, const struct 
         row[i] += y[i];
 }
 
-static inline void reference_layer(const struct score_config *config, const struct tensor_view *w,
+static inline void reference_layer(const struct score_config *config, const struct score_weights *weights,
                                    uint64_t layer, size_t n, double *x)
 {
+    const struct tensor_view *w = weights->layers[layer];
     size_t d = config->hidden_size, size = config->head_size ? config->head_size : d / config->head_count;
     size_t heads = config->head_count;
     size_t key_heads = config->key_value_head_count ? config->key_value_head_count : heads;
@@ -285,7 +328,10 @@ static inline void reference_layer(const struct score_config *config, const stru
         add_residual(config, &w[SCORE_ROLE_ATTENTION_NORM_WEIGHT], delta, row);
         norm(config, &w[SCORE_ROLE_MLP_NORM_WEIGHT], &w[SCORE_ROLE_MLP_NORM_BIAS],
              config->has_parallel_residual ? before : row, d, normed);
-        reference_mlp(config, w, is_olmo2(config) ? row : normed, delta);
+        if (config->expert_count)
+            reference_experts(config, weights, layer, normed, delta);
+        else
+            reference_mlp(config, w, is_olmo2(config) ? row : normed, delta);
         add_residual(config, &w[SCORE_ROLE_MLP_NORM_WEIGHT], delta, row);
     }
     free(q), free(k), free(v), free(attended), free(normed), free(delta), free(before);
@@ -312,7 +358,7 @@ static inline void reference(const struct score_model_source *source, const stru
             norm(config, &weights.model[SCORE_ROLE_EMBEDDING_NORM_WEIGHT],
                  &weights.model[SCORE_ROLE_EMBEDDING_NORM_BIAS], x + j * d, d, x + j * d);
         for (size_t layer = 0; layer < config->layer_count; layer++)
-            reference_layer(config, weights.layers[layer], layer, n, x);
+            reference_layer(config, &weights, layer, n, x);
         for (uint32_t j = 0; j < request->target_count[i]; j++, target++) {
             uint32_t wanted = ids[request->target_first[i] + j];
             double sum = 0, other = (double)-INFINITY;

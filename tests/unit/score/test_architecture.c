@@ -271,6 +271,45 @@ static void layers_of_names(void **state)
     assert_int_equal(score_name_layers(&config, known[0].name), 0);
 }
 
+/* Experts are numbered within their layers. */
+static void experts(void **state)
+{
+    (void)state;
+    struct err err = ERR_INIT;
+    struct random_model model;
+    struct score_weights found;
+    struct score_config config = family_of("olmoe");
+    char name[SCORE_NAME_BYTES];
+    config.expert_count = 5, config.experts_per_input = 2;
+    assert_int_equal(score_role_count(&config, SCORE_ROLE_EMBEDDING), 1);
+    assert_int_equal(score_role_count(&config, SCORE_ROLE_ROUTER_WEIGHT), 2);
+    assert_int_equal(score_role_count(&config, SCORE_ROLE_EXPERT_UP_WEIGHT), 10);
+    score_tensor_name(&config, SCORE_ROLE_EXPERT_DOWN_WEIGHT, 8, name);
+    assert_string_equal(name, "model.layers.1.mlp.experts.3.down_proj.weight");
+    assert_int_equal(score_name_layers(&config, name), 2);
+    assert_int_equal(random_model_init(&model, &config), 0);
+    assert_int_equal(model.tensor_count, 3 + 2 * (8 + 1 + 3 * 5));
+    struct score_model_source source = {
+        .config = config, .tensors = model.tensors, .tensor_count = model.tensor_count};
+    assert_int_equal(score_weights_find(&source, &found, &err), 0);
+    const struct tensor_view *down =
+        &found.experts[8][SCORE_ROLE_EXPERT_DOWN_WEIGHT - SCORE_ROLE_EXPERT_FIRST];
+    size_t at = 0;
+    while (strcmp(model.tensors[at].name, name) != 0)
+        at++;
+    assert_ptr_equal(down->data, model.tensors[at].view.data);
+    assert_int_equal(down->shape.dim[0], 6);
+    assert_int_equal(down->shape.dim[1], 10);
+    assert_int_equal(found.layers[1][SCORE_ROLE_ROUTER_WEIGHT].shape.dim[0], 5);
+    assert_null(found.layers[1][SCORE_ROLE_MLP_UP_WEIGHT].data);
+    score_weights_free(&found);
+    /* A router of more experts than config.json says. */
+    source.config.expert_count = 4;
+    assert_int_equal(score_weights_find(&source, &found, &err), ERR_FORMAT);
+    assert_non_null(strstr(err.message, "mlp.gate.weight has the shape [5, 6], config.json asks for [4, 6]"));
+    random_model_free(&model);
+}
+
 static void configs(void **state)
 {
     (void)state;
@@ -340,6 +379,21 @@ static void heads(void **state)
     assert_refused(bad, ERR_UNSUPPORTED, "1 of them with keys of their own");
     bad.key_value_head_count = 3;
     assert_int_equal(score_config_check(&bad, &err), 0);
+    bad = good;
+    bad.expert_count = 4, bad.experts_per_input = 2;
+    assert_refused(bad, ERR_UNSUPPORTED, "models of type llama have no experts");
+    bad = family_of("olmoe");
+    assert_refused(bad, ERR_INVALID, "number of experts must be at least 1");
+    bad.expert_count = 4;
+    assert_refused(bad, ERR_INVALID, "number of experts of an input must be at least 1");
+    bad.experts_per_input = 5;
+    assert_refused(bad, ERR_LIMIT, "number of experts of an input is 5, more than 4");
+    bad.experts_per_input = 4;
+    assert_int_equal(score_config_check(&bad, &err), 0);
+    bad.expert_count = UINT64_MAX;
+    assert_refused(bad, ERR_LIMIT, "number of experts");
+    bad.expert_count = LIMIT_SCORE_EXPERTS, bad.layer_count = LIMIT_SCORE_LAYERS;
+    assert_refused(bad, ERR_LIMIT, "4096 layers of 4096 experts have more tensors than 100000");
     bad = family_of("olmo2");
     bad.has_parallel_residual = 1;
     assert_refused(bad, ERR_UNSUPPORTED, "olmo2 have no parallel residual");
@@ -433,8 +487,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(names),           cmocka_unit_test(families),        cmocka_unit_test(gpt2),
         cmocka_unit_test(split_tensors),   cmocka_unit_test(attention_scale), cmocka_unit_test(alibi_slopes),
-        cmocka_unit_test(layers_of_names), cmocka_unit_test(configs),         cmocka_unit_test(heads),
-        cmocka_unit_test(rotary_scaling),  cmocka_unit_test(weights),
+        cmocka_unit_test(layers_of_names), cmocka_unit_test(experts),         cmocka_unit_test(configs),
+        cmocka_unit_test(heads),           cmocka_unit_test(rotary_scaling),  cmocka_unit_test(weights),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

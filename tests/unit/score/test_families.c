@@ -4,12 +4,13 @@
  * norms where OLMo 2 has them.
  */
 #include "daemon/base/limits.h"
+#include "gpu/cpu/score_experts.h"
 #include "tests/unit/score/runs.h"
 
 #define ERROR_MAX 1e-4 /* of a log-probability */
 
-static const char *const families[] = {"llama", "mistral", "qwen2",   "qwen3", "smollm3",
-                                       "olmo",  "olmo2",   "hf_olmo", "gpt2",  "bloom"};
+static const char *const families[] = {"llama", "mistral", "qwen2", "qwen3", "smollm3", "olmo",
+                                       "olmo2", "hf_olmo", "gpt2",  "bloom", "olmoe",   "qwen3_moe"};
 #define FAMILY_COUNT (sizeof families / sizeof families[0])
 
 /* What a configuration leaves at 0 is the same for all. */
@@ -32,6 +33,11 @@ static struct score_config with_family(const struct score_config *config, size_t
     if (strcmp(made.architecture, "hf_olmo") == 0) {
         made.lacks_norm_weight = made.layer_count == 1 || made.is_tied;
         made.lacks_norm_bias = made.lacks_norm_weight || made.layer_count == 4;
+    }
+    if (is_olmoe(&made) || strcmp(made.architecture, "qwen3_moe") == 0) {
+        made.expert_count = made.vocabulary_rows == 1 ? 1 : 5 + made.layer_count;
+        made.experts_per_input = made.is_tied ? made.expert_count : made.vocabulary_rows == 1 ? 1 : 3;
+        made.has_normalised_router = made.layer_count == 4 || is_qwen3(&made);
     }
     return made;
 }
@@ -215,11 +221,11 @@ static void nothing_else_matters(void **state)
     }
 }
 
-/* Of which a text meets a few rows alone. */
+/* Of which a text meets a few rows alone, or none. */
 static int is_table(const char *name)
 {
     return strstr(name, "embed_tokens") || strstr(name, "wte") || strstr(name, "wpe") ||
-           strstr(name, "word_embeddings.weight");
+           strstr(name, "word_embeddings.weight") || strstr(name, ".experts.");
 }
 
 static void not_a_number(void **state)
@@ -250,6 +256,38 @@ static void not_a_number(void **state)
         random_documents_free(&documents);
         random_model_free(&model);
     }
+}
+
+/* The largest logits, the first of equal ones first; all weights or those of the chosen ones make up 1. */
+static void choices(void **state)
+{
+    (void)state;
+    static const float rows[][5] = {
+        {1, 3, 3, 2, 3}, {-2, -2, -2, -2, -2}, {0, 1, 2, 3, 4}, {5, -90, -91, 4, -90}};
+    static const uint32_t wanted[][3] = {{1, 2, 4}, {0, 1, 2}, {4, 3, 2}, {0, 3, 1}};
+    struct score_config config = {.expert_count = 5, .experts_per_input = 3};
+    struct score_choice chosen[3];
+    float logits[5];
+    for (size_t i = 0; i < 8; i++) {
+        double all = 0, sum = 0;
+        config.has_normalised_router = i % 2 == 1;
+        memcpy(logits, rows[i / 2], sizeof logits);
+        for (size_t j = 0; j < 5; j++)
+            all += exp((double)logits[j]);
+        for (size_t j = 0; j < 3 && config.has_normalised_router; j++)
+            sum += exp((double)rows[i / 2][wanted[i / 2][j]]);
+        score_experts_choose(score_kernels_of(cpu_isa_best()), &config, logits, chosen);
+        for (size_t j = 0; j < 3; j++) {
+            const double want = exp((double)rows[i / 2][wanted[i / 2][j]]);
+            assert_int_equal(chosen[j].expert, wanted[i / 2][j]);
+            assert_true(fabs((double)chosen[j].weight - want / (sum > 0 ? sum : all)) < 1e-6);
+        }
+    }
+    memcpy(logits, rows[0], sizeof logits);
+    logits[3] = NAN;
+    score_experts_choose(score_kernels_of(cpu_isa_best()), &config, logits, chosen);
+    for (size_t j = 0; j < 3; j++)
+        assert_true(chosen[j].expert < 5 && isnan(chosen[j].weight));
 }
 
 /* What a model takes is counted with the widths of its heads and of its gate, and refused with numbers. */
@@ -312,6 +350,7 @@ int main(void)
         cmocka_unit_test(every_family_and_variant),
         cmocka_unit_test(nothing_else_matters),
         cmocka_unit_test(not_a_number),
+        cmocka_unit_test(choices),
         cmocka_unit_test(too_large),
         cmocka_unit_test(long_context),
     };
