@@ -69,15 +69,36 @@ static int names(const char *header, const char *digits, int takes_weak)
     return 0;
 }
 
+/* A star, or ETags with commas between. */
+static int is_well_formed(const char *header)
+{
+    int count = 0;
+    if (strcmp(header, "*") == 0)
+        return 1;
+    for (const char *at = header + strspn(header, ", \t"); *at; at += strspn(at, ", \t")) {
+        at += strncmp(at, "W/", 2) == 0 ? 2 : 0;
+        const char *end = *at == '"' ? strchr(at + 1, '"') : NULL;
+        if (!end)
+            return 0;
+        at = end + 1 + strspn(end + 1, " \t");
+        if (*at && *at != ',')
+            return 0;
+        count++;
+    }
+    return count > 0;
+}
+
 int api_precondition_check_match(const struct api_request *request, const char *digits,
                                  struct api_response *response, struct err *err)
 {
     const char *match = request->headers.if_match;
-    if (!match || (digits && names(match, digits, 0)))
+    if (!match)
         return 0;
-    if (strcmp(match, "*") != 0 && !strchr(match, '"'))
+    if (!is_well_formed(match))
         return api_response_refuse(response, "header", "If-Match", err, ERR_INVALID,
                                    "If-Match: neither * nor an ETag, which is sent with its quotes");
+    if (digits && names(match, digits, 0))
+        return 0;
     response->status = 412;
     return api_response_refuse(
         response, "header", "If-Match", err, ERR_CONFLICT, "%s",

@@ -204,8 +204,13 @@ static void test_write_that_depends_on_what_is_there(void **state)
     assert_int_equal(exchange.status, 412);
     free(exchange.body);
     assert_int_equal(put(fixture, "/things/you", "If-None-Match: \"0\""), 200);
-    assert_int_equal(put(fixture, "/things/you", "If-Match: \"0\", \""), 412);
+    assert_int_equal(put(fixture, "/things/you", "If-Match: \"0\", \""), 400);
     assert_int_equal(put(fixture, "/things/you", "If-Match: 0"), 400);
+    assert_int_equal(put(fixture, "/things/you", "If-Match: ,"), 400);
+    (void)snprintf(header, sizeof header, "If-Match: %s \"0\"", tag); /* without a comma */
+    assert_int_equal(put(fixture, "/things/you", header), 400);
+    (void)snprintf(header, sizeof header, "If-Match: *, %s", tag);
+    assert_int_equal(put(fixture, "/things/you", header), 400);
     assert_int_equal(put(fixture, "/things/nobody", "If-Match: \"0\""), 412); /* nobody is there */
     assert_int_equal(put(fixture, "/things/nobody", "If-None-Match: *"), 200);
     assert_int_equal(put(fixture, "/things/you/large", "If-Match: *"), 412); /* no ETag is ever served */
