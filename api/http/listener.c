@@ -88,6 +88,14 @@ static int is_ours(int fd, const struct api_http_options *options)
            fcntl(fd, F_SETFL, O_NONBLOCK) == 0;
 }
 
+/* Who handed it over may hold it still: as long as it listens, nobody else may at its port, at any address.
+ */
+static void let_go(int fd)
+{
+    (void)shutdown(fd, SHUT_RDWR);
+    (void)close(fd);
+}
+
 int api_listener_open(const struct api_http *http, int *ret_fd, struct err *err)
 {
     const struct api_http_options *options = &http->options;
@@ -104,7 +112,7 @@ int api_listener_open(const struct api_http *http, int *ret_fd, struct err *err)
         return 0;
     }
     if (options->listen_fd)
-        (void)close(options->listen_fd);
+        let_go(options->listen_fd);
     int fd = socket(address.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
         return err_set_errno(err, errno, "listening socket");
