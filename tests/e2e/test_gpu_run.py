@@ -95,11 +95,11 @@ def test_results_of_all_steps(built: Path) -> None:
 def test_a_program_that_hangs(built: Path) -> None:
     """It has the time that is left, and what it said until then is kept; what no time is left for is named."""
     stand_in(built / "gpu_cases", "echo passed one; sleep 600")
-    run = start(built, total_s=6)
+    run = start(built, total_s=7)
     text = run.communicate(timeout=60)[0]
     assert run.returncode == 1
-    assert "FAILED  families, not done after 6 s\npassed one\n" in text
-    assert "skipped cases: the 6 s are over\n" in text and "skipped streamed: the 6 s are over\n" in text
+    assert re.search(r"^FAILED  families, not done after [567] s\npassed one$", text, re.MULTILINE), text
+    assert "skipped cases: the 7 s are over\n" in text and "skipped streamed: the 7 s are over\n" in text
 
 
 def test_a_build_has_all_the_time_there_is(tmp_path: Path) -> None:
@@ -120,7 +120,7 @@ def test_the_whole_is_cut(built: Path) -> None:
     run.send_signal(signal.SIGTERM)
     text = run.communicate(timeout=60)[0]
     assert run.returncode == 1
-    assert re.fullmatch(r"a GPU, .*\npassed  cases .*\nCUT after \d s\n", results(built)), results(built)
+    assert re.fullmatch(r"a GPU, .*\npassed  cases .*\nCUT after \d+ s\n", results(built)), results(built)
     assert text.endswith(results(built).splitlines()[-1] + "\n")
     assert (built.parent / "out/logs.txt").read_text() == "==== cases\n3 passed, 0 failed\n==== together\nbegun\n"
 

@@ -87,6 +87,7 @@ def test_the_listening_socket_is_held(daemon: Callable[..., Daemon], programs: d
     """Who asks while the daemon is started anew waits for it; one that is to listen elsewhere lets go what was held."""
     one = daemon(hub, env=manager.env())
     place, first = urlsplit(one.url), one.url
+    wait_until(lambda: manager.count("FDSTORE=1") == 1)
     (held,) = manager.held
     assert manager.lines[:4] == ["FDSTOREREMOVE=1", "FDNAME=listening", "FDSTORE=1", "FDNAME=listening"]
 
