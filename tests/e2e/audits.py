@@ -18,7 +18,7 @@ def find_grid(steps: list[float]) -> float | None:
     above = [b - a for a, b in zip(steps, steps[1:], strict=False) if b > a >= grid]
     places = [grid * k for k in range(math.ceil(steps[0] / grid), math.floor(steps[-1] / grid) + 1)]
     is_grid = often >= 3 and 2 * sum(gap % grid == 0 for gap in above) >= len(above)
-    return grid if is_grid and 2 * sum(place in set(steps) for place in places) >= len(places) else None
+    return grid if is_grid and 2 * len(set(places) & set(steps)) >= len(places) else None
 
 
 def is_out_of_line(points: list[dict[str, Any]], measured: list[int], at: int) -> float | None:

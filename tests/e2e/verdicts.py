@@ -132,7 +132,7 @@ def find_onset(points: list[dict[str, Any]], variant: int) -> dict[str, Any]:
     return {
         "verdict": "yes",
         "step": points[first]["step"],
-"step_before": before,
+        "step_before": before,
         "step_lost": lost[0] if lost else None,
         "step_lasting": points[max((i + 1 for i, is_forked in enumerate(forked) if not is_forked), default=0)]["step"] if forked[-1] else None,
         "is_lasting": int(forked[-1]),
