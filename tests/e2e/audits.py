@@ -8,15 +8,15 @@ from typing import Any
 
 
 def find_grid(steps: list[float]) -> float | None:
-    """The most frequent distance of steps, the largest of those, if the run is one of that grid."""
+    """The most frequent distance of steps, the first of those, if the run is one of that grid."""
     gaps = [b - a for a, b in zip(steps, steps[1:], strict=False) if b > a]
     counts = collections.Counter(gaps)
     if not counts:
         return None
     often = max(counts.values())
-    grid = max(gap for gap, count in counts.items() if count == often)
-    above = [b - a for a, b in zip(steps, steps[1:], strict=False) if b > a >= grid]
-    places = [grid * k for k in range(math.ceil(steps[0] / grid), math.floor(steps[-1] / grid) + 1)]
+    grid = next(gap for gap in gaps if counts[gap] == often)
+    above = [b - a for a, b in zip(steps, steps[1:], strict=False) if b > grid]
+    places = [grid * k for k in range(math.floor(steps[0] / grid) + 1, math.floor(steps[-1] / grid) + 1)]
     is_grid = often >= 3 and 2 * sum(gap % grid == 0 for gap in above) >= len(above)
     return grid if is_grid and 2 * len(set(places) & set(steps)) >= len(places) else None
 

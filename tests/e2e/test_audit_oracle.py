@@ -41,12 +41,19 @@ def make_points(number: int) -> list[dict[str, Any]]:
     return points
 
 
+def make_still(steps: list[int], contents: list[int]) -> list[dict[str, Any]]:
+    """Nothing is known but what equals what."""
+    unknown = dict.fromkeys(("msd", "lag1", "skip"), NAN) | {"measured": True, "not_finite": 0.0}
+    return [unknown | {"step": step, "content": content} for step, content in zip(steps, contents, strict=True)]
+
+
 def keys_of(findings: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
     return sorted((one["step"], one["kind"], one["index"], one["other"], round(one["evidence"], 9)) for one in findings)
 
 
 def test_findings_are_those_of_the_words() -> None:
-    runs = [make_points(number) for number in range(300)]
+    steps = [0, 1, 2, 3, 5, 7, 9]  # whose distances of 1 and 2 are as many
+    runs = [make_points(number) for number in range(300)] + [make_still(steps, list(range(1, 8)))]
     answers, seen = ask([write_audit(points) for points in runs]), set()
     for number, (points, answer) in enumerate(zip(runs, answers, strict=True)):
         wanted = audit(points)
@@ -61,9 +68,8 @@ def test_a_first_update_at_rate_0_stays_one_beside_a_copy() -> None:
     steps = [0, 1, 2, 4, 8]
     kinds = []
     for contents in ([1, 1, 2, 1, 3], [1, 1, 2, 3, 1], [1, 2, 3, 3, 3], [1, 2, 1, 1, 3]):
-        points = [dict.fromkeys(("msd", "lag1", "skip"), NAN) | {"step": step, "content": content, "measured": True, "not_finite": 0.0}
-                  for step, content in zip(steps, contents, strict=True)]  # fmt: skip
-        kinds.append([(one["step"], one["kind"]) for one in ask([write_audit(points)])[0]["findings"]])
+        answer = ask([write_audit(make_still(steps, contents))])[0]
+        kinds.append([(one["step"], one["kind"]) for one in answer["findings"]])
     assert kinds == [
         [(1, "unchanged"), (4, "duplicate")],
         [(1, "duplicate"), (8, "duplicate")],
