@@ -307,9 +307,8 @@ struct score_weights {
  * functions take a configuration that was checked. */
 int score_config_check(const struct score_config *config, struct err *err);
 
-/* How many tensors a role has, if the model has it at all: they are numbered from 0, layer by layer, and
- * within a layer expert by expert.
- * */
+/* How many tensors a role has, if the model has it at all: numbered from 0, layer by layer, and within a
+ * layer expert by expert. */
 uint64_t score_role_count(const struct score_config *config, enum score_role role);
 
 /* The sum over all roles: no model has more tensors. */

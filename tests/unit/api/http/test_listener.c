@@ -31,6 +31,19 @@ static int is_v6(const char *address)
     return address && strchr(address, ':');
 }
 
+/* One that is free at all addresses, in network order: another test may listen at the port of a single one.
+ */
+static in_port_t find_port(void)
+{
+    struct sockaddr_in any = {.sin_family = AF_INET};
+    socklen_t size = sizeof any;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&any, sizeof any), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&any, &size), 0);
+    (void)close(fd);
+    return any.sin_port;
+}
+
 static int make(const struct offer *offer, uint16_t *ret_port)
 {
     struct sockaddr_in v4 = {.sin_family = AF_INET};
@@ -50,6 +63,7 @@ static int make(const struct offer *offer, uint16_t *ret_port)
             setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &offer->is_v6_only, sizeof offer->is_v6_only), 0);
         assert_int_equal(bind(fd, (struct sockaddr *)&v6, sizeof v6), 0);
     } else {
+        v4.sin_port = offer->type == SOCK_STREAM ? find_port() : 0;
         assert_int_equal(inet_pton(AF_INET, offer->address, &v4.sin_addr), 1);
         assert_int_equal(bind(fd, (struct sockaddr *)&v4, sizeof v4), 0);
     }
