@@ -90,8 +90,8 @@ static void finish_projections(const struct step *step, const uint32_t *rows_of,
     const size_t queries = has_queries ? (size_t)model->config.head_count : 0;
     const size_t keys = has_keys ? (size_t)score_key_value_heads(&model->config) : 0;
     const size_t query_width = queries * model->head_size, width = query_width + 2 * keys * model->head_size;
-    const float limit = (float)model->config.qkv_limit;
-    const int is_late = model->architecture->is_cut_after_norm;
+    const float limit = (float)model->config.qkv_limit; /* 0, if it is less than float32 holds */
+    const int is_cut = model->config.qkv_limit > 0, is_late = model->architecture->is_cut_after_norm;
     if (bias && !has_queries)
         bias += model->query_width;
     for (size_t i = 0; i < row_count; i++) {
@@ -99,11 +99,11 @@ static void finish_projections(const struct step *step, const uint32_t *rows_of,
         uint32_t position = step->scratch->packed.positions[rows_of ? rows_of[i] : i];
         if (bias)
             model->kernels->add(row, bias, width);
-        if (limit > 0 && !is_late)
+        if (is_cut && !is_late)
             cut(row, width, limit);
         normalize_heads(model, vectors[SCORE_VECTOR_QUERY_NORM_WEIGHT], queries, row);
         normalize_heads(model, vectors[SCORE_VECTOR_KEY_NORM_WEIGHT], keys, row + query_width);
-        if (limit > 0 && is_late)
+        if (is_cut && is_late)
             cut(row, width, limit);
         if (step->rotary) {
             attention_rotate(step->rotary, position, row, queries, model->head_size);

@@ -165,6 +165,24 @@ static void compare(const struct variant *variant, size_t family)
     random_model_free(&model);
 }
 
+/* One that float32 takes for 0 is none that is not there. */
+static void the_least_limit(void **state)
+{
+    (void)state;
+    static const struct variant least = {"cut to nearly nothing",
+                                         TENSOR_DTYPE_F32,
+                                         {.hidden_size = 16,
+                                          .head_count = 2,
+                                          .head_size = 8,
+                                          .rotary_dimensions = 8,
+                                          .qkv_limit = 1e-60,
+                                          .intermediate_size = 24,
+                                          .activation = SCORE_ACTIVATION_SILU}};
+    for (size_t family = 0; family < FAMILY_COUNT; family++)
+        if (strcmp(families[family], "olmo") == 0 || strcmp(families[family], "olmoe") == 0)
+            compare(&least, family);
+}
+
 static void every_family_and_variant(void **state)
 {
     (void)state;
@@ -348,6 +366,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_family_and_variant),
+        cmocka_unit_test(the_least_limit),
         cmocka_unit_test(nothing_else_matters),
         cmocka_unit_test(not_a_number),
         cmocka_unit_test(choices),
