@@ -48,11 +48,8 @@ class Browser:
         self.asked: list[str] = []  # all addresses that requests() has told of
 
     def __enter__(self) -> Browser:
-        log = self._folder / "chromedriver.log"
-        with open(log, "wb") as out:
-            self._process = subprocess.Popen([self._driver, "--port=0"], stdin=subprocess.DEVNULL, stdout=out, stderr=out)
         try:
-            self._base = f"http://127.0.0.1:{self._port(log)}"
+            self._base = f"http://127.0.0.1:{self._start()}"
             self._begin()
         except BaseException:
             self.__exit__()
@@ -63,16 +60,32 @@ class Browser:
         if self._session:
             self._send("DELETE", "")
             self._session = ""
-        self._process.terminate()
-        self._process.wait(60)
+        if self._process:
+            self._process.terminate()
+            self._process.wait(60)
 
-    def _port(self, log: Path) -> int:
+    def _start(self) -> int:
+        """The driver, at a free port. What is free over IPv6, where it asks first, may be taken over IPv4: then it ends, and another one asks."""
+        log = self._folder / "chromedriver.log"
         limit = time.monotonic() + START_S
         while time.monotonic() < limit:
+            with open(log, "wb") as out:
+                self._process = subprocess.Popen([self._driver, "--port=0"], stdin=subprocess.DEVNULL, stdout=out, stderr=out)
+            port = self._port(log, limit)
+            if port:
+                return port
+            assert "Address already in use" in log.read_text(), f"chromedriver ended:\n{log.read_text()}"
+        raise AssertionError(f"chromedriver does not start:\n{log.read_text()}")
+
+    def _port(self, log: Path, limit: float) -> int:
+        """That of a driver that has started; 0 if it ended."""
+        while time.monotonic() < limit:
+            has_ended = self._process.poll() is not None
             for line in log.read_text(errors="replace").splitlines():
                 if "started successfully on port" in line:
                     return int(line.rstrip(".").split()[-1])
-            assert self._process.poll() is None, f"chromedriver ended:\n{log.read_text()}"
+            if has_ended:
+                return 0
             time.sleep(0.05)
         raise AssertionError(f"chromedriver does not start:\n{log.read_text()}")
 
