@@ -16,6 +16,7 @@
 #include <string.h>
 
 #define CHAIN_MAX 8
+#define RENEWAL_MS_MAX (30 * INT64_C(86400000))
 
 /* A certificate with its key. Handshakes may still use it after it was replaced, so it lives as long as the
  * server. */
@@ -169,6 +170,13 @@ int api_tls_read(const char *certificate_path, const char *key_path, struct buf 
     return code ? err_wrap(err, "tls-key, which the daemon's user must be able to read") : 0;
 }
 
+/* How long before its end a certificate is to be renewed. */
+static int64_t renewal_ms(int64_t from_ms, int64_t until_ms)
+{
+    const int64_t tenth_ms = (until_ms - from_ms) / 10;
+    return tenth_ms < RENEWAL_MS_MAX ? tenth_ms : RENEWAL_MS_MAX;
+}
+
 int api_tls_doubt(const char *certificate, int64_t now_ms, char *doubt, size_t size)
 {
     static const char renew[] = "renew it, then systemctl reload bifurcated (SIGHUP)";
@@ -182,7 +190,8 @@ int api_tls_doubt(const char *certificate, int64_t now_ms, char *doubt, size_t s
     for (unsigned i = 0; i < count; i++) {
         int64_t from_ms = (int64_t)gnutls_x509_crt_get_activation_time(chain[i]) * 1000;
         int64_t until_ms = (int64_t)gnutls_x509_crt_get_expiration_time(chain[i]) * 1000;
-        int found = now_ms < from_ms || now_ms > until_ms ? 2 : now_ms > until_ms - (until_ms - from_ms) / 10;
+        int found =
+            now_ms < from_ms || now_ms > until_ms ? 2 : now_ms > until_ms - renewal_ms(from_ms, until_ms);
         gnutls_x509_crt_deinit(chain[i]);
         if (found <= level)
             continue;

@@ -25,9 +25,9 @@ int api_tls_read(const char *certificate_path, const char *key_path, struct buf 
  * ERR_INVALID. */
 int api_tls_new(const char *certificate, const char *key, struct api_tls **ret_tls, struct err *err);
 
-/* Whether clients will refuse a certificate (PEM) for its times: 0, or 1 in the last tenth of them, 2 outside
- * of them; then `doubt` says so, and what to do. Of a chain all count. What is no certificate gives 0:
- * api_tls_new() says so. */
+/* Whether clients will refuse a certificate (PEM) for its times: 0, or 1 in the last tenth of them, 30 days
+ * at most, 2 outside of them; then `doubt` says so, and what to do. Of a chain all count. What is no
+ * certificate gives 0: api_tls_new() says so. */
 int api_tls_doubt(const char *certificate, int64_t now_ms, char *doubt, size_t size);
 
 /* After the server has stopped. NULL is allowed. */

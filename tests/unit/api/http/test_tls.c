@@ -20,6 +20,20 @@ static const char CERTIFICATE[] = "-----BEGIN CERTIFICATE-----\n"
                                   "tYU=\n"
                                   "-----END CERTIFICATE-----\n";
 
+/* As long as those of an authority. */
+#define LONG_UNTIL_MS INT64_C(2111177844000)
+static const char LONG_CERTIFICATE[] = "-----BEGIN CERTIFICATE-----\n"
+                                       "MIIBfTCCASOgAwIBAgIUIzWsUm4iM1ltk/StVYtxD4gvhyswCgYIKoZIzj0EAwIw\n"
+                                       "FDESMBAGA1UEAwwJbG9jYWxob3N0MB4XDTI2MTEyNzIyMTcyNFoXDTM2MTEyNDIy\n"
+                                       "MTcyNFowFDESMBAGA1UEAwwJbG9jYWxob3N0MFkwEwYHKoZIzj0CAQYIKoZIzj0D\n"
+                                       "AQcDQgAE4edUTNeRyknoQDTMjUDdjfp1uLSukbAIcavlemJBzy/zTMxSxzkcgZp3\n"
+                                       "VjET2tAZiFIiQpA6cPci8CLE20psDaNTMFEwHQYDVR0OBBYEFEkNAqG6JIDiKWix\n"
+                                       "HOTb4Nd4OmfvMB8GA1UdIwQYMBaAFEkNAqG6JIDiKWixHOTb4Nd4OmfvMA8GA1Ud\n"
+                                       "EwEB/wQFMAMBAf8wCgYIKoZIzj0EAwIDSAAwRQIhAPHbPU6aawOW6Kehja9h7X8H\n"
+                                       "khhIHmHH9RVOYkh8F+n+AiBXuPrzFE1oXJ7KQWZ1eNOegwE7FH/kn45YyUmvij4X\n"
+                                       "JA==\n"
+                                       "-----END CERTIFICATE-----\n";
+
 static void expect(const char *certificate, int64_t now_ms, int level, const char *word)
 {
     char doubt[ERR_MESSAGE_BYTES] = "";
@@ -41,6 +55,8 @@ static void test_times(void **state)
     expect(CERTIFICATE, UNTIL_MS - 10 * DAY_MS + 1, 1, "from 2027-03-07T20:50:38.000Z: renew it");
     expect(CERTIFICATE, UNTIL_MS, 1, "from 2027");
     expect(CERTIFICATE, UNTIL_MS + 1, 2, "since 2027-03-07T20:50:38.000Z: renew it");
+    expect(LONG_CERTIFICATE, LONG_UNTIL_MS - 30 * DAY_MS, 0, "");
+    expect(LONG_CERTIFICATE, LONG_UNTIL_MS - 30 * DAY_MS + 1, 1, "from 2036");
     expect(chain, UNTIL_MS + DAY_MS, 2, "since 2027");
     expect("no certificate", UNTIL_MS + DAY_MS, 0, "");
     expect("", 0, 0, "");
