@@ -1,5 +1,6 @@
 #include "daemon/held_socket.h"
 
+#include <stdlib.h>
 #include <unistd.h>
 
 #ifdef BIFURCATED_HAVE_SYSTEMD
@@ -15,6 +16,11 @@ int held_socket_take(void)
     return count > 0 ? SD_LISTEN_FDS_START : 0;
 }
 
+int held_socket_has_holder(void)
+{
+    return getenv("NOTIFY_SOCKET") != NULL; // NOLINT(concurrency-mt-unsafe): nobody sets variables
+}
+
 void held_socket_give(int fd)
 {
     (void)sd_notify(0, "FDSTOREREMOVE=1\n" NAME);
@@ -24,6 +30,11 @@ void held_socket_give(int fd)
 #else
 
 int held_socket_take(void)
+{
+    return 0;
+}
+
+int held_socket_has_holder(void)
 {
     return 0;
 }

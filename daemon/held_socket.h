@@ -13,6 +13,9 @@
 /* What the daemon before gave, or 0: it may be at another address than is wanted now. Called once. */
 int held_socket_take(void);
 
+/* Whether there is somebody who might hold it. */
+int held_socket_has_holder(void);
+
 /* In the place of the one that is held. */
 void held_socket_give(int fd);
 

@@ -325,8 +325,9 @@ static int start_server(struct service *service, struct err *err)
                                    .wake = wake,
                                    .note_change = api_setup_log_change};
     code = api_server_start(&api, &service->server, err);
-    if (!code) {
+    if (!code && held_socket_has_holder())
         held_socket_give(api_server_share_socket(service->server));
+    if (!code) {
         api_setup_log(options, api_server_url(service->server));
         left_sweeps_serve(&service->left, service->server);
     }
