@@ -30,11 +30,14 @@ skipped() {
 # begin_beside FUNCTION: its steps run beside what follows, where a processor is free. What they say goes to build/beside.log.
 begin_beside() {
   set -m # a process group of its own, which can be ended as a whole
-  (running=/dev/null; "$1") </dev/null >build/beside.log 2>&1 &
+  (
+    renice -n 19 -p "$BASHPID" >/dev/null 2>&1 || true # before it starts anything, since a new process may miss it
+    running=/dev/null
+    "$1"
+  ) </dev/null >build/beside.log 2>&1 &
   beside=$!
   set +m
   echo "-$beside" >"$running.beside"
-  renice -n 19 -g "$beside" >/dev/null 2>&1 || true
   trap 'kill -- "-$beside" 2>/dev/null || true' EXIT
 }
 
