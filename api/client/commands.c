@@ -16,16 +16,16 @@
 const struct client_command client_commands[] = {
     {"sweep", "MODEL...", "Measure the revisions of models, a sweep for each",
      "Starts the sweeps and prints their numbers; with --follow, stays until all have ended.\n"
-     "Interrupting does not end a sweep: `bifurcate follow` shows those at work again,\n"
+     "Interrupting does not end a sweep: `bifurcate follow` shows running ones again,\n"
      "`bifurcate cancel ID` ends one. What was measured before is not measured again: the same\n"
-     "command goes on after a failure, and another --metric adds to what is there.",
+     "command resumes after a failure, and another --metric adds to what is there.",
      BIT(FOLLOW) | BIT(FROM) | BIT(TO) | BIT(EVERY) | BIT(REVISION) | BIT(RULE) | BIT(TENSOR) | BIT(METRIC) |
          BIT(REFERENCE) | BIT(DATASET) | BIT(FIELD) | BIT(MODE) | BIT(WINDOW) | BIT(STRIDE) | BIT(LIMIT) |
          BIT(PRIORITY) | BIT(KEY),
      client_run_sweep},
     {"perplexity", "MODEL", "Score one revision (default: main) and print the numbers",
      "Without --file or --dataset it takes the last words of LAMBADA. A file of your own is one\n"
-     "text, or a text for each line if its name ends in .jsonl.",
+     "text, or one text per line if its name ends in .jsonl.",
      BIT(REVISION) | BIT(FILE) | BIT(DATASET) | BIT(FIELD) | BIT(MODE) | BIT(WINDOW) | BIT(STRIDE) |
          BIT(LIMIT),
      client_run_perplexity},
@@ -60,7 +60,7 @@ const struct client_command client_commands[] = {
      BIT(CSV) | BIT(ROWS) | BIT(TENSOR), client_run_columns},
     {"trajectories", "MODEL", "Print sampled entries of the tensor over training", "",
      BIT(CSV) | BIT(ENTRIES) | BIT(TENSOR), client_run_trajectories},
-    {"displacement", "MODEL", "Print how far any two revisions are apart, estimated from sampled entries", "",
+    {"displacement", "MODEL", "Print how far apart any two revisions are, estimated from sampled entries", "",
      BIT(CSV) | BIT(FROM) | BIT(TO) | BIT(LIMIT) | BIT(TENSOR), client_run_displacement},
     {"plot", "MODEL", "Draw the picture of the forking as SVG",
      "The distribution over training as a map; below it, on the same axis of steps, what\n"
@@ -73,36 +73,36 @@ const struct client_command client_commands[] = {
      client_run_plot},
     {"models", "", "List the models that the daemon knows", "", BIT(CSV) | BIT(FIELDS), client_run_models},
     {"remove", "MODEL", "Delete a model and all that was measured of it, for everybody",
-     "Prints what goes, and asks; where nobody can be asked, --yes is needed. Results of content\n"
-     "that another model has, too, stay; so do files in the cache of the hub. A sweep of the model\n"
-     "that has not ended is to be cancelled first. It needs a token of scope admin wherever writing\n"
-     "needs one.",
+     "Prints what will go and asks first; where nobody can be asked, --yes is needed. Results for\n"
+     "content that another model has, too, stay, and so do files in the hub cache. A sweep of the\n"
+     "model that has not ended must be cancelled first. It needs a token of scope admin wherever\n"
+     "writing needs one.",
      BIT(YES) | BIT(DRY_RUN), client_run_remove},
     {"sweeps", "", "List sweeps, newest first", "", BIT(CSV) | BIT(FIELDS) | BIT(MODEL) | BIT(STATE),
      client_run_sweeps},
     {"show", "ID", "Print a sweep: its progress, what it was asked for, its errors and its jobs", "", 0,
      client_run_show},
     {"follow", "[ID...]", "Show the progress of sweeps until they have ended",
-     "Of several sweeps it shows the sum, and at the end what came of each. Without ID it follows\n"
-     "all that are planned or run now.",
+     "Of several sweeps it shows the total, and at the end the outcome of each. Without ID it follows\n"
+     "all that are being planned or running.",
      0, client_run_follow},
-    {"tasks", "ID", "List the revisions of a sweep and how each fares", "",
+    {"tasks", "ID", "List the revisions of a sweep and the state of each", "",
      BIT(CSV) | BIT(FIELDS) | BIT(STATE), client_run_tasks},
     {"history", "ID TASK", "Print what happened to a task of a sweep", "", BIT(CSV) | BIT(FIELDS),
      client_run_history},
     {"cancel", "ID...", "End sweeps; what they have measured stays",
-     "`bifurcate cancel all` ends every sweep that is planned or runs now, whoever started it.", 0,
+     "`bifurcate cancel all` ends every sweep that is being planned or running, whoever started it.", 0,
      client_run_cancel},
     {"watch", "MODEL", "Sweep the new and moved revisions of a model regularly",
      "With --at or --every-minutes the model is watched from now on; the other options say what\n"
-     "its sweeps ask for. With --now alone it is looked at once; without options, its watch is\n"
-     "shown: when it looks next, what it found, what its webhook was sent. In a folder, a\n"
-     "checkpoint counts once it is written whole.",
+     "its sweeps ask for. --now alone looks once, at once; without options, the watch is shown:\n"
+     "when it looks next, what it found, what its webhook was sent. In a folder, a checkpoint\n"
+     "counts once it is completely written.",
      BIT(AT) | BIT(EVERY_MINUTES) | BIT(NOW) | BIT(WEBHOOK) | BIT(SECRET_FILE) | BIT(FROM) | BIT(TO) |
          BIT(REVISION) | BIT(RULE) | BIT(TENSOR) | BIT(METRIC) | BIT(REFERENCE) | BIT(DATASET) | BIT(FIELD) |
          BIT(MODE) | BIT(LIMIT) | BIT(WINDOW) | BIT(STRIDE) | BIT(PRIORITY),
      client_run_watch},
-    {"unwatch", "MODEL", "Watch a model no more; sweeps that run go on", "", 0, client_run_unwatch},
+    {"unwatch", "MODEL", "Stop watching a model; running sweeps go on", "", 0, client_run_unwatch},
     {"watches", "", "List watched models", "", BIT(CSV) | BIT(FIELDS), client_run_watches},
     {"deliveries", "MODEL", "List what the webhook of a watch was sent, and what is still to be sent", "",
      BIT(CSV) | BIT(FIELDS), client_run_deliveries},
@@ -113,7 +113,7 @@ const struct client_command client_commands[] = {
      BIT(CSV) | BIT(FIELDS) | BIT(STATE), client_run_jobs},
     {"devices", "", "List compute devices, and why one is absent", "", BIT(CSV) | BIT(FIELDS),
      client_run_devices},
-    {"tokens", "", "List tokens: whose they are, what they allow, when they were used last", "",
+    {"tokens", "", "List tokens: whose they are, what they allow, when they were last used", "",
      BIT(CSV) | BIT(FIELDS), client_run_tokens},
     {"issue", "NAME", "Make a token and print it, this once",
      "NAME says whose it is; --scopes is needed. You need a token of scope admin yourself: the\n"

@@ -25,23 +25,23 @@ const struct command commands[] = {
      "--json is for programs. Run by root, it looks as the owner of the state folder would.\n"
      "Exit status: 0 unless there is an error, else 1.",
      NULL, command_check},
-    {"prune", "", "delete what retention lets go, and give the disk space back",
-     "Deletes sweeps that ended more than --retention-days ago and the distributions of weights that\n"
-     "no branch has any more, and large values that are damaged, then writes the database anew, which\n"
-     "needs as much free disk space as the database takes. Stop the daemon first.",
+    {"prune", "", "delete what retention no longer keeps, and give the disk space back",
+     "Deletes sweeps that ended more than --retention-days ago, the distributions of weights that no\n"
+     "branch has any more, and large values that are damaged, then rewrites the database, which needs\n"
+     "as much free disk space as the database takes. Stop the daemon first.",
      NULL, command_prune},
-    {"recompute", "[MODEL]", "make all statistics again from the kept distributions, offline",
-     "Of one model, or of all. Needed after an upgrade that adds a statistic or changes a definition;\n"
+    {"recompute", "[MODEL]", "recompute all statistics from the kept distributions, offline",
+     "For one model, or for all. Needed after an upgrade that adds a statistic or changes a definition;\n"
      "nothing is fetched. Stop the daemon first.",
      NULL, command_recompute},
-    {"restore", "FILE", "put a backup in the place of the database, which is kept aside",
-     "FILE is checked first. The database that is there is kept beside it under another name, which is\n"
-     "printed. Stop the daemon first. A restore that was cut off is finished by the daemon's next\n"
-     "start, or by restoring once more.",
+    {"restore", "FILE", "replace the database by a backup; the old database is kept aside",
+     "FILE is checked first. The old database is kept beside the new one under another name, which is\n"
+     "printed. Stop the daemon first. A restore that was interrupted is finished when the daemon next\n"
+     "starts, or by restoring once more.",
      NULL, command_restore},
-    {"token", "ACTION", "make, list and revoke tokens of the API; token --help tells", NULL,
-     command_token_usage, command_token},
-    {"worker", "--connect URL", "claim work of a daemon on this or another machine, measure, hand in", NULL,
+    {"token", "ACTION", "make, list and revoke API tokens; see token --help", NULL, command_token_usage,
+     command_token},
+    {"worker", "--connect URL", "claim work from a daemon on any machine, measure, hand in the results", NULL,
      command_worker_usage, command_worker},
 };
 const size_t command_count = sizeof commands / sizeof commands[0];
