@@ -9,7 +9,8 @@
 
 #define ROWS_WATCH                                                                                           \
     "w.id, w.model_id, m.name, w.at_minute, w.every_minutes, w.priority, w.webhook_url, w.webhook_secret, "  \
-    "w.created_ms, w.changed_ms, w.since_ms, w.is_asked, w.run_ms, w.run_sweep_id, w.failures, w.retry_ms, " \
+    "w.created_ms, w.request_number, w.since_ms, w.is_asked, w.run_ms, w.run_sweep_id, w.failures, "         \
+    "w.retry_ms, "                                                                                           \
     "w.sweeps_ended, w.sweeps_announced, w.asks"
 #define ROWS_WATCH_FROM " FROM watches w JOIN models m ON m.id = w.model_id "
 
@@ -24,7 +25,7 @@ static inline void rows_read_watch(struct query *query, struct watch_row *row)
     query_text(query, row->webhook_url, sizeof row->webhook_url);
     query_text(query, row->webhook_secret, sizeof row->webhook_secret);
     row->created_ms = query_int(query);
-    row->changed_ms = query_int(query);
+    row->request_number = query_int(query);
     row->since_ms = query_int(query);
     row->is_asked = (int)query_int(query);
     row->run_ms = query_int(query);

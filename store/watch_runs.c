@@ -15,7 +15,7 @@
 
 static const char LIST_DUE[] =
     "SELECT " ROWS_REVISION ", (SELECT count(*) FROM tasks k JOIN sweeps s ON s.id = k.sweep_id "
-    "WHERE k.revision_id = r.id AND s.watch_id = ?5 AND s.created_ms >= ?6 AND k.state = 'failed' "
+    "WHERE k.revision_id = r.id AND s.watch_id = ?5 AND s.watch_request = ?6 AND k.state = 'failed' "
     "AND k.error_code = " GATED ") FROM revisions r JOIN models m ON m.id = r.model_id "
     "WHERE r.model_id = ?1 AND r.is_current = 1 AND "
     "(?2 = 2 OR ?3 = 2 OR "
@@ -24,7 +24,7 @@ static const char LIST_DUE[] =
     "OR (?3 = 1 AND NOT EXISTS "
     "(SELECT 1 FROM revision_perplexities p WHERE p.revision_id = r.id AND p.mode = ?4))) "
     "AND NOT EXISTS (SELECT 1 FROM tasks k JOIN sweeps s ON s.id = k.sweep_id WHERE k.revision_id = r.id "
-    "AND (k.state IN ('queued', 'claimed') OR (s.watch_id = ?5 AND s.created_ms >= ?6 "
+    "AND (k.state IN ('queued', 'claimed') OR (s.watch_id = ?5 AND s.watch_request = ?6 "
     "AND NOT (k.state = 'failed' AND k.error_code IN (" PASSING ", " GATED "))))) "
     "ORDER BY " ROWS_ORDER;
 
@@ -43,7 +43,7 @@ int watches_list_due_revisions(struct store *store, const struct watch_row *watc
     query_bind_int(&query, (int64_t)wanted->perplexity);
     query_bind_text(&query, perplexity_mode_name(wanted->mode));
     query_bind_int(&query, watch->id);
-    query_bind_int(&query, watch->changed_ms);
+    query_bind_int(&query, watch->request_number);
     while ((rc = query_next(&query, err)) > 0) {
         rows_read_revision(&query, &revision);
         if (row(context, &revision, (int)query_int(&query)))
@@ -89,14 +89,14 @@ int watches_has_swept(struct store *store, const struct watch_row *watch, int64_
                         ", " GATED "))), "
                         "count(*) FILTER (WHERE k.state = 'failed' AND k.error_code = " GATED ") "
                         "FROM tasks k JOIN sweeps s ON s.id = k.sweep_id WHERE k.revision_id = ?1 "
-                        "AND (k.state IN ('queued', 'claimed') OR (s.watch_id = ?2 AND s.created_ms >= ?3 "
+                        "AND (k.state IN ('queued', 'claimed') OR (s.watch_id = ?2 AND s.watch_request = ?3 "
                         "AND k.reference_revision_id IS ?4 AND k.previous_revision_id IS ?5))",
                         err);
     if (rc)
         return rc;
     query_bind_int(&query, revision_id);
     query_bind_int(&query, watch->id);
-    query_bind_int(&query, watch->changed_ms);
+    query_bind_int(&query, watch->request_number);
     query_bind_id(&query, reference_id);
     query_bind_id(&query, previous_id);
     if ((rc = query_next(&query, err)) > 0) {
@@ -111,8 +111,8 @@ static int insert_sweep(struct connection *connection, const struct watch_row *w
 {
     struct query query;
     int rc = query_begin(&query, connection,
-                         "INSERT INTO sweeps (model_id, state, request, priority, created_ms, watch_id) "
-                         "VALUES (?, 'planning', ?, ?, ?, ?) RETURNING id",
+                         "INSERT INTO sweeps (model_id, state, request, priority, created_ms, watch_id, "
+                         "watch_request) VALUES (?, 'planning', ?, ?, ?, ?, ?) RETURNING id",
                          err);
     if (rc)
         return rc;
@@ -121,6 +121,7 @@ static int insert_sweep(struct connection *connection, const struct watch_row *w
     query_bind_int(&query, watch->priority);
     query_bind_int(&query, clock_wall_ms());
     query_bind_int(&query, watch->id);
+    query_bind_int(&query, watch->request_number);
     rc = query_run_int(&query, ret_id, err);
     return rc < 0 ? rc : 0;
 }
@@ -141,7 +142,7 @@ int watches_record_run(struct store *store, const struct watch_row *watch, const
     rc = query_begin(&query, connection,
                      "UPDATE watches SET run_ms = ?, run_report = ?, run_sweep_id = NULL, failures = ?, "
                      "retry_ms = ?, is_asked = (asks <> ?), changes = CASE WHEN ? THEN '' ELSE changes END "
-                     "WHERE id = ? AND changed_ms = ? RETURNING id",
+                     "WHERE id = ? AND request_number = ? RETURNING id",
                      err);
     if (rc)
         goto out;
@@ -152,7 +153,7 @@ int watches_record_run(struct store *store, const struct watch_row *watch, const
     query_bind_int(&query, watch->asks);
     query_bind_int(&query, run->has_changes);
     query_bind_int(&query, watch->id);
-    query_bind_int(&query, watch->changed_ms); /* what another request found is no result of this one */
+    query_bind_int(&query, watch->request_number); /* what another request found is no result of this one */
     rc = query_run_int(&query, &id, err);
     if (rc == 0)
         rc = err_set(err, ERR_NOT_FOUND, "%s: the watch was deleted or changed meanwhile", watch->model);

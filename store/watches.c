@@ -54,12 +54,7 @@ static int update_watch(struct connection *connection, const struct watch_settin
         "UPDATE watches SET at_minute = ?2, every_minutes = ?3, request = ?4, priority = ?5, webhook_url = "
         "?6, "
         "webhook_secret = coalesce(?7, CASE WHEN webhook_url = ?6 THEN webhook_secret ELSE '' END), "
-        /* Later than the change before and than what that one had swept, also within one millisecond, since
-         * both are told apart by it; but not for long if the clock was set back. */
-        "changed_ms = CASE WHEN request = ?4 THEN changed_ms ELSE max(?8, "
-        "CASE WHEN changed_ms BETWEEN ?8 AND ?8 + 999 THEN changed_ms + 1 ELSE 0 END, "
-        "coalesce((SELECT max(s.created_ms) + 1 FROM sweeps s WHERE s.watch_id = watches.id "
-        "AND s.created_ms BETWEEN ?8 AND ?8 + 999), 0)) END, "
+        "request_number = request_number + (request <> ?4), "
         "since_ms = CASE WHEN at_minute IS ?2 AND every_minutes IS ?3 THEN since_ms ELSE ?8 END, "
         "failures = 0, retry_ms = NULL WHERE model_id = ?1 RETURNING id",
         err);
@@ -75,8 +70,8 @@ static int insert_watch(struct connection *connection, const struct watch_settin
     struct query query;
     int rc = query_begin(&query, connection,
                          "INSERT INTO watches (model_id, at_minute, every_minutes, request, priority, "
-                         "webhook_url, webhook_secret, created_ms, changed_ms, since_ms) "
-                         "VALUES (?1, ?2, ?3, ?4, ?5, ?6, coalesce(?7, ''), ?8, ?8, ?8) RETURNING id",
+                         "webhook_url, webhook_secret, created_ms, since_ms) "
+                         "VALUES (?1, ?2, ?3, ?4, ?5, ?6, coalesce(?7, ''), ?8, ?8) RETURNING id",
                          err);
     if (rc)
         return rc;

@@ -38,14 +38,14 @@ struct watch_row {
     char webhook_url[WATCHES_URL_SIZE];
     char webhook_secret[WATCHES_SECRET_SIZE];
     int64_t created_ms;
-    int64_t changed_ms;   /* of the request */
-    int64_t since_ms;     /* from when on the timetable counts */
-    int is_asked;         /* someone asked for a run now */
-    int64_t asks;         /* how often anyone did */
-    int64_t run_ms;       /* begin of the last run; 0: none yet */
-    int64_t run_sweep_id; /* what it started; 0: nothing */
-    int failures;         /* runs in a row that failed and are tried again */
-    int64_t retry_ms;     /* when the failed run is tried again; 0: not before the timetable says so */
+    int64_t request_number; /* grows with each change of the request; its sweeps bear it */
+    int64_t since_ms;       /* from when on the timetable counts */
+    int is_asked;           /* someone asked for a run now */
+    int64_t asks;           /* how often anyone did */
+    int64_t run_ms;         /* begin of the last run; 0: none yet */
+    int64_t run_sweep_id;   /* what it started; 0: nothing */
+    int failures;           /* runs in a row that failed and are tried again */
+    int64_t retry_ms;       /* when the failed run is tried again; 0: not before the timetable says so */
     int64_t sweeps_ended, sweeps_announced; /* of the model; see store/deliveries.h */
 };
 

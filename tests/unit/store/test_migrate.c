@@ -207,6 +207,29 @@ static void test_rules_of_sweeps(void **state)
     connection_close(connection);
 }
 
+/* Sweeps of a watch since its request changed count on; those before it do not. */
+static void test_requests_of_watches(void **state)
+{
+    struct fixture *fixture = *state;
+    struct connection *connection = NULL;
+    OK(connection_open(fixture->path, 1, &connection, &err));
+    OK(migrate_with(connection, migrations_embedded, 16, &err));
+    OK(connection_exec(
+        connection,
+        "INSERT INTO models (id, name, kind, created_ms, updated_ms) VALUES (1, 'a/b', 'hub', 1, 1);"
+        "INSERT INTO watches (id, model_id, at_minute, request, priority, created_ms, changed_ms, since_ms) "
+        "VALUES (3, 1, 5, '{}', 0, 1, 20, 1);"
+        "INSERT INTO sweeps (id, model_id, state, request, priority, created_ms, watch_id) VALUES "
+        "(1, 1, 'done', '{}', 0, 19, 3), (2, 1, 'done', '{}', 0, 20, 3), (4, 1, 'done', '{}', 0, 30, NULL)",
+        &err));
+    OK(migrate(connection, &err));
+    assert_int_equal(read_int(connection, "SELECT s.id FROM sweeps s JOIN watches w ON w.id = s.watch_id "
+                                          "AND w.request_number = s.watch_request"),
+                     2);
+    assert_int_equal(read_int(connection, "SELECT count(*) FROM sweeps WHERE watch_request IS NULL"), 1);
+    connection_close(connection);
+}
+
 /* Counting states reads an index alone, however large the bodies are. */
 static void test_counts_read_no_bodies(void **state)
 {
@@ -449,7 +472,7 @@ int main(void)
         CASE(test_rules_of_sweeps),           CASE(test_schema_rules),
         CASE(test_failed_migration),          CASE(test_full_disk_in_migration),
         CASE(test_killed_in_migration),       CASE(test_upgrade_of_a_long_series),
-        CASE(test_samples_know_their_rows),
+        CASE(test_samples_know_their_rows),   CASE(test_requests_of_watches),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
