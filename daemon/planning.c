@@ -26,7 +26,22 @@ struct planning {
     int was_disk_full, was_moved;
     int has_removal_failed;   /* the log was told */
     int64_t retention_due_ms; /* monotonic */
+    int is_retention_behind;  /* of the clock; the log was told */
 };
+
+/* Said once of a clock that ran ahead. */
+static void tell_retention_time(struct planning *planning, int64_t wall_ms, int64_t as_of_ms)
+{
+    char wall[CLOCK_TEXT_SIZE], as_of[CLOCK_TEXT_SIZE];
+    const int is_behind = as_of_ms < wall_ms;
+    clock_format(wall_ms, wall, sizeof wall);
+    clock_format(as_of_ms, as_of, sizeof as_of);
+    if (is_behind && !planning->is_retention_behind)
+        log_warning("the clock is days ahead of when this daemon last ran: retention follows it slowly; set "
+                    "the clock if it is wrong",
+                    log_text("clock", wall), log_text("ages_are_counted_from", as_of), log_end);
+    planning->is_retention_behind = is_behind;
+}
 
 /* Once a day, while nothing is to be planned. */
 static void apply_retention(struct planning *planning)
@@ -34,14 +49,18 @@ static void apply_retention(struct planning *planning)
     struct err err = ERR_INIT;
     struct retention_counts counts;
     int64_t now = clock_monotonic_ms(), days = planning->options.retention_days;
+    int64_t wall_ms = clock_wall_ms(), as_of_ms = 0;
     if (now < planning->retention_due_ms)
         return;
     planning->retention_due_ms = now + RETENTION_PERIOD_MS;
     references_prune(planning->options.references, planning->options.store);
+    int code = retention_time(planning->options.store, wall_ms, &as_of_ms, &err);
     if (days == 0)
         return;
-    if (retention_apply(planning->options.store, days, clock_wall_ms(), planning->options.is_stopping,
-                        &counts, &err))
+    if (!code)
+        tell_retention_time(planning, wall_ms, as_of_ms);
+    if (code || retention_apply(planning->options.store, days, as_of_ms, planning->options.is_stopping,
+                                &counts, &err))
         log_warning("retention failed; tried again in a day", log_text("reason", err.message), log_end);
     else if (counts.sweeps || counts.contents)
         log_info("retention", log_int("days", days), log_int("sweeps_deleted", counts.sweeps),

@@ -1,15 +1,60 @@
 #include "store/retention.h"
 
+#include "daemon/base/clock.h"
 #include "daemon/base/pulse.h"
 #include "store/distributions.h"
+#include "store/query.h"
 #include "store/sweeps.h"
 
 #define DAY_MS INT64_C(86400000)
 #define BATCH 100
+#define STEP_MS (2 * DAY_MS)
+#define NOTED_EVERY_MS (20 * INT64_C(3600000)) /* once a day, though starts and days do not fall together */
 
 static int is_cancelled(const atomic_bool *cancel)
 {
     return cancel && atomic_load(cancel);
+}
+
+static int note_time(struct store *store, int64_t now_ms, int64_t wall_ms, struct err *err)
+{
+    struct connection *connection = NULL;
+    struct query query;
+    int rc = store_write_begin(store, CONNECTION_DURABILITY_CRASH, &connection, err);
+    if (rc)
+        return rc;
+    rc = query_begin(&query, connection,
+                     "UPDATE totals SET retention_ms = max(retention_ms, ?), retention_noted_ms = ?", err);
+    if (!rc) {
+        query_bind_int(&query, now_ms);
+        query_bind_int(&query, wall_ms);
+        rc = query_run(&query, err);
+    }
+    store_write_keep_version(connection);
+    return store_write_end(store, rc, err);
+}
+
+int retention_time(struct store *store, int64_t wall_ms, int64_t *ret_now_ms, struct err *err)
+{
+    struct query query;
+    int64_t known_ms = 0, noted_ms = 0;
+    *ret_now_ms = wall_ms;
+    if (!clock_is_set(wall_ms))
+        return 0;
+    int rc = query_open(&query, store, "SELECT retention_ms, retention_noted_ms FROM totals", err);
+    if (rc)
+        return rc;
+    if ((rc = query_next(&query, err)) > 0) {
+        known_ms = query_int(&query);
+        noted_ms = query_int(&query);
+    }
+    if ((rc = query_close(&query, rc)))
+        return rc;
+    if (known_ms && wall_ms > known_ms + STEP_MS)
+        *ret_now_ms = known_ms + STEP_MS;
+    if (wall_ms >= noted_ms && wall_ms - noted_ms < NOTED_EVERY_MS) /* starts do not add up */
+        return 0;
+    return note_time(store, *ret_now_ms, wall_ms, err);
 }
 
 int retention_apply(struct store *store, int64_t days, int64_t now_ms, const atomic_bool *cancel,

@@ -19,6 +19,12 @@ struct retention_counts {
     int64_t contents; /* that lost their large values */
 };
 
+/* Since when ages are counted: the clock's time, unless that is more than two days ahead of what was noted
+ * here last, which is noted anew once in a day. So a clock that was set years ahead deletes nothing at once,
+ * and after a long stop what is old goes some days late. A clock that is behind, or not set, is believed: it
+ * makes everything younger. */
+int retention_time(struct store *store, int64_t wall_ms, int64_t *ret_now_ms, struct err *err);
+
 /* Deletes in small transactions, so that other writers get their turn; ends early once *cancel (or NULL) is
  * true. days 0: sweeps stay, too. */
 int retention_apply(struct store *store, int64_t days, int64_t now_ms, const atomic_bool *cancel,

@@ -17,6 +17,7 @@ struct outcome {
     struct retention_counts counts;
     int64_t damaged;
     uint64_t before_bytes, after_bytes;
+    int64_t wall_ms, as_of_ms;
 };
 
 static int prune(const struct options *options, struct outcome *outcome, struct err *err)
@@ -29,7 +30,10 @@ static int prune(const struct options *options, struct outcome *outcome, struct 
     if (!code)
         code = store_size(store, &outcome->before_bytes, err);
     if (!code)
-        code = retention_apply(store, options->retention_days, clock_wall_ms(), NULL, &outcome->counts, err);
+        code = retention_time(store, outcome->wall_ms, &outcome->as_of_ms, err);
+    if (!code)
+        code =
+            retention_apply(store, options->retention_days, outcome->as_of_ms, NULL, &outcome->counts, err);
     if (!code)
         code = damage_delete(store, &outcome->damaged, err);
     if (!code)
@@ -44,7 +48,7 @@ static int prune(const struct options *options, struct outcome *outcome, struct 
 int command_prune(int argc, char **argv)
 {
     struct options options = {0};
-    struct outcome outcome = {0};
+    struct outcome outcome = {.wall_ms = clock_wall_ms()};
     struct err err = ERR_INIT;
     int status = 0;
     if (commands_load_options(argc, argv, &options, &status))
@@ -59,6 +63,14 @@ int command_prune(int argc, char **argv)
                  outcome.counts.sweeps, options.retention_days ? "" : " (--retention-days is 0)",
                  outcome.counts.contents, (double)outcome.after_bytes / 1e6,
                  (double)outcome.before_bytes / 1e6);
+    if (outcome.as_of_ms < outcome.wall_ms && options.retention_days) {
+        char as_of[CLOCK_TEXT_SIZE];
+        clock_format(outcome.as_of_ms, as_of, sizeof as_of);
+        (void)printf(
+            "the clock is days ahead of when this database was last looked after, so ages were counted from "
+            "%.10s; set the clock if it is wrong, else give fewer days\n",
+            as_of);
+    }
     if (outcome.damaged)
         (void)printf("%" PRId64 " large values were damaged and are deleted; the next sweep of their models "
                      "measures them again\n",

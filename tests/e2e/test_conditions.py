@@ -157,6 +157,23 @@ def test_a_clock_that_is_not_set(daemon: Callable[..., Daemon], make_hub: Callab
     assert ["says 1970-" in told[0], " behind that of http://" in told[1], f"{certificate[0]}: clients refuse it" in told[2]] == [True] * 3, told
 
 
+def test_retention_under_a_clock_far_ahead(daemon: Callable[..., Daemon], make_hub: Callable[..., Emulator], garden: Path,
+                                           programs: dict[str, Path], clock: Any) -> None:  # fmt: skip
+    """As after a wrong entry, or a battery that died: what is old by that clock alone stays, and the log says why."""
+    set_ahead, env = clock
+    running = daemon(make_hub(garden), "--retention-days", "30", env=env)
+    for name in ("step0", "step0"):
+        running.wait(running.sweep(MODEL, revisions={"names": [name]}))
+    set_ahead(3650 * DAY_S)
+    running.restart()
+    assert running.told("retention follows it slowly")
+    assert len(running.get("/v1/sweeps").json()["sweeps"]) == 2 and "sweeps_deleted" not in running.log()
+    running.stop()
+    pruned = subprocess.run([programs["bifurcated"], "prune", "--state", running.state, "--retention-days", "30"],
+                            env=running.env, capture_output=True, text=True, timeout=60)  # fmt: skip
+    assert pruned.stdout.startswith("0 sweeps deleted, ") and "the clock is days ahead" in pruned.stdout, pruned
+
+
 # ---- time that passes ----------------------------------------------------------------------------
 
 
