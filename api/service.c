@@ -94,6 +94,7 @@ int api_get_status(struct api_request *request, struct api_response *response, s
     const struct api_hooks *hooks = &context->hooks;
     struct api_http *http = request->http;
     struct api_json json;
+    int64_t from_ms = 0, until_ms = 0;
     response->cache_control = "no-store";
     api_json_init(&json, &response->body);
     api_json_open_object(&json, NULL);
@@ -105,6 +106,10 @@ int api_get_status(struct api_request *request, struct api_response *response, s
         return code;
     api_json_integer(&json, "connections", (int64_t)api_http_connections(http));
     api_json_integer(&json, "event_streams", api_events_count(context->events));
+    if (api_http_certificate_times(http, &from_ms, &until_ms))
+        api_json_time(&json, "certificate_ends_at", until_ms);
+    else
+        api_json_null(&json, "certificate_ends_at");
     api_json_open_object(&json, "daemon");
     if (hooks->status)
         code = hooks->status(hooks->context, &response->body, err);

@@ -281,6 +281,8 @@ static void print_status(const json_t *document)
     print_member(document, "version", "version");
     print_member(document, "url", "listens at");
     print_member(document, "started_at", "since");
+    if (json_is_string(json_object_get(document, "certificate_ends_at")))
+        print_member(document, "certificate_ends_at", "TLS until");
     (void)printf("%-12s %s\n%-12s", "database", bytes_of(document, "database_bytes", size), "sweeps");
     json_object_foreach(sweeps, key, value)(void)
         printf(" %s %lld", key, (long long)json_integer_value(value));

@@ -205,6 +205,13 @@ int api_http_replace_certificate(struct api_http *http, const char *certificate,
     return api_tls_replace(http->tls, certificate, key, err);
 }
 
+int api_http_certificate_times(const struct api_http *http, int64_t *ret_from_ms, int64_t *ret_until_ms)
+{
+    if (http->tls)
+        api_tls_read_times(http->tls, ret_from_ms, ret_until_ms);
+    return http->tls != NULL;
+}
+
 void api_http_forget_token(struct api_http *http, int64_t id)
 {
     api_token_table_forget(http->tokens, id);
@@ -240,6 +247,7 @@ size_t api_http_connections(struct api_http *http)
 void api_http_append_metrics(struct api_http *http, struct buf *text)
 {
     struct api_cache_counts cache;
+    int64_t from_ms = 0, until_ms = 0;
     api_metrics_render(http->metrics, http->routes, text);
     api_cache_count(http->cache, &cache);
     api_metrics_append(text, "bifurcated_http_cache_hits_total", "counter", "Answers from memory.",
@@ -258,6 +266,14 @@ void api_http_append_metrics(struct api_http *http, struct buf *text)
     api_metrics_append(text, "bifurcated_http_displaced_total", "counter",
                        "Connections that made room for others, or were refused.",
                        (double)api_peers_displaced(http->peers));
+    if (!api_http_certificate_times(http, &from_ms, &until_ms))
+        return;
+    api_metrics_append(text, "bifurcated_tls_certificate_start_timestamp_seconds", "gauge",
+                       "From when on the served certificate can be used, Unix time.",
+                       (double)from_ms / 1000.0);
+    api_metrics_append(text, "bifurcated_tls_certificate_end_timestamp_seconds", "gauge",
+                       "When the first certificate of the served chain ends, Unix time.",
+                       (double)until_ms / 1000.0);
 }
 
 int api_http_is_draining(const struct api_http *http)

@@ -130,6 +130,9 @@ void api_http_forget_token(struct api_http *http, int64_t id);
 int api_http_replace_certificate(struct api_http *http, const char *certificate, const char *key,
                                  struct err *err);
 
+/* When the served certificate can be used; 0 without TLS. */
+int api_http_certificate_times(const struct api_http *http, int64_t *ret_from_ms, int64_t *ret_until_ms);
+
 /* The listening socket, for whoever holds it until the next daemon comes: from here on it is not shut down
  * when this one ends, and who connects meanwhile waits. -1: there is none. */
 int api_http_share_socket(struct api_http *http);

@@ -26,6 +26,7 @@ struct pair {
     gnutls_pcert_st chain[CHAIN_MAX];
     unsigned chain_size;
     gnutls_privkey_t key;
+    int64_t from_ms, until_ms; /* of the certificate that ends first */
 };
 
 struct api_tls {
@@ -47,6 +48,23 @@ static void free_pair(struct pair *pair)
 static int fail(struct err *err, const char *what, int code)
 {
     return err_set(err, ERR_INVALID, "%s: %s", what, gnutls_strerror(code));
+}
+
+static int read_times(struct pair *pair, struct err *err)
+{
+    for (unsigned i = 0; i < pair->chain_size; i++) {
+        gnutls_x509_crt_t certificate;
+        int code = gnutls_pcert_export_x509(&pair->chain[i], &certificate);
+        if (code < 0)
+            return fail(err, "tls-certificate", code);
+        int64_t until_ms = (int64_t)gnutls_x509_crt_get_expiration_time(certificate) * 1000;
+        if (i == 0 || until_ms < pair->until_ms) {
+            pair->from_ms = (int64_t)gnutls_x509_crt_get_activation_time(certificate) * 1000;
+            pair->until_ms = until_ms;
+        }
+        gnutls_x509_crt_deinit(certificate);
+    }
+    return 0;
 }
 
 /* What one signs the other must be able to check. */
@@ -85,6 +103,8 @@ static int load(const char *certificate, const char *key, struct pair **ret_pair
         goto out;
     }
     pair->chain_size = size;
+    if ((rc = read_times(pair, err)))
+        goto out;
     code = gnutls_privkey_init(&pair->key);
     if (code >= 0)
         code = gnutls_privkey_import_x509_raw(pair->key, &key_data, GNUTLS_X509_FMT_PEM, NULL, 0);
@@ -148,11 +168,19 @@ int api_tls_replace(struct api_tls *tls, const char *certificate, const char *ke
         return code;
     memcpy(pair->digest, digest, sizeof digest);
     pair->older = tls->newest;
-    tls->newest = pair;
     (void)pthread_mutex_lock(&current_mutex);
+    tls->newest = pair;
     current = pair;
     (void)pthread_mutex_unlock(&current_mutex);
     return 1;
+}
+
+void api_tls_read_times(const struct api_tls *tls, int64_t *ret_from_ms, int64_t *ret_until_ms)
+{
+    (void)pthread_mutex_lock(&current_mutex);
+    *ret_from_ms = tls->newest->from_ms;
+    *ret_until_ms = tls->newest->until_ms;
+    (void)pthread_mutex_unlock(&current_mutex);
 }
 
 int api_tls_read(const char *certificate_path, const char *key_path, struct buf *certificate, struct buf *key,

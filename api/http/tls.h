@@ -30,6 +30,9 @@ int api_tls_new(const char *certificate, const char *key, struct api_tls **ret_t
  * certificate gives 0: api_tls_new() says so. */
 int api_tls_doubt(const char *certificate, int64_t now_ms, char *doubt, size_t size);
 
+/* When the pair that is served now can be used: the certificate of its chain that ends first. */
+void api_tls_read_times(const struct api_tls *tls, int64_t *ret_from_ms, int64_t *ret_until_ms);
+
 /* After the server has stopped. NULL is allowed. */
 void api_tls_free(struct api_tls *tls);
 

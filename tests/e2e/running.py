@@ -250,11 +250,11 @@ class Daemon(Logged):
         return f"{found.group(1) or 'http'}://{found.group(2)}" if found else None
 
 
-def new_certificate(folder: Path, kind: str) -> tuple[str, str]:
+def new_certificate(folder: Path, kind: str, days: int = 2) -> tuple[str, str]:
     """A certificate for 127.0.0.1 and localhost, and its key, in a new folder."""
     folder.mkdir()
     names = str(folder / "certificate.pem"), str(folder / "key.pem")
-    command = f"openssl req -x509 -newkey {kind} -nodes -days 2 -subj /CN=localhost -addext".split()
+    command = f"openssl req -x509 -newkey {kind} -nodes -days {days} -subj /CN=localhost -addext".split()
     command += ["subjectAltName=DNS:localhost,IP:127.0.0.1", "-out", names[0], "-keyout", names[1]]
     subprocess.run(command, check=True, capture_output=True)
     return names

@@ -318,8 +318,9 @@ def test_completion_knows_the_words_of_the_api(programs: dict[str, Path]) -> Non
 
 
 @pytest.fixture
-def metrics(daemon: Callable[..., Daemon], hub: Emulator) -> Iterator[str]:
-    one = daemon(hub, "--slurm-workers-max", "1")  # which no cluster answers here; its metrics are there
+def metrics(daemon: Callable[..., Daemon], hub: Emulator, certificate: tuple[str, str]) -> Iterator[str]:
+    tls = "--tls-certificate", certificate[0], "--tls-key", certificate[1]
+    one = daemon(hub, *tls, "--slurm-workers-max", "1")  # which no cluster answers here; its metrics are there
     one.wait(one.sweep("org/small"))
     one.get("/v1/models")
     yield one.get("/metrics").text

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import datetime
 import http.client
+import re
 import shutil
 import signal
 import socket
 import ssl
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Callable
@@ -49,6 +52,10 @@ def test_tls_and_a_new_certificate(
     untrusted = one.client("models")
     assert untrusted.returncode == 3 and "--ca-file" in untrusted.stderr and "Start the daemon" not in untrusted.stderr, untrusted
     old = certificate_of(one)
+    ends = datetime.datetime.fromisoformat(one.get("/v1/status").json()["certificate_ends_at"].replace("Z", "+00:00")).timestamp()
+    assert abs(ends - time.time() - 2 * 86400) < 3600
+    told = dict(re.findall(r"^bifurcated_tls_certificate_(start|end)_timestamp_seconds (\S+)$", one.get("/metrics").text, re.M))
+    assert float(told["end"]) == ends and float(told["end"]) - float(told["start"]) == 2 * 86400, told
     where = urlsplit(one.url)
     context = ssl.create_default_context(cafile=str(pair[0]))
     plain = one.client("models", "--server", one.url.replace("https", "http"))
@@ -56,7 +63,7 @@ def test_tls_and_a_new_certificate(
     held = http.client.HTTPSConnection(where.hostname, where.port, context=context, timeout=60)
     held.request("GET", "/healthz")
     held.getresponse().read()
-    for source, target in zip(new_certificate(tmp_path / "new", "ec -pkeyopt ec_paramgen_curve:P-256"), pair, strict=True):
+    for source, target in zip(new_certificate(tmp_path / "new", "ec -pkeyopt ec_paramgen_curve:P-256", 3), pair, strict=True):
         shutil.copy(source, target)
     one.process.send_signal(signal.SIGHUP)
     wait_until(lambda: certificate_of(one) != old)
@@ -68,6 +75,8 @@ def test_tls_and_a_new_certificate(
     assert held.getresponse().status == 200
     held.close()
     new = certificate_of(one)
+    told = re.search(r"^bifurcated_tls_certificate_end_timestamp_seconds (\S+)$", one.get("/metrics").text, re.M)
+    assert told and 86400 <= float(told.group(1)) - ends < 86400 + 600, told  # of the one that is served now
     assert one.log().count("another certificate is served") == 1
     pair[1].write_text("rubbish")  # a pair that is none: the old one stays
     one.process.send_signal(signal.SIGHUP)
