@@ -146,7 +146,8 @@ static int read_id(const struct api_request *request, int64_t *id, struct err *e
 {
     if (api_number_parse(request->arguments[0], 1, INT64_MAX, id))
         return 0;
-    return err_set(err, ERR_NOT_FOUND, "token %.40s: there is no such token", request->arguments[0]);
+    return err_set_absent(err, ERR_ABSENT_TOKEN, "token %.40s: there is no such token",
+                          request->arguments[0]);
 }
 
 int api_get_token(struct api_request *request, struct api_response *response, struct err *err)

@@ -24,7 +24,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#define EXIT_STATUS_DEVICE_LOST 70
 #define DRAIN_MS 5000
 
 static void reload(int argc, char **argv, struct options *options, struct service *service)
@@ -105,11 +104,11 @@ static int run(int argc, char **argv, struct options *options)
     int is_lost = service_is_lost(service, reason, sizeof reason);
     if (is_lost && service_leave(service)) {
         log_info("stopped", log_end);
-        _exit(EXIT_STATUS_DEVICE_LOST);
+        _exit(COMMANDS_STATUS_LOST);
     }
     service_stop(service, is_lost ? 0 : DRAIN_MS);
     log_info("stopped", log_end);
-    return is_lost ? EXIT_STATUS_DEVICE_LOST : 0;
+    return is_lost ? COMMANDS_STATUS_LOST : 0;
 }
 
 int main(int argc, char **argv)

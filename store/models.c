@@ -111,7 +111,7 @@ static int find_one(struct query *query, struct model_row *ret_row, const char *
     if (rc > 0)
         read_row(query, ret_row);
     else if (rc == 0)
-        rc = err_set(err, ERR_NOT_FOUND, "model %s is not known", what);
+        rc = err_set_absent(err, ERR_ABSENT_MODEL, "model %s is not known", what);
     rc = query_end(query, rc);
     return rc < 0 ? rc : 0;
 }
@@ -167,7 +167,7 @@ int models_version(struct store *store, const char *name, int64_t *ret_id, uint6
         *ret_id = query_int(&query);
         *ret_version = (uint64_t)query_int(&query);
     } else if (rc == 0) {
-        rc = err_set(err, ERR_NOT_FOUND, "model %s is not known", name);
+        rc = err_set_absent(err, ERR_ABSENT_MODEL, "model %s is not known", name);
     }
     return query_close(&query, rc);
 }

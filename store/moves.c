@@ -39,7 +39,7 @@ int moves_load_task(struct connection *connection, int64_t id, struct task_row *
     if (rc > 0)
         rows_read_task(&query, ret_row);
     else if (rc == 0)
-        rc = err_set(err, ERR_NOT_FOUND, "there is no task %lld", (long long)id);
+        rc = err_set_absent(err, ERR_ABSENT_TASK, "there is no task %lld", (long long)id);
     rc = query_end(&query, rc);
     return rc < 0 ? rc : 0;
 }
@@ -231,7 +231,7 @@ int moves_sweep_state(struct connection *connection, int64_t id, enum sweep_stat
     if (rc < 0)
         return rc;
     if (!sweep_state_parse(name, ret_state))
-        return err_set(err, ERR_NOT_FOUND, "there is no sweep %lld", (long long)id);
+        return err_set_absent(err, ERR_ABSENT_SWEEP, "there is no sweep %lld", (long long)id);
     return 0;
 }
 

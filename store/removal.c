@@ -69,7 +69,7 @@ static int find_model(struct connection *connection, const char *model, int64_t 
     query_bind_text(&query, model);
     rc = query_run_int(&query, ret_id, err);
     if (rc == 0)
-        return err_set(err, ERR_NOT_FOUND, "model %s is not known", model);
+        return err_set_absent(err, ERR_ABSENT_MODEL, "model %s is not known", model);
     return rc < 0 ? rc : 0;
 }
 

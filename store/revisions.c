@@ -26,7 +26,7 @@ static int find_one(struct query *query, struct revision_row *ret_row, const cha
     if (rc > 0)
         rows_read_revision(query, ret_row);
     else if (rc == 0)
-        rc = err_set(err, ERR_NOT_FOUND, "revision %s is not known", name);
+        rc = err_set_absent(err, ERR_ABSENT_REVISION, "revision %s is not known", name);
     rc = query_end(query, rc);
     return rc < 0 ? rc : 0;
 }

@@ -206,7 +206,7 @@ static int load_model(struct connection *connection, int64_t model_id, struct fr
         frame->revision_count = query_int(&query);
         query_text(&query, frame->tensor, sizeof frame->tensor);
     } else if (rc == 0) {
-        rc = err_set(err, ERR_NOT_FOUND, "model with id %lld is not known", (long long)model_id);
+        rc = err_set_absent(err, ERR_ABSENT_MODEL, "model with id %lld is not known", (long long)model_id);
     }
     rc = query_end(&query, rc);
     return rc < 0 ? rc : 0;
@@ -366,7 +366,7 @@ int series_find(struct store *store, int64_t model_id, const char *tensor, const
     if (rc > 0)
         read_row(&query, tensor, ret_row);
     else if (rc == 0)
-        rc = err_set(err, ERR_NOT_FOUND, "revision %s is not known", revision);
+        rc = err_set_absent(err, ERR_ABSENT_REVISION, "revision %s is not known", revision);
 out:
     rc = query_end(&query, rc);
     store_read_end(store, connection);

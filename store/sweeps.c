@@ -147,7 +147,7 @@ int sweeps_get(struct store *store, int64_t id, struct sweep_row *ret_row, struc
     if (rc > 0)
         read_row(&query, ret_row);
     else if (rc == 0)
-        rc = err_set(err, ERR_NOT_FOUND, "there is no sweep %lld", (long long)id);
+        rc = err_set_absent(err, ERR_ABSENT_SWEEP, "there is no sweep %lld", (long long)id);
     return query_close(&query, rc);
 }
 
@@ -162,7 +162,7 @@ int sweeps_get_request(struct store *store, int64_t id, struct buf *buf, struct 
     if (rc > 0)
         rc = query_append(&query, buf, "request of a sweep", err);
     else if (rc == 0)
-        rc = err_set(err, ERR_NOT_FOUND, "there is no sweep %lld", (long long)id);
+        rc = err_set_absent(err, ERR_ABSENT_SWEEP, "there is no sweep %lld", (long long)id);
     return query_close(&query, rc);
 }
 

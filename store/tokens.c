@@ -143,7 +143,7 @@ int tokens_get(struct store *store, int64_t id, struct token_row *ret_row, struc
     if (rc)
         return rc;
     if (row.id != id)
-        return err_set(err, ERR_NOT_FOUND, "token %lld: there is no such token", (long long)id);
+        return err_set_absent(err, ERR_ABSENT_TOKEN, "token %lld: there is no such token", (long long)id);
     *ret_row = row;
     return 0;
 }
@@ -172,7 +172,7 @@ int tokens_find(struct store *store, const char *name_or_id, struct token_row *r
     if (rc)
         return rc;
     if (!search.row.id)
-        return err_set(err, ERR_NOT_FOUND, "token %.80s: no valid token has this name", name_or_id);
+        return err_set_absent(err, ERR_ABSENT_TOKEN, "token %.80s: no valid token has this name", name_or_id);
     *ret_row = search.row;
     return 0;
 }

@@ -12,7 +12,8 @@ int touch_check_model(struct connection *connection, int64_t model_id, struct er
         return rc;
     query_bind_int(&query, model_id);
     if ((rc = query_run_int(&query, &found, err)) == 0)
-        return err_set(err, ERR_NOT_FOUND, "the model was removed at this moment; ask again if it is wanted");
+        return err_set_absent(err, ERR_ABSENT_MODEL,
+                              "the model was removed at this moment; ask again if it is wanted");
     return rc < 0 ? rc : 0;
 }
 

@@ -143,7 +143,7 @@ static int change_one(struct store *store, const char *sql, const char *model, s
         query_bind_text(&query, model);
         rc = query_run_int(&query, &id, err);
         if (rc == 0)
-            rc = err_set(err, ERR_NOT_FOUND, "%s: this model is not watched", model);
+            rc = err_set_absent(err, ERR_ABSENT_WATCH, "%s: this model is not watched", model);
     }
     return store_write_end(store, rc < 0 ? rc : 0, err);
 }
@@ -177,7 +177,7 @@ int watches_find(struct store *store, const char *model, struct watch_row *ret_r
     if (rc > 0)
         rows_read_watch(&query, ret_row);
     else if (rc == 0)
-        rc = err_set(err, ERR_NOT_FOUND, "%s: this model is not watched", model);
+        rc = err_set_absent(err, ERR_ABSENT_WATCH, "%s: this model is not watched", model);
     return query_close(&query, rc);
 }
 

@@ -77,10 +77,10 @@ static int explain(struct client_link *link, const char *name, int code, struct 
     char question[GUESS_QUESTION_SIZE];
     if (state && strcmp(state, "failed") == 0) {
         ask_models(link, name, question);
-        code =
-            err_set(err, ERR_NOT_FOUND, "model %.150s is not known: sweep %" PRId64 " of it failed: %.200s%s",
-                    name, (int64_t)json_integer_value(json_object_get(sweep, "id")),
-                    reason ? reason : "for no reason", question);
+        code = err_set_absent(err, ERR_ABSENT_MODEL,
+                              "model %.150s is not known: sweep %" PRId64 " of it failed: %.200s%s", name,
+                              (int64_t)json_integer_value(json_object_get(sweep, "id")),
+                              reason ? reason : "for no reason", question);
     }
     json_decref(sweep);
     return code;
@@ -97,13 +97,13 @@ int client_check_model(struct client_link *link, const char *model, int code, in
         buf_free(&name);
         return code;
     }
-    if (!code || strncmp(err->message, "revision ", 9) == 0) {
+    if (!code || err->absent == ERR_ABSENT_REVISION) {
         code = count_revisions(link, model) == 0 ? explain(link, buf_text(&name), code, err) : code;
-    } else if (strncmp(err->message, "model ", 6) == 0) {
+    } else if (err->absent == ERR_ABSENT_MODEL) {
         char question[GUESS_QUESTION_SIZE], message[ERR_MESSAGE_BYTES];
         ask_models(link, buf_text(&name), question);
         (void)snprintf(message, sizeof message, "%s", err->message);
-        code = err_set(err, ERR_NOT_FOUND, "%s%s", message, question);
+        code = err_set_absent(err, ERR_ABSENT_MODEL, "%s%s", message, question);
     }
     buf_free(&name);
     return code;

@@ -1,5 +1,6 @@
 #include "api/client/arguments.h"
 
+#include "api/client/commands.h"
 #include "daemon/base/guess.h"
 #include "daemon/base/utf8.h"
 
@@ -273,9 +274,9 @@ void client_arguments_help(const struct client_command *command, FILE *stream)
     (void)fputs(
         "\n`bifurcate COMMAND --help` shows the options of a command; --version (-V) prints the version.\n"
         "MODEL is owner/name on the hub, or a folder of checkpoints: file:/path, or a path that begins\n"
-        "with a slash or a dot.\n\n"
-        "exit status: 0 done; 1 a sweep ended with failures or was cancelled; 2 wrong usage;\n"
-        "  3 no daemon answers; 4 no such model, revision or sweep; 5 any other error;\n"
-        "  130 interrupted (a sweep that was followed goes on)\n",
+        "with a slash or a dot.\n\nexit status:\n",
         stream);
+#define X(symbol, value, meaning) (void)fprintf(stream, "  %-4d %s\n", value, meaning);
+    CLIENT_EXITS(X)
+#undef X
 }

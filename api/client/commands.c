@@ -123,6 +123,18 @@ const struct client_command client_commands[] = {
 };
 const size_t client_command_count = sizeof client_commands / sizeof client_commands[0];
 
+/* What helps whoever named something that is not known. */
+static const char *const absent_advice[] = {
+    [ERR_ABSENT_OTHER] = NULL,
+    [ERR_ABSENT_MODEL] = "`bifurcate models` lists the models that are known, `bifurcate sweep MODEL` "
+                         "measures another one.",
+    [ERR_ABSENT_REVISION] = "`bifurcate series MODEL --stepless` lists the revisions that are known.",
+    [ERR_ABSENT_SWEEP] = "`bifurcate sweeps` lists them.",
+    [ERR_ABSENT_TASK] = "`bifurcate tasks ID` lists the tasks of a sweep, with their numbers.",
+    [ERR_ABSENT_WATCH] = "`bifurcate watch MODEL --at 02:30` makes one, `bifurcate watches` lists all.",
+    [ERR_ABSENT_TOKEN] = "`bifurcate tokens` lists them.",
+};
+
 int client_report(const struct err *err)
 {
     if (err->code == ERR_CANCELLED && client_link_is_interrupted)
@@ -148,20 +160,8 @@ int client_report(const struct err *err)
     case ERR_INVALID:
         return CLIENT_EXIT_USAGE;
     case ERR_NOT_FOUND:
-        if (strncmp(message, "revision ", 9) == 0)
-            (void)fputs("`bifurcate series MODEL --stepless` lists the revisions that are known.\n", stderr);
-        else if (strstr(message, " is not known"))
-            (void)fputs(
-                "`bifurcate models` lists the models that are known, `bifurcate sweep MODEL` measures "
-                "another one.\n",
-                stderr);
-        else if (strncmp(message, "there is no sweep", 17) == 0)
-            (void)fputs("`bifurcate sweeps` lists them.\n", stderr);
-        else if (strncmp(message, "there is no task", 16) == 0 || strstr(message, " has no task "))
-            (void)fputs("`bifurcate tasks ID` lists the tasks of a sweep, with their numbers.\n", stderr);
-        else if (strstr(message, "is not watched"))
-            (void)fputs("`bifurcate watch MODEL --at 02:30` makes one, `bifurcate watches` lists all.\n",
-                        stderr);
+        if (absent_advice[err->absent])
+            (void)fprintf(stderr, "%s\n", absent_advice[err->absent]);
         return CLIENT_EXIT_NOT_FOUND;
     default:
         return CLIENT_EXIT_ERROR;

@@ -9,14 +9,20 @@
 #include "api/client/table.h"
 #include "daemon/base/err.h"
 
+/* The same for every command; --help prints them. */
+#define CLIENT_EXITS(X)                                                                                      \
+    X(DONE, 0, "done")                                                                                       \
+    X(FAILED, 1, "a sweep ended with failures or was cancelled")                                             \
+    X(USAGE, 2, "wrong usage, also where only the daemon can tell")                                          \
+    X(UNREACHABLE, 3, "no daemon answers")                                                                   \
+    X(NOT_FOUND, 4, "what was named is not known, or nothing of it is measured")                             \
+    X(ERROR, 5, "any other error")                                                                           \
+    X(INTERRUPTED, 130, "interrupted; a sweep that was followed goes on")
+
 enum client_exit {
-    CLIENT_EXIT_DONE = 0,
-    CLIENT_EXIT_FAILED = 1,      /* the sweep ended with failures or was cancelled */
-    CLIENT_EXIT_USAGE = 2,       /* wrong on the command line, or refused as such by the daemon */
-    CLIENT_EXIT_UNREACHABLE = 3, /* no daemon answers */
-    CLIENT_EXIT_NOT_FOUND = 4,   /* no such model, revision or sweep */
-    CLIENT_EXIT_ERROR = 5,       /* anything else */
-    CLIENT_EXIT_INTERRUPTED = 130
+#define X(symbol, value, meaning) CLIENT_EXIT_##symbol = (value),
+    CLIENT_EXITS(X)
+#undef X
 };
 
 /* api/client/follow.c */

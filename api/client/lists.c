@@ -2,8 +2,10 @@
 
 #include "api/client/plain.h"
 #include "api/client/progress.h"
+#include "api/client/sweep_ids.h"
 #include "daemon/base/limits.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 #define PAGES_MAX 10000
@@ -313,26 +315,28 @@ int client_run_status(const struct client_arguments *arguments)
     return code ? client_report(&err) : CLIENT_EXIT_DONE;
 }
 
-/* Lists below /v1/sweeps/ID; the words are numbers, which the daemon checks. */
+/* Lists below /v1/sweeps/ID. */
 static int list_of_sweep(const struct client_arguments *arguments, const char *format, const char *key,
                          const struct client_column *columns, size_t column_count, const char *hint)
 {
     struct err err = ERR_INIT;
     struct buf target;
+    int64_t sweep_id = 0, task_id = 0;
+    int code = client_parse_id(arguments->words[0], "sweep", "sweeps", &sweep_id, &err);
+    if (!code && arguments->word_count > 1)
+        code = client_parse_id(arguments->words[1], "task", "tasks ID", &task_id, &err);
+    if (code)
+        return client_report(&err);
     buf_init(&target, LIMIT_URL_BYTES);
-    buf_append_text(&target, "/v1/sweeps/");
-    client_link_encode(&target, arguments->words[0]);
-    buf_append_text(&target, "/tasks");
-    if (arguments->word_count > 1) {
-        buf_append_char(&target, '/');
-        client_link_encode(&target, arguments->words[1]);
-    }
+    buf_appendf(&target, "/v1/sweeps/%" PRId64 "/tasks", sweep_id);
+    if (task_id)
+        buf_appendf(&target, "/%" PRId64, task_id);
     buf_append_text(&target, format);
     if (arguments->values[CLIENT_OPTION_STATE]) {
         buf_append_text(&target, "&state=");
         client_link_encode(&target, arguments->values[CLIENT_OPTION_STATE]);
     }
-    int code = buf_check(&target, "URL", &err);
+    code = buf_check(&target, "URL", &err);
     int status = code ? client_report(&err)
                       : client_list(arguments, buf_text(&target), key, columns, column_count, hint);
     buf_free(&target);

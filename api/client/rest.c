@@ -267,7 +267,10 @@ int rest_problem_error(long status, const struct buf *answer, struct err *err)
         code = ERR_RATE_LIMITED;
     json_t *problem = json_text_load(buf_text(answer), answer->size, 0, NULL);
     const char *detail = json_string_value(json_object_get(problem, "detail"));
-    if (detail)
+    const char *field = json_string_value(json_object_get(problem, "field"));
+    if (detail && code == ERR_NOT_FOUND)
+        err_set_absent(err, field ? err_absent_of(field) : ERR_ABSENT_OTHER, "%s", detail);
+    else if (detail)
         err_set(err, code, "%s", detail);
     else
         err_set(err, code, "status %ld without a reason: is it a bifurcated that answers there?", status);

@@ -6,6 +6,18 @@
 #include <stdlib.h>
 #include <string.h>
 
+int client_parse_id(const char *word, const char *thing, const char *list, int64_t *ret_id, struct err *err)
+{
+    char *end = NULL;
+    errno = 0;
+    long long id = strtoll(word, &end, 10);
+    if (errno || *end || id < 1)
+        return err_set(err, ERR_INVALID, "%.60s: not the number of a %s; `bifurcate %s` lists them", word,
+                       thing, list);
+    *ret_id = id;
+    return 0;
+}
+
 int client_parse_sweeps(const struct client_arguments *arguments, int64_t **ret_ids, size_t *ret_count,
                         struct err *err)
 {
@@ -13,16 +25,11 @@ int client_parse_sweeps(const struct client_arguments *arguments, int64_t **ret_
     if (!ids)
         return err_set(err, ERR_NO_MEMORY, "no memory for the list of sweeps");
     for (size_t i = 0; i < arguments->word_count; i++) {
-        char *end = NULL;
-        errno = 0;
-        long long id = strtoll(arguments->words[i], &end, 10);
-        if (errno || *end || id < 1) {
+        int code = client_parse_id(arguments->words[i], "sweep", "sweeps", &ids[i], err);
+        if (code) {
             free(ids);
-            return err_set(err, ERR_INVALID,
-                           "%.60s: not the number of a sweep; `bifurcate sweeps` lists them",
-                           arguments->words[i]);
+            return code;
         }
-        ids[i] = id;
     }
     *ret_ids = ids;
     *ret_count = arguments->word_count;

@@ -3,9 +3,11 @@
  */
 #include "api/client/commands.h"
 
+#include "api/client/sweep_ids.h"
 #include "daemon/base/json_text.h"
 #include "daemon/base/limits.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -86,9 +88,11 @@ int client_run_revoke(const struct client_arguments *arguments)
     struct buf target;
     json_t *token = NULL;
     buf_init(&target, LIMIT_URL_BYTES);
-    buf_append_text(&target, "/v1/tokens/");
-    client_link_encode(&target, arguments->words[0]);
-    int code = buf_check(&target, "URL", &err);
+    int64_t id = 0;
+    int code = client_parse_id(arguments->words[0], "token", "tokens", &id, &err);
+    buf_appendf(&target, "/v1/tokens/%" PRId64, id);
+    if (!code)
+        code = buf_check(&target, "URL", &err);
     if (!code)
         code = exchange(arguments, "DELETE", buf_text(&target), NULL, &token, &err);
     const char *name = json_string_value(json_object_get(token, "name"));

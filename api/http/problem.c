@@ -3,6 +3,7 @@
 #include "api/form/json.h"
 
 #include <microhttpd.h>
+#include <stdio.h>
 
 static int status_of(int code)
 {
@@ -54,6 +55,11 @@ void api_problem_render(struct api_response *response, const char *request_id, c
     api_json_integer(&json, "status", response->status);
     api_json_text(&json, "code", err_name(err->code));
     api_json_text(&json, "detail", err->message);
+    if (!response->problem_in && err->code == ERR_NOT_FOUND && err->absent) {
+        response->problem_in = "path";
+        (void)snprintf(response->problem_field, sizeof response->problem_field, "%s",
+                       err_absent_name(err->absent));
+    }
     if (response->problem_in) {
         api_json_text(&json, "in", response->problem_in);
         api_json_text(&json, "field", response->problem_field);

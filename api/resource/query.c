@@ -104,12 +104,13 @@ int api_query_model_name(const struct api_request *request, char *name, struct e
     const char *rest = request->arguments[1];
     int is_file = strcmp(owner, "file") == 0;
     if (is_file ? rest[0] != '/' : strchr(owner, '/') || strchr(rest, '/'))
-        return err_set(err, ERR_NOT_FOUND,
-                       "model %s/%s: write owner/name, or file/ and the percent-encoded absolute path", owner,
-                       rest);
+        return err_set_absent(err, ERR_ABSENT_MODEL,
+                              "model %s/%s: write owner/name, or file/ and the percent-encoded absolute path",
+                              owner, rest);
     int length = snprintf(name, LIMIT_MODEL_NAME_BYTES + 1, "%s%s%s", owner, is_file ? ":" : "/", rest);
     if (length < 0 || length > LIMIT_MODEL_NAME_BYTES)
-        return err_set(err, ERR_NOT_FOUND, "model: the name is longer than %d bytes", LIMIT_MODEL_NAME_BYTES);
+        return err_set_absent(err, ERR_ABSENT_MODEL, "model: the name is longer than %d bytes",
+                              LIMIT_MODEL_NAME_BYTES);
     return 0;
 }
 

@@ -43,7 +43,7 @@ static int read_id(const struct api_request *request, int64_t *ret_id, struct er
 {
     if (api_number_parse(request->arguments[0], 1, INT64_MAX, ret_id))
         return 0;
-    return err_set(err, ERR_NOT_FOUND, "sweep %.40s: no such sweep", request->arguments[0]);
+    return err_set_absent(err, ERR_ABSENT_SWEEP, "sweep %.40s: no such sweep", request->arguments[0]);
 }
 
 static int append_sweep(const struct api_request *request, int64_t id, struct api_response *response,
@@ -317,11 +317,11 @@ static int read_task(const struct api_request *request, struct task_row *ret_tas
     if (!code)
         code = sweeps_get(request->context->store, sweep_id, &sweep, err);
     if (!code && !api_number_parse(request->arguments[1], 1, INT64_MAX, &id))
-        code = err_set(err, ERR_NOT_FOUND, "there is no task %.40s", request->arguments[1]);
+        code = err_set_absent(err, ERR_ABSENT_TASK, "there is no task %.40s", request->arguments[1]);
     if (!code)
         code = tasks_get(request->context->store, id, ret_task, err);
     if (!code && ret_task->sweep_id != sweep_id)
-        code = err_set(err, ERR_NOT_FOUND, "sweep %" PRId64 " has no task %" PRId64, sweep_id, id);
+        code = err_set_absent(err, ERR_ABSENT_TASK, "sweep %" PRId64 " has no task %" PRId64, sweep_id, id);
     return code;
 }
 

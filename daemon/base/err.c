@@ -16,6 +16,12 @@ static const struct {
 #undef X
 };
 
+static const char *const absents[] = {[ERR_ABSENT_OTHER] = "",
+#define X(symbol, name) [symbol] = (name),
+                                      ERR_ABSENTS(X)
+#undef X
+};
+
 __attribute__((format(printf, 2, 0))) static void format_message(struct err *err, const char *format,
                                                                  va_list arguments)
 {
@@ -31,7 +37,19 @@ int err_set_message(struct err *err, enum err_code code, const char *format, ...
     format_message(err, format, arguments);
     va_end(arguments);
     err->code = code;
+    err->absent = ERR_ABSENT_OTHER;
     return code;
+}
+
+int err_set_absent_message(struct err *err, enum err_absent absent, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    format_message(err, format, arguments);
+    va_end(arguments);
+    err->code = ERR_NOT_FOUND;
+    err->absent = absent;
+    return ERR_NOT_FOUND;
 }
 
 static int code_of_errno(int errno_value)
@@ -61,6 +79,7 @@ int err_set_errno_message(struct err *err, int errno_value, const char *format, 
                    strerror_r(errno_value, reason, sizeof reason));
     utf8_make_printable(err->message);
     err->code = code_of_errno(errno_value);
+    err->absent = ERR_ABSENT_OTHER;
     return err->code;
 }
 
@@ -95,6 +114,20 @@ const char *err_name(int code)
             return codes[i].name;
     }
     return "internal";
+}
+
+const char *err_absent_name(enum err_absent absent)
+{
+    return absents[absent];
+}
+
+enum err_absent err_absent_of(const char *name)
+{
+    for (size_t i = 0; i < sizeof absents / sizeof absents[0]; i++) {
+        if (strcmp(absents[i], name) == 0)
+            return (enum err_absent)i;
+    }
+    return ERR_ABSENT_OTHER;
 }
 
 int err_code_of(const char *name)

@@ -49,15 +49,32 @@ enum err_code {
 #undef X
 };
 
+/* What an ERR_NOT_FOUND is about, for whoever gives advice by it; the names are the API's. */
+#define ERR_ABSENTS(X)                                                                                       \
+    X(ERR_ABSENT_MODEL, "model")                                                                             \
+    X(ERR_ABSENT_REVISION, "revision")                                                                       \
+    X(ERR_ABSENT_SWEEP, "sweep")                                                                             \
+    X(ERR_ABSENT_TASK, "task")                                                                               \
+    X(ERR_ABSENT_WATCH, "watch")                                                                             \
+    X(ERR_ABSENT_TOKEN, "token")
+
+enum err_absent {
+    ERR_ABSENT_OTHER = 0,
+#define X(symbol, name) symbol,
+    ERR_ABSENTS(X)
+#undef X
+};
+
 struct err {
     int code;                        /* ERR_OK or one of the negative codes */
+    enum err_absent absent;          /* of ERR_NOT_FOUND */
     char message[ERR_MESSAGE_BYTES]; /* one line of UTF-8, always terminated, cut at the end if too long */
 };
 
 /* An err without an error; `struct err err = ERR_INIT;`. */
 #define ERR_INIT                                                                                             \
     {                                                                                                        \
-        .code = ERR_OK, .message = ""                                                                        \
+        .code = ERR_OK, .absent = ERR_ABSENT_OTHER, .message = ""                                            \
     }
 
 /* Tells compilers and analysers what holds for every code that an error returns: it is negative. */
@@ -73,6 +90,11 @@ static inline int err_negative(int code)
 int err_set_message(struct err *err, enum err_code code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* ERR_NOT_FOUND of a thing. */
+#define err_set_absent(...) err_negative(err_set_absent_message(__VA_ARGS__))
+int err_set_absent_message(struct err *err, enum err_absent absent, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
 /* As err_set for a failed system call: appends ": " and strerror(errno_value); ENOSPC and EDQUOT become
  * ERR_NO_SPACE, ENOMEM becomes ERR_NO_MEMORY, ENOENT becomes ERR_NOT_FOUND, the rest ERR_IO. */
 #define err_set_errno(...) err_negative(err_set_errno_message(__VA_ARGS__))
@@ -85,6 +107,10 @@ int err_wrap_message(struct err *err, const char *format, ...) __attribute__((fo
 
 /* "network" for ERR_NETWORK, "ok" for 0, "internal" for an unknown code. */
 const char *err_name(int code);
+
+/* "model"; "" for ERR_ABSENT_OTHER. And back; ERR_ABSENT_OTHER for an unknown name. */
+const char *err_absent_name(enum err_absent absent);
+enum err_absent err_absent_of(const char *name);
 
 /* The code whose name this is; ERR_INTERNAL for an unknown name. */
 int err_code_of(const char *name);

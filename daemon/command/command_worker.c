@@ -19,7 +19,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#define EXIT_STATUS_DEVICE_LOST 70
 #define DRAIN_MS 5000
 #define FETCHERS 3 /* where the daemon's own file says 0, which is meant for the daemon */
 #define TEND_INTERVAL_S 60
@@ -225,7 +224,7 @@ static int run(const struct arguments *arguments, const struct options *options)
     const int is_lost = end == REMOTE_END_DEVICE || end == REMOTE_END_HANG;
     if (remote_worker_stop(process.worker, is_lost ? 0 : DRAIN_MS)) {
         log_info("stopped", log_end);
-        _exit(EXIT_STATUS_DEVICE_LOST);
+        _exit(COMMANDS_STATUS_LOST);
     }
     engine_close(&process.engine);
     remote_store_close(process.store);
@@ -233,7 +232,7 @@ static int run(const struct arguments *arguments, const struct options *options)
     if (!code)
         log_info("stopped", log_end);
     if (is_lost)
-        return EXIT_STATUS_DEVICE_LOST;
+        return COMMANDS_STATUS_LOST;
     return code || end == REMOTE_END_REFUSED || end == REMOTE_END_RESTART ? COMMANDS_STATUS_FAILED : 0;
 }
 

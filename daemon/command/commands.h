@@ -11,8 +11,18 @@
 
 #include <stddef.h>
 
-#define COMMANDS_STATUS_FAILED 1
-#define COMMANDS_STATUS_USAGE 2
+/* What the program ends with, whether it serves, works for a daemon or runs another command. */
+#define COMMANDS_STATUSES(X)                                                                                 \
+    X(DONE, 0, "stopped as asked; a command succeeded")                                                      \
+    X(FAILED, 1, "it could not start; a command failed; check found an error")                               \
+    X(USAGE, 2, "wrong options")                                                                             \
+    X(LOST, 70, "a compute device is lost, or a revision hangs (hang-after-s): start it again")
+
+enum commands_status {
+#define X(symbol, value, meaning) COMMANDS_STATUS_##symbol = (value),
+    COMMANDS_STATUSES(X)
+#undef X
+};
 
 struct command {
     const char *name;

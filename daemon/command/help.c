@@ -57,8 +57,11 @@ void help_print(FILE *out)
                 "                        /etc/bifurcated/bifurcated.conf\n\n"
                 "Each option can also be set by the environment (BIFURCATED_LISTEN for --listen)\n"
                 "and in the file. Signals: TERM drains and stops, HUP reads the log options\n"
-                "and the certificate again.\n",
+                "and the certificate again.\n\nExit status:\n",
                 out);
+#define X(symbol, value, meaning) (void)fprintf(out, "  %-4d %s\n", value, meaning);
+    COMMANDS_STATUSES(X)
+#undef X
     for (size_t i = 0; i < option_row_count; i++) {
         print_section(out, i);
         (void)fprintf(out, "  --%s %s", option_rows[i].name, option_rows[i].value_name);

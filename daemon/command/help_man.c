@@ -134,12 +134,12 @@ void help_print_man(FILE *out)
         "never answered fails a plan within a quarter of a minute: its address may be wrong. Revisions "
         "whose\n"
         "files lie on a host that never answered use up their attempts: it may be closed to this machine.\n"
-        ".SH EXIT STATUS\n"
-        ".TP\n0\nStopped as asked; a command succeeded.\n"
-        ".TP\n1\nIt could not start; a command failed;\n.B check\nfound an error.\n"
-        ".TP\n2\nWrong options.\n"
-        ".TP\n70\nA compute device is lost, or a revision hangs (hang-after-s): start it again, as systemd "
-        "does.\n"
+        ".SH EXIT STATUS\n",
+        out);
+#define X(symbol, value, meaning) (void)fprintf(out, ".TP\n%d\n%s\n", value, meaning);
+    COMMANDS_STATUSES(X)
+#undef X
+    (void)fputs(
         ".SH ENVIRONMENT\n"
         "HF_ENDPOINT, HF_TOKEN, HF_HOME, HF_HUB_CACHE, HF_HUB_OFFLINE and the proxy variables mean what\n"
         "they mean to Python; without HF_TOKEN, the file of\n.B hf auth login\nis read, anew whenever it "

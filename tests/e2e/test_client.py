@@ -162,10 +162,11 @@ def test_errors_name_the_option(measured: Daemon, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
     for words, advice in (
         (["show", "99"], "`bifurcate sweeps`"),
-        (["history", "1", "step0"], "`bifurcate tasks ID`"),
         (["history", "1", "99999"], "`bifurcate tasks ID`"),
         (["revision", MODEL, "step9"], "`bifurcate series MODEL --stepless`"),
         (["series", "nobody/nothing"], "`bifurcate sweep MODEL`"),
+        (["sweeps", "--model", "nobody/nothing"], "`bifurcate sweep MODEL`"),
+        (["watch", MODEL], "`bifurcate watch MODEL --at 02:30`"),
     ):
         done = measured.client(*words)
         assert done.returncode == 4 and advice in done.stderr.splitlines()[1], (words, done)
@@ -200,6 +201,33 @@ def test_not_found_is_4(measured: Daemon) -> None:
     for command in (["series", "garden/absent"], ["show", "99"], ["follow", "99"], ["revision", MODEL, "step9"]):
         done = measured.client(*command)
         assert done.returncode == 4 and done.stderr.startswith("bifurcate: ") and "status 404" not in done.stderr, done
+
+
+def test_each_status_means_one_thing(programs: dict[str, Path], measured: Daemon) -> None:
+    """As the table says, in --help and the manual, whatever the command is."""
+    table = dict(re.findall(r"^  (\d+) +(.+)$", run(programs, "--help").stdout.split("exit status:\n")[1], re.M))
+    manual = (Path(__file__).resolve().parents[2] / "api/client/bifurcate.1").read_text()
+    assert table == dict(re.findall(r"^\.B (\d+)\n(.+)$", manual, re.M)) and list(table) == ["0", "1", "2", "3", "4", "5", "130"]
+    model, number = "nobody/nothing", "987654"
+    known = {"MODEL": model, "MODEL...": model, "[MODEL...]": model, "ID": number, "ID...": number, "[ID...]": number,
+             "TASK": number, "REVISION": "step0", "TOKEN": number, "NAME": "somebody"}  # fmt: skip
+    usages = dict(re.findall(r"^  ([a-z]+)((?: \S+)*?)  +\S", run(programs, "--help").stdout.split("options of every command:")[0], re.M))
+    assert len(usages) > 25
+    for name, usage in usages.items():
+        words = [name, *(known[word] for word in usage.split() if word in known)]
+        assert run(programs, *words, "--nonsense").returncode == 2, name
+        needed = {"watch": ["--at", "02:30"], "issue": ["--scopes", "read"], "plot": ["-o", "-"], "remove": ["--yes"]}.get(name, [])
+        silent = run(programs, *words, *needed, BIFURCATE_SERVER="http://127.0.0.1:1")
+        assert silent.returncode == 3, (words, silent)
+        if not usage or name in ("sweep", "watch", "perplexity", "issue"):
+            continue  # they name nothing, or make what they name
+        absent = measured.client(*words, *needed)
+        # that of a token is told to nobody without one
+        assert absent.returncode == (4 if name != "revoke" else 5) and absent.stderr.startswith("bifurcate: "), (words, absent)
+        numbers = [at for at, word in enumerate(words) if word == number]
+        for at in numbers:
+            wrong = measured.client(*words[:at], "x", *words[at + 1 :])
+            assert wrong.returncode == 2 and "x: not the number of a " in wrong.stderr, (words, wrong)
 
 
 def test_a_sweep_with_failures_is_1(measured: Daemon) -> None:
