@@ -1,7 +1,7 @@
 #include "store/distributions.h"
 
 #include "store/blob.h"
-#include "store/rows.h"
+#include "store/rows_values.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -70,31 +70,7 @@ int distributions_are_kept(struct store *store, int64_t content_id, int64_t toke
     return query_close(&query, rc);
 }
 
-/* Damage of one value is no failure of a list, which gives it without numbers. */
-static int forgive_damage(int rc, struct err *err)
-{
-    if (rc != ERR_DATABASE)
-        return rc;
-    *err = (struct err)ERR_INIT;
-    return 0;
-}
-
 /* -- Over a series -------------------------------------------------------------------------------------- */
-
-/* Current revisions with the tensor, in step order; the first parameter is the tensor, the last are those of
- * bind_range(). */
-#define SERIES_FROM                                                                                          \
-    "FROM revisions r CROSS JOIN revision_tensors t ON t.revision_id = r.id AND t.tensor = ? CROSS JOIN "
-#define SERIES_WHERE "WHERE r.model_id = ? AND r.is_current = 1 AND " ROWS_AFTER " "
-#define SERIES_ORDER "ORDER BY " ROWS_ORDER " LIMIT ?"
-
-/* The parameters of SERIES_WHERE and SERIES_ORDER. */
-static void bind_range(struct query *query, const struct values_range *range)
-{
-    query_bind_int(query, range->model_id);
-    rows_bind_key(query, range->after);
-    query_bind_int(query, range->limit);
-}
 
 int distributions_list(struct store *store, const struct values_range *range,
                        const struct distribution_row *key,
@@ -114,9 +90,9 @@ int distributions_list(struct store *store, const struct values_range *range,
         goto out;
     rc = query_begin(
         &query, connection,
-        "SELECT " ROWS_REVISION ", d.definition, d.code, d.encoding, d.size_raw, d.data " SERIES_FROM
+        "SELECT " ROWS_REVISION ", d.definition, d.code, d.encoding, d.size_raw, d.data " VALUES_FROM
         "distributions d ON d.content_id = t.content_id AND d.definition = t.definition AND d.row_set = ? "
-        "AND d.token_rows = ? AND d.is_centred = ? " SERIES_WHERE SERIES_ORDER,
+        "AND d.token_rows = ? AND d.is_centred = ? " VALUES_WHERE VALUES_ORDER,
         err);
     if (rc)
         goto out;
@@ -124,11 +100,11 @@ int distributions_list(struct store *store, const struct values_range *range,
     query_bind_text(&query, row_set_name(key->row_set));
     query_bind_int(&query, key->token_rows);
     query_bind_int(&query, key->is_centred != 0);
-    bind_range(&query, range);
+    values_bind_range(&query, range);
     while ((rc = query_next(&query, err)) > 0) {
         rows_read_revision(&query, &revision);
         distribution = (struct distribution_row){.counts = NULL};
-        rc = forgive_damage(read_counts(&query, key, counts, &distribution, err), err);
+        rc = values_forgive_damage(read_counts(&query, key, counts, &distribution, err), err);
         if (rc || row(context, &revision, &distribution))
             break;
     }
@@ -136,76 +112,6 @@ out:
     rc = query_end(&query, rc);
     store_read_end(store, connection);
     free(counts);
-    return rc < 0 ? rc : 0;
-}
-
-/* Reads definition, token_rows, columns, encoding, size_raw and data, next in the query. The caller frees
- * *ret_values, which hold both arrays of *ret_row. */
-static int read_columns(struct query *query, struct columns_row *ret_row, double **ret_values,
-                        struct err *err)
-{
-    size_t size = 0;
-    struct columns_row row = {.definition = query_int(query)};
-    row.token_rows = query_int(query);
-    row.columns = query_int(query);
-    int64_t encoding = query_int(query);
-    int64_t size_raw = query_int(query);
-    const void *data = query_blob(query, &size);
-    if (row.columns < 1 || (uint64_t)row.columns > BLOB_RAW_BYTES_MAX / sizeof(double))
-        return err_set(err, ERR_DATABASE, "stored value is damaged: number of columns");
-    size_t count = (size_t)row.columns;
-    double *values = malloc(2 * count * sizeof *values);
-    if (!values)
-        return err_set(err, ERR_NO_MEMORY, "columns: out of memory");
-    int rc = blob_decode_reals(data, size, encoding, size_raw, values, 2 * count, sizeof *values, err);
-    if (rc) {
-        free(values);
-        return rc;
-    }
-    row.mean = values;
-    row.bimodality = values + count;
-    *ret_row = row;
-    *ret_values = values;
-    return 0;
-}
-
-int columns_list(struct store *store, const struct values_range *range, int64_t token_rows,
-                 int (*row)(void *context, const struct revision_row *revision,
-                            const struct columns_row *row),
-                 void *context, struct err *err)
-{
-    struct connection *connection = NULL;
-    struct query query;
-    struct revision_row revision;
-    struct columns_row columns;
-    int rc = store_read_begin(store, &connection, err);
-    if (rc)
-        return rc;
-    rc = query_begin(&query, connection,
-                     "SELECT " ROWS_REVISION
-                     ", d.definition, d.token_rows, d.columns, d.encoding, d.size_raw, d.data " SERIES_FROM
-                     "columns_statistics d ON d.content_id = t.content_id AND d.definition = t.definition "
-                     "AND d.token_rows = ? " SERIES_WHERE SERIES_ORDER,
-                     err);
-    if (rc)
-        goto out;
-    query_bind_text(&query, range->tensor);
-    query_bind_int(&query, token_rows);
-    bind_range(&query, range);
-    while ((rc = query_next(&query, err)) > 0) {
-        double *values = NULL;
-        rows_read_revision(&query, &revision);
-        columns = (struct columns_row){.mean = NULL};
-        if ((rc = forgive_damage(read_columns(&query, &columns, &values, err), err)))
-            break;
-        int is_enough = row(context, &revision, &columns);
-        free(values);
-        if (is_enough)
-            break;
-    }
-out:
-    rc = query_end(&query, rc);
-    store_read_end(store, connection);
     return rc < 0 ? rc : 0;
 }
 
@@ -229,9 +135,9 @@ int samples_list(struct store *store, const struct values_range *range, int64_t 
     if (rc)
         goto out;
     rc = query_begin(&query, connection,
-                     "SELECT " ROWS_REVISION ", d.encoding, d.size_raw, d.data " SERIES_FROM
+                     "SELECT " ROWS_REVISION ", d.encoding, d.size_raw, d.data " VALUES_FROM
                      "samples d ON d.content_id = t.content_id AND d.token_rows = ? AND d.definition = ? "
-                     "AND d.seed = ? AND d.count = ? " SERIES_WHERE SERIES_ORDER,
+                     "AND d.seed = ? AND d.count = ? " VALUES_WHERE VALUES_ORDER,
                      err);
     if (rc)
         goto out;
@@ -240,7 +146,7 @@ int samples_list(struct store *store, const struct values_range *range, int64_t 
     query_bind_int(&query, key->definition);
     query_bind_int(&query, key->seed);
     query_bind_int(&query, key->count);
-    bind_range(&query, range);
+    values_bind_range(&query, range);
     while ((rc = query_next(&query, err)) > 0) {
         size_t size = 0;
         rows_read_revision(&query, &revision);
@@ -248,7 +154,7 @@ int samples_list(struct store *store, const struct values_range *range, int64_t 
         const void *data = query_blob(&query, &size);
         rc = blob_decode_reals(data, size, encoding, size_raw, values, count, sizeof *values, err);
         sample.values = rc ? NULL : values;
-        if ((rc = forgive_damage(rc, err)) || row(context, &revision, &sample))
+        if ((rc = values_forgive_damage(rc, err)) || row(context, &revision, &sample))
             break;
     }
 out:

@@ -83,6 +83,20 @@ int columns_list(struct store *store, const struct values_range *range, int64_t 
                             const struct columns_row *row),
                  void *context, struct err *err);
 
+/* The contents that columns_list() would take, without their values. */
+struct columns_content {
+    int64_t id, definition, token_rows;
+};
+int columns_list_contents(struct store *store, const struct values_range *range, int64_t token_rows,
+                          int (*row)(void *context, const struct revision_row *revision,
+                                     const struct columns_content *content),
+                          void *context, struct err *err);
+
+/* One of them, which never changes once it is there. The caller frees *ret_values, which hold both arrays of
+ * *ret_row; NULL: it is damaged. ERR_NOT_FOUND: it was deleted meanwhile. */
+int columns_get(struct store *store, const struct columns_content *content, struct columns_row *ret_row,
+                double **ret_values, struct err *err);
+
 /* Sampled from the first `token_rows` rows; definition, seed and count as in `key`. */
 int samples_list(struct store *store, const struct values_range *range, int64_t token_rows,
                  const struct sample_row *key,

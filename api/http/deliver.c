@@ -314,7 +314,8 @@ void api_deliver_make_etag(const struct api_request *request, struct api_respons
 {
     char hex[DIGEST_SHA256_HEX_SIZE];
     struct err err = ERR_INIT;
-    if (response->status != MHD_HTTP_OK || !api_request_is_read(request) || has_text(response->etag))
+    if (response->status != MHD_HTTP_OK || !api_request_is_read(request) || has_text(response->etag) ||
+        response->stream)
         return;
     if (digest_sha256_hex(buf_text(&response->body), response->body.size, hex, &err) == 0)
         (void)snprintf(response->etag, sizeof response->etag, "%.32s", hex);
@@ -350,21 +351,38 @@ static enum MHD_Result queue_fixed(struct api_request *request, const struct api
     return queue(request, response, fixed->status, fixed->fixed_size);
 }
 
+/* What has no size yet: events, or an answer in parts. */
+static enum MHD_Result queue_stream(struct api_request *request, struct api_response *response)
+{
+    struct MHD_Response *stream = response->stream;
+    const int is_in_parts = response->is_in_parts;
+    char etag[SENT_ETAG_SIZE] = "";
+    response->stream = NULL;
+    request->is_stream = !is_in_parts;
+    if (strcmp(request->method, "HEAD") == 0) /* which libmicrohttpd would end with a last, empty chunk */
+        (void)MHD_set_response_options(stream, MHD_RF_HTTP_1_0_COMPATIBLE_STRICT, MHD_RO_END);
+    if (has_text(response->etag))
+        format_etag(etag, response->etag, API_ENCODING_IDENTITY);
+    const struct api_header headers[] = {
+        {"X-Content-Type-Options", "nosniff"},
+        {MHD_HTTP_HEADER_CONTENT_TYPE, response->content_type},
+        {MHD_HTTP_HEADER_CACHE_CONTROL, is_in_parts ? response->cache_control : "no-store"},
+        {MHD_HTTP_HEADER_ETAG, etag},
+        {MHD_HTTP_HEADER_VARY, is_in_parts ? "Accept, Accept-Encoding" : NULL},
+        {MHD_HTTP_HEADER_LINK, response->link.size ? buf_text(&response->link) : NULL},
+        {"X-Accel-Buffering", is_in_parts ? NULL : "no"}, /* nginx would keep events until 4 KiB are full */
+    };
+    if (api_answer_add_headers(stream, headers, sizeof headers / sizeof headers[0])) {
+        MHD_destroy_response(stream);
+        return MHD_NO;
+    }
+    return queue(request, stream, response->status, 0);
+}
+
 enum MHD_Result api_deliver(struct api_request *request, struct api_response *response, const char *keep_etag)
 {
-    if (response->stream) {
-        struct MHD_Response *stream = response->stream;
-        response->stream = NULL;
-        request->is_stream = 1;
-        if (strcmp(request->method, "HEAD") == 0) /* which libmicrohttpd would end with a last, empty chunk */
-            (void)MHD_set_response_options(stream, MHD_RF_HTTP_1_0_COMPATIBLE_STRICT, MHD_RO_END);
-        api_answer_add_header(stream, "X-Content-Type-Options", "nosniff");
-        api_answer_add_header(stream, MHD_HTTP_HEADER_CONTENT_TYPE, response->content_type);
-        api_answer_add_header(stream, MHD_HTTP_HEADER_CACHE_CONTROL, "no-store");
-        api_answer_add_header(stream, "X-Accel-Buffering",
-                              "no"); /* nginx would keep events until 4 KiB are full */
-        return queue(request, stream, response->status, 0);
-    }
+    if (response->stream && !response->is_in_parts)
+        return queue_stream(request, response);
     api_deliver_make_etag(request, response);
     enum api_encoding encoding = response->fixed ? response->fixed_encoding : encoding_of(request);
     char sent[SENT_ETAG_SIZE];
@@ -373,6 +391,8 @@ enum MHD_Result api_deliver(struct api_request *request, struct api_response *re
             format_etag(sent, response->etag, encoding);
         return queue_not_modified(request, sent, response->cache_control);
     }
+    if (response->stream)
+        return queue_stream(request, response);
     if (response->fixed)
         return queue_fixed(request, response);
     int is_kept = has_text(keep_etag) && response->status == MHD_HTTP_OK;

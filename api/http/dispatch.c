@@ -162,7 +162,7 @@ static int run_if_asked(struct api_request *request, struct api_response *respon
         return run_handler(request, response, etag, err);
     if (api_request_is_read(request)) {
         int code = run_handler(request, response, etag, err);
-        if (code || response->stream)
+        if (code || (response->stream && !response->is_in_parts))
             return code;
         api_deliver_make_etag(request, response);
         return api_precondition_check_match(request, response->etag, response, err);

@@ -47,6 +47,9 @@ void api_problem_render(struct api_response *response, const char *request_id, c
     response->policy = NULL;
     buf_free(&response->link);
     buf_free(&response->body);
+    if (response->stream)
+        MHD_destroy_response(response->stream);
+    response->stream = NULL;
     struct api_json json;
     api_json_init(&json, &response->body);
     api_json_open_object(&json, NULL);

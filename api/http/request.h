@@ -116,7 +116,8 @@ struct api_response {
     struct buf link;                    /* of the header Link; empty: none */
     int is_waiting;                     /* not answered now: the connection is suspended and comes again */
     struct MHD_Response *stream;        /* instead of a body; owned */
-    const unsigned char *fixed;         /* instead of a body: bytes of the program, coded as fixed_encoding */
+    int is_in_parts;            /* the stream is an answer with an end (api/http/parts.h), no events */
+    const unsigned char *fixed; /* instead of a body: bytes of the program, coded as fixed_encoding */
     size_t fixed_size;
     enum api_encoding fixed_encoding;
     const char *policy; /* static, of the header Content-Security-Policy; NULL: none */

@@ -1,17 +1,29 @@
 #include "api/form/csv.h"
 #include "api/form/json.h"
 #include "api/http/page.h"
+#include "api/http/parts.h"
 #include "api/resource/context.h"
 #include "api/resource/query.h"
 #include "api/series/handlers.h"
 #include "api/series/revision_page.h"
 #include "api/series/run.h"
+#include "daemon/base/limits.h"
 #include "store/distributions.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #define LIMIT_STANDARD 1000
 /* Of all revisions of a page of JSON, unless one revision has more: 20 MB. CSV ends by `limit` alone, since
  * few who read it look for a next page: 154 revisions of 5,120 columns are 55 MB. */
 #define COLUMNS_MAX 500000
+
+/* Of CSV, so much for each line at most: numbers and what parts them, but not the revision's name. */
+#define LINE_BYTES_MAX 72
+#define WHOLE_BYTES_MAX (64 * MIB) /* beyond that it is sent in parts */
+
+static const char csv_head[] = "revision,step,column,mean,bimodality\r\n";
 
 struct rows {
     enum api_format format;
@@ -70,7 +82,7 @@ static void begin_page(struct rows *rows, const struct api_run *run, enum series
                        struct buf *body)
 {
     if (rows->format == API_FORMAT_CSV) {
-        buf_append_text(body, "revision,step,column,mean,bimodality\r\n");
+        buf_append_text(body, csv_head);
         return;
     }
     api_json_open_object(&rows->json, NULL);
@@ -94,6 +106,113 @@ static int list(const struct api_request *request, struct rows *rows, const stru
     return code ? code : revision_page_end(&rows->page, request, &rows->json, response, err);
 }
 
+/* -- CSV in parts -- */
+
+struct line {
+    struct columns_content content;
+    int64_t step;
+    size_t name; /* where it begins in the names */
+};
+
+/* What is sent: each revision's columns are a part. */
+struct parts {
+    struct store *store; /* borrowed */
+    struct line *lines;  /* [count] */
+    size_t count, room, next;
+    struct buf names; /* each with its final 0 */
+    struct revision_page page;
+    int has_begun;
+};
+
+static void free_parts(void *context)
+{
+    struct parts *parts = context;
+    free(parts->lines);
+    buf_free(&parts->names);
+    revision_page_free(&parts->page);
+    free(parts);
+}
+
+static int note_line(void *context, const struct revision_row *revision,
+                     const struct columns_content *content)
+{
+    struct parts *parts = context;
+    if (revision_page_is_full(&parts->page))
+        return 1;
+    if (parts->count == parts->room) {
+        size_t room = 2 * parts->room + 64;
+        struct line *lines = realloc(parts->lines, room * sizeof *lines);
+        if (!lines)
+            return parts->names.failed = 1;
+        parts->lines = lines;
+        parts->room = room;
+    }
+    parts->lines[parts->count++] =
+        (struct line){.content = *content, .step = revision->step, .name = parts->names.size};
+    buf_append(&parts->names, revision->name, strlen(revision->name) + 1);
+    revision_page_note(&parts->page, revision);
+    return parts->names.failed ? 1 : 0;
+}
+
+static int next_part(void *context, struct buf *part, struct err *err)
+{
+    struct parts *parts = context;
+    struct revision_row revision = {.step = 0};
+    struct columns_row row;
+    struct api_csv csv;
+    double *values = NULL;
+    if (!parts->has_begun) {
+        parts->has_begun = 1;
+        buf_append_text(part, csv_head);
+        return buf_check(part, "part", err);
+    }
+    if (parts->next == parts->count)
+        return 0;
+    const struct line *line = &parts->lines[parts->next++];
+    int code = columns_get(parts->store, &line->content, &row, &values, err);
+    if (code)
+        return code;
+    revision.step = line->step;
+    (void)snprintf(revision.name, sizeof revision.name, "%s", buf_text(&parts->names) + line->name);
+    api_csv_init(&csv, part);
+    if (values)
+        print_csv(&csv, &revision, &row);
+    else
+        revision_page_note_damaged(&parts->page, &revision, &csv, 3);
+    free(values);
+    return buf_check(part, "part", err);
+}
+
+/* Answers in parts what as one body could be too large; then *ret_is_answered becomes 1. */
+static int answer_in_parts(struct api_request *request, const struct api_run *run,
+                           enum series_variant variant, const struct revision_key *after, int limit,
+                           struct api_response *response, int *ret_is_answered, struct err *err)
+{
+    const struct values_range range = {run->model.id, run->tensor, after, limit + 1};
+    const int64_t token_rows = variant == SERIES_VARIANT_TOKENS ? run->token_rows : 0;
+    const struct api_parts sending = {calloc(1, sizeof(struct parts)), next_part, free_parts};
+    struct parts *parts = sending.context;
+    if (!parts)
+        return err_set(err, ERR_NO_MEMORY, "columns: out of memory");
+    parts->store = request->context->store;
+    buf_init(&parts->names, LIMIT_API_PAGE_ROWS * (LIMIT_REVISION_NAME_BYTES + 1));
+    revision_page_init(&parts->page, limit);
+    int code = columns_list_contents(parts->store, &range, token_rows, note_line, parts, err);
+    if (!code)
+        code = buf_check(&parts->names, "columns", err);
+    const double bytes = (double)run->columns * (double)(parts->count * LINE_BYTES_MAX + parts->names.size);
+    if (code || bytes <= (double)WHOLE_BYTES_MAX) {
+        free_parts(parts);
+        return code;
+    }
+    *ret_is_answered = 1;
+    code = revision_page_end(&parts->page, request, NULL, response, err);
+    if (!code)
+        return api_parts_answer(request, &sending, response, err);
+    free_parts(parts);
+    return code;
+}
+
 int api_get_columns(struct api_request *request, struct api_response *response, struct err *err)
 {
     struct model_row model;
@@ -101,7 +220,7 @@ int api_get_columns(struct api_request *request, struct api_response *response, 
     struct revision_key key;
     enum series_variant variant = SERIES_VARIANT_ALL;
     const char *tensor = NULL;
-    int has_key = 0, limit = 0;
+    int has_key = 0, limit = 0, is_answered = 0;
     int code = api_query_tensor(request, &tensor, response, err);
     if (!code)
         code = api_query_variant(request, &variant, response, err);
@@ -115,6 +234,13 @@ int api_get_columns(struct api_request *request, struct api_response *response, 
         code = api_run_read(request->context->store, &model, tensor, &run, err);
     if (code)
         return code;
+    if (request->format == API_FORMAT_CSV && run.measured)
+        code = answer_in_parts(request, &run, variant, has_key ? &key : NULL, limit, response, &is_answered,
+                               err);
+    if (code || is_answered) {
+        api_run_free(&run);
+        return code;
+    }
     struct rows rows = {.format = request->format};
     revision_page_init(&rows.page, limit);
     api_json_init(&rows.json, &response->body);

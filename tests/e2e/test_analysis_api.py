@@ -6,13 +6,16 @@ The committed run is known: step1 equals step0 (a warm-up begins at rate 0), ste
 from __future__ import annotations
 
 import csv
+import http.client
 import io
 import json
 import math
 import re
 import shutil
+import sqlite3
 from pathlib import Path
 from typing import Any, Iterator
+from urllib.parse import urlsplit
 
 import pytest
 from running import Daemon, model_path
@@ -95,6 +98,42 @@ def test_a_page_of_columns_ends_after_half_a_million(swept: Daemon, tmp_path: Pa
     assert "link" not in {name.lower() for name in table.headers} and table.text.count("\r\n") == 1 + 3 * width, "CSV is whole"
     lines = swept.client("columns", model, "--csv").stdout.splitlines()
     assert len(lines) == 1 + 3 * width and lines[-1].startswith(f"step2,2,{width - 1},0,"), "the client reads all pages"
+    # Made longer by copies of its revisions, the table is too long for one body, and is sent in parts.
+    with sqlite3.connect(swept.db) as db:
+        of_model = "model_id = (SELECT id FROM models WHERE name = ?)"
+        for copy in range(3, 6):
+            names = [name for (_, name, *_) in db.execute("PRAGMA table_info(revisions)")]
+            taken = ", ".join({"id": "1 + (SELECT max(id) FROM revisions)", "name": f"'step{copy}'", "step": str(copy),
+                               "commit_sha": f"'{copy}'"}.get(name, name) for name in names)  # fmt: skip
+            db.execute(f"INSERT INTO revisions ({', '.join(names)}) SELECT {taken} FROM revisions WHERE name = 'step2' AND {of_model}", (model,))
+            rows = [name for (_, name, *_) in db.execute("PRAGMA table_info(revision_tensors)")]
+            taken = ", ".join({"revision_id": "(SELECT max(id) FROM revisions)"}.get(name, name) for name in rows)
+            db.execute(f"INSERT INTO revision_tensors ({', '.join(rows)}) SELECT {taken} FROM revision_tensors WHERE revision_id = "
+                       f"(SELECT id FROM revisions WHERE name = 'step2' AND {of_model})", (model,))  # fmt: skip
+        db.execute("UPDATE models SET version = version + 1, revision_count = 6, measured_count = 6 WHERE name = ?", (model,))
+    swept.restart()
+    path = path.replace("limit=1000", "format=csv")
+    longer = swept.get(path)
+    assert longer.headers["Transfer-Encoding"] == "chunked" and longer.headers["Content-Type"] == table.headers["Content-Type"], longer.headers
+    again = longer.text.replace("step3,3,", "step2,2,").replace("step4,4,", "step2,2,").replace("step5,5,", "step2,2,")
+    last = table.text[table.text.index("step2,2,0,") :]
+    assert again == table.text + 3 * last
+    etag = longer.headers["ETag"]
+    assert swept.get(path, headers={"If-None-Match": etag}).status == 304 and swept.get(path, headers={"If-Match": '"other"'}).status == 412
+    assert swept.request("HEAD", path).headers["ETag"] == etag
+    paged = swept.get(path + "&limit=5")
+    assert paged.text.count("\r\n") == 1 + 5 * width and 'rel="next"' in paged.headers["Link"]
+    # What is deleted while it is sent cuts the connection: nobody takes the rest for the whole.
+    where = urlsplit(swept.url)
+    connection = http.client.HTTPConnection(where.hostname, where.port, timeout=60)
+    connection.request("GET", path)
+    answer = connection.getresponse()
+    answer.read(100)
+    with sqlite3.connect(swept.db) as db:
+        db.execute("DELETE FROM columns_statistics WHERE columns = ?", (width,))
+    with pytest.raises(http.client.IncompleteRead):
+        answer.read()
+    connection.close()
 
 
 # ---- samples -------------------------------------------------------------------------------------

@@ -1,0 +1,129 @@
+/*
+ * Mean and bimodality of each column: over a series, or one revision's after the other.
+ */
+#include "store/blob.h"
+#include "store/rows_values.h"
+
+#include <stdlib.h>
+
+/* Reads definition, token_rows, columns, encoding, size_raw and data, next in the query. The caller frees
+ * *ret_values, which hold both arrays of *ret_row. */
+static int read_columns(struct query *query, struct columns_row *ret_row, double **ret_values,
+                        struct err *err)
+{
+    size_t size = 0;
+    struct columns_row row = {.definition = query_int(query)};
+    row.token_rows = query_int(query);
+    row.columns = query_int(query);
+    int64_t encoding = query_int(query);
+    int64_t size_raw = query_int(query);
+    const void *data = query_blob(query, &size);
+    if (row.columns < 1 || (uint64_t)row.columns > BLOB_RAW_BYTES_MAX / sizeof(double))
+        return err_set(err, ERR_DATABASE, "stored value is damaged: number of columns");
+    size_t count = (size_t)row.columns;
+    double *values = malloc(2 * count * sizeof *values);
+    if (!values)
+        return err_set(err, ERR_NO_MEMORY, "columns: out of memory");
+    int rc = blob_decode_reals(data, size, encoding, size_raw, values, 2 * count, sizeof *values, err);
+    if (rc) {
+        free(values);
+        return rc;
+    }
+    row.mean = values;
+    row.bimodality = values + count;
+    *ret_row = row;
+    *ret_values = values;
+    return 0;
+}
+
+int columns_list(struct store *store, const struct values_range *range, int64_t token_rows,
+                 int (*row)(void *context, const struct revision_row *revision,
+                            const struct columns_row *row),
+                 void *context, struct err *err)
+{
+    struct connection *connection = NULL;
+    struct query query;
+    struct revision_row revision;
+    struct columns_row columns;
+    int rc = store_read_begin(store, &connection, err);
+    if (rc)
+        return rc;
+    rc = query_begin(&query, connection,
+                     "SELECT " ROWS_REVISION
+                     ", d.definition, d.token_rows, d.columns, d.encoding, d.size_raw, d.data " VALUES_FROM
+                     "columns_statistics d ON d.content_id = t.content_id AND d.definition = t.definition "
+                     "AND d.token_rows = ? " VALUES_WHERE VALUES_ORDER,
+                     err);
+    if (rc)
+        goto out;
+    query_bind_text(&query, range->tensor);
+    query_bind_int(&query, token_rows);
+    values_bind_range(&query, range);
+    while ((rc = query_next(&query, err)) > 0) {
+        double *values = NULL;
+        rows_read_revision(&query, &revision);
+        columns = (struct columns_row){.mean = NULL};
+        if ((rc = values_forgive_damage(read_columns(&query, &columns, &values, err), err)))
+            break;
+        int is_enough = row(context, &revision, &columns);
+        free(values);
+        if (is_enough)
+            break;
+    }
+out:
+    rc = query_end(&query, rc);
+    store_read_end(store, connection);
+    return rc < 0 ? rc : 0;
+}
+
+int columns_list_contents(struct store *store, const struct values_range *range, int64_t token_rows,
+                          int (*row)(void *context, const struct revision_row *revision,
+                                     const struct columns_content *content),
+                          void *context, struct err *err)
+{
+    struct query query;
+    struct revision_row revision;
+    struct columns_content content;
+    int rc = query_open(&query, store,
+                        "SELECT " ROWS_REVISION ", d.content_id, d.definition, d.token_rows " VALUES_FROM
+                        "columns_statistics d ON d.content_id = t.content_id AND d.definition = t.definition "
+                        "AND d.token_rows = ? " VALUES_WHERE VALUES_ORDER,
+                        err);
+    if (rc)
+        return rc;
+    query_bind_text(&query, range->tensor);
+    query_bind_int(&query, token_rows);
+    values_bind_range(&query, range);
+    while ((rc = query_next(&query, err)) > 0) {
+        rows_read_revision(&query, &revision);
+        content.id = query_int(&query);
+        content.definition = query_int(&query);
+        content.token_rows = query_int(&query);
+        if (row(context, &revision, &content))
+            break;
+    }
+    return query_close(&query, rc);
+}
+
+int columns_get(struct store *store, const struct columns_content *content, struct columns_row *ret_row,
+                double **ret_values, struct err *err)
+{
+    struct query query;
+    *ret_row = (struct columns_row){.mean = NULL};
+    *ret_values = NULL;
+    int rc = query_open(&query, store,
+                        "SELECT definition, token_rows, columns, encoding, size_raw, data FROM "
+                        "columns_statistics WHERE content_id = ? AND definition = ? AND token_rows = ?",
+                        err);
+    if (rc)
+        return rc;
+    query_bind_int(&query, content->id);
+    query_bind_int(&query, content->definition);
+    query_bind_int(&query, content->token_rows);
+    rc = query_next(&query, err);
+    if (rc > 0)
+        rc = values_forgive_damage(read_columns(&query, ret_row, ret_values, err), err);
+    else if (rc == 0)
+        rc = err_set(err, ERR_NOT_FOUND, "these columns were deleted meanwhile");
+    return query_close(&query, rc);
+}
