@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 static _Thread_local unsigned long refusals; /* allocations for jansson that failed */
 
@@ -39,10 +40,64 @@ int json_text_lacked_memory(const json_error_t *fault)
     return json_error_code(fault) == json_error_out_of_memory;
 }
 
+static int is_of_number(char c)
+{
+    return (c >= '0' && c <= '9') || c == '+' || c == '-' || c == '.' || c == 'e' || c == 'E';
+}
+
+/* Whether a number is an integer beyond 64 bits. */
+static int is_beyond(const char *number, size_t size)
+{
+    static const char max[] = "9223372036854775807", min[] = "9223372036854775808";
+    const int is_negative = *number == '-';
+    const char *digits = number + is_negative;
+    const size_t count = size - (size_t)is_negative;
+    for (size_t i = 0; i < count; i++)
+        if (digits[i] < '0' || digits[i] > '9')
+            return 0;
+    return count > sizeof max - 1 ||
+           (count == sizeof max - 1 && memcmp(digits, is_negative ? min : max, count) > 0);
+}
+
+/* The last two digits of such integers become "e2": a real, of which float64 holds no more digits, and every
+ * place in the text stays. */
+static void make_real(char *text, size_t size)
+{
+    int is_string = 0;
+    for (size_t i = 0, begin; i < size; i++) {
+        if (text[i] == '"')
+            is_string = !is_string;
+        else if (is_string && text[i] == '\\')
+            i++;
+        if (is_string || !is_of_number(text[i]))
+            continue;
+        for (begin = i; i + 1 < size && is_of_number(text[i + 1]); i++)
+            ;
+        if (is_beyond(text + begin, i + 1 - begin))
+            memcpy(text + i - 1, "e2", 2);
+    }
+}
+
+static json_t *load_beyond(const char *text, size_t size, size_t flags, json_error_t *ret_fault)
+{
+    char *copy = malloc(size);
+    if (!copy) {
+        ret_fault->text[JSON_ERROR_TEXT_LENGTH - 1] = json_error_out_of_memory;
+        return NULL;
+    }
+    memcpy(copy, text, size);
+    make_real(copy, size);
+    json_t *root = json_text_load(copy, size, flags, ret_fault);
+    free(copy);
+    return root;
+}
+
 json_t *json_text_parse(const char *text, size_t size, size_t flags, struct err *err)
 {
     json_error_t fault;
     json_t *root = json_text_load(text, size, flags, &fault);
+    if (!root && json_error_code(&fault) == json_error_numeric_overflow)
+        root = load_beyond(text, size, flags, &fault);
     if (root)
         return root;
     if (json_text_lacked_memory(&fault))

@@ -19,7 +19,9 @@ json_t *json_text_load(const char *text, size_t size, size_t flags, json_error_t
 /* Whether it was memory that was lacking. */
 int json_text_lacked_memory(const json_error_t *fault);
 
-/* The same with an error: NULL with ERR_NO_MEMORY, or ERR_FORMAT with the place. */
+/* The same with an error: NULL with ERR_NO_MEMORY, or ERR_FORMAT with the place. Integers beyond 64 bits,
+ * which Python writes and jansson refuses ("model_max_length": 1000000000000000019884624838656), are reals.
+ */
 json_t *json_text_parse(const char *text, size_t size, size_t flags, struct err *err);
 
 /* As json_dumps, the caller frees: NULL without memory. jansson alone leaves out a name whose space it does

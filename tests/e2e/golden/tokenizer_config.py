@@ -89,7 +89,7 @@ CASES: dict[str, tuple[dict[str, Any] | None, Change | None, dict[str, Any], str
 for label, kind in (("built", NEOX), ("file", FILE)):
     for name, config, others, refusal, only_built in (
         ("plain", {}, {}, "", False),
-        ("no effect", {"model_max_length": 1, "clean_up_tokenization_spaces": True, "errors": "strict", "trim_offsets": False}, {}, "", False),
+        ("no effect", {"model_max_length": int(1e30), "clean_up_tokenization_spaces": True, "errors": "strict", "trim_offsets": False}, {}, "", False),
         ("beginning", {"bos_token": "<|padding|>"}, {}, "", False),
         ("end alone", {"bos_token": None, "eos_token": "<|padding|>"}, {}, "", False),
         ("beginning that is added", {"bos_token": "<s>"}, {}, '"<s>" is not an added token', False),

@@ -112,7 +112,9 @@ static const struct {
       .parts.normalizer = "null",
       .parts.model = BPE("\"ignore_merges\":true,")},
      TOKENIZER_CONFIG_NO_PREFIX},
-    {{.config = "{\"fast_tokenizer_files\":[\"tokenizer.json\"],\"model_max_length\":1,\"errors\":3}"}, 15},
+    {{.config = "{\"fast_tokenizer_files\":[\"tokenizer.json\"],\"model_max_length\":"
+                "1000000000000000019884624838656,\"errors\":3}"},
+     15},
     {{.config = "{}", .added = "{\"  \":16}"}, 15},
 };
 
