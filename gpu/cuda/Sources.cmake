@@ -5,6 +5,7 @@ file(GLOB cuda_kernel_sources CONFIGURE_DEPENDS ${root}/gpu/cuda/*.cu)
 set(cuda_shared_sources
   ${root}/daemon/base/err.c
   ${root}/gpu/score.c
+  ${root}/gpu/score_alibi.c
   ${root}/gpu/score_architecture.c
   ${root}/gpu/score_config.c
   ${root}/gpu/score_plan.c

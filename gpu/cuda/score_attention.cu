@@ -114,6 +114,20 @@ static __device__ __forceinline__ void mask_keys(float scores[KEYS / 8][4], uint
                 scores[n][i] = masked;
 }
 
+/* Scores, before they are scaled, fall by `slope` with every position that a key is away. `query` and
+ * `first_key` as above; what is masked afterwards may be anything but infinite. */
+template <int KEYS>
+static __device__ __forceinline__ void incline_keys(float scores[KEYS / 8][4], uint32_t query,
+                                                    uint32_t first_key, float slope)
+{
+    const float distance = (float)(int)(query - first_key - threadIdx.x % 4 * 2);
+#pragma unroll
+    for (int n = 0; n < KEYS / 8; n++)
+#pragma unroll
+        for (int i = 0; i < 4; i++)
+            scores[n][i] -= slope * (distance + (float)(i / 2 * 8 - n * 8 - i % 2));
+}
+
 /* scores become weights; earlier sums are scaled to the new largest score. */
 template <typename T, int SIZE, int KEYS>
 static __device__ __forceinline__ void weigh_keys(running<SIZE> &state, float scores[KEYS / 8][4],
@@ -202,10 +216,11 @@ static __device__ __forceinline__ void store_rows(const running<SIZE> &state, T 
     }
 }
 
-template <typename T, int SIZE, int KEYS, int BLOCKS, bool IS_GROUPED>
+/* A slope times `unscale` is taken off for each position before `scale` is applied. */
+template <typename T, int SIZE, int KEYS, int BLOCKS, bool IS_GROUPED, bool HAS_ALIBI>
 __global__ void __launch_bounds__(TILE_THREADS, BLOCKS)
     attention_kernel(const T *qkv, const score_heads heads, const score_tile *tiles, float scale, T *out,
-                     uint64_t out_stride, uint32_t group)
+                     uint64_t out_stride, uint32_t group, const float *slopes, float unscale)
 {
     constexpr uint32_t stride = SIZE + ROW_PADDING;
     extern __shared__ uint4 memory[];
@@ -255,6 +270,9 @@ __global__ void __launch_bounds__(TILE_THREADS, BLOCKS)
         if (first < end) {
             float scores[KEYS / 8][4];
             score_keys<T, SIZE, KEYS>(state, queries, keys, scores);
+            if (HAS_ALIBI)
+                incline_keys<KEYS>(scores, tile.begin + row + threadIdx.x % 32 / 4, first,
+                                   slopes[head] * unscale);
             if (first + KEYS > tile.begin + row + 1) /* not all are for the warp's first query */
                 mask_keys<T, KEYS>(scores, tile.begin + row + threadIdx.x % 32 / 4, first);
             weigh_keys<T, SIZE, KEYS>(state, scores, scale);
@@ -271,62 +289,61 @@ __global__ void __launch_bounds__(TILE_THREADS, BLOCKS)
 /* -- Kernel launchers ------------------------------------------------------------------------------- */
 
 /* Tiles of KEYS keys; registers for BLOCKS blocks on a multiprocessor. */
-template <typename T, int SIZE, int KEYS, int BLOCKS, bool IS_GROUPED>
-static cudaError_t attend_as(const void *qkv, const score_heads *heads, uint32_t group,
-                             const score_tile *tiles, uint32_t tile_count, void *out, uint64_t out_stride,
+template <typename T, int SIZE, int KEYS, int BLOCKS, bool IS_GROUPED, bool HAS_ALIBI>
+static cudaError_t attend_as(const void *qkv, const score_attention &how, void *out, uint64_t out_stride,
                              cudaStream_t stream)
 {
     const size_t bytes = (size_t)(TILE_ROWS + STAGES * 2 * KEYS) * (SIZE + ROW_PADDING) * sizeof(T);
     /* exp2 is the hardware's own. */
-    const float scale = (float)(1.4426950408889634 / sqrt((double)heads->head_size));
-    cudaError_t status = cudaFuncSetAttribute(attention_kernel<T, SIZE, KEYS, BLOCKS, IS_GROUPED>,
+    const float scale = (float)(1.4426950408889634 * how.scale);
+    cudaError_t status = cudaFuncSetAttribute(attention_kernel<T, SIZE, KEYS, BLOCKS, IS_GROUPED, HAS_ALIBI>,
                                               cudaFuncAttributeMaxDynamicSharedMemorySize, (int)bytes);
     if (status != cudaSuccess)
         return status;
-    attention_kernel<T, SIZE, KEYS, BLOCKS, IS_GROUPED>
-        <<<tile_count * heads->head_count, TILE_THREADS, bytes, stream>>>((const T *)qkv, *heads, tiles,
-                                                                          scale, (T *)out, out_stride, group);
+    attention_kernel<T, SIZE, KEYS, BLOCKS, IS_GROUPED, HAS_ALIBI>
+        <<<how.tile_count * how.heads.head_count, TILE_THREADS, bytes, stream>>>(
+            (const T *)qkv, how.heads, how.tiles, scale, (T *)out, out_stride, how.group, how.slopes,
+            (float)(1 / how.scale));
     return cudaGetLastError();
 }
 
 template <typename T, int SIZE, int KEYS, int BLOCKS>
-static cudaError_t attend_size(const void *qkv, const score_heads *heads, uint32_t group,
-                               const score_tile *tiles, uint32_t tile_count, void *out, uint64_t out_stride,
+static cudaError_t attend_size(const void *qkv, const score_attention &how, void *out, uint64_t out_stride,
                                cudaStream_t stream)
 {
-    if (group > 1)
-        return attend_as<T, SIZE, KEYS, BLOCKS, true>(qkv, heads, group, tiles, tile_count, out, out_stride,
-                                                      stream);
-    return attend_as<T, SIZE, KEYS, BLOCKS, false>(qkv, heads, group, tiles, tile_count, out, out_stride,
-                                                   stream);
+    if (how.slopes)
+        return attend_as<T, SIZE, KEYS, BLOCKS, false, true>(qkv, how, out, out_stride, stream);
+    if (how.group > 1)
+        return attend_as<T, SIZE, KEYS, BLOCKS, true, false>(qkv, how, out, out_stride, stream);
+    return attend_as<T, SIZE, KEYS, BLOCKS, false, false>(qkv, how, out, out_stride, stream);
 }
 
 template <typename T>
-static cudaError_t attend(const void *qkv, const score_heads *heads, uint32_t group, const score_tile *tiles,
-                          uint32_t tile_count, void *out, uint64_t out_stride, cudaStream_t stream)
+static cudaError_t attend(const void *qkv, const score_attention &how, void *out, uint64_t out_stride,
+                          cudaStream_t stream)
 {
-    if (heads->head_size <= 32)
-        return attend_size<T, 32, 32, 7>(qkv, heads, group, tiles, tile_count, out, out_stride, stream);
-    if (heads->head_size <= 64)
-        return attend_size<T, 64, 32, 5>(qkv, heads, group, tiles, tile_count, out, out_stride, stream);
-    if (heads->head_size <= 80)
-        return attend_size<T, 80, 32, 4>(qkv, heads, group, tiles, tile_count, out, out_stride, stream);
-    if (heads->head_size <= 128)
-        return attend_size<T, 128, 32, 3>(qkv, heads, group, tiles, tile_count, out, out_stride, stream);
-    return attend_size<T, 256, 16, 3>(qkv, heads, group, tiles, tile_count, out, out_stride, stream);
+    if (how.heads.head_size <= 32)
+        return attend_size<T, 32, 32, 7>(qkv, how, out, out_stride, stream);
+    if (how.heads.head_size <= 64)
+        return attend_size<T, 64, 32, 5>(qkv, how, out, out_stride, stream);
+    if (how.heads.head_size <= 80)
+        return attend_size<T, 80, 32, 4>(qkv, how, out, out_stride, stream);
+    if (how.heads.head_size <= 128)
+        return attend_size<T, 128, 32, 3>(qkv, how, out, out_stride, stream);
+    return attend_size<T, 256, 16, 3>(qkv, how, out, out_stride, stream);
 }
 
 /* -- Wrappers --------------------------------------------------------------------------------------- */
 
 extern "C" cudaError_t score_launch_attention(enum score_type type, const void *qkv,
-                                              const struct score_heads *heads, uint32_t group,
-                                              const struct score_tile *tiles, uint32_t tile_count, void *out,
+                                              const struct score_attention *attention, void *out,
                                               uint64_t out_stride, cudaStream_t stream)
 {
-    if (type == SCORE_TYPE_F32 || heads->head_size % 8 || heads->head_size > 256)
-        return score_launch_attention_plain(type, qkv, heads, group, tiles, tile_count, out, out_stride,
-                                            stream);
+    if (attention->slopes && attention->group > 1)
+        return cudaErrorInvalidValue;
+    if (type == SCORE_TYPE_F32 || attention->heads.head_size % 8 || attention->heads.head_size > 256)
+        return score_launch_attention_plain(type, qkv, attention, out, out_stride, stream);
     if (type == SCORE_TYPE_F16)
-        return attend<__half>(qkv, heads, group, tiles, tile_count, out, out_stride, stream);
-    return attend<__nv_bfloat16>(qkv, heads, group, tiles, tile_count, out, out_stride, stream);
+        return attend<__half>(qkv, *attention, out, out_stride, stream);
+    return attend<__nv_bfloat16>(qkv, *attention, out, out_stride, stream);
 }

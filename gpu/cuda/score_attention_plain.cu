@@ -13,9 +13,10 @@
 
 /* -- CUDA kernels ----------------------------------------------------------------------------------- */
 
-template <typename T, bool IS_GROUPED>
+template <typename T, bool IS_GROUPED, bool HAS_ALIBI>
 __global__ void attention_plain_kernel(const T *qkv, const score_heads heads, const score_tile *tiles,
-                                       float scale, T *out, uint64_t out_stride, uint32_t group)
+                                       float scale, T *out, uint64_t out_stride, uint32_t group,
+                                       const float *slopes)
 {
     extern __shared__ float queries[]; /* [WARPS, head_size] */
     const score_tile tile = tiles[blockIdx.x];
@@ -38,6 +39,8 @@ __global__ void attention_plain_kernel(const T *qkv, const score_heads heads, co
                 for (uint32_t i = 0; i < size; i++)
                     dot += query[i] * to_float(key[i]);
                 score = overflows<T> && !isfinite(dot) ? CUDART_NAN_F : dot * scale;
+                if (HAS_ALIBI)
+                    score -= slopes[blockIdx.y] * (float)(row - first - lane);
             }
             float peak = fmaxf(largest, score);
             for (int step = 16; step > 0; step /= 2)
@@ -71,32 +74,36 @@ __global__ void attention_plain_kernel(const T *qkv, const score_heads heads, co
 
 /* -- Kernel launchers ------------------------------------------------------------------------------- */
 
+template <typename T, bool IS_GROUPED, bool HAS_ALIBI>
+static cudaError_t attend_plain_as(const void *qkv, const score_attention &how, void *out,
+                                   uint64_t out_stride, cudaStream_t stream)
+{
+    const dim3 grid(how.tile_count, how.heads.head_count,
+                    (how.heads.head_size + BLOCK_DIMENSIONS - 1) / BLOCK_DIMENSIONS);
+    const size_t bytes = WARPS * how.heads.head_size * sizeof(float);
+    attention_plain_kernel<T, IS_GROUPED, HAS_ALIBI><<<grid, 32 * WARPS, bytes, stream>>>(
+        (const T *)qkv, how.heads, how.tiles, (float)how.scale, (T *)out, out_stride, how.group, how.slopes);
+    return cudaGetLastError();
+}
+
 template <typename T>
-static cudaError_t attend_plain(const void *qkv, const score_heads *heads, uint32_t group,
-                                const score_tile *tiles, uint32_t tile_count, void *out, uint64_t out_stride,
+static cudaError_t attend_plain(const void *qkv, const score_attention &how, void *out, uint64_t out_stride,
                                 cudaStream_t stream)
 {
-    const dim3 grid(tile_count, heads->head_count,
-                    (heads->head_size + BLOCK_DIMENSIONS - 1) / BLOCK_DIMENSIONS);
-    const float scale = (float)(1.0 / sqrt((double)heads->head_size));
-    const size_t bytes = WARPS * heads->head_size * sizeof(float);
-    if (group > 1)
-        attention_plain_kernel<T, true><<<grid, 32 * WARPS, bytes, stream>>>(
-            (const T *)qkv, *heads, tiles, scale, (T *)out, out_stride, group);
-    else
-        attention_plain_kernel<T, false><<<grid, 32 * WARPS, bytes, stream>>>(
-            (const T *)qkv, *heads, tiles, scale, (T *)out, out_stride, group);
-    return cudaGetLastError();
+    if (how.slopes)
+        return attend_plain_as<T, false, true>(qkv, how, out, out_stride, stream);
+    if (how.group > 1)
+        return attend_plain_as<T, true, false>(qkv, how, out, out_stride, stream);
+    return attend_plain_as<T, false, false>(qkv, how, out, out_stride, stream);
 }
 
 /* -- Wrappers --------------------------------------------------------------------------------------- */
 
 extern "C" cudaError_t score_launch_attention_plain(enum score_type type, const void *qkv,
-                                                    const struct score_heads *heads, uint32_t group,
-                                                    const struct score_tile *tiles, uint32_t tile_count,
-                                                    void *out, uint64_t out_stride, cudaStream_t stream)
+                                                    const struct score_attention *attention, void *out,
+                                                    uint64_t out_stride, cudaStream_t stream)
 {
-#define CALL(T) attend_plain<T>(qkv, heads, group, tiles, tile_count, out, out_stride, stream)
+#define CALL(T) attend_plain<T>(qkv, *attention, out, out_stride, stream)
     return SCORE_DISPATCH(type, CALL);
 #undef CALL
 }

@@ -9,7 +9,7 @@
 
 struct gemm_key {
     uint64_t outputs, inputs, rows; /* as asked */
-    uint64_t kind;                  /* type, epilogue, is_wide, is_sum */
+    uint64_t kind;                  /* type, is_transposed, epilogue, is_wide, is_sum */
     uint64_t alignment;             /* of the pointers, in bytes */
     uint64_t weights_stride, x_stride, out_stride;
 };
@@ -96,11 +96,14 @@ static cublasLtEpilogue_t epilogue_of(enum gemm_epilogue epilogue)
 }
 
 /* cuBLASLt counts columns first: a row-major [rows, inputs] is its inputs x rows, so what it computes is
- * out (outputs x rows) = weights^T (inputs x outputs, transposed) x (inputs x rows). */
+ * out (outputs x rows) = weights^T (inputs x outputs, transposed) x (inputs x rows), and weights with a row
+ * for each input are outputs x inputs as they are. */
 static int describe(struct gemm *gemm, struct gemm_plan *plan, const struct gemm_product *product,
                     struct err *err)
 {
-    const cublasOperation_t transposed = CUBLAS_OP_T;
+    const cublasOperation_t operation = product->is_transposed ? CUBLAS_OP_N : CUBLAS_OP_T;
+    const uint64_t weights_width = product->is_transposed ? product->outputs : product->inputs,
+                   weights_rows = product->is_transposed ? product->inputs : product->outputs;
     const cublasLtEpilogue_t epilogue = epilogue_of(product->epilogue);
     cudaDataType_t type = data_type(gemm->type);
     cudaDataType_t out_type = product->is_wide || product->is_sum ? CUDA_R_32F : type;
@@ -110,14 +113,14 @@ static int describe(struct gemm *gemm, struct gemm_plan *plan, const struct gemm
                            err)) ||
         (code = BLAS_CHECK(device,
                            cublasLtMatmulDescSetAttribute(plan->operation, CUBLASLT_MATMUL_DESC_TRANSA,
-                                                          &transposed, sizeof(transposed)),
+                                                          &operation, sizeof(operation)),
                            err)) ||
         (code = BLAS_CHECK(device,
                            cublasLtMatmulDescSetAttribute(plan->operation, CUBLASLT_MATMUL_DESC_EPILOGUE,
                                                           &epilogue, sizeof(epilogue)),
                            err)) ||
         (code = BLAS_CHECK(device,
-                           cublasLtMatrixLayoutCreate(&plan->weights, type, product->inputs, product->outputs,
+                           cublasLtMatrixLayoutCreate(&plan->weights, type, weights_width, weights_rows,
                                                       (int64_t)plan->key.weights_stride),
                            err)) ||
         (code = BLAS_CHECK(device,
@@ -283,15 +286,17 @@ static int multiply(struct gemm *gemm, const struct gemm_product *product, const
 
 int gemm_run(struct gemm *gemm, const struct gemm_product *product, struct err *err)
 {
-    struct gemm_key key = {.outputs = product->outputs,
-                           .inputs = product->inputs,
-                           .rows = gemm_rows_asked(product->rows),
-                           .kind = (uint64_t)gemm->type << 8 | (uint64_t)product->epilogue << 2 |
-                                   (product->is_wide ? 2U : 0U) | (product->is_sum ? 1U : 0U),
-                           .alignment = alignment_of(product),
-                           .weights_stride = stride_of(product->weights_stride, product->inputs),
-                           .x_stride = stride_of(product->x_stride, product->inputs),
-                           .out_stride = stride_of(product->out_stride, product->outputs)};
+    struct gemm_key key = {
+        .outputs = product->outputs,
+        .inputs = product->inputs,
+        .rows = gemm_rows_asked(product->rows),
+        .kind = (uint64_t)gemm->type << 8 | (product->is_transposed ? 16U : 0U) |
+                (uint64_t)product->epilogue << 2 | (product->is_wide ? 2U : 0U) | (product->is_sum ? 1U : 0U),
+        .alignment = alignment_of(product),
+        .weights_stride =
+            stride_of(product->weights_stride, product->is_transposed ? product->outputs : product->inputs),
+        .x_stride = stride_of(product->x_stride, product->inputs),
+        .out_stride = stride_of(product->out_stride, product->outputs)};
     cublasStatus_t status = CUBLAS_STATUS_SUCCESS;
     int code;
     if (product->rows == 0 || product->outputs == 0)

@@ -1,6 +1,7 @@
 /*
  * Matrix products with cuBLASLt: out = x W^T (+ bias, + activation, + out), W as stored with one row per
- * output. Products of 16-bit types are summed in float32, those of float32 are true float32 (no TF32).
+ * output, or out = x W, with one per input: either is read where it lies. Products of 16-bit types are summed
+ * in float32, those of float32 are true float32 (no TF32).
  *
  * Which algorithm is best is asked once for each shape, with the rows rounded up (gemm_rows_asked), and kept
  * with the device: the next model has the same shapes. What is chosen follows from the product alone, so
@@ -28,7 +29,7 @@ enum gemm_epilogue {
 };
 
 struct gemm_product {
-    const void *weights; /* [outputs, inputs] */
+    const void *weights; /* [outputs, inputs]; [inputs, outputs] if is_transposed */
     const void *x;       /* [rows, inputs] */
     void *out;           /* [rows, outputs]; float32 if is_wide or is_sum, else as x */
     const void *bias;    /* [outputs], of the type of out */
@@ -37,6 +38,7 @@ struct gemm_product {
     enum gemm_epilogue epilogue;
     int is_wide; /* out is float32 */
     int is_sum;  /* adds to out, which is float32: the residual stream */
+    int is_transposed;
 };
 
 int gemm_init(struct gemm *gemm, struct cuda_device *device, enum score_type type, struct err *err);

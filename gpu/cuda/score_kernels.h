@@ -35,8 +35,12 @@ cudaError_t score_launch_convert(enum score_type from_type, const void *from, en
 cudaError_t score_launch_embed(enum score_type type, const void *table, const uint32_t *ids, uint32_t rows,
                                uint32_t width, float *hidden, cudaStream_t stream);
 
+/* hidden[i, :] += table[ids[i], :]. */
+cudaError_t score_launch_embed_add(enum score_type type, const void *table, const uint32_t *ids,
+                                   uint32_t rows, uint32_t width, float *hidden, cudaStream_t stream);
+
 /* out = (x - mean) / sqrt(variance + epsilon) * weight + bias per row; a second weight makes a second output
- * from the same row, read once. out_second NULL: only one. */
+ * from the same row, read once. `second` NULL: only one. Of float32 `out` may be `hidden`. */
 struct score_norm {
     const float *weight, *bias;
     void *out;
@@ -91,20 +95,29 @@ cudaError_t score_launch_cut(enum score_type type, void *x, uint64_t count, floa
 cudaError_t score_launch_gather(const void *from, const uint32_t *rows, uint32_t count, size_t row_bytes,
                                 void *to, cudaStream_t stream);
 
-/* -- Attention: out[i, head] = softmax(q k^T / sqrt(head_size)) v over the keys up to the query's own -- */
+/* -- Attention: out[i, head] = softmax(scale q k^T - slope distance) v over the keys up to the query's own --
+ */
 
 #define SCORE_ATTENTION_ROWS 64U  /* queries of a tile */
 #define SCORE_ATTENTION_VECTOR 8U /* elements of 16 bits that are stored at once */
 
+struct score_attention {
+    struct score_heads heads;
+    uint32_t group;
+    const struct score_tile *tiles;
+    uint32_t tile_count;
+    double scale;        /* of the scores */
+    const float *slopes; /* [head_count], with a group of 1; NULL: scores do not fall with distance */
+};
+
 /* out [rows, head_count * head_size], rows `out_stride` elements apart. On matrix units for 16-bit types with
  * a head size that is a multiple of 8 up to 256, where the stride must be one, too; other models take float32
  * arithmetic. */
-cudaError_t score_launch_attention(enum score_type type, const void *qkv, const struct score_heads *heads,
-                                   uint32_t group, const struct score_tile *tiles, uint32_t tile_count,
-                                   void *out, uint64_t out_stride, cudaStream_t stream);
+cudaError_t score_launch_attention(enum score_type type, const void *qkv,
+                                   const struct score_attention *attention, void *out, uint64_t out_stride,
+                                   cudaStream_t stream);
 cudaError_t score_launch_attention_plain(enum score_type type, const void *qkv,
-                                         const struct score_heads *heads, uint32_t group,
-                                         const struct score_tile *tiles, uint32_t tile_count, void *out,
+                                         const struct score_attention *attention, void *out,
                                          uint64_t out_stride, cudaStream_t stream);
 
 /* -- The head: a running log-sum-exp over blocks of the vocabulary ----------------------------------- */

@@ -4,7 +4,9 @@
 struct step {
     struct run *run;
     const struct cuda_layer *layer;
-    int is_rotated, is_after; /* the norms of the family */
+    int is_rotated, is_scaled; /* queries and keys, and by scaled angles */
+    int is_after;              /* the norms of the family */
+    double scale;              /* of attention */
     const struct score_plan_batch *batch;
     const struct score_place *place;
     float *hidden; /* of the rows at work */
@@ -57,13 +59,27 @@ static int enter(const struct step *step, const struct score_norm *first, const 
 
 static int embed(const struct step *step, struct err *err)
 {
-    struct cuda_model *model = step->run->model;
-    return CUDA_CHECK(
+    const struct run *run = step->run;
+    struct cuda_model *model = run->model;
+    cudaStream_t stream = model->device->stream;
+    const uint32_t rows = (uint32_t)step->batch->input_count, d = (uint32_t)model->config.hidden_size;
+    const size_t first = step->place->input_first;
+    int code = CUDA_CHECK(
         model->device,
-        score_launch_embed(model->type, model->embedding, step->run->ids + step->place->input_first,
-                           (uint32_t)step->batch->input_count, (uint32_t)model->config.hidden_size,
-                           step->hidden, model->device->stream),
+        score_launch_embed(model->type, model->embedding, run->ids + first, rows, d, step->hidden, stream),
         err);
+    if (!code && model->positions)
+        code = CUDA_CHECK(model->device,
+                          score_launch_embed_add(model->type, model->positions, run->positions + first, rows,
+                                                 d, step->hidden, stream),
+                          err);
+    if (code || !model->embedding_norm_weight)
+        return code;
+    const struct score_norm norm = {model->embedding_norm_weight, model->embedding_norm_bias, step->hidden};
+    return CUDA_CHECK(model->device,
+                      score_launch_norm(SCORE_TYPE_F32, step->hidden, rows, d,
+                                        (float)model->config.norm_epsilon, &norm, NULL, stream),
+                      err);
 }
 
 /* The heads of all rows from `x` on: queries or keys. */
@@ -90,6 +106,7 @@ static int finish_heads(const struct step *step, struct err *err)
     const struct cuda_layer *layer = step->layer;
     const uint64_t rows = step->batch->input_count, stride = model_qkv_width(model);
     void *first_key = (unsigned char *)run->qkv + model->query_width * score_type_bytes(model->type);
+    const int table = step->is_scaled ? 0 : 1;
     int code;
     if (model->config.qkv_limit > 0 &&
         (code = CUDA_CHECK(
@@ -106,7 +123,7 @@ static int finish_heads(const struct step *step, struct err *err)
     return CUDA_CHECK(model->device,
                       score_launch_rotate(model->type, run->qkv, &model->heads, model->group,
                                           run->positions + step->place->input_first, (uint32_t)rows,
-                                          run->cosine, run->sine,
+                                          run->cosine[table], run->sine[table],
                                           (uint32_t)model->config.rotary_dimensions / 2, stream),
                       err);
 }
@@ -123,14 +140,20 @@ static int attend(const struct step *step, struct err *err)
                                      .outputs = model_qkv_width(model),
                                      .inputs = model->config.hidden_size,
                                      .rows = step->batch->input_count,
-                                     .epilogue = GEMM_EPILOGUE_BIAS};
+                                     .epilogue = GEMM_EPILOGUE_BIAS,
+                                     .is_transposed = model->architecture->is_transposed};
+    const struct score_attention attention = {.heads = model->heads,
+                                              .group = model->group,
+                                              .tiles = run->tiles + step->place->tile_first,
+                                              .tile_count = step->place->tile_count,
+                                              .scale = step->scale,
+                                              .slopes = model->slopes};
     int code = gemm_run(&model->gemm, &qkv, err);
     if (code || (code = finish_heads(step, err)))
         return code;
     return CUDA_CHECK(model->device,
-                      score_launch_attention(model->type, run->qkv, &model->heads, model->group,
-                                             run->tiles + step->place->tile_first, step->place->tile_count,
-                                             step->attended, step->attended_stride, model->device->stream),
+                      score_launch_attention(model->type, run->qkv, &attention, step->attended,
+                                             step->attended_stride, model->device->stream),
                       err);
 }
 
@@ -167,7 +190,7 @@ static int pick(struct step *step, struct err *err)
     return 0;
 }
 
-/* A part of MODEL_MATRIX_OUT: its columns from `first_input` on. */
+/* A part of MODEL_MATRIX_OUT: from `first_input` on. */
 struct out_part {
     const void *x;
     uint64_t x_stride;
@@ -181,7 +204,8 @@ static int add_product(const struct step *step, const struct out_part *part, str
     struct cuda_model *model = step->run->model;
     const size_t type_bytes = score_type_bytes(model->type);
     const unsigned char *weights = step->layer->matrices[MODEL_MATRIX_OUT];
-    const struct gemm_product product = {.weights = weights + part->first_input * type_bytes,
+    const struct gemm_product product = {.weights =
+                                             weights + model_out_place(model, part->first_input) * type_bytes,
                                          .weights_stride = model_out_stride(model),
                                          .x = part->x,
                                          .x_stride = part->x_stride,
@@ -192,7 +216,8 @@ static int add_product(const struct step *step, const struct out_part *part, str
                                          .rows = step->rows,
                                          .epilogue = GEMM_EPILOGUE_BIAS,
                                          .is_wide = step->is_after,
-                                         .is_sum = !step->is_after};
+                                         .is_sum = !step->is_after,
+                                         .is_transposed = model->architecture->is_transposed};
     const struct score_rms rms = rms_of(step, part->norm_weight, step->rows, model->config.hidden_size);
     int code = gemm_run(&model->gemm, &product, err);
     if (code || !step->is_after)
@@ -236,7 +261,8 @@ static int transform(const struct step *step, struct err *err)
                                     .outputs = model->up_width,
                                     .inputs = model->config.hidden_size,
                                     .rows = step->rows,
-                                    .epilogue = epilogue};
+                                    .epilogue = epilogue,
+                                    .is_transposed = model->architecture->is_transposed};
     int code = gemm_run(&model->gemm, &up, err);
     if (code)
         return code;
@@ -250,7 +276,7 @@ static int transform(const struct step *step, struct err *err)
         return code;
     const struct out_part joined = {.x = step->attended,
                                     .x_stride = step->attended_stride,
-                                    .inputs = model_out_stride(model),
+                                    .inputs = model_out_inputs(model),
                                     .bias = step->layer->out_bias};
     const struct out_part alone = {.x = step->wide,
                                    .x_stride = step->wide_stride,
@@ -269,13 +295,15 @@ int run_layer(struct run *run, size_t batch_number, uint64_t index, struct err *
     const size_t d = (size_t)model->config.hidden_size;
     const int is_parallel = model->config.has_parallel_residual,
               is_last = index + 1 == model->config.layer_count;
-    const uint64_t stride = model_out_stride(model), q = model->query_width;
+    const uint64_t stride = model_out_inputs(model), q = model->query_width;
     /* In the last layer there are fewer rows after attention, which stores 16 bytes at once. */
     const int is_joined =
         is_parallel && !model->architecture->has_gate && !is_last && stride % SCORE_ATTENTION_VECTOR == 0;
     struct step step = {.run = run,
                         .layer = layer,
                         .is_rotated = score_layer_is_rotated(&model->config, index),
+                        .is_scaled = score_layer_is_scaled(&model->config, index),
+                        .scale = score_attention_scale(&model->config, index),
                         .is_after = model->architecture->norm_place == SCORE_NORM_AFTER,
                         .batch = &run->plan.batches[batch_number],
                         .place = place,

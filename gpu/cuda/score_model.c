@@ -22,9 +22,19 @@ uint64_t model_qkv_width(const struct cuda_model *model)
     return model->query_width + 2 * model->key_value_width;
 }
 
-uint64_t model_out_stride(const struct cuda_model *model)
+uint64_t model_out_inputs(const struct cuda_model *model)
 {
     return model->query_width + model->config.intermediate_size;
+}
+
+uint64_t model_out_place(const struct cuda_model *model, uint64_t first)
+{
+    return model->architecture->is_transposed ? first * model->config.hidden_size : first;
+}
+
+uint64_t model_out_stride(const struct cuda_model *model)
+{
+    return model->architecture->is_transposed ? model->config.hidden_size : model_out_inputs(model);
 }
 
 uint64_t model_view_elements(const struct tensor_view *view)
@@ -103,7 +113,19 @@ static void carve_matrices(const struct cuda_model *model, unsigned char *base, 
     const uint64_t d = model->config.hidden_size, type_bytes = score_type_bytes(model->type);
     layer->matrices[MODEL_MATRIX_QKV] = carve(base, used, model_qkv_width(model) * d * type_bytes);
     layer->matrices[MODEL_MATRIX_MLP_UP] = carve(base, used, model->up_width * d * type_bytes);
-    layer->matrices[MODEL_MATRIX_OUT] = carve(base, used, d * model_out_stride(model) * type_bytes);
+    layer->matrices[MODEL_MATRIX_OUT] = carve(base, used, d * model_out_inputs(model) * type_bytes);
+}
+
+/* What families have besides. */
+static void carve_extras(struct cuda_model *model, unsigned char *base, size_t *used)
+{
+    const uint64_t d = model->config.hidden_size;
+    const struct tensor_view *views = model->views.model;
+    const int has_norm = views[SCORE_ROLE_EMBEDDING_NORM_WEIGHT].data != NULL;
+    model->embedding_norm_weight = has_norm ? carve(base, used, d * sizeof(float)) : NULL;
+    model->embedding_norm_bias = has_norm ? carve(base, used, d * sizeof(float)) : NULL;
+    model->slopes =
+        model->architecture->has_alibi ? carve(base, used, model->config.head_count * sizeof(float)) : NULL;
 }
 
 /* Places everything in one piece of memory from `base` on (NULL: only counts) and returns its size. */
@@ -114,10 +136,14 @@ static size_t lay_out(struct cuda_model *model, unsigned char *base)
     size_t used = 0, slots_begin;
     model->embedding = carve(base, &used, table_bytes);
     model->unembedding = model->config.is_tied ? model->embedding : carve(base, &used, table_bytes);
+    const uint64_t positions_bytes =
+        model_view_elements(&model->views.model[SCORE_ROLE_POSITIONS]) * score_type_bytes(model->type);
+    model->positions = positions_bytes ? carve(base, &used, positions_bytes) : NULL;
     model->vectors = base ? base + used : NULL;
     model->vectors_bytes = used;
     model->final_norm_weight = carve(base, &used, d * sizeof(float));
     model->final_norm_bias = carve(base, &used, d * sizeof(float));
+    carve_extras(model, base, &used);
     for (uint64_t i = 0; i < model->config.layer_count; i++)
         carve_layer(model, base, &used, &model->layers[i]);
     model->vectors_bytes = used - model->vectors_bytes;
@@ -245,12 +271,8 @@ int cuda_score_check(const struct score_config *config, struct err *err)
     int code = score_config_check(config, err);
     if (code || (code = score_architecture_find(config->architecture, &architecture, err)))
         return code;
-    if (architecture->qkv_order == SCORE_QKV_ORDER_TOGETHER || architecture->has_alibi ||
-        config->expert_count)
+    if (config->expert_count)
         return err_set(err, ERR_UNSUPPORTED, "models of type %s: on the CPU only", architecture->name);
-    if (score_has_unscaled_layer(config))
-        return err_set(err, ERR_UNSUPPORTED,
-                       "rotary embeddings that are scaled in some layers alone: on the CPU only");
     if (score_head_size(config) > HEAD_SIZE_MAX)
         return err_set(err, ERR_UNSUPPORTED, "heads of %llu dimensions: beyond %u, on the CPU only",
                        (unsigned long long)score_head_size(config), (unsigned)HEAD_SIZE_MAX);
@@ -265,7 +287,7 @@ static int find_sizes(struct cuda_model *model, struct err *err)
     int code = score_architecture_find(config->architecture, &model->architecture, err);
     if (code)
         return code;
-    const int is_apart = model->architecture->qkv_order == SCORE_QKV_ORDER_APART;
+    const int is_apart = model->architecture->qkv_order != SCORE_QKV_ORDER_PER_HEAD;
     model->query_width = score_query_width(config);
     model->key_value_width = score_key_value_width(config);
     model->up_width = config->intermediate_size * (model->architecture->has_gate ? 2 : 1);

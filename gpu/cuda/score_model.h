@@ -11,9 +11,10 @@
 #include "gpu/cuda/score.h"
 #include "gpu/cuda/score_gemm.h"
 
+/* With a row for each output, or for each input where the family stores them so: products read either. */
 enum model_matrix {
-    MODEL_MATRIX_QKV,    /* rows as stored in one tensor, or q of all heads, then k, then v */
-    MODEL_MATRIX_MLP_UP, /* rows: the gate's, if there is one, then those of what goes up */
+    MODEL_MATRIX_QKV,    /* outputs as stored in one tensor, or q of all heads, then k, then v */
+    MODEL_MATRIX_MLP_UP, /* outputs: the gate's, if there is one, then those of what goes up */
     MODEL_MATRIX_OUT, /* attention out beside MLP down: both add to the residual stream, so one product does
                        */
     MODEL_MATRIX_COUNT
@@ -32,7 +33,7 @@ struct cuda_model {
     struct score_config config;
     const struct score_architecture *architecture;
     uint64_t query_width, key_value_width; /* of all heads */
-    uint64_t up_width;                     /* rows of MODEL_MATRIX_MLP_UP */
+    uint64_t up_width;                     /* outputs of MODEL_MATRIX_MLP_UP */
     enum score_type type;
     struct score_watch watch;
     uint64_t budget_bytes;
@@ -43,6 +44,9 @@ struct cuda_model {
     uint32_t group;            /* heads of queries that share a key */
     struct cuda_layer *layers; /* [layer_count] */
     void *embedding, *unembedding;
+    void *positions;                                    /* [position_rows, d] of families that learn them */
+    float *embedding_norm_weight, *embedding_norm_bias; /* NULL: there is none */
+    float *slopes;                                      /* [head_count] of ALiBi; NULL: there are none */
     float *final_norm_weight, *final_norm_bias;
     void *vectors; /* the part of `memory` that all vectors lie in */
     size_t vectors_bytes;
@@ -59,7 +63,11 @@ enum score_type model_type_of(enum tensor_dtype dtype);
 /* Queries, keys and values of all heads. */
 uint64_t model_qkv_width(const struct cuda_model *model);
 
-/* Elements from row to row of MODEL_MATRIX_OUT. */
+/* What MODEL_MATRIX_OUT is multiplied with, all of it: attention's answer beside the MLP's wide rows. */
+uint64_t model_out_inputs(const struct cuda_model *model);
+
+/* Its elements before those of input `first`, and from row to row. */
+uint64_t model_out_place(const struct cuda_model *model, uint64_t first);
 uint64_t model_out_stride(const struct cuda_model *model);
 
 /* 0 without data. */

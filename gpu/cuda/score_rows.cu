@@ -23,8 +23,8 @@ __global__ void convert_kernel(const From *from, To *to, uint64_t rows, uint64_t
         }
 }
 
-/* A warp per row, V elements at once. */
-template <typename T, int V>
+/* A warp per row, V elements at once; IS_SUM: added to what is there. */
+template <typename T, int V, bool IS_SUM>
 __global__ void embed_kernel(const T *__restrict__ table, const uint32_t *ids, uint32_t rows, uint32_t width,
                              float *__restrict__ hidden)
 {
@@ -37,9 +37,11 @@ __global__ void embed_kernel(const T *__restrict__ table, const uint32_t *ids, u
     for (uint32_t i = threadIdx.x % 32; i < width / V; i += 32) {
         const vector_of<T, V> in = from[i];
         vector_of<float, V> out;
+        if (IS_SUM)
+            out = to[i];
 #pragma unroll
         for (int j = 0; j < V; j++)
-            out.at[j] = to_float(in.at[j]);
+            out.at[j] = IS_SUM ? out.at[j] + to_float(in.at[j]) : to_float(in.at[j]);
         to[i] = out;
     }
 }
@@ -191,15 +193,17 @@ static cudaError_t convert_from(const void *from, enum score_type to_type, void 
 #undef CALL
 }
 
-template <typename T>
+template <typename T, bool IS_SUM>
 static cudaError_t embed(const void *table, const uint32_t *ids, uint32_t rows, uint32_t width, float *hidden,
                          cudaStream_t stream)
 {
     const unsigned blocks = blocks_for(rows, ROW_WARPS);
     if (width % 4 == 0)
-        embed_kernel<T, 4><<<blocks, ROW_THREADS, 0, stream>>>((const T *)table, ids, rows, width, hidden);
+        embed_kernel<T, 4, IS_SUM>
+            <<<blocks, ROW_THREADS, 0, stream>>>((const T *)table, ids, rows, width, hidden);
     else
-        embed_kernel<T, 1><<<blocks, ROW_THREADS, 0, stream>>>((const T *)table, ids, rows, width, hidden);
+        embed_kernel<T, 1, IS_SUM>
+            <<<blocks, ROW_THREADS, 0, stream>>>((const T *)table, ids, rows, width, hidden);
     return cudaGetLastError();
 }
 
@@ -278,7 +282,16 @@ extern "C" cudaError_t score_launch_convert(enum score_type from_type, const voi
 extern "C" cudaError_t score_launch_embed(enum score_type type, const void *table, const uint32_t *ids,
                                           uint32_t rows, uint32_t width, float *hidden, cudaStream_t stream)
 {
-#define CALL(T) embed<T>(table, ids, rows, width, hidden, stream)
+#define CALL(T) embed<T, false>(table, ids, rows, width, hidden, stream)
+    return SCORE_DISPATCH(type, CALL);
+#undef CALL
+}
+
+extern "C" cudaError_t score_launch_embed_add(enum score_type type, const void *table, const uint32_t *ids,
+                                              uint32_t rows, uint32_t width, float *hidden,
+                                              cudaStream_t stream)
+{
+#define CALL(T) embed<T, true>(table, ids, rows, width, hidden, stream)
     return SCORE_DISPATCH(type, CALL);
 #undef CALL
 }

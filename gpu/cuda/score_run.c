@@ -28,6 +28,12 @@ static void *carve(unsigned char *base, size_t *used, size_t bytes)
     return taken;
 }
 
+/* How many tables of angles. */
+static int rotary_count(const struct cuda_model *model)
+{
+    return score_has_unscaled_layer(&model->config) ? 2 : 1;
+}
+
 /* Places everything from `base` on (NULL: only counts) and returns its size. */
 static size_t lay_out(struct run *run, unsigned char *base)
 {
@@ -57,8 +63,10 @@ static size_t lay_out(struct run *run, unsigned char *base)
     run->target_rows = carve(base, &used, plan->wave_targets_max * sizeof(uint32_t));
     run->target_ids = carve(base, &used, plan->wave_targets_max * sizeof(uint32_t));
     run->tiles = carve(base, &used, run->wave_tiles_max * sizeof(struct score_tile));
-    run->cosine = carve(base, &used, plan->document_inputs_max * half * sizeof(float));
-    run->sine = carve(base, &used, plan->document_inputs_max * half * sizeof(float));
+    for (int i = 0; i < rotary_count(model); i++) {
+        run->cosine[i] = carve(base, &used, plan->document_inputs_max * half * sizeof(float));
+        run->sine[i] = carve(base, &used, plan->document_inputs_max * half * sizeof(float));
+    }
     run->head_states = carve(base, &used, SCORE_HEAD_ROWS * sizeof(struct score_head_state));
     run->logits = carve(base, &used, SCORE_HEAD_ROWS * (size_t)SCORE_HEAD_COLUMNS * sizeof(float));
     run->logprobs = carve(base, &used, plan->wave_targets_max * sizeof(double));
@@ -151,6 +159,7 @@ static int send_rotary(struct run *run, struct err *err)
 {
     const struct score_config *config = &run->model->config;
     const size_t half = (size_t)config->rotary_dimensions / 2, positions = run->plan.document_inputs_max;
+    const struct score_rotary_scaling none = {.kind = SCORE_ROTARY_DEFAULT};
     struct cuda_device *device = run->model->device;
     int code = 0;
     if (!half || !positions)
@@ -160,10 +169,12 @@ static int send_rotary(struct run *run, struct err *err)
         return err_set(err, ERR_NO_MEMORY, "no memory for the angles of %zu positions", positions);
     float *sine = cosine + positions * half;
     const struct score_rotary rotary = {.half = half, .cosine = cosine, .sine = sine};
-    score_rotary_fill(&rotary, positions, config->rotary_base, &config->rotary_scaling);
-    if (!(code = staging_copy(device, device->stream, run->cosine, cosine, positions * half * sizeof(float),
-                              err)))
-        code = staging_copy(device, device->stream, run->sine, sine, positions * half * sizeof(float), err);
+    const size_t size_bytes = positions * half * sizeof(float);
+    for (int i = 0; i < rotary_count(run->model) && !code; i++) {
+        score_rotary_fill(&rotary, positions, config->rotary_base, i ? &none : &config->rotary_scaling);
+        if (!(code = staging_copy(device, device->stream, run->cosine[i], cosine, size_bytes, err)))
+            code = staging_copy(device, device->stream, run->sine[i], sine, size_bytes, err);
+    }
     free(cosine);
     return code;
 }

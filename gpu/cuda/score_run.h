@@ -47,7 +47,7 @@ struct run {
     uint32_t *ids, *positions;            /* [inputs of the wave] */
     uint32_t *target_rows, *target_ids;   /* [targets of the wave] */
     struct score_tile *tiles;             /* [tiles of the wave] */
-    float *cosine, *sine;                 /* [positions, rotary_dimensions / 2] */
+    float *cosine[2], *sine[2];           /* [positions, rotary_dimensions / 2]; the second: unscaled */
     struct score_head_state *head_states; /* [SCORE_HEAD_ROWS] */
     float *logits;                        /* [SCORE_HEAD_ROWS, SCORE_HEAD_COLUMNS] */
     double *logprobs;                     /* [targets of the wave] */

@@ -2,6 +2,7 @@
 
 #include "gpu/cuda/staging.h"
 #include "gpu/half.h"
+#include "gpu/score_alibi.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -113,6 +114,14 @@ static void fill_vectors(const struct cuda_model *model, unsigned char *image)
                         place_of(model, image, model->final_norm_weight));
     convert_vector(&views[SCORE_ROLE_FINAL_NORM_BIAS], SCORE_TYPE_F32,
                    place_of(model, image, model->final_norm_bias));
+    if (model->embedding_norm_weight) {
+        convert_vector(&views[SCORE_ROLE_EMBEDDING_NORM_WEIGHT], SCORE_TYPE_F32,
+                       place_of(model, image, model->embedding_norm_weight));
+        convert_vector(&views[SCORE_ROLE_EMBEDDING_NORM_BIAS], SCORE_TYPE_F32,
+                       place_of(model, image, model->embedding_norm_bias));
+    }
+    for (uint64_t i = 0; model->slopes && i < model->config.head_count; i++)
+        ((float *)place_of(model, image, model->slopes))[i] = score_alibi_slope(i, model->config.head_count);
     for (uint64_t i = 0; i < model->config.layer_count; i++)
         fill_layer_vectors(model, image, i);
 }
@@ -169,6 +178,9 @@ static int upload_layer(struct uploads *uploads, uint64_t index, struct err *err
     const struct tensor_view *views = model->views.layers[index];
     void *const *matrices = model->layers[index].matrices;
     const uint64_t d = model->config.hidden_size, q = model->query_width, kv = model->key_value_width;
+    /* Rows of outputs, or of inputs: as wide as there are inputs, or outputs. */
+    const int is_turned = model->architecture->is_transposed;
+    const uint64_t qkv = is_turned ? model_qkv_width(model) : d, up = is_turned ? model->up_width : d;
     const uint64_t out = model_out_stride(model);
     const struct {
         enum score_role role;
@@ -176,14 +188,14 @@ static int upload_layer(struct uploads *uploads, uint64_t index, struct err *err
         uint64_t elements; /* before its first one */
         uint64_t stride;
     } parts[] = {
-        {SCORE_ROLE_QKV_WEIGHT, MODEL_MATRIX_QKV, 0, d},
+        {SCORE_ROLE_QKV_WEIGHT, MODEL_MATRIX_QKV, 0, qkv},
         {SCORE_ROLE_QUERY_WEIGHT, MODEL_MATRIX_QKV, 0, d},
         {SCORE_ROLE_KEY_WEIGHT, MODEL_MATRIX_QKV, q * d, d},
         {SCORE_ROLE_VALUE_WEIGHT, MODEL_MATRIX_QKV, (q + kv) * d, d},
         {SCORE_ROLE_MLP_GATE_WEIGHT, MODEL_MATRIX_MLP_UP, 0, d},
-        {SCORE_ROLE_MLP_UP_WEIGHT, MODEL_MATRIX_MLP_UP, gate_rows(model) * d, d},
+        {SCORE_ROLE_MLP_UP_WEIGHT, MODEL_MATRIX_MLP_UP, gate_rows(model) * d, up},
         {SCORE_ROLE_ATTENTION_OUT_WEIGHT, MODEL_MATRIX_OUT, 0, out},
-        {SCORE_ROLE_MLP_DOWN_WEIGHT, MODEL_MATRIX_OUT, q, out},
+        {SCORE_ROLE_MLP_DOWN_WEIGHT, MODEL_MATRIX_OUT, model_out_place(model, q), out},
     };
     int code = 0;
     for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]) && !code; i++)
@@ -208,6 +220,9 @@ static int upload_list(struct uploads *uploads, unsigned char *image, struct err
         (!model->config.is_tied &&
          (code = upload_matrix(uploads, &views[SCORE_ROLE_UNEMBEDDING], model->unembedding, err))))
         return code;
+    if (model->positions &&
+        (code = upload_matrix(uploads, &views[SCORE_ROLE_POSITIONS], model->positions, err)))
+        return code;
     for (uint64_t i = 0; model->is_resident && i < model->config.layer_count; i++) {
         if (score_watch_look(&model->watch))
             return err_set(err, ERR_CANCELLED, "loading was cancelled");
@@ -221,7 +236,7 @@ int upload_all(struct cuda_model *model, struct err *err)
 {
     struct uploads uploads = {.model = model, .stream = model->device->stream};
     unsigned char *image = calloc(1, model->vectors_bytes);
-    uploads.all = calloc(3 + LAYER_MATRICES * (size_t)model->config.layer_count, sizeof(*uploads.all));
+    uploads.all = calloc(4 + LAYER_MATRICES * (size_t)model->config.layer_count, sizeof(*uploads.all));
     int code = image && uploads.all ? upload_list(&uploads, image, err)
                                     : err_set(err, ERR_NO_MEMORY, "no memory to load a model");
     free(image);

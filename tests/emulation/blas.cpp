@@ -55,6 +55,18 @@ std::vector<float> row_of(const void *from, const layout &as, uint64_t row)
     return made;
 }
 
+/* The weights of an output, which are one behind the other only if the matrix is to be transposed. */
+std::vector<float> weights_of(const void *from, const layout &as, cublasOperation_t operation,
+                              uint64_t output)
+{
+    if (operation == CUBLAS_OP_T)
+        return row_of(from, as, output);
+    std::vector<float> made(as.columns);
+    for (uint64_t i = 0; i < as.columns; i++)
+        made[i] = element(from, as.type, i * (uint64_t)as.stride + output);
+    return made;
+}
+
 float activate(cublasLtEpilogue_t epilogue, float x)
 {
     if (epilogue == CUBLASLT_EPILOGUE_RELU_BIAS)
@@ -99,7 +111,7 @@ void multiply(const product &p, int ordinal)
     const uint64_t inputs = p.x.rows, outputs = p.out.rows, rows = p.out.columns;
     std::vector<std::vector<float>> weights;
     for (uint64_t o = 0; o < outputs; o++)
-        weights.push_back(row_of(p.a, p.weights, o));
+        weights.push_back(weights_of(p.a, p.weights, p.how.transposed_a, o));
     for (uint64_t r = 0; r < rows; r++) {
         const std::vector<float> x = row_of(p.b, p.x, r);
         for (uint64_t o = 0; o < outputs; o++) {
@@ -272,9 +284,12 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc
                  workspace_bytes};
     preference granted;
     std::memcpy(&granted, algorithm, sizeof(granted));
+    const bool is_turned = p.how.transposed_a == CUBLAS_OP_T;
+    const uint64_t inputs = is_turned ? p.weights.rows : p.weights.columns,
+                   outputs = is_turned ? p.weights.columns : p.weights.rows;
     const bool is_good =
         is_own(handle) && emulation::is_current(stream) && *(const float *)alpha == 1 &&
-        p.how.transposed_a == CUBLAS_OP_T && p.weights.rows == p.x.rows && p.weights.columns == p.out.rows &&
+        (is_turned || p.how.transposed_a == CUBLAS_OP_N) && inputs == p.x.rows && outputs == p.out.rows &&
         p.x.columns == p.out.columns && p.weights.type == p.x.type &&
         p.weights.stride >= (int64_t)p.weights.rows && p.x.stride >= (int64_t)p.x.rows &&
         p.out.stride >= (int64_t)p.out.rows && (p.add == 0 || (c == d && c_layout == d_layout)) &&

@@ -116,6 +116,28 @@ static void rms_norm(uint32_t rows, uint32_t width, uint32_t stride, uint32_t pa
     }
 }
 
+/* Of float32 in the place of what it is of, as the embedding's is. */
+template <int GROUP, int COUNT> static void norm_in_place(uint32_t rows, uint32_t width)
+{
+    const unsigned block_rows = ROW_THREADS / GROUP;
+    const auto x = numbers<float>((size_t)rows * width), w = numbers<float>(width), b = numbers<float>(width);
+    const score_norm none = {nullptr, nullptr, nullptr};
+    const auto run = [&](bool is_in_place) {
+        return in_any_order<float>(x.size(), [&](float *to, unsigned seed) {
+            std::copy(x.begin(), x.end(), to);
+            const float *from = is_in_place ? to : x.data();
+            const score_norm one = {w.data(), b.data(), to};
+            emulation::launch({(rows + block_rows - 1) / block_rows, 1, 1}, ROW_THREADS, 0, seed, [&] {
+                if constexpr (COUNT > 0)
+                    norm_kernel<float, GROUP, COUNT>(from, rows, width, 1e-5F, one, none);
+                else
+                    norm_any_kernel<float>(from, width, 1e-5F, one, none);
+            });
+        });
+    };
+    CHECK(run(true) == run(false));
+}
+
 template <typename T> static void rms_norms()
 {
     rms_norm<float, T, false, 32, 4>(17, 4, 4);
@@ -226,6 +248,7 @@ struct shape {
     uint32_t head_count, head_size;
     bool is_per_head;
     uint32_t group = 1;
+    std::vector<float> slopes = {}; /* of ALiBi, for each head */
 };
 
 static score_heads heads_of(const shape &s)
@@ -308,7 +331,8 @@ template <typename T, typename F> static void attention_by(const shape &s, doubl
                     double dot = 0;
                     for (uint32_t j = 0; j < s.head_size; j++)
                         dot += (double)to_float(query[j]) * (double)to_float(at[heads.key_shift + j]);
-                    const double weight = std::exp(dot * scale);
+                    const double away = s.slopes.empty() ? 0 : (double)s.slopes[head] * (double)(row - key);
+                    const double weight = std::exp(dot * scale - away);
                     sum += weight;
                     for (uint32_t j = 0; j < s.head_size; j++)
                         want[j] += weight * (double)to_float(at[heads.value_shift + j]);
@@ -342,7 +366,7 @@ template <typename T, typename F> static void attention_overflows(const shape &s
     }
 }
 
-template <typename T, bool IS_GROUPED = false> static void attention(const shape &s)
+template <typename T, bool IS_GROUPED = false, bool HAS_ALIBI = false> static void attention(const shape &s)
 {
     const float scale = (float)(1 / std::sqrt((double)s.head_size));
     const unsigned parts = (s.head_size + BLOCK_DIMENSIONS - 1) / BLOCK_DIMENSIONS;
@@ -350,9 +374,9 @@ template <typename T, bool IS_GROUPED = false> static void attention(const shape
                             T *to, unsigned seed) {
         emulation::launch({(unsigned)tiles.size(), s.head_count, parts}, 32 * WARPS,
                           WARPS * s.head_size * sizeof(float), seed, [&] {
-                              attention_plain_kernel<T, IS_GROUPED>(qkv, heads, tiles.data(), scale, to,
-                                                                    (uint64_t)s.head_count * s.head_size,
-                                                                    s.group);
+                              attention_plain_kernel<T, IS_GROUPED, HAS_ALIBI>(
+                                  qkv, heads, tiles.data(), scale, to, (uint64_t)s.head_count * s.head_size,
+                                  s.group, s.slopes.data());
                           });
     };
     attention_by<T>(s, tolerance<T>(), launch);
@@ -361,7 +385,7 @@ template <typename T, bool IS_GROUPED = false> static void attention(const shape
 }
 
 /* Weights are rounded to T before they meet the values. */
-template <typename T, int SIZE, int KEYS, int BLOCKS, bool IS_GROUPED = false>
+template <typename T, int SIZE, int KEYS, int BLOCKS, bool IS_GROUPED = false, bool HAS_ALIBI = false>
 static void matrix_attention(const shape &s)
 {
     const float scale = (float)(1.4426950408889634 / std::sqrt((double)s.head_size));
@@ -369,8 +393,9 @@ static void matrix_attention(const shape &s)
     const auto launch = [&](const T *qkv, const score_heads &heads, const std::vector<score_tile> &tiles,
                             T *to, unsigned seed) {
         emulation::launch({(unsigned)tiles.size() * s.head_count, 1, 1}, TILE_THREADS, bytes, seed, [&] {
-            attention_kernel<T, SIZE, KEYS, BLOCKS, IS_GROUPED>(
-                qkv, heads, tiles.data(), scale, to, (uint64_t)s.head_count * s.head_size, s.group);
+            attention_kernel<T, SIZE, KEYS, BLOCKS, IS_GROUPED, HAS_ALIBI>(
+                qkv, heads, tiles.data(), scale, to, (uint64_t)s.head_count * s.head_size, s.group,
+                s.slopes.data(), (float)std::sqrt((double)s.head_size));
         });
     };
     attention_by<T>(s, std::is_same<T, __half>::value ? 1e-3 : 8e-3, launch);
@@ -455,7 +480,9 @@ template <int V, typename Piece> static void rows_of(uint32_t width)
     const size_t count = ids.size() * width, pieces = width * sizeof(__half) / sizeof(Piece);
     const auto hidden = in_any_order<float>(count, [&](float *to, unsigned seed) {
         emulation::launch({2, 1, 1}, ROW_THREADS, 0, seed,
-                          [&] { embed_kernel<__half, V>(table.data(), ids.data(), 9, width, to); });
+                          [&] { embed_kernel<__half, V, false>(table.data(), ids.data(), 9, width, to); });
+        emulation::launch({2, 1, 1}, ROW_THREADS, 0, seed,
+                          [&] { embed_kernel<__half, V, true>(table.data(), &ids[1], 8, width, to); });
     });
     const auto rows = in_any_order<Piece>(9 * pieces, [&](Piece *to, unsigned seed) {
         emulation::launch({2, 1, 1}, ROW_THREADS, 0, seed, [&] {
@@ -463,7 +490,8 @@ template <int V, typename Piece> static void rows_of(uint32_t width)
         });
     });
     for (size_t i = 0; i < count; i++) {
-        CHECK(hidden[i] == to_float(table[ids[i / width] * width + i % width]));
+        const float added = i / width < 8 ? to_float(table[ids[i / width + 1] * width + i % width]) : 0;
+        CHECK(hidden[i] == to_float(table[ids[i / width] * width + i % width]) + added);
         CHECK(std::memcmp((const uint16_t *)rows.data() + i, &table[ids[i / width] * width + i % width], 2) ==
               0);
     }
@@ -517,6 +545,7 @@ template <typename T> static void all_of()
     attention<T, true>({4, 9, false, 2});
     attention<T>({2, 7, true});
     attention<T>({1, 33, false});
+    attention<T, false, true>({2, 9, true, 1, {0.5F, 0.004F}});
 }
 
 int main()
@@ -524,6 +553,9 @@ int main()
     emulation::shared_bytes_max = 99 * 1024; /* the least of those that the module is for */
     all_of<float>();
     all_of<__half>();
+    norm_in_place<32, 4>(9, 72);
+    norm_in_place<ROW_THREADS, 8>(2, 2052);
+    norm_in_place<ROW_THREADS, 0>(2, 1031);
     attention<float>({1, 260, true}); /* more dimensions than one block takes */
     rms_norm<float, float, true, 32, 4>(9, 260, 260);
     rms_norm<float, float, true, ROW_THREADS, 8>(2, 2564, 2564);
@@ -543,6 +575,8 @@ int main()
     matrix_attention<__half, 256, 16, 3>({1, 256, true});
     matrix_attention<__half, 64, 32, 5, true>({6, 64, false, 3});
     matrix_attention<__nv_bfloat16, 128, 32, 3, true>({2, 128, false, 2});
+    matrix_attention<__half, 64, 32, 5, false, true>({2, 56, true, 1, {0.5F, 0.004F}});
+    matrix_attention<__nv_bfloat16, 256, 16, 3, false, true>({1, 256, true, 1, {0.06F}});
     heads();
     copies();
     if (!failures)
