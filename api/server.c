@@ -59,6 +59,11 @@ uint16_t api_server_port(const struct api_server *server)
     return api_http_port(server->http);
 }
 
+void api_server_settle_socket(struct api_server *server)
+{
+    api_http_settle_socket(server->http);
+}
+
 int api_server_share_socket(struct api_server *server)
 {
     return api_http_share_socket(server->http);

@@ -48,6 +48,9 @@ uint16_t api_server_port(const struct api_server *server);
 /* "http://127.0.0.1:7143"; borrowed. */
 const char *api_server_url(const struct api_server *server);
 
+/* Shuts down what was handed over and is not used, once the start is known to have succeeded. */
+void api_server_settle_socket(struct api_server *server);
+
 /* The listening socket, for whoever holds it until the next daemon comes (api/http/http.h); -1: none. */
 int api_server_share_socket(struct api_server *server);
 

@@ -325,8 +325,6 @@ static int start_server(struct service *service, struct err *err)
                                    .wake = wake,
                                    .note_change = api_setup_log_change};
     code = api_server_start(&api, &service->server, err);
-    if (!code && held_socket_has_holder())
-        held_socket_give(api_server_share_socket(service->server));
     if (!code) {
         api_setup_log(options, api_server_url(service->server));
         left_sweeps_serve(&service->left, service->server);
@@ -351,13 +349,23 @@ static int write_address(struct service *service, struct err *err)
     return api_setup_write_address(service->options, api_server_url(service->server), err);
 }
 
+/* Last: a start that fails leaves what is held as it is. */
+static int hold_socket(struct service *service, struct err *err)
+{
+    (void)err;
+    api_server_settle_socket(service->server);
+    if (held_socket_has_holder())
+        held_socket_give(api_server_share_socket(service->server));
+    return 0;
+}
+
 /* -- Life cycle -- */
 
 int service_start(const struct options *options, struct service **ret_service, struct err *err)
 {
     static int (*const parts[])(struct service *, struct err *) = {
-        open_store,    start_sweep_log, open_engine,  start_workers,  start_planning,
-        start_watches, make_executor,   start_server, start_executor, write_address,
+        open_store,    start_sweep_log, open_engine,    start_workers, start_planning, start_watches,
+        make_executor, start_server,    start_executor, write_address, hold_socket,
     };
     struct service *service = calloc(1, sizeof *service);
     if (!service)

@@ -74,6 +74,7 @@ void api_http_free(struct api_http *http)
         return;
     if (http->fd >= 0)
         (void)close(http->fd);
+    api_listener_return(http);
     api_cache_free(http->cache);
     api_memo_free(http->memo);
     api_metrics_free(http->metrics);
@@ -279,6 +280,11 @@ void api_http_append_metrics(struct api_http *http, struct buf *text)
 int api_http_is_draining(const struct api_http *http)
 {
     return atomic_load(&http->is_draining);
+}
+
+void api_http_settle_socket(struct api_http *http)
+{
+    api_listener_let_go(http);
 }
 
 int api_http_share_socket(struct api_http *http)

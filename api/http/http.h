@@ -133,6 +133,10 @@ int api_http_replace_certificate(struct api_http *http, const char *certificate,
 /* When the served certificate can be used; 0 without TLS. */
 int api_http_certificate_times(const struct api_http *http, int64_t *ret_from_ms, int64_t *ret_until_ms);
 
+/* The start has succeeded: what was handed over to listen elsewhere is shut down now. If the server is freed
+ * without this, it listens as it did. */
+void api_http_settle_socket(struct api_http *http);
+
 /* The listening socket, for whoever holds it until the next daemon comes: from here on it is not shut down
  * when this one ends, and who connects meanwhile waits. -1: there is none. */
 int api_http_share_socket(struct api_http *http);

@@ -14,6 +14,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#define BACKLOG 1024
+
 static int parse_address(const struct api_http_options *options, struct sockaddr_storage *ret_address,
                          socklen_t *ret_size, struct err *err)
 {
@@ -88,15 +90,38 @@ static int is_ours(int fd, const struct api_http_options *options)
            fcntl(fd, F_SETFL, O_NONBLOCK) == 0;
 }
 
-/* Who handed it over may hold it still: as long as it listens, nobody else may at its port, at any address.
- */
-static void let_go(int fd)
+void api_listener_let_go(struct api_http *http)
 {
-    (void)shutdown(fd, SHUT_RDWR);
-    (void)close(fd);
+    if (!http->former_fd)
+        return;
+    (void)shutdown(http->former_fd, SHUT_RDWR); /* who handed it over may hold it still */
+    (void)close(http->former_fd);
+    http->former_fd = 0;
 }
 
-int api_listener_open(const struct api_http *http, int *ret_fd, struct err *err)
+void api_listener_return(struct api_http *http)
+{
+    if (!http->former_fd)
+        return;
+    if (http->is_former_shut)
+        (void)listen(http->former_fd, BACKLOG);
+    (void)close(http->former_fd);
+    http->former_fd = 0;
+}
+
+/* As long as another socket listens at the port, at any address, this one may not. */
+static int listen_at(struct api_http *http, int fd, const struct sockaddr_storage *address, socklen_t size)
+{
+    if (bind(fd, (const struct sockaddr *)address, size) == 0 && listen(fd, BACKLOG) == 0)
+        return 0;
+    if (errno != EADDRINUSE || !http->former_fd)
+        return -1;
+    (void)shutdown(http->former_fd, SHUT_RDWR);
+    http->is_former_shut = 1;
+    return bind(fd, (const struct sockaddr *)address, size) == 0 && listen(fd, BACKLOG) == 0 ? 0 : -1;
+}
+
+int api_listener_open(struct api_http *http, int *ret_fd, struct err *err)
 {
     const struct api_http_options *options = &http->options;
     struct sockaddr_storage address;
@@ -109,10 +134,10 @@ int api_listener_open(const struct api_http *http, int *ret_fd, struct err *err)
         return code;
     if (options->listen_fd && is_ours(options->listen_fd, options)) {
         *ret_fd = options->listen_fd;
+        http->is_shared = 1;
         return 0;
     }
-    if (options->listen_fd)
-        let_go(options->listen_fd);
+    http->former_fd = options->listen_fd;
     int fd = socket(address.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
         return err_set_errno(err, errno, "listening socket");
@@ -120,7 +145,7 @@ int api_listener_open(const struct api_http *http, int *ret_fd, struct err *err)
     (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
     if (address.ss_family == AF_INET6)
         (void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &yes, sizeof yes);
-    if (bind(fd, (struct sockaddr *)&address, size) < 0 || listen(fd, 1024) < 0) {
+    if (listen_at(http, fd, &address, size)) {
         if (errno == EADDRINUSE)
             code =
                 err_set(err, ERR_CONFLICT, "%s port %u: another program listens there; choose another port",

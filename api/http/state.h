@@ -26,6 +26,8 @@ struct api_http {
     const struct api_context *context; /* of the handlers */
     int fd;                            /* that it listens on, until the threads have it; then -1 */
     int is_shared;                     /* somebody holds it, too */
+    int former_fd;                     /* what was handed over and listens elsewhere; 0: nothing */
+    int is_former_shut;                /* it does not listen now */
     struct MHD_Daemon *daemon;
     int is_loopback; /* it listens on a loopback address only */
     uint16_t port;

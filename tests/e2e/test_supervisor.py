@@ -93,7 +93,8 @@ def test_the_listening_socket_is_held(daemon: Callable[..., Daemon], programs: d
 
     def start(address: str) -> None:
         command = ["bash", "-c", 'LISTEN_FDS=1 LISTEN_PID=$$ exec "$@" 3<&"$FD"', "sh", programs["bifurcated"], "--listen", address, "--state", one.state]
-        (one.state / "address").unlink()
+        if (one.state / "address").is_file():
+            (one.state / "address").unlink()
         with open(one.log_path, "ab") as log:
             one.process = subprocess.Popen(command, env=one.env | {"FD": str(held)}, stdin=subprocess.DEVNULL, stdout=log, stderr=log, pass_fds=(held,))
 
@@ -105,8 +106,23 @@ def test_the_listening_socket_is_held(daemon: Callable[..., Daemon], programs: d
         assert one.url == first and client.recv(15) == b"HTTP/1.1 200 OK"
     one.kill()  # nor does a crash end it
     socket.create_connection((place.hostname, place.port), timeout=60).close()
+    # A start that fails leaves it as it is, at whatever part, and wherever it was to listen.
+    assert one.process.wait() != 0
+    (one.state / "address").unlink()
+    for address, reason in ((place.netloc, "address: "), ("127.0.0.2:0", "address: "), ("203.0.113.7:0", "token create")):
+        (one.state / "address").mkdir(exist_ok=True)  # cannot be written, the last part of a start
+        start(address)
+        assert one.process.wait(timeout=60) == 1 and one.told("cannot start", reason)
+        socket.create_connection((place.hostname, place.port), timeout=60).close()
+    (one.state / "address").rmdir()
     start("127.0.0.2:0")
     assert one.told("listening on http://127.0.0.2:")
+
+    def is_refused() -> bool:
+        with socket.socket() as client:
+            return client.connect_ex((place.hostname, place.port)) != 0
+
+    wait_until(is_refused)
 
 
 def test_a_part_that_stands_still_is_not_fed_for(

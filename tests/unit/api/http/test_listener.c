@@ -110,6 +110,7 @@ static void test_offers(void **state)
         assert_int_equal(fstat(fd, &after), 0);
         if ((before.st_ino == after.st_ino) != offers[i].is_taken)
             fail_msg("offer %zu", i);
+        api_listener_let_go(&http);
         (void)close(fd), (void)close(held);
     }
     api_token_table_free(tokens);
@@ -129,13 +130,41 @@ static void test_another_port(void **state)
     OK(api_listener_open(&http, &fd, &err));
     OK(api_listener_take(&http, fd, &err));
     assert_int_equal(http.port, other);
+    api_listener_let_go(&http);
     (void)close(fd);
+}
+
+/* A start that fails later leaves what it was given as it was, also where both cannot listen at once. */
+static void test_given_back(void **state)
+{
+    static const struct offer offers[] = {{"127.0.0.78", SOCK_STREAM, 1, 0, "127.0.0.1", 0, 0},
+                                          {"127.0.0.78", SOCK_STREAM, 1, 0, "0.0.0.0", 1, 0}};
+    struct fixture *fixture = *state;
+    struct api_token_table *tokens = NULL;
+    OK(api_token_table_new(fixture->store, "for those beyond loopback", &tokens, &err));
+    for (size_t i = 0; i < sizeof offers / sizeof offers[0]; i++) {
+        struct api_http http = {.tokens = tokens, .options.address = offers[i].wanted};
+        uint16_t port = 0;
+        int given = make(&offers[i], &port), held = dup(given), fd = -1;
+        struct sockaddr_in place = {.sin_family = AF_INET, .sin_port = htons(port)};
+        http.options.port = offers[i].is_same_port ? port : 0;
+        http.options.listen_fd = given;
+        OK(api_listener_open(&http, &fd, &err));
+        (void)close(fd);
+        api_listener_return(&http);
+        int client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        assert_int_equal(inet_pton(AF_INET, offers[i].address, &place.sin_addr), 1);
+        assert_int_equal(connect(client, (struct sockaddr *)&place, sizeof place), 0);
+        (void)close(client), (void)close(held);
+    }
+    api_token_table_free(tokens);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_offers, fixture_open, fixture_close),
+        cmocka_unit_test_setup_teardown(test_given_back, fixture_open, fixture_close),
         cmocka_unit_test(test_another_port)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
