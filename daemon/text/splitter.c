@@ -34,6 +34,26 @@
     "1E4F9}"                                                                                                 \
     "\\x{1E5F1}-\\x{1E5FA}"
 
+/* Kinds of letters, and marks, likewise. */
+#define UPPER "\\p{Lu}\\x{1C89}\\x{A7CB}\\x{A7CC}\\x{A7DA}\\x{A7DC}\\x{10D50}-\\x{10D65}"
+#define MODIFIER                                                                                             \
+    "\\p{Lm}\\x{10D4E}\\x{10D6F}\\x{16D40}-\\x{16D42}\\x{16D6B}\\x{16D6C}\\x{1E030}-\\x{1E06D}"              \
+    "\\x{1E4EB}"
+#define OTHER                                                                                                \
+    "\\p{Lo}\\x{105C0}-\\x{105F3}\\x{10D4A}-\\x{10D4D}\\x{10D4F}\\x{10EC2}-\\x{10EC4}\\x{1123F}"             \
+    "\\x{11240}\\x{11380}-\\x{11389}\\x{1138B}\\x{1138E}\\x{11390}-\\x{113B5}\\x{113B7}\\x{113D1}"           \
+    "\\x{113D3}\\x{11BC0}-\\x{11BE0}\\x{11F02}\\x{11F04}-\\x{11F10}\\x{11F12}-\\x{11F33}\\x{1342F}"          \
+    "\\x{13441}-\\x{13446}\\x{13460}-\\x{143FA}\\x{16100}-\\x{1611D}\\x{16D43}-\\x{16D6A}\\x{18CFF}"         \
+    "\\x{1B132}\\x{1B155}\\x{1E4D0}-\\x{1E4EA}\\x{1E5D0}-\\x{1E5ED}\\x{1E5F0}\\x{2B739}\\x{2EBF0}-"          \
+    "\\x{2EE5D}\\x{31350}-\\x{323AF}"
+#define LOWER "\\p{Ll}\\x{1C8A}\\x{A7CD}\\x{A7DB}\\x{10D70}-\\x{10D85}\\x{1DF25}-\\x{1DF2A}"
+#define MARK                                                                                                 \
+    "\\p{M}\\x{897}\\x{CF3}\\x{ECE}\\x{10D69}-\\x{10D6D}\\x{10EFC}-\\x{10EFF}\\x{11241}\\x{113B8}-"          \
+    "\\x{113C0}\\x{113C2}\\x{113C5}\\x{113C7}-\\x{113CA}\\x{113CC}-\\x{113D0}\\x{113D2}\\x{113E1}"           \
+    "\\x{113E2}\\x{11F00}\\x{11F01}\\x{11F03}\\x{11F34}-\\x{11F3A}\\x{11F3E}-\\x{11F42}\\x{11F5A}"           \
+    "\\x{13440}\\x{13447}-\\x{13455}\\x{1611E}-\\x{1612F}\\x{1E08F}\\x{1E4EC}-\\x{1E4EF}\\x{1E5EE}"          \
+    "\\x{1E5EF}"
+
 const char splitter_gpt2[] =
     "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+";
 
@@ -46,6 +66,12 @@ const char splitter_gpt2[] =
 
 const char splitter_qwen2[] = CL100K("");
 
+#define BEGINNING "[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]"
+#define REST "[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]"
+#define TEKKEN                                                                                               \
+    "[^\\r\\n\\p{L}\\p{N}]?" BEGINNING "*" REST "+|[^\\r\\n\\p{L}\\p{N}]?" BEGINNING "+" REST "*"            \
+    "|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+"
+
 /* In `tokenizers`' dialect a bracket within brackets is a class within the class: "|", "(" and ")" are
  * members as the marks are. */
 const char splitter_bloom[] = " ?[^(\\s|[.,!?\u2026\u3002\uff0c\u3001\u0964\u06d4\u060c])]+";
@@ -56,7 +82,8 @@ const char splitter_bloom[] = " ?[^(\\s|[.,!?\u2026\u3002\uff0c\u3001\u0964\u06d
 static const char *const known[] = {
     splitter_gpt2,   /* GPT-2, GPT-NeoX, OLMo */
     CL100K("{1,3}"), /* OLMo 2 and 3, Llama 3, SmolLM3 */
-    splitter_qwen2,
+    splitter_qwen2,  /* and 3 */
+    TEKKEN,          /* Apertus, and Mistral from Nemo on */
     splitter_bloom,
 };
 
@@ -75,10 +102,9 @@ static const struct {
     const char *escape, *members;
     int is_outside; /* of the members */
 } classes[] = {
-    {"\\p{L}", LETTER, 0},
-    {"\\p{N}", NUMBER, 0},
-    {"\\s", SPACE, 0},
-    {"\\S", SPACE, 1},
+    {"\\p{L}", LETTER, 0},    {"\\p{N}", NUMBER, 0}, {"\\p{Lu}", UPPER, 0},
+    {"\\p{Lm}", MODIFIER, 0}, {"\\p{Lo}", OTHER, 0}, {"\\p{Ll}", LOWER, 0},
+    {"\\p{M}", MARK, 0},      {"\\s", SPACE, 0},     {"\\S", SPACE, 1},
 };
 
 /* Writes a known expression for PCRE2: its classes as lists of what they have. */

@@ -47,6 +47,7 @@ static const struct {
     {"qwen3_moe", BY_CLASS, "Qwen2Tokenizer"},
     {"olmoe", BY_CLASS, "GPTNeoXTokenizer"},
     {"smollm3", BY_CLASS, "PreTrainedTokenizerFast"},
+    {"apertus", BY_CLASS, NULL},
 };
 
 #define TYPE_COUNT (sizeof types / sizeof types[0])

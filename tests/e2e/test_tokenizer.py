@@ -335,18 +335,30 @@ CL100K = (
 )
 
 
-def split(tokenizer: dict[str, Any], digits: str) -> None:
-    cut = {"type": "Split", "pattern": {"Regex": CL100K % digits}, "behavior": "Isolated", "invert": False}
+TEKKEN = (
+    r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+"
+    r"|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*"
+    r"|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+
+
+def split(tokenizer: dict[str, Any], expression: str) -> None:
+    cut = {"type": "Split", "pattern": {"Regex": expression}, "behavior": "Isolated", "invert": False}
     spell = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": False}
     tokenizer["pre_tokenizer"] = {"type": "Sequence", "pretokenizers": [cut, spell]}
 
 
 def llama3_split(tokenizer: dict[str, Any]) -> None:
-    split(tokenizer, "{1,3}")
+    split(tokenizer, CL100K % "{1,3}")
 
 
 def qwen2_split(tokenizer: dict[str, Any]) -> None:
-    split(tokenizer, "")
+    split(tokenizer, CL100K % "")
+
+
+def tekken_split(tokenizer: dict[str, Any]) -> None:
+    """Apertus's, and Mistral's from Nemo on."""
+    split(tokenizer, TEKKEN)
 
 
 def dolma2_split(tokenizer: dict[str, Any]) -> None:
@@ -397,6 +409,7 @@ VARIANTS = [
     dropped_bytes,
     llama3_split,
     qwen2_split,
+    tekken_split,
     dolma2_split,
     digits,
     runs_of_digits,
@@ -415,7 +428,7 @@ def test_variant(garden_tokenizer: Path, tmp_path: Path, change: Callable[[dict[
     check_generated(path, STRINGS // 4, seed=2)
 
 
-@pytest.mark.parametrize("change", [llama3_split, qwen2_split, digits, runs_of_digits], ids=lambda change: change.__name__)
+@pytest.mark.parametrize("change", [llama3_split, qwen2_split, tekken_split, digits, runs_of_digits], ids=lambda change: change.__name__)
 def test_every_character_of_other_splits(
     garden_tokenizer: Path, tmp_path: Path, change: Callable[[Any], None]
 ) -> None:

@@ -23,6 +23,11 @@ CL100K = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}%s| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
 WORDS = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
+TEKKEN = (  # Mistral's, which Apertus has, too
+    r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+"
+    r"|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*"
+    r"|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
 BLOOM = " ?[^(\\s|[.,!?…。，、।۔،])]+"
 TEXTS = [
     *("Hello world", "the wor a", "12 1234 1", "<s>x</s> a", "a<s>b", "a<|endoftext|> b", " lead", "  two", MARK + "x", "the cafe\u0301 the "),
@@ -82,11 +87,12 @@ TOKENIZERS: dict[str, dict[str, Any]] = {
     "llama3": of_bytes(split("{1,3}"), SPELL, ignore_merges=True),
     "dolma2": of_bytes(split("{1,3}", removed=True), SPELL),
     "qwen2": of_bytes(split(""), SPELL, normalizer="NFC"),
+    "tekken": of_bytes({"type": "Split", "pattern": {"Regex": TEKKEN}, "behavior": "Isolated", "invert": False}, SPELL, ignore_merges=True),
     "bloom": of_bytes({"type": "Split", "pattern": {"Regex": BLOOM}, "behavior": "Isolated", "invert": False}, SPELL),
 }
 END = {name: "<|endoftext|>" for name in ("bos_token", "eos_token", "unk_token")}
 NAMED = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"}
-TYPES = ("llama", "mistral", "qwen2", "qwen3", "smollm3", "olmo2", "olmo3", "olmo", "olmoe", "qwen3_moe", "gpt_neox", "gpt2")
+TYPES = ("llama", "mistral", "qwen2", "qwen3", "smollm3", "olmo2", "olmo3", "olmo", "olmoe", "qwen3_moe", "apertus", "gpt_neox", "gpt2")
 
 # name: (tokenizer, model_type, tokenizer_config.json, words of our refusal or "")
 CASES: dict[str, tuple[str, str, dict[str, Any] | None, str]] = {}
@@ -107,8 +113,8 @@ for kind in TYPES:
     for tokenizer in ("smollm2", "llama3", "qwen2"):
         add(tokenizer, kind, "PreTrainedTokenizerFast", **END)
     add("qwen2", kind, "Qwen2Tokenizer", **(END | {"bos_token": None}))
-    add("qwen2", kind, None, "tokenizer_class: not named" if kind in ("llama", "mistral", "olmo2", "olmo3") else "")
-for kind in ("llama", "mistral", "smollm3"):
+    add("qwen2", kind, None, "tokenizer_class: not named" if kind in ("llama", "mistral", "olmo2", "olmo3", "apertus") else "")
+for kind in ("llama", "mistral", "smollm3", "apertus"):
     refusal = "bos_token: not named, and transformers" if kind == "mistral" else ""
     for tokenizer in ("llama", "old llama", "first", "always"):
         add(tokenizer, kind, "PreTrainedTokenizerFast", **NAMED)
@@ -126,6 +132,8 @@ for key, value, refusal in (
     add("first", "llama", "LlamaTokenizer", refusal, **NAMED, **{key: value})
     if value is not None and key == "add_prefix_space":
         add("first", "llama", "PreTrainedTokenizerFast", **NAMED, **{key: value})
+for kind in ("apertus", "mistral"):
+    add("tekken", kind, "PreTrainedTokenizerFast", **END)
 for class_name in ("BloomTokenizerFast", "PreTrainedTokenizerFast"):
     add("bloom", "bloom", class_name, **END, pad_token="<|padding|>")
 add("bloom", "bloom", "BloomTokenizerFast", "bos_token: not named, and")

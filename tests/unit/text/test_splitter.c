@@ -66,6 +66,28 @@ static void cl100k(void **state)
 }
 
 /* As `tokenizers` 0.23 cuts them. */
+static void tekken(void **state)
+{
+    (void)state;
+    struct err err = ERR_INIT;
+    struct splitter *splitter = NULL;
+    assert_int_equal(
+        splitter_new("[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]*[\\p{Ll}\\p{Lm}"
+                     "\\p{Lo}\\p{M}]+|[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]+"
+                     "[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]*|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|\\s*[\\r\\n]+"
+                     "|\\s+(?!\\S)|\\s+",
+                     &splitter, &err),
+        0);
+    assert_string_equal(cut(splitter, "HTTPServer isn't"), "[HTTPServer][ isn]['t]");
+    assert_string_equal(cut(splitter, "camelCase ABC 12"), "[camel][Case][ ABC][ ][1][2]");
+    assert_string_equal(cut(splitter, "https://x\n\n a"), "[https][://][x][\n\n][ a]");
+    assert_string_equal(cut(splitter, "a\u0301b \u65e5\u672c"), "[a\u0301b][ \u65e5\u672c]");
+    assert_string_equal(cut(splitter, "a\U00010d50b\u1c89"), "[a][\U00010d50b][\u1c89]"); /* upper since 16 */
+    assert_string_equal(cut(splitter, "!\u0897."), "[!\u0897][.]"); /* a mark since 16 */
+    splitter_free(splitter);
+}
+
+/* As `tokenizers` 0.23 cuts them. */
 static void bloom(void **state)
 {
     (void)state;
@@ -104,6 +126,7 @@ int main(void)
         cmocka_unit_test(gpt2),
         cmocka_unit_test(bloom),
         cmocka_unit_test(cl100k),
+        cmocka_unit_test(tekken),
         cmocka_unit_test(unknown_expressions),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
