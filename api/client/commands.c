@@ -35,7 +35,7 @@ const struct client_command client_commands[] = {
     {"revision", "MODEL REVISION", "Print everything known of one revision", "", BIT(TENSOR) | BIT(FIELDS),
      client_run_revision},
     {"analyze", "MODEL", "Say what the run shows, what that rests on, and what else could explain it",
-     "The learning-rate schedule is built in for Pythia and SmolLM3; for other models name it with\n"
+     "The learning-rate schedule is built in for Pythia, SmolLM3 and Apertus 8B; for others name it with\n"
      "--schedule, --peak, --floor, --warmup, --stable, --total and --decay.",
      BIT(TENSOR) | BIT(SCHEDULE) | BIT(PEAK) | BIT(FLOOR) | BIT(WARMUP) | BIT(STABLE) | BIT(TOTAL) |
          BIT(DECAY),

@@ -83,6 +83,14 @@ struct schedule schedule_of_model(const char *model)
                                  .warmup_steps = 2000,
                                  .stable_until = 4198001,
                                  .end_step = 4720000};
+    if (strcmp(model, "swiss-ai/Apertus-8B-2509") == 0)
+        return (struct schedule){.kind = SCHEDULE_KIND_WSD_SQRT,
+                                 .rate_max = 1.1e-4,
+                                 .rate_min = 1.1e-5,
+                                 .warmup_steps = 4000,
+                                 .stable_until = 2429920,
+                                 .end_step = 2627139,
+                                 .weight_decay = 0.1};
     if (strncmp(model, prefix, sizeof(prefix) - 1) != 0)
         return schedule;
     const char *size = model + sizeof(prefix) - 1;

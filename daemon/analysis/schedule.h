@@ -67,8 +67,11 @@ void schedule_accumulate(const struct schedule *schedule, const double *steps, s
 /* The schedule of a published model, by its name: EleutherAI's Pythia in all sizes, deduplicated or not, and
  * the PolyPythias (rates: README of EleutherAI/pythia; pythia-1b's configuration file says 2.5e-4 instead of
  * 3e-4); HuggingFaceTB/SmolLM3-3B-checkpoints (stage1_8T.yaml in text/pretraining/smollm3 of
- * huggingface/smollm: decay 0.1, but none of the embedding, which W_U is tied to).
- * SCHEDULE_KIND_UNKNOWN for other names. */
+ * huggingface/smollm: decay 0.1, but none of the embedding, which W_U is tied to); swiss-ai/Apertus-8B-2509
+ * (pretraining/submit_apertus_8b.sh of swiss-ai/pretrain-code: warm-up over 4,096,000 samples of 1,024 a
+ * step, descent over the last 403,905,806 of 3,662,109,375, 2,048 a step since step 1,678,000). Of its 70B
+ * that folder has the last phase alone, whose peak is not that of the report. SCHEDULE_KIND_UNKNOWN for other
+ * names. */
 struct schedule schedule_of_model(const char *model);
 
 #endif

@@ -90,6 +90,12 @@ static void test_names(void **state)
     assert_near(schedule_rate(&smol, 4459000), 1e-4, 1e-9);
     assert_near(schedule_rate(&smol, 4720000), 0, 0);
     assert_near(schedule_floor_step(&smol), 4720000, 0);
+    struct schedule apertus = schedule_of_model("swiss-ai/Apertus-8B-2509");
+    assert_near(schedule_rate(&apertus, 2000), 0.55e-4, 1e-15);
+    assert_near(schedule_rate(&apertus, 2429920), 1.1e-4, 1e-15);
+    assert_near(schedule_rate(&apertus, 2429920 + 197219 / 4.0), 1.1e-4 - 0.5 * 0.99e-4, 1e-15);
+    assert_near(schedule_rate(&apertus, 2627139), 1.1e-5, 1e-15);
+    assert_int_equal(schedule_of_model("swiss-ai/Apertus-70B-2509").kind, SCHEDULE_KIND_UNKNOWN);
     struct schedule unknown = {.kind = SCHEDULE_KIND_UNKNOWN};
     const double step = 10;
     struct schedule_sums sums;
