@@ -33,6 +33,7 @@ enum score_activation {
     SCORE_ACTIVATION_GELU_TANH, /* its tanh approximation */
     SCORE_ACTIVATION_RELU,
     SCORE_ACTIVATION_SILU,
+    SCORE_ACTIVATION_XIELU, /* with numbers of each layer (score_xielu.h): of Apertus, which has no other */
     SCORE_ACTIVATION_COUNT
 };
 
@@ -238,6 +239,10 @@ enum score_role {
     SCORE_ROLE_MLP_UP_BIAS,
     SCORE_ROLE_MLP_DOWN_WEIGHT,
     SCORE_ROLE_MLP_DOWN_BIAS,
+    SCORE_ROLE_XIELU_POSITIVE, /* of one number each: score_xielu.h */
+    SCORE_ROLE_XIELU_NEGATIVE,
+    SCORE_ROLE_XIELU_BETA, /* without a dimension, as is the next */
+    SCORE_ROLE_XIELU_EPSILON,
     SCORE_ROLE_ROUTER_WEIGHT,      /* [expert_count, d] */
     SCORE_ROLE_EXPERT_GATE_WEIGHT, /* the first of the roles of an expert */
     SCORE_ROLE_EXPERT_UP_WEIGHT,

@@ -126,6 +126,22 @@ static const char *const olmo2_names[SCORE_ROLE_COUNT] = {
     [SCORE_ROLE_MLP_NORM_WEIGHT] = "model.layers.%u.post_feedforward_layernorm.weight",
 };
 
+static const char *const apertus_names[SCORE_ROLE_COUNT] = {
+    EVERY_ATTENTION,
+    FINAL_NORM,
+    QKV_BIASES,
+    ATTENTION_OUT_BIAS,
+    HEAD_NORMS,
+    [SCORE_ROLE_ATTENTION_NORM_WEIGHT] = "model.layers.%u.attention_layernorm.weight",
+    [SCORE_ROLE_MLP_NORM_WEIGHT] = "model.layers.%u.feedforward_layernorm.weight",
+    [SCORE_ROLE_MLP_UP_WEIGHT] = "model.layers.%u.mlp.up_proj.weight",
+    [SCORE_ROLE_MLP_DOWN_WEIGHT] = "model.layers.%u.mlp.down_proj.weight",
+    [SCORE_ROLE_XIELU_POSITIVE] = "model.layers.%u.mlp.act_fn.alpha_p",
+    [SCORE_ROLE_XIELU_NEGATIVE] = "model.layers.%u.mlp.act_fn.alpha_n",
+    [SCORE_ROLE_XIELU_BETA] = "model.layers.%u.mlp.act_fn.beta",
+    [SCORE_ROLE_XIELU_EPSILON] = "model.layers.%u.mlp.act_fn.eps",
+};
+
 #define EXPERTS                                                                                              \
     [SCORE_ROLE_ROUTER_WEIGHT] = "model.layers.%u.mlp.gate.weight",                                          \
     [SCORE_ROLE_EXPERT_GATE_WEIGHT] = "model.layers.%u.mlp.experts.%u.gate_proj.weight",                     \
@@ -183,6 +199,11 @@ static const struct score_architecture architectures[] = {
      .head_norm = SCORE_HEAD_NORM_TOGETHER,
      .is_cut_after_norm = 1},
     {.name = "qwen3_moe", .names = olmoe_names, LLAMA_LAYER, .head_norm = SCORE_HEAD_NORM_EACH},
+    {.name = "apertus",
+     .names = apertus_names,
+     .qkv_order = SCORE_QKV_ORDER_APART,
+     .norm = SCORE_NORM_RMS,
+     .head_norm = SCORE_HEAD_NORM_EACH},
     {.name = "hf_olmo", .names = hf_olmo_names, .prefix = "model.", GATED_LAYER},
     {.name = "hf_olmo_rms", .names = hf_olmo_names, .prefix = "model.", LLAMA_LAYER},
     {.name = "gpt2",

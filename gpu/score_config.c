@@ -125,6 +125,11 @@ int score_config_check(const struct score_config *config, struct err *err)
                        config->qkv_limit);
     if ((unsigned)config->activation >= SCORE_ACTIVATION_COUNT)
         return err_set(err, ERR_UNSUPPORTED, "unknown activation function %d", (int)config->activation);
+    if ((config->activation == SCORE_ACTIVATION_XIELU) !=
+        (architecture->names[SCORE_ROLE_XIELU_BETA] != NULL))
+        return err_set(err, ERR_UNSUPPORTED, "in models of type %s %s", architecture->name,
+                       config->activation == SCORE_ACTIVATION_XIELU ? "the activation cannot be xIELU"
+                                                                    : "the activation can only be xIELU");
     if (config->has_parallel_residual && architecture->norm_place == SCORE_NORM_AFTER)
         return err_set(err, ERR_UNSUPPORTED, "models of type %s have no parallel residual",
                        architecture->name);

@@ -7,6 +7,7 @@
 /* Sizes that shapes are made of. */
 enum dimension {
     DIMENSION_NONE,
+    DIMENSION_ONE,
     DIMENSION_VOCABULARY,
     DIMENSION_POSITIONS,
     DIMENSION_HIDDEN,
@@ -20,7 +21,7 @@ enum dimension {
 };
 
 static const struct {
-    enum dimension rows, columns; /* columns NONE: a vector */
+    enum dimension rows, columns; /* columns NONE: a vector; both: a number */
 } role_shapes[SCORE_ROLE_COUNT] = {
     [SCORE_ROLE_EMBEDDING] = {DIMENSION_VOCABULARY, DIMENSION_HIDDEN},
     [SCORE_ROLE_POSITIONS] = {DIMENSION_POSITIONS, DIMENSION_HIDDEN},
@@ -53,6 +54,10 @@ static const struct {
     [SCORE_ROLE_MLP_UP_BIAS] = {DIMENSION_MLP, DIMENSION_NONE},
     [SCORE_ROLE_MLP_DOWN_WEIGHT] = {DIMENSION_HIDDEN, DIMENSION_MLP},
     [SCORE_ROLE_MLP_DOWN_BIAS] = {DIMENSION_HIDDEN, DIMENSION_NONE},
+    [SCORE_ROLE_XIELU_POSITIVE] = {DIMENSION_ONE, DIMENSION_NONE},
+    [SCORE_ROLE_XIELU_NEGATIVE] = {DIMENSION_ONE, DIMENSION_NONE},
+    [SCORE_ROLE_XIELU_BETA] = {DIMENSION_NONE, DIMENSION_NONE},
+    [SCORE_ROLE_XIELU_EPSILON] = {DIMENSION_NONE, DIMENSION_NONE},
     [SCORE_ROLE_ROUTER_WEIGHT] = {DIMENSION_EXPERTS, DIMENSION_HIDDEN},
     [SCORE_ROLE_EXPERT_GATE_WEIGHT] = {DIMENSION_MLP, DIMENSION_HIDDEN},
     [SCORE_ROLE_EXPERT_UP_WEIGHT] = {DIMENSION_MLP, DIMENSION_HIDDEN},
@@ -82,6 +87,7 @@ static uint64_t dimension_size(const struct score_config *config, enum dimension
         return 2 * config->intermediate_size;
     case DIMENSION_EXPERTS:
         return config->expert_count;
+    case DIMENSION_ONE:
     case DIMENSION_NONE:
         break;
     }
@@ -98,7 +104,7 @@ void score_tensor_shape(const struct score_config *config, enum score_role role,
     const int is_turned = role >= SCORE_ROLE_LAYER_FIRST && architecture->is_transposed;
     const int is_of_head = architecture->head_norm == SCORE_HEAD_NORM_EACH &&
                            (role == SCORE_ROLE_QUERY_NORM_WEIGHT || role == SCORE_ROLE_KEY_NORM_WEIGHT);
-    struct tensor_shape shape = {.ndim = 1};
+    struct tensor_shape shape = {.ndim = role_shapes[role].rows != DIMENSION_NONE};
     shape.dim[0] = dimension_size(config, is_of_head ? DIMENSION_HEAD : role_shapes[role].rows);
     if (role_shapes[role].columns != DIMENSION_NONE) {
         shape.ndim = 2;
@@ -138,7 +144,7 @@ static int find_tensor(const struct score_config *config, const struct score_ten
         return err_set(err, ERR_UNSUPPORTED, "tensor %s is %s, not float16, bfloat16 or float32", name,
                        tensor_dtype_name(view->dtype));
     score_tensor_shape(config, role, &shape);
-    if (view->shape.ndim != shape.ndim || view->shape.dim[0] != shape.dim[0] ||
+    if (view->shape.ndim != shape.ndim || (shape.ndim && view->shape.dim[0] != shape.dim[0]) ||
         (shape.ndim == 2 && view->shape.dim[1] != shape.dim[1]))
         return err_set(err, ERR_FORMAT, "tensor %s has the shape %s, config.json asks for %s", name,
                        tensor_shape_format(&view->shape, found_shape, sizeof(found_shape)),
@@ -146,6 +152,7 @@ static int find_tensor(const struct score_config *config, const struct score_ten
     if (!view->data)
         return err_set(err, ERR_INVALID, "tensor %s was not loaded", name);
     *ret_view = *view;
+    ret_view->shape.dim[0] = shape.dim[0]; /* of a number, too: it is one element */
     return 0;
 }
 

@@ -119,6 +119,11 @@ static int is_qwen3(const struct model_config *config)
     return strcmp(config->model_type, "qwen3") == 0 || strcmp(config->model_type, "qwen3_moe") == 0;
 }
 
+static int is_apertus(const struct model_config *config)
+{
+    return strcmp(config->model_type, "apertus") == 0;
+}
+
 static int is_bloom(const struct model_config *config)
 {
     return strcmp(config->model_type, "bloom") == 0;
@@ -275,7 +280,8 @@ static int check_kind(const struct model_config *config, struct err *err)
         return err_set(
             err, ERR_UNSUPPORTED,
             "scoring is implemented for models like GPT-NeoX, GPT-2, BLOOM, Llama, Mistral, Qwen2, Qwen3, "
-            "Qwen3-MoE, SmolLM3, OLMo, OLMo 2, OLMo 3 and OLMoE, not for model_type \"%s\": leave the metric "
+            "Qwen3-MoE, SmolLM3, Apertus, OLMo, OLMo 2, OLMo 3 and OLMoE, not for model_type \"%s\": leave "
+            "the metric "
             "perplexity out of the sweep",
             config->model_type);
     if (!is_rotary_scored(config))
@@ -294,7 +300,8 @@ static int check_kind(const struct model_config *config, struct err *err)
                        "%s, of which transformers makes another model, or none: mend it, or leave the metric "
                        "perplexity out of the sweep",
                        config->doubt);
-    if (config->activation == MODEL_ACTIVATION_OTHER)
+    if (config->activation == MODEL_ACTIVATION_OTHER ||
+        (config->activation == MODEL_ACTIVATION_XIELU) != is_apertus(config))
         return err_set(err, ERR_UNSUPPORTED,
                        "scoring with the activation \"%s\" is not implemented: leave the metric perplexity "
                        "out of the sweep",
@@ -360,7 +367,8 @@ static uint64_t norm_parameters(const struct model_config *config)
     return strcmp(config->model_type, "olmo") == 0 ? 0 : config->hidden_size;
 }
 
-/* Queries, keys, values and output, gate, up and down, and the norms. */
+/* Queries, keys, values and output, gate, up and down, and the norms; of Apertus no gate, and two numbers of
+ * its activation. */
 static uint64_t llama_layer_parameters(const struct model_config *config)
 {
     uint64_t d = config->hidden_size, inner = config->intermediate_size;
@@ -368,7 +376,7 @@ static uint64_t llama_layer_parameters(const struct model_config *config)
     uint64_t keys = config->key_value_head_count * head_size_of(config);
     uint64_t experts = config->expert_count; /* at most LIMIT_SCORE_EXPERTS */
     uint64_t count = 2 * d * (queries + keys) + 2 * norm_parameters(config);
-    count += experts ? experts * (3 * d * inner + d) : 3 * d * inner;
+    count += experts ? experts * (3 * d * inner + d) : (is_apertus(config) ? 2 : 3) * d * inner;
     if (config->has_attention_bias)
         count += queries + 2 * keys + (strcmp(config->model_type, "qwen2") == 0 ? 0 : d);
     if (config->has_mlp_bias)
@@ -376,7 +384,9 @@ static uint64_t llama_layer_parameters(const struct model_config *config)
     if (strcmp(config->model_type, "olmo2") == 0 || strcmp(config->model_type, "olmo3") == 0 ||
         strcmp(config->model_type, "olmoe") == 0)
         count += queries + keys;
-    return count + (is_qwen3(config) ? 2 * head_size_of(config) : 0);
+    if (is_qwen3(config) || is_apertus(config))
+        count += 2 * head_size_of(config);
+    return count + (is_apertus(config) ? 2 : 0);
 }
 
 int model_config_parameter_count(const struct model_config *config, uint64_t *ret_count, struct err *err)

@@ -20,7 +20,8 @@
     X(MODEL_ACTIVATION_GELU, "gelu", "gelu_python", "")                         /* exact, with erf */        \
     X(MODEL_ACTIVATION_GELU_TANH, "gelu_new", "gelu_fast", "gelu_pytorch_tanh") /* tanh form */              \
     X(MODEL_ACTIVATION_RELU, "relu", "", "")                                                                 \
-    X(MODEL_ACTIVATION_SILU, "silu", "swish", "")
+    X(MODEL_ACTIVATION_SILU, "silu", "swish", "")                                                            \
+    X(MODEL_ACTIVATION_XIELU, "xielu", "", "") /* of Apertus alone, which has no other */
 
 enum model_activation {
 #define X(symbol, first, second, third) symbol,

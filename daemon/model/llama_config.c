@@ -35,6 +35,7 @@ static const struct dialect {
     int has_unrotated_layers;          /* "no_rope_layers" */
     int is_head_dim_null;              /* which means that it is not said */
     int is_heads_null;                 /* the same of "num_key_value_heads" */
+    int has_default_scaling;           /* where nothing says how the rotary embeddings are scaled */
     int has_strict_scaling;            /* version 4 takes linear and dynamic alone, in the old spelling */
 } dialects[] = {
     {.model_type = "llama",
@@ -70,6 +71,7 @@ static const struct dialect {
      .has_rotary_of_each_kind = 1,
      .is_heads_null = 1},
     {.model_type = "olmoe", .has_attention_bias = 1, .has_limit = 1, .is_heads_null = 1},
+    {.model_type = "apertus", .has_attention_bias = 1, .is_heads_null = 1, .has_default_scaling = 1},
     {.model_type = "qwen3_moe", .has_attention_bias = 1, .has_window = 1, .has_window_switch = 1},
 };
 
@@ -273,6 +275,8 @@ static void read_rotary(const struct reading *reading)
     if (json_is_object(scaling) && !json_object_get(scaling, "type") &&
         !json_object_get(scaling, "rope_type"))
         doubt(reading, "rope_scaling", "has no \"rope_type\"");
+    if (reading->dialect->has_default_scaling && json_object_size(rope) == 0)
+        doubt(reading, "rope_scaling", "is not there, for which versions have defaults of their own");
     if (has_object(rope))
         doubt(reading, rope == scaling ? "rope_scaling" : "rope_parameters", "differs from layer to layer");
     doubt_base(reading, rope, rope == scaling);

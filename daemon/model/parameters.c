@@ -13,9 +13,11 @@ static const struct {
     const char *end;
     int ndim;
 } buffers[] = {
-    {".attention.bias", 4},        {".attn.bias", 4},     {".masked_bias", -1},
-    {"rotary_emb.inv_freq", -1},   {"rope.inv_freq", -1}, {"rotary_emb.cos_cached", -1},
+    {".attention.bias", 4},        {".attn.bias", 4},
+    {".masked_bias", -1},          {"rotary_emb.inv_freq", -1},
+    {"rope.inv_freq", -1},         {"rotary_emb.cos_cached", -1},
     {"rotary_emb.sin_cached", -1}, {"position_ids", -1},
+    {".act_fn.beta", 0},           {".act_fn.eps", 0},
 };
 
 /* What trainers put before the names of the model's tensors, where they keep more than the model. */

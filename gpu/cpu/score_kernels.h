@@ -7,6 +7,7 @@
 
 #include "gpu/cpu/isa.h"
 #include "gpu/score.h"
+#include "gpu/score_xielu.h"
 
 #include <stddef.h>
 
@@ -24,8 +25,10 @@ struct score_kernels {
     void (*rms_norm)(const float *x, size_t count, const float *weight, double epsilon, float *out);
     /* x += bias. */
     void (*add)(float *x, const float *bias, size_t count);
-    /* x = activation(x + bias). The absolute error of an activation is below 2e-7 * max(1, |x|). */
+    /* x = activation(x + bias), of those without numbers of their own. The absolute error of an activation is below 2e-7 * max(1, |x|). */
     void (*activate)(enum score_activation activation, float *x, const float *bias, size_t count);
+    /* x = xIELU(x), with the same error. */
+    void (*xielu)(const struct score_xielu *numbers, float *x, size_t count);
     /* gate = activation(gate) * up. */
     void (*gate)(enum score_activation activation, float *gate, const float *up, size_t count);
     /* x = exp(x * scale - max) / sum, in place. */

@@ -87,14 +87,12 @@ INLINE float lanes_largest(v16 x)
 }
 
 /*
- * exp(x) for x <= 0, relative error below 2e-7; 0 below -87; NaN stays. x = n ln 2 + r, |r| <= ln(2) / 2,
- * exp(r) by a polynomial fitted to (exp(r) - 1 - r) / r^2 with weight r^2 (relative error 2e-9).
+ * For -87 <= x <= 0, x = n ln 2 + r, |r| <= ln(2) / 2: exp(r) - 1, by a polynomial fitted to
+ * (exp(r) - 1 - r) / r^2 with weight r^2 (relative error 2e-9), and the scale 2^n. NaN stays.
  */
-INLINE v16 exp_negative(v16 x)
+INLINE v16 exp_reduced(v16 bounded, v16 *scale)
 {
     const v16 to_integer = all(0x1.8p23F); /* adding it leaves round(x) in the low bits */
-    v16i is_small = x < all(-87.0F);
-    v16 bounded = choose(is_small, all(-87.0F), x);
     v16 shifted = bounded * all(0x1.715476p0F) + to_integer;
     v16 n = shifted - to_integer;
     v16 r = bounded - n * all(0x1.62e4p-1F) - n * all(0x1.7f7d1cp-20F); /* ln 2 in two parts */
@@ -104,9 +102,25 @@ INLINE v16 exp_negative(v16 x)
     p = p * r + all(0.041666258F);
     p = p * r + all(0.16666667F);
     p = p * r + all(0.5F);
-    p = p * (r * r) + r + all(1.0F);
-    v16 scale = (v16)((bits_of(shifted) << 23) + 0x3f800000);
+    *scale = (v16)((bits_of(shifted) << 23) + 0x3f800000);
+    return p * (r * r) + r;
+}
+
+/* exp(x) for x <= 0, relative error below 2e-7; 0 below -87; NaN stays. */
+INLINE v16 exp_negative(v16 x)
+{
+    v16 scale;
+    v16i is_small = x < all(-87.0F);
+    v16 p = exp_reduced(choose(is_small, all(-87.0F), x), &scale) + all(1.0F);
     return choose(is_small, all(0.0F), p * scale);
+}
+
+/* exp(x) - 1 for x <= 0, relative error below 3e-7. */
+INLINE v16 expm1_negative(v16 x)
+{
+    v16 scale;
+    v16 p = exp_reduced(choose(x < all(-87.0F), all(-87.0F), x), &scale);
+    return p * scale + (scale - all(1.0F));
 }
 
 /*
@@ -154,10 +168,20 @@ INLINE v16 activation_of(enum score_activation activation, v16 x)
     case SCORE_ACTIVATION_SILU:
         return times_sigmoid(x, x);
     case SCORE_ACTIVATION_RELU:
+    case SCORE_ACTIVATION_XIELU:
     case SCORE_ACTIVATION_COUNT:
         break;
     }
     return choose(x < all(0.0F), all(0.0F), x);
+}
+
+INLINE v16 xielu_of(const struct score_xielu *numbers, v16 x)
+{
+    const v16 epsilon = all(numbers->epsilon), below = choose(x < epsilon, x, epsilon);
+    const v16i is_positive = x > all(0.0F);
+    const v16 left = expm1_negative(choose(is_positive, all(0.0F), below)) - x;
+    return choose(is_positive, all(numbers->positive) * x * x, left * all(numbers->negative)) +
+           all(numbers->beta) * x;
 }
 
 /* Loops take whole vectors as long as there are any; the rest, if any, goes through these. */
@@ -230,6 +254,15 @@ INLINE void activate_as(enum score_activation activation, float *x, const float 
     }
 }
 
+TARGET static void xielu(const struct score_xielu *numbers, float *x, size_t count)
+{
+    const size_t end = whole(count), left = count - end;
+    for (size_t i = 0; i < end; i += LANES)
+        store(x + i, xielu_of(numbers, load(x + i)));
+    if (left)
+        store_part(x + end, xielu_of(numbers, load_part(x + end, left, 0.0F)), left);
+}
+
 TARGET static void activate(enum score_activation activation, float *x, const float *bias, size_t count)
 {
     switch (activation) {
@@ -243,6 +276,7 @@ TARGET static void activate(enum score_activation activation, float *x, const fl
         activate_as(SCORE_ACTIVATION_SILU, x, bias, count);
         break;
     case SCORE_ACTIVATION_RELU:
+    case SCORE_ACTIVATION_XIELU:
     case SCORE_ACTIVATION_COUNT:
         activate_as(SCORE_ACTIVATION_RELU, x, bias, count);
         break;
@@ -274,6 +308,7 @@ TARGET static void gate(enum score_activation activation, float *x, const float 
         gate_as(SCORE_ACTIVATION_SILU, x, up, count);
         break;
     case SCORE_ACTIVATION_RELU:
+    case SCORE_ACTIVATION_XIELU:
     case SCORE_ACTIVATION_COUNT:
         gate_as(SCORE_ACTIVATION_RELU, x, up, count);
         break;
@@ -388,6 +423,7 @@ const struct score_kernels KERNELS = {
     .rms_norm = rms_norm,
     .add = add,
     .activate = activate,
+    .xielu = xielu,
     .gate = gate,
     .softmax = softmax,
     .log_sum = log_sum,

@@ -225,6 +225,8 @@ static void run_mlp(const struct step *step, const float *x, size_t rows, float 
         float *row = wide + i * up;
         if (model->architecture->has_gate)
             kernels->gate(activation, row, row + width, width);
+        else if (activation == SCORE_ACTIVATION_XIELU)
+            kernels->xielu(&step->layer->xielu, row, width);
         else
             kernels->activate(activation, row, bias, width);
     }

@@ -151,6 +151,8 @@ static void fill_vectors(struct cpu_score_model *model)
         memory = score_vectors_fill(&model->config, model->architecture->qkv_order, model->kernels,
                                     model->views.layers[i], memory, model->layers[i].vectors);
         share_norm(model, &model->layers[i]);
+        if (model->config.activation == SCORE_ACTIVATION_XIELU)
+            model->layers[i].xielu = score_xielu_of(model->views.layers[i]);
     }
 }
 

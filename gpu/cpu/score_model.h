@@ -37,6 +37,7 @@ struct score_layer {
     struct gemm_matrix matrices[SCORE_MATRIX_COUNT]; /* all zero where the family has none */
     struct score_expert *experts;                    /* [expert_count] */
     const float *vectors[SCORE_VECTOR_COUNT];
+    struct score_xielu xielu; /* where that is the activation */
 };
 
 struct cpu_score_model {

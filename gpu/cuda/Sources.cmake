@@ -12,6 +12,7 @@ set(cuda_shared_sources
   ${root}/gpu/score_rotary.c
   ${root}/gpu/score_tiles.c
   ${root}/gpu/score_weights.c
+  ${root}/gpu/score_xielu.c
   ${root}/gpu/statistics.c
   ${root}/gpu/statistics_join.c
   ${root}/gpu/tensor.c)

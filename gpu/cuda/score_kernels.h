@@ -8,6 +8,7 @@
 #define BIFURCATED_GPU_CUDA_SCORE_KERNELS_H
 
 #include "gpu/score_tile.h"
+#include "gpu/score_xielu.h"
 
 #include <cuda_runtime_api.h>
 
@@ -87,6 +88,10 @@ cudaError_t score_launch_activate(enum score_type type, int activation, void *x,
 /* x = activation(x) * up in place, where `up` are the `width` elements of a row behind those of x. */
 cudaError_t score_launch_gate(enum score_type type, int activation, void *x, uint32_t rows, uint32_t width,
                               uint64_t stride, cudaStream_t stream);
+
+/* x = xIELU(x) in place, rows `stride` elements apart. */
+cudaError_t score_launch_xielu(enum score_type type, const struct score_xielu *numbers, void *x,
+                               uint32_t rows, uint32_t width, uint64_t stride, cudaStream_t stream);
 
 /* Each of `count` elements to at least -limit and at most limit, in place. */
 cudaError_t score_launch_cut(enum score_type type, void *x, uint64_t count, float limit, cudaStream_t stream);

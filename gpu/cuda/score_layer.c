@@ -237,6 +237,24 @@ static int add_attended(const struct step *step, struct err *err)
     return add_product(step, &part, err);
 }
 
+/* What went up, and where there is a gate its answer, in place. */
+static int activate(const struct step *step, struct err *err)
+{
+    struct cuda_model *model = step->run->model;
+    const int activation = (int)model->config.activation;
+    const uint32_t rows = (uint32_t)step->rows, width = (uint32_t)model->config.intermediate_size;
+    cudaStream_t stream = model->device->stream;
+    cudaError_t status =
+        model->architecture->has_gate
+            ? score_launch_gate(model->type, activation, step->wide, rows, width, step->wide_stride, stream)
+        : activation == SCORE_ACTIVATION_XIELU
+            ? score_launch_xielu(model->type, &step->layer->xielu, step->wide, rows, width, step->wide_stride,
+                                 stream)
+            : score_launch_activate(model->type, activation, step->wide, rows, width, step->wide_stride,
+                                    stream);
+    return CUDA_CHECK(model->device, status, err);
+}
+
 /* The rows through the MLP to the residual stream, and where it is joined the attention's result with them.
  */
 static int transform(const struct step *step, struct err *err)
@@ -246,7 +264,8 @@ static int transform(const struct step *step, struct err *err)
     const enum score_activation activation = model->config.activation;
     const uint64_t wide = model->config.intermediate_size;
     const int has_gate = model->architecture->has_gate;
-    /* The exact GELU and SiLU have no epilogue, and none has a gate: a kernel of ours applies them in place.
+    /* The exact GELU, SiLU and xIELU have no epilogue, and none has a gate: a kernel of ours applies them in
+     * place.
      */
     const enum gemm_epilogue epilogue = has_gate ? GEMM_EPILOGUE_BIAS
                                         : activation == SCORE_ACTIVATION_GELU_TANH
@@ -264,15 +283,7 @@ static int transform(const struct step *step, struct err *err)
                                     .epilogue = epilogue,
                                     .is_transposed = model->architecture->is_transposed};
     int code = gemm_run(&model->gemm, &up, err);
-    if (code)
-        return code;
-    cudaError_t (*const launch)(enum score_type, int, void *, uint32_t, uint32_t, uint64_t, cudaStream_t) =
-        has_gate ? score_launch_gate : score_launch_activate;
-    if (epilogue == GEMM_EPILOGUE_BIAS &&
-        (code = CUDA_CHECK(model->device,
-                           launch(model->type, (int)activation, step->wide, (uint32_t)step->rows,
-                                  (uint32_t)wide, step->wide_stride, model->device->stream),
-                           err)))
+    if (code || (epilogue == GEMM_EPILOGUE_BIAS && (code = activate(step, err))))
         return code;
     const struct out_part joined = {.x = step->attended,
                                     .x_stride = step->attended_stride,

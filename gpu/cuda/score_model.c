@@ -349,6 +349,9 @@ int cuda_score_load(struct cuda_device *device, const struct score_model_source 
         code = err_set(err, ERR_NO_MEMORY, "no memory for a table of layers");
         goto out;
     }
+    for (uint64_t i = 0; model->config.activation == SCORE_ACTIVATION_XIELU && i < model->config.layer_count;
+         i++)
+        model->layers[i].xielu = score_xielu_of(model->views.layers[i]);
     if ((code = gemm_init(&model->gemm, device, model->type, err)) ||
         (code = source->beside ? take_beside(model, source->beside, err) : take_memory(model, err)) ||
         (code = upload_all(model, err)))

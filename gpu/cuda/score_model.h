@@ -26,6 +26,7 @@ struct cuda_layer {
     float *query_norm_weight, *key_norm_weight; /* of families with these norms */
     void *qkv_bias, *mlp_up_bias; /* of the model's type; a bias that the model does not have is zero */
     float *attention_out_bias, *mlp_down_bias, *out_bias; /* the last: their sum */
+    struct score_xielu xielu;                             /* where that is the activation */
 };
 
 struct cuda_model {

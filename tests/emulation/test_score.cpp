@@ -6,6 +6,8 @@
 
 #include "score_activation.cpp"
 
+#include "score_xielu.cpp"
+
 #include "score_head.cpp"
 
 #include "score_attention.cpp"
@@ -185,6 +187,39 @@ template <typename T, int ACTIVATION> static void activations(uint32_t rows, uin
         const double v = (double)to_float(x[i]),
                      want = i % stride < width ? activation_wanted<ACTIVATION>(v) : v;
         CHECK(std::fabs((double)to_float(out[i]) - want) <= tolerance<T>() * std::fmax(1, std::fabs(want)));
+    }
+}
+
+/* Of what is near 0, too: nothing is lost there beside the rounding of the type itself. */
+template <typename T> static void xielus(uint32_t rows, uint32_t width, uint32_t stride)
+{
+    constexpr uint32_t n = 16 / sizeof(T);
+    const score_xielu layer = {0.8F, 1.3F, 0.5F, -1e-6F};
+    auto x = numbers<T>((size_t)rows * stride);
+    for (size_t i = 0; i < x.size(); i++)
+        x[i] = from_float<T>(to_float(x[i]) * (i % 2 ? 6.0F : 1e-3F));
+    const bool is_whole = width % n == 0 && stride % n == 0;
+    const uint32_t vectors = is_whole ? width / n : width;
+    const auto out = in_any_order<T>(x.size(), [&](T *to, unsigned seed) {
+        std::copy(x.begin(), x.end(), to);
+        emulation::launch({rows, vectors / ROW_THREADS + 1, 1}, ROW_THREADS, 0, seed, [&] {
+            if (is_whole)
+                xielu_kernel<T, n>(to, vectors, stride, layer);
+            else
+                xielu_kernel<T, 1>(to, vectors, stride, layer);
+        });
+    });
+    for (size_t i = 0; i < x.size(); i++) {
+        const double v = (double)to_float(x[i]);
+        const double want =
+            i % stride >= width ? v
+            : v > 0             ? (double)layer.positive * v * v + (double)layer.beta * v
+                    : (std::expm1(std::fmin(v, (double)layer.epsilon)) - v) * (double)layer.negative +
+                          (double)layer.beta * v;
+        const bool is_half = std::is_same<T, __half>::value;
+        const double unit = sizeof(T) == 4 ? 0 : is_half ? 0x1p-11 : 0x1p-8, least = is_half ? 0x1p-25 : 0;
+        CHECK(std::fabs((double)to_float(out[i]) - want) <=
+              unit * std::fabs(want) + least + 4e-7 * std::fmax(std::fabs(v), std::fabs(want)));
     }
 }
 
@@ -538,6 +573,8 @@ template <typename T> static void all_of()
     rotation<T, 4>({6, 8, false, 3}, 4);
     rotation<T, 1>({3, 6, false, 3}, 3);
     rms_norms<T>();
+    xielus<T>(3, 43, 47);
+    xielus<T>(2, ROW_THREADS * 16 / sizeof(T) + 8, ROW_THREADS * 16 / sizeof(T) + 24);
     gates<T, 0>(3, 43, 86);
     gates<T, 1>(1, 7, 15);
     gates<T, 2>(5, 64, 128);

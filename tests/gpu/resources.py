@@ -41,6 +41,7 @@ REGISTERS = (
     (r"\w+ statistics_join_second", 56),
     (r"\w+ statistics_pairs", 40),
     (r"\w+ statistics_second", 96),
+    (r"\w+ xielu", 32),
 )
 
 # Bytes that code stores for want of registers, at most; elsewhere none. Li0E, Li1E and Li2E are float16, bfloat16 and float32.

@@ -32,6 +32,7 @@ BASE = {
     "eos_token_id": 0,
     "pad_token_id": None,
 }
+LLAMA3 = {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 32}
 KINDS = [*["sliding_attention"] * 3, "full_attention"]
 # of each family: its class, and what its config.json says beside that
 FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
@@ -58,6 +59,18 @@ FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
     "olmo3": (
         "Olmo3ForCausalLM",
         {"attention_bias": False, "rope_scaling": None, "rope_theta": 500000.0, "sliding_window": 128, "layer_types": KINDS},
+    ),
+    "apertus": (
+        "ApertusForCausalLM",
+        {
+            "hidden_act": "xielu",
+            "attention_bias": False,
+            "mlp_bias": False,
+            "post_norm": False,
+            "qk_norm": True,
+            "rope_theta": 500000.0,
+            "rope_scaling": LLAMA3 | {"type": "llama3"},
+        },
     ),
 }
 
@@ -94,7 +107,10 @@ def weights(family: str, shape: Shape) -> Weights:
     if family in ("olmo2", "olmo3"):
         norms = {"post_attention_layernorm": WIDTH, "post_feedforward_layernorm": WIDTH}
         norms |= {"self_attn.q_norm": queries, "self_attn.k_norm": keys}
-    if family == "qwen3":
+    if family == "apertus":
+        norms = {"attention_layernorm": WIDTH, "feedforward_layernorm": WIDTH}
+        del shapes["mlp.gate_proj"]
+    if family in ("qwen3", "apertus"):
         norms |= {"self_attn.q_norm": shape.head, "self_attn.k_norm": shape.head}
     for i in range(LAYERS):
         for name, size in shapes.items():
@@ -103,7 +119,23 @@ def weights(family: str, shape: Shape) -> Weights:
             made[f"model.layers.{i}.{name}.weight"] = np.roll(made_up(width, around=1.0), i + len(name))
     if family == "qwen2":
         biased(made, "q_proj", "k_proj", "v_proj")
+    for i in range(LAYERS if family == "apertus" else 0):
+        numbers = {"alpha_p": [0.25 + i], "alpha_n": [-1.0 - i / 2], "beta": 0.5, "eps": -(2.0**-20)}  # which bfloat16 holds
+        made |= {f"model.layers.{i}.mlp.act_fn.{name}": np.array(number, dtype=np.float32) for name, number in numbers.items()}
     return made
+
+
+def other_numbers(made: Weights) -> None:
+    """Of xIELU: what no published model has."""
+    for i in range(LAYERS):
+        made[f"model.layers.{i}.mlp.act_fn.beta"] = np.array(0.25 + i / 8, dtype=np.float32)
+        made[f"model.layers.{i}.mlp.act_fn.eps"] = np.array(-0.5, dtype=np.float32)
+
+
+def large_numbers(made: Weights) -> None:
+    """Beyond 20 a softplus is the number itself."""
+    made["model.layers.0.mlp.act_fn.alpha_p"] = np.array([21.0], dtype=np.float32)
+    made["model.layers.1.mlp.act_fn.alpha_n"] = np.array([-40.0], dtype=np.float32)
 
 
 def tied(made: Weights) -> None:
@@ -139,7 +171,6 @@ def unused(made: Weights) -> None:
         made[f"model.layers.{i}.self_attn.rotary_emb.inv_freq"] = np.array([0.5, 0.25], dtype=np.float32)
 
 
-LLAMA3 = {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 32}
 YARN = {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 32}
 YARN8 = {  # as OLMo 3's, of a shorter context
     "rope_type": "yarn",
@@ -442,6 +473,26 @@ OWN: dict[str, dict[str, Variant]] = {
         "layer types, unknown": ({"layer_types": ["chunked_attention"] * 4}, None, '"layer_types"'),
         "clip": ({"clip_qkv": 1.0}, None, ""),
     },
+    "apertus": {
+        **BIASED,
+        "numbers of xIELU": ({}, other_numbers, ""),
+        "large numbers of xIELU": ({}, large_numbers, ""),
+        "no numbers of xIELU": ({}, without("1.mlp.act_fn.beta"), "1.mlp.act_fn.beta"),
+        **{f"activation {name}": ({"hidden_act": name}, without("alpha_p", "alpha_n", "beta", "eps"), f'activation "{name}"') for name in ("silu", "relu")},
+        "mlp bias": ({"mlp_bias": True}, None, ""),
+        "norms after": ({"post_norm": True, "qk_norm": False}, None, ""),
+        "window": ({"sliding_window": 4}, None, ""),
+        "clip": ({"clip_qkv": 1.0}, None, ""),
+        "rope_scaling not said": ({"rope_scaling": Absent}, None, '"rope_scaling" is not there'),
+        "rope_scaling null": ({"rope_scaling": None}, None, '"rope_scaling" is not there'),
+        "rope_scaling null, base not said": ({"rope_scaling": None, "rope_theta": Absent}, None, '"rope_scaling" is not there'),
+        "rope_scaling default": ({"rope_scaling": {"rope_type": "default"}}, None, ""),
+        "rope_scaling linear": ({"rope_scaling": LINEAR}, None, ""),
+        "rope_scaling llama3": ({"rope_scaling": LLAMA3}, None, ""),
+        "rope_scaling llama3 of one key": ({"rope_scaling": {"rope_type": "llama3"}}, None, '"original_max_position_embeddings"'),
+        "one norm that is not there": ({}, without("1.feedforward_layernorm.weight"), "1.feedforward_layernorm.weight"),
+        "rope_scaling with a base": ({"rope_scaling": LLAMA3 | {"rope_theta": 100.0}}, None, '"rope_theta" stands twice'),
+    },
 }
 # of a family, sizes that the weights have, too
 SHAPES: dict[str, dict[str, tuple[dict[str, Any], Shape, str]]] = {
@@ -473,7 +524,7 @@ REFUSALS = {
     "qwen2: all heads of their own, not said": "do not fit each other",
     "qwen3: heads not said": "do not fit each other",
     "qwen3: all heads of their own, not said": "do not fit each other",
-    **{f"{family}: head_dim null": '"head_dim" is null' for family in ("qwen2", "qwen3", "smollm3", "olmo", "olmo2", "olmo3")},
+    **{f"{family}: head_dim null": '"head_dim" is null' for family in ("qwen2", "qwen3", "smollm3", "olmo", "olmo2", "olmo3", "apertus")},
     "smollm3: tie not said": "another matrix than model.embed_tokens.weight",
     **{f"{family}: rope_scaling {name}": '"rope_scaling"' for family in OLMOS for name in ("beside rope_parameters", "of no type")},
     **{f"{family}: rope_scaling without factor": '"factor"' for family in OLMOS},
@@ -488,6 +539,7 @@ REFUSALS = {
     },
     "olmo3: rope_parameters of each kind of layer": '"rope_theta" differs from layer to layer',
     "olmo3: base not said": '"rope_theta" is not 500000',
+    "apertus: rope_parameters with another base": "",
 }
 
 

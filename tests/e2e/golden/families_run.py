@@ -43,6 +43,7 @@ RUNS: dict[str, tuple[dict[str, Any], families.Shape, list[Any]]] = {
     "smollm3": ({"tie_word_embeddings": True}, families.Shape(), [families.tied]),
     "olmo": ({"clip_qkv": 0.5, "num_key_value_heads": 4}, families.Shape(shared=4), []),
     "olmo2": ({"rope_theta": 500000.0}, families.Shape(), []),
+    "apertus": ({"head_dim": 16}, families.Shape(head=16), []),
     "olmoe": ({"clip_qkv": 0.5, "norm_topk_prob": True}, families.Shape(), []),
     "gpt2": (gpt2.STANFORD, families.Shape(), [gpt2.BARE, gpt2.masks]),
     "bloom": ({}, families.Shape(), [bloom.BARE]),

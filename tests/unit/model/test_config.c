@@ -45,6 +45,10 @@
     "\"num_attention_heads\":4,\"num_key_value_heads\":2,\"intermediate_size\":96,"                          \
     "\"max_position_embeddings\":8192"
 
+#define APERTUS_ROPE                                                                                         \
+    ",\"rope_scaling\":{\"rope_type\":\"llama3\",\"type\":\"llama3\",\"factor\":8.0,"                        \
+    "\"low_freq_factor\":1.0,\"high_freq_factor\":4.0,\"original_max_position_embeddings\":8192}"
+
 static struct model_config parse(const char *json)
 {
     struct model_config config = {0};
@@ -214,6 +218,8 @@ static void test_parameter_count_of_other_families(void **state)
         {"{" SMALL("qwen3_moe") ",\"num_experts\":6,\"num_experts_per_tok\":2,\"moe_intermediate_size\":24}",
          389440},
         {"{" SMALL("smollm3") "}", 279616},
+        {"{" SMALL("apertus") APERTUS_ROPE "}", 263504},
+        {"{" SMALL("apertus") APERTUS_ROPE ",\"attention_bias\":true}", 265040},
         {"{" SMALL("smollm3") ",\"attention_bias\":true}", 281152},
         {"{" SMALL("olmo") "}", 311296},
         {"{" SMALL("olmo2") "}", 313152},
@@ -379,6 +385,10 @@ static const struct {
      "\"mlp_only_layers\" names", ERR_UNSUPPORTED},
     {"{" SMALL("qwen3_moe") ",\"moe_intermediate_size\":24,\"decoder_sparse_step\":2}",
      "\"decoder_sparse_step\" is not 1", ERR_UNSUPPORTED},
+    {"{" SMALL("apertus") APERTUS_ROPE "}", "", 0},
+    {"{" SMALL("apertus") "}", "\"rope_scaling\" is not there", ERR_UNSUPPORTED},
+    {"{" SMALL("apertus") APERTUS_ROPE ",\"hidden_act\":\"silu\"}", "activation \"silu\"", ERR_UNSUPPORTED},
+    {"{" LLAMA ",\"hidden_act\":\"xielu\"}", "activation \"xielu\"", ERR_UNSUPPORTED},
     {"{" SMALL("smollm3") ",\"no_rope_layers\":[0,1,2,1,1,1,1,1]}", "else than 0 and 1", ERR_UNSUPPORTED},
     {"{" SMALL("smollm3") ",\"no_rope_layers\":4}", "no list of all layers", ERR_UNSUPPORTED},
     {"{" PYTHIA ",\"rope_scaling\":{\"type\":\"linear\"}}", "type \"linear\"", ERR_UNSUPPORTED},

@@ -101,6 +101,17 @@ static inline int is_qwen3(const struct score_config *config)
     return strncmp(config->architecture, "qwen3", 5) == 0;
 }
 
+static inline int is_apertus(const struct score_config *config)
+{
+    return strcmp(config->architecture, "apertus") == 0;
+}
+
+/* Of each head of queries and keys. */
+static inline int has_norms_of_heads(const struct score_config *config)
+{
+    return is_qwen3(config) || is_apertus(config);
+}
+
 static inline int is_olmoe(const struct score_config *config)
 {
     return strcmp(config->architecture, "olmoe") == 0;
@@ -172,6 +183,18 @@ static inline double activation(const struct score_config *config, double x)
     return x > 0 ? x : 0;
 }
 
+/* As transformers' XIELUActivation has it. */
+static inline double xielu(const struct tensor_view *w, double x)
+{
+    const double beta = element(&w[SCORE_ROLE_XIELU_BETA], 0);
+    const double epsilon = element(&w[SCORE_ROLE_XIELU_EPSILON], 0);
+    if (x > 0)
+        return log1p(exp(element(&w[SCORE_ROLE_XIELU_POSITIVE], 0))) * x * x + beta * x;
+    return (expm1(x < epsilon ? x : epsilon) - x) *
+               (beta + log1p(exp(element(&w[SCORE_ROLE_XIELU_NEGATIVE], 0)))) +
+           beta * x;
+}
+
 static inline void cut(const struct score_config *config, double *x, size_t count)
 {
     for (size_t i = 0; config->qkv_limit > 0 && i < count; i++)
@@ -205,9 +228,9 @@ static inline void project(const struct score_config *config, const struct tenso
         norm(config, &w[SCORE_ROLE_QUERY_NORM_WEIGHT], &no_view, q, width, q);
         norm(config, &w[SCORE_ROLE_KEY_NORM_WEIGHT], &no_view, k, key_width, k);
     }
-    for (size_t i = 0; i < width && is_qwen3(config); i += size)
+    for (size_t i = 0; i < width && has_norms_of_heads(config); i += size)
         norm(config, &w[SCORE_ROLE_QUERY_NORM_WEIGHT], &no_view, q + i, size, q + i);
-    for (size_t i = 0; i < key_width && is_qwen3(config); i += size)
+    for (size_t i = 0; i < key_width && has_norms_of_heads(config); i += size)
         norm(config, &w[SCORE_ROLE_KEY_NORM_WEIGHT], &no_view, k + i, size, k + i);
     if (is_olmoe(config))
         cut(config, q, width), cut(config, k, key_width), cut(config, v, key_width);
@@ -249,12 +272,14 @@ static inline void reference_mlp(const struct score_config *config, const struct
 {
     size_t width = config->intermediate_size;
     double *wide = calloc(width, 8), *gate = calloc(width, 8);
-    const int has_gate = !is_fused(config);
+    const int has_gate = !is_fused(config) && !is_apertus(config);
     transform(config, &w[SCORE_ROLE_MLP_UP_WEIGHT], &w[SCORE_ROLE_MLP_UP_BIAS], x, wide);
     if (has_gate)
         linear(&w[SCORE_ROLE_MLP_GATE_WEIGHT], &w[SCORE_ROLE_MLP_GATE_BIAS], x, gate);
     for (size_t i = 0; i < width; i++)
-        wide[i] = has_gate ? activation(config, gate[i]) * wide[i] : activation(config, wide[i]);
+        wide[i] = has_gate             ? activation(config, gate[i]) * wide[i]
+                  : is_apertus(config) ? xielu(w, wide[i])
+                                       : activation(config, wide[i]);
     transform(config, &w[SCORE_ROLE_MLP_DOWN_WEIGHT], &w[SCORE_ROLE_MLP_DOWN_BIAS], wide, y);
     free(wide), free(gate);
 }

@@ -83,6 +83,8 @@ static void families(void **state)
         {"olmo2", 0, 0, 11, "model.layers.1.post_feedforward_layernorm.weight", 1},
         {"olmo3", 0, 0, 11, "model.layers.1.self_attn.k_norm.weight", 1},
         {"olmo2", 1, 1, 15, "model.layers.1.input_layernorm.weight", 0},
+        {"apertus", 0, 1, 14, "model.layers.1.mlp.act_fn.eps", 1},
+        {"apertus", 1, 0, 18, "model.layers.1.mlp.gate_proj.weight", 0},
         {"hf_olmo", 0, 0, 8, "model.transformer.blocks.1.ff_norm.bias", 1},
         {"hf_olmo_rms", 1, 1, 12, "model.transformer.blocks.1.att_proj.bias", 1},
     };
@@ -93,6 +95,8 @@ static void families(void **state)
         struct score_config config = family_of(rows[i].architecture);
         config.has_attention_bias = rows[i].has_attention_bias;
         config.has_mlp_bias = rows[i].has_mlp_bias;
+        if (strcmp(rows[i].architecture, "apertus") == 0)
+            config.activation = SCORE_ACTIVATION_XIELU;
         assert_int_equal(random_model_init(&model, &config), 0);
         assert_int_equal(model.tensor_count, (strcmp(rows[i].architecture, "olmo") == 0          ? 2
                                               : strncmp(rows[i].architecture, "hf_olmo", 7) == 0 ? 4
@@ -112,7 +116,9 @@ static void families(void **state)
         assert_int_equal(found.layers[1][SCORE_ROLE_VALUE_WEIGHT].shape.dim[0], 16);
         const struct tensor_view *key_norm = &found.layers[1][SCORE_ROLE_KEY_NORM_WEIGHT];
         if (key_norm->data)
-            assert_int_equal(key_norm->shape.dim[0], strcmp(rows[i].architecture, "qwen3") == 0 ? 8 : 16);
+            assert_int_equal(key_norm->shape.dim[0], strncmp(rows[i].architecture, "olmo", 4) == 0 ? 16 : 8);
+        const struct tensor_view *beta = &found.layers[1][SCORE_ROLE_XIELU_BETA];
+        assert_true(!beta->data || (beta->shape.ndim == 0 && beta->shape.dim[0] == 1));
         assert_int_equal(found.layers[1][SCORE_ROLE_ATTENTION_OUT_WEIGHT].shape.dim[0], 6);
         assert_int_equal(found.layers[1][SCORE_ROLE_ATTENTION_OUT_WEIGHT].shape.dim[1], 32);
         score_weights_free(&found);
@@ -345,6 +351,10 @@ static void configs(void **state)
     bad = good;
     bad.activation = SCORE_ACTIVATION_COUNT;
     assert_refused(bad, ERR_UNSUPPORTED, "activation");
+    bad.activation = SCORE_ACTIVATION_XIELU;
+    assert_refused(bad, ERR_UNSUPPORTED, "of type gpt_neox the activation cannot be xIELU");
+    bad = family_of("apertus");
+    assert_refused(bad, ERR_UNSUPPORTED, "of type apertus the activation can only be xIELU");
 }
 
 static void heads(void **state)

@@ -9,8 +9,8 @@
 
 #define ERROR_MAX 1e-4 /* of a log-probability */
 
-static const char *const families[] = {"llama", "mistral", "qwen2", "qwen3", "smollm3", "olmo",
-                                       "olmo2", "hf_olmo", "gpt2",  "bloom", "olmoe",   "qwen3_moe"};
+static const char *const families[] = {"llama",   "mistral", "qwen2", "qwen3", "smollm3",   "olmo",   "olmo2",
+                                       "hf_olmo", "gpt2",    "bloom", "olmoe", "qwen3_moe", "apertus"};
 #define FAMILY_COUNT (sizeof families / sizeof families[0])
 
 /* What a configuration leaves at 0 is the same for all. */
@@ -30,6 +30,8 @@ static struct score_config with_family(const struct score_config *config, size_t
         made.has_attention_scale_by_layer = is_gpt2(&made) && (made.layer_count == 4 || made.is_tied);
         made.has_unscaled_attention = is_gpt2(&made) && (made.layer_count == 1 || made.is_tied);
     }
+    if (is_apertus(&made))
+        made.activation = SCORE_ACTIVATION_XIELU;
     if (strcmp(made.architecture, "hf_olmo") == 0) {
         made.lacks_norm_weight = made.layer_count == 1 || made.is_tied;
         made.lacks_norm_bias = made.lacks_norm_weight || made.layer_count == 4;

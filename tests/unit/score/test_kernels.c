@@ -41,7 +41,7 @@ static void activations(void **state)
     (void)state;
     const struct score_kernels *kernels = score_kernels_of(cpu_isa_best());
     const float zero = 0;
-    for (int activation = 0; activation < SCORE_ACTIVATION_COUNT; activation++) {
+    for (int activation = 0; activation < SCORE_ACTIVATION_XIELU; activation++) {
         double worst = 0, relative = 0;
         for (int i = -120000; i <= 120000; i++) {
             float x = (float)i / 10000, y = x;
@@ -69,12 +69,43 @@ static void activations(void **state)
     }
 }
 
+/* Near 0 also relative to the value: no difference of near numbers may be left of it. */
+static void xielu(void **state)
+{
+    (void)state;
+    const struct score_kernels *kernels = score_kernels_of(cpu_isa_best());
+    static const struct score_xielu numbers[] = {
+        {0.8F, 0.8F, 0.5F, -1e-6F}, {3.5F, 0.6F, 0.5F, -1e-6F}, {0.25F, 1.5F, 0, -0.25F}, {1, 2, 0.5F, 0.5F}};
+    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
+        const struct score_xielu *one = &numbers[i];
+        double worst = 0, relative = 0;
+        for (int j = -1000000; j <= 120000; j++) {
+            float x = (float)j / 10000, y = x;
+            const double v = (double)x;
+            kernels->xielu(one, &y, 1);
+            double want = v > 0 ? (double)one->positive * v * v
+                                : (expm1(fmin(v, (double)one->epsilon)) - v) * (double)one->negative;
+            want += (double)one->beta * v;
+            double error = fabs((double)y - want);
+            assert_true(isfinite(error));
+            worst = fmax(worst, error / fmax(1, fmax(fabs(v), fabs(want))));
+            if (one->beta > 0 && v > -0.5 && fabs(v) > 1e-5)
+                relative = fmax(relative, error / fabs(want));
+        }
+        print_message("xIELU %zu: error %.1e, relative %.1e\n", i, worst, relative);
+        assert_true(worst < 3e-7 && relative < 2e-6);
+        float x = NAN;
+        kernels->xielu(one, &x, 1);
+        assert_true(isnan(x));
+    }
+}
+
 static void gates(void **state)
 {
     (void)state;
     const struct score_kernels *kernels = score_kernels_of(cpu_isa_best());
     float x[COUNT], up[COUNT], y[COUNT];
-    for (int activation = 0; activation < SCORE_ACTIVATION_COUNT; activation++)
+    for (int activation = 0; activation < SCORE_ACTIVATION_XIELU; activation++)
         for (size_t count = 1; count <= COUNT; count++) {
             fill(x, count, 100, 6), fill(up, count, 200, 3);
             memcpy(y, x, sizeof y);
@@ -204,12 +235,14 @@ static void instruction_sets_agree(void **state)
             COMPARE(one->layer_norm(x, count, w, b, 1e-5, x), two->layer_norm(y, count, w, b, 1e-5, y));
             COMPARE(one->rms_norm(x, count, w, 1e-5, x), two->rms_norm(y, count, w, 1e-5, y));
             COMPARE(one->softmax(x, count, 0.3F), two->softmax(y, count, 0.3F));
-            for (int a = 0; a < SCORE_ACTIVATION_COUNT; a++) {
+            for (int a = 0; a < SCORE_ACTIVATION_XIELU; a++) {
                 COMPARE(one->activate((enum score_activation)a, x, b, count),
                         two->activate((enum score_activation)a, y, b, count));
                 COMPARE(one->gate((enum score_activation)a, x, b, count),
                         two->gate((enum score_activation)a, y, b, count));
             }
+            const struct score_xielu numbers = {w[0], b[0], 0.5F, -1e-6F};
+            COMPARE(one->xielu(&numbers, x, count), two->xielu(&numbers, y, count));
             struct score_log_sum first = {-INFINITY, 0}, second = {-INFINITY, 0};
             fill(x, count, 4, 6);
             one->log_sum(x, count, &first);
@@ -222,9 +255,13 @@ static void instruction_sets_agree(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(activations),       cmocka_unit_test(gates),
-        cmocka_unit_test(norms_and_softmax), cmocka_unit_test(not_finite),
-        cmocka_unit_test(conversions),       cmocka_unit_test(instruction_sets_agree),
+        cmocka_unit_test(activations),
+        cmocka_unit_test(xielu),
+        cmocka_unit_test(gates),
+        cmocka_unit_test(norms_and_softmax),
+        cmocka_unit_test(not_finite),
+        cmocka_unit_test(conversions),
+        cmocka_unit_test(instruction_sets_agree),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
