@@ -20,14 +20,14 @@ const struct client_command client_commands[] = {
      "`bifurcate cancel ID` ends one. What was measured before is not measured again: the same\n"
      "command resumes after a failure, and another --metric adds to what is there.",
      BIT(FOLLOW) | BIT(FROM) | BIT(TO) | BIT(EVERY) | BIT(REVISION) | BIT(RULE) | BIT(TENSOR) | BIT(METRIC) |
-         BIT(REFERENCE) | BIT(DATASET) | BIT(FIELD) | BIT(MODE) | BIT(WINDOW) | BIT(STRIDE) | BIT(LIMIT) |
-         BIT(PRIORITY) | BIT(KEY),
+         BIT(REFERENCE) | BIT(DATASET) | BIT(FIELD) | BIT(MODE) | BIT(WINDOW) | BIT(STRIDE) | BIT(TOKENIZER) |
+         BIT(LIMIT) | BIT(PRIORITY) | BIT(KEY),
      client_run_sweep},
     {"perplexity", "MODEL", "Score one revision (default: main) and print the numbers",
      "Without --file or --dataset it takes the last words of LAMBADA. A file of your own is one\n"
      "text, or one text per line if its name ends in .jsonl.",
      BIT(REVISION) | BIT(FILE) | BIT(DATASET) | BIT(FIELD) | BIT(MODE) | BIT(WINDOW) | BIT(STRIDE) |
-         BIT(LIMIT),
+         BIT(TOKENIZER) | BIT(LIMIT),
      client_run_perplexity},
     {"series", "MODEL", "Print what is measured, a row per revision in step order",
      "The table shows a choice of columns; --csv and --json give all, with every digit.",
@@ -100,7 +100,7 @@ const struct client_command client_commands[] = {
      "counts once it is completely written.",
      BIT(AT) | BIT(EVERY_MINUTES) | BIT(NOW) | BIT(WEBHOOK) | BIT(SECRET_FILE) | BIT(FROM) | BIT(TO) |
          BIT(REVISION) | BIT(RULE) | BIT(TENSOR) | BIT(METRIC) | BIT(REFERENCE) | BIT(DATASET) | BIT(FIELD) |
-         BIT(MODE) | BIT(LIMIT) | BIT(WINDOW) | BIT(STRIDE) | BIT(PRIORITY),
+         BIT(MODE) | BIT(LIMIT) | BIT(WINDOW) | BIT(STRIDE) | BIT(TOKENIZER) | BIT(PRIORITY),
      client_run_watch},
     {"unwatch", "MODEL", "Stop watching a model; running sweeps go on", "", 0, client_run_unwatch},
     {"watches", "", "List watched models", "", BIT(CSV) | BIT(FIELDS), client_run_watches},

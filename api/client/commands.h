@@ -79,7 +79,8 @@ int client_run_workers(const struct client_arguments *arguments);
 int client_run_jobs(const struct client_arguments *arguments);
 int client_run_status(const struct client_arguments *arguments);
 
-/* Puts what the options say of the texts (field, limit, window, stride) into the request of a sweep. */
+/* Puts what the options say of the texts (field, tokenizer, limit, window, stride) into the request of a
+ * sweep. */
 int client_sweep_set_texts(const struct client_arguments *arguments, json_t *request, struct err *err);
 
 /* Shows the progress of a sweep until it has ended; a stream that breaks off is opened again for a while.

@@ -55,6 +55,7 @@ int client_sweep_set_texts(const struct client_arguments *arguments, json_t *req
         {"limit", CLIENT_OPTION_LIMIT}, {"window", CLIENT_OPTION_WINDOW}, {"stride", CLIENT_OPTION_STRIDE}};
     int code = 0;
     set_text(request, "field", arguments->values[CLIENT_OPTION_FIELD]);
+    set_text(request, "tokenizer", arguments->values[CLIENT_OPTION_TOKENIZER]);
     for (size_t i = 0; i < sizeof numbers / sizeof numbers[0] && !code; i++)
         code = client_parse_number(numbers[i].key, arguments->values[numbers[i].option], request,
                                    numbers[i].key, err);
@@ -64,9 +65,9 @@ int client_sweep_set_texts(const struct client_arguments *arguments, json_t *req
 /* Options that would say nothing: they are of texts, and no perplexity is asked for. */
 static int check_texts(const struct client_arguments *arguments, struct err *err)
 {
-    static const enum client_option texts[] = {CLIENT_OPTION_DATASET, CLIENT_OPTION_FIELD,
-                                               CLIENT_OPTION_MODE,    CLIENT_OPTION_WINDOW,
-                                               CLIENT_OPTION_STRIDE,  CLIENT_OPTION_LIMIT};
+    static const enum client_option texts[] = {
+        CLIENT_OPTION_DATASET, CLIENT_OPTION_FIELD,     CLIENT_OPTION_MODE, CLIENT_OPTION_WINDOW,
+        CLIENT_OPTION_STRIDE,  CLIENT_OPTION_TOKENIZER, CLIENT_OPTION_LIMIT};
     for (size_t i = 0; i < arguments->list_count; i++) {
         if (arguments->list[i].option == CLIENT_OPTION_METRIC &&
             strcmp(arguments->list[i].value, "statistics") != 0)

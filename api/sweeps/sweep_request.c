@@ -208,6 +208,14 @@ static int check_mode(json_t *value, const char *pointer, struct api_sweep_reque
     return check_word(value, pointer, words, field, err);
 }
 
+static int check_tokenizer(json_t *value, const char *pointer, struct api_sweep_request *request, char *field,
+                           struct err *err)
+{
+    static const char *const words[] = {"agreed", "file", NULL};
+    (void)request;
+    return check_word(value, pointer, words, field, err);
+}
+
 static int check_count(json_t *value, const char *pointer, struct api_sweep_request *request, char *field,
                        struct err *err)
 {
@@ -305,9 +313,11 @@ static const struct member sweep_members[] = {
     {"revisions", check_revisions},
     {"reference", check_name},
     {"priority", check_priority},
+    /* of perplexity: */
     {"dataset", check_dataset},
     {"field", check_field},
     {"mode", check_mode},
+    {"tokenizer", check_tokenizer},
     {"limit", check_count},
     {"window", check_count},
     {"stride", check_count},

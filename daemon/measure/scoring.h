@@ -36,6 +36,7 @@ struct scoring_request {
     enum passages_mode mode;
     /* `tokens` only; 0: the context, but SCORING_WINDOW_MAX of a longer one, and half of that. */
     uint32_t window_tokens, stride_tokens;
+    int takes_file; /* texts are cut as tokenizer.json says, also where transformers 5 builds another of it */
     struct tensor_pool *pool;        /* that may have some of the tensors in memory, or NULL */
     struct file_digests *digests;    /* that the data set's digest is kept in; NULL: it is always hashed */
     struct passages_cache *passages; /* that tokenised texts are kept in */

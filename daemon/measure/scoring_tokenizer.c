@@ -90,6 +90,8 @@ static int check(const struct files *files, const struct buf *json, const struct
 static int complete(const struct scoring_request *request, const struct model_config *model,
                     struct tokenizer_use *use, struct err *err)
 {
+    if (request->takes_file)
+        use->doubts &= ~(unsigned)TOKENIZER_DOUBT_BUILT;
     if (use->prefix_id == TOKENIZER_CONFIG_NO_PREFIX)
         use->prefix_id = model->bos_token_id >= 0 ? model->bos_token_id : model->eos_token_id;
     if (request->mode != PASSAGES_MODE_LAST_WORD)

@@ -114,6 +114,8 @@ static int take_members(const json_t *root, struct sweep_spec *spec, struct err 
         code = take_string(root, "field", &spec->field, err);
     if (!code)
         code = take_string(root, "mode", &spec->mode, err);
+    if (!code)
+        code = take_string(root, "tokenizer", &spec->tokenizer, err);
     if (!code && spec->rule)
         code = name_rule_check(spec->rule, err);
     return code;
@@ -166,6 +168,7 @@ void sweep_spec_free(struct sweep_spec *spec)
     free(spec->rule);
     free(spec->dataset);
     free(spec->field);
+    free(spec->tokenizer);
     free(spec->mode);
     *spec = (struct sweep_spec){0};
 }

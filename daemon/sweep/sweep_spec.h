@@ -30,6 +30,7 @@ struct sweep_spec {
     char *mode;    /* "last_word", "tokens", "text_mean"; NULL: last_word */
     int64_t limit; /* documents; 0: all */
     int64_t window, stride;
+    char *tokenizer; /* "agreed", "file"; NULL: agreed */
 };
 
 /* Parses; unknown members are ignored here (the API refused them). The caller frees *spec with

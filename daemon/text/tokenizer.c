@@ -275,7 +275,8 @@ static int check_rebuilt(struct tokenizer_encoder *encoder, const char *text, si
         return 0;
     return err_set(err, ERR_UNSUPPORTED,
                    "transformers 4 and 5 cut it into other tokens: 5 passes over the normalizer and "
-                   "pre_tokenizer of tokenizer.json, unless tokenizer_class is PreTrainedTokenizerFast");
+                   "pre_tokenizer of tokenizer.json, unless tokenizer_class is PreTrainedTokenizerFast "
+                   "(the sweep's \"tokenizer\": \"file\", or --tokenizer file, takes them as 4 does)");
 }
 
 int tokenizer_encode(struct tokenizer_encoder *encoder, const char *text, size_t size, struct token_ids *ids,

@@ -39,12 +39,38 @@ def test_beside_tokenizer_json(probe: Path, tmp_path: Path, name: str) -> None:
     for text in others:  # what is cut otherwise is never scored
         found = score(probe, folder, ["Hello world", text])
         assert found["error"] == "unsupported" and "texts.jsonl: text 2: " in found["message"], text
+        as_file = score(probe, folder, ["Hello world", text], "tokenizer=file")
+        if text in ANSWERS["4.57.6"][name][2:3]:  # not as the file says in any version
+            assert as_file == found
+        elif "--tokenizer file" in found["message"]:
+            assert "error" not in as_file, text
 
 
-def score(probe: Path, folder: Path, texts: list[str]) -> dict[str, Any]:
+def write_texts(folder: Path, texts: list[str]) -> Path:
     path = folder.parent / "texts.jsonl"
     path.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts))
-    return run(probe, folder, path, "mode=text_mean", "stop=1")
+    return path
+
+
+def score(probe: Path, folder: Path, texts: list[str], *more: str) -> dict[str, Any]:
+    return run(probe, folder, write_texts(folder, texts), "mode=text_mean", "stop=1", *more)
+
+
+def test_tokenizer_of_the_file(daemon: Callable[..., Daemon], probe: Path, tmp_path: Path) -> None:
+    """Asked for, texts are cut as tokenizer.json says where 5 builds another tokenizer: the numbers of a class that takes it as it is."""
+    one = daemon("http://127.0.0.1:1")
+    built, taken = folder_model(tmp_path, "built"), folder_model(tmp_path, "taken")
+    path = write_texts(built, ["the path", "the cafe\u0301 the"])
+    texts = ("--revision", "step5", "--file", str(path))
+    for folder, class_name in ((built, "GPT2Tokenizer"), (taken, "PreTrainedTokenizerFast")):
+        (folder / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": class_name, "bos_token": "<|endoftext|>"}))
+    wrong = refusal(one, str(built.parent), *texts)
+    assert "texts.jsonl: text 2: transformers 4 and 5 cut it into other tokens" in wrong and "--tokenizer file" in wrong
+    done = one.client("perplexity", str(built.parent), *texts, "--tokenizer", "file")
+    assert done.returncode == 0, done
+    (row,) = [row for row in one.series(f"file:{built.parent}") if row["perplexity"] is not None]
+    assert row["perplexity"] == pytest.approx(run(probe, taken, path)["summary"]["perplexity"], rel=1e-9)
+    assert "--tokenizer: not one of: agreed, file" in one.client("perplexity", str(built.parent), *texts, "--tokenizer", "other").stderr
 
 
 def test_refused_before_a_result_is_looked_up(daemon: Callable[..., Daemon], tmp_path: Path) -> None:

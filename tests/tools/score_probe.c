@@ -6,8 +6,8 @@
  *     score_probe random:SIZE COUNT [name=value ...]   Pythia's shape SIZE, COUNT documents (random_model.h)
  *     score_probe -                                a request from each line of the input
  *
- * Names: mode, window, stride, limit, field, threads, digest_threads, read_threads, budget_mib, longest;
- * stop=1 ends after the identity, for tests/bench/weights.py. An error is printed as {"error": name,
+ * Names: mode, window, stride, tokenizer, limit, field, threads, digest_threads, read_threads, budget_mib,
+ * longest; stop=1 ends after the identity, for tests/bench/weights.py. An error is printed as {"error": name,
  * "message": text}, with exit status 1.
  */
 #include "daemon/base/clock.h"
@@ -55,6 +55,8 @@ static int read_arguments(struct arguments *arguments, int count, char **words, 
             arguments->request.digest_threads = (int)number;
         else if (strncmp(words[i], "read_threads", length) == 0)
             arguments->request.read_threads = (int)number;
+        else if (strncmp(words[i], "tokenizer", length) == 0)
+            arguments->request.takes_file = strcmp(value, "file") == 0;
         else if (strncmp(words[i], "stop", length) == 0)
             arguments->stops = number != 0;
         else if (strncmp(words[i], "budget_mib", length) == 0)

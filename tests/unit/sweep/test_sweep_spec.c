@@ -25,6 +25,7 @@ static void test_empty_request(void **state)
     assert_null(spec.dataset);
     assert_null(spec.field);
     assert_null(spec.mode);
+    assert_null(spec.tokenizer);
     assert_int_equal(spec.limit, 0);
     sweep_spec_free(&spec);
     sweep_spec_free(&spec);
@@ -41,7 +42,7 @@ static void test_whole_request(void **state)
           "step}\"},"
           "\"reference\":\"step512\",\"dataset\":\"file:/"
           "x.jsonl\",\"field\":\"passage\",\"mode\":\"tokens\",\"limit\":10,\"window\":64,"
-          "\"stride\":32,\"unknown\":{}}",
+          "\"stride\":32,\"tokenizer\":\"file\",\"unknown\":{}}",
           &spec);
     assert_true(spec.wants_statistics);
     assert_true(spec.wants_perplexity);
@@ -58,6 +59,7 @@ static void test_whole_request(void **state)
     assert_string_equal(spec.dataset, "file:/x.jsonl");
     assert_string_equal(spec.field, "passage");
     assert_string_equal(spec.mode, "tokens");
+    assert_string_equal(spec.tokenizer, "file");
     assert_int_equal(spec.limit, 10);
     assert_int_equal(spec.window, 64);
     assert_int_equal(spec.stride, 32);
