@@ -20,10 +20,16 @@ export async function fetchScaling() {
   if (isNewer()) scaling = found;
 }
 
+const isForked = (one) => one.onset_step > 0;
+
+/** Where a model's point or, without an onset so far, the foot of its open bar is. */
+const stepOf = (one) => (isForked(one) ? one.onset_step : one.onset_step_before);
+
 /** What a pointed-at model says, in words and exact numbers. */
 function describe(one) {
   const since = Number.isFinite(one.onset_step_before) ? `, after step ${number(one.onset_step_before)}` : "";
-  return `${one.model}: ${number(one.parameter_count)} parameters, onset at step ${number(one.onset_step)}${since}`;
+  const onset = isForked(one) ? `onset at step ${number(one.onset_step)}` : "no onset so far";
+  return `${one.model}: ${number(one.parameter_count)} parameters, ${onset}${since}`;
 }
 
 export class Scaling {
@@ -52,13 +58,13 @@ export class Scaling {
   /** shown: the models that the other charts show, which have colours. */
   update(shown) {
     const pointed = this.tip.hidden ? null : this.known[this.pointed].model;
-    this.known = (scaling?.models || []).filter((one) => one.onset_step > 0 && one.parameter_count > 0)
+    this.known = (scaling?.models || []).filter((one) => stepOf(one) > 0 && one.parameter_count > 0)
       .sort((a, b) => a.parameter_count - b.parameter_count);
     this.root.hidden = this.known.length < 2;
     if (this.root.hidden) return;
     this.shown = shown;
     this.models = [{ name: this.law(), colour: colour("muted") }]; // the legend of the picture
-    this.help.textContent = `${this.law()}. Bars: back to the revision before. Rows: ${view.rows}; values: ${view.values}.`;
+    this.help.textContent = `${this.law()}. Bars: where the onset may be; to the top: none so far. Rows: ${view.rows}; values: ${view.values}.`;
     this.canvas.setAttribute("aria-label", plain(`${this.spec.title}. ${this.known.map(describe).join("; ")}. ${this.law()}.`));
     this.draw();
     this.point(this.known.findIndex((one) => one.model === pointed));
@@ -80,21 +86,22 @@ export class Scaling {
 
   /** Where a model's point lies on the axis of sizes: models of one size and onset stand side by side. */
   size(one) {
-    const alike = this.known.filter((other) => other.parameter_count === one.parameter_count && other.onset_step === one.onset_step);
+    const alike = this.known.filter((other) => other.parameter_count === one.parameter_count && stepOf(other) === stepOf(one));
     const span = this.known.at(-1).parameter_count / this.known[0].parameter_count;
     return one.parameter_count * Math.max(span, 2) ** (0.014 * (alike.indexOf(one) - (alike.length - 1) / 2));
   }
 
   datasets() {
     const looks = this.known.map((one) => this.look(one));
+    const radii = this.known.map((one) => (isForked(one) ? 5 : 0)); // an open bar has no point
     const made = [{
-      showLine: false, data: this.known.map((one) => ({ x: this.size(one), y: one.onset_step })), pointRadius: 5, pointHoverRadius: 5,
+      showLine: false, data: this.known.map((one) => ({ x: this.size(one), y: stepOf(one) })), pointRadius: radii, pointHoverRadius: radii,
       pointStyle: looks.map((one) => one.marker.style), pointRotation: looks.map((one) => one.marker.turn ?? 0),
       pointBackgroundColor: looks.map((one) => (one.marker.isHollow ? colour("card") : one.colour)), pointBorderColor: looks.map((one) => one.colour), pointBorderWidth: 1.5,
     }];
     for (const [i, one] of this.known.entries()) {
       if (one.onset_step_before > 0) {
-        made.push({ data: [one.onset_step_before, one.onset_step].map((y) => ({ x: this.size(one), y })), pointRadius: 0, borderWidth: 1.4, borderColor: looks[i].colour });
+        made.push({ data: [one.onset_step_before, isForked(one) ? one.onset_step : this.span()[1]].map((y) => ({ x: this.size(one), y })), pointRadius: 0, borderWidth: 1.4, borderColor: looks[i].colour });
       }
     }
     const fit = scaling.fit;
@@ -109,7 +116,7 @@ export class Scaling {
   span() {
     const fit = scaling.fit;
     const ends = fit?.is_fitted ? [this.known[0], this.known.at(-1)].map((one) => fit.prefactor * one.parameter_count ** fit.exponent) : [];
-    const steps = this.known.flatMap((one) => (one.onset_step_before > 0 ? [one.onset_step_before, one.onset_step] : [one.onset_step]));
+    const steps = this.known.flatMap((one) => [one.onset_step_before, one.onset_step]).filter((step) => step > 0);
     const onsets = [Math.min(...steps), Math.max(...steps)];
     const near = ends.filter((end) => end > onsets[0] / 30 && end < onsets[1] * 30); // a law that is far off does not flatten the points
     return [Math.min(...onsets, ...near) / 1.5, Math.max(...onsets, ...near) * 1.5];
@@ -144,7 +151,7 @@ export class Scaling {
 
   place(i) {
     const { x, y } = this.chart.scales;
-    return [x.getPixelForValue(this.size(this.known[i])), y.getPixelForValue(this.known[i].onset_step)];
+    return [x.getPixelForValue(this.size(this.known[i])), y.getPixelForValue(stepOf(this.known[i]))];
   }
 
   pointAt(x, y) {
@@ -161,7 +168,7 @@ export class Scaling {
     const [x, y] = this.place(i);
     const row = (name, value) => element("tr", {}, element("td", {}, name), element("td", {}, value));
     this.tip.replaceChildren(element("b", {}, shortName(one.model)), element("table", {}, element("tbody", {},
-      row("parameters", number(one.parameter_count)), row("onset step", number(one.onset_step)), row("step before", number(one.onset_step_before)))));
+      row("parameters", number(one.parameter_count)), row("onset step", isForked(one) ? number(one.onset_step) : "none so far"), row("step before", number(one.onset_step_before)))));
     const isRight = x > this.plot.clientWidth / 2;
     this.tip.style.left = isRight ? "auto" : `${x + 12}px`;
     this.tip.style.right = isRight ? `${this.plot.clientWidth - x + 12}px` : "auto";

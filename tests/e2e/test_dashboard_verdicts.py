@@ -83,6 +83,27 @@ def test_scaling_with_its_law(page: Browser, made_up: Daemon) -> None:
     assert found == {one["model"]: one["onset_step"] for one in scaling["models"]}
     page.click("#panel-scaling button[aria-label^='Download as PNG']")
     assert pixels(page.downloaded("scaling.png").read_bytes())[0] > 600
+    # If the largest has not forked so far, it has an open bar, from its last revision to the top, as in `bifurcate plot scaling`.
+    open_one = {"onset_step": None, "onset_step_before": 700.0, "verdict": "no", "left_out": None}
+    page.run(
+        "const real = window.fetch; window.fetch = async (...words) => { const answer = await real(...words);"
+        "if (!String(words[0].url ?? words[0]).includes('/v1/scaling')) return answer; const body = await answer.json();"
+        "Object.assign(body.models.find(one => one.model === arguments[0].model), arguments[0].to); body.fit.unforked = 1;"
+        "return new Response(JSON.stringify(body), {status: 200, headers: answer.headers}); };",
+        {"model": largest["model"], "to": open_one},
+    )
+    page.run("document.querySelector('#rows input[value=tokens]').click()")
+    page.wait("document.getElementById('panel-scaling-help').textContent.includes('not forked so far: 1')")
+    assert "to the top: none so far" in page.value("document.getElementById('panel-scaling-help').textContent")
+    bar = page.value(
+        "(() => { const chart = Chart.getChart(document.querySelector('#panel-scaling canvas')), bar = chart.data.datasets"
+        ".find(one => one.data[0].y === 700 && one.data.length === 2); return [bar.data[1].y, chart.scales.y.max,"
+        " chart.data.datasets[0].pointRadius.at(-1)]; })()"
+    )
+    assert bar[0] == bar[1] and bar[2] == 0, bar
+    page.run("document.querySelector('#panel-scaling canvas').focus()")
+    page.press(END)
+    page.wait("document.getElementById('spoken').textContent.includes('no onset so far, after step 700')")
 
 
 def test_null_model_where_the_schedule_is_known(page: Browser, programs: dict[str, Path], garden: Path, tmp_path: Path) -> None:
