@@ -9,7 +9,7 @@
 /* How the published families name their revisions; the first rule that matches counts. */
 static const char *const rules[] = {
     "step{step}",                /* Pythia, PolyPythias */
-    "step{step}-tokens{tokens}", /* OLMo */
+    "step{step}-tokens{tokens}", /* OLMo, Apertus */
     "step{step}-seed-default",   /* DataDecide: of its seeds the one that is trained to the end */
     "stage{stage}-step{step}-tokens{tokens}",                        /* OLMo 2, first stage */
     "stage{stage}-ingredient{ingredient}-step{step}-tokens{tokens}", /* OLMo 2, later stages */
@@ -19,13 +19,16 @@ static const char *const rules[] = {
     "step-{step}-{tokens}T", /* FineWeb ablations: step-001000-2BT */
     "step-{step}-{tokens}",  /* how the names of TinyLlama's repositories end: step-1431k-3T */
     "step-{step}-token-{tokens}",
-    "step_{step}",       /* OLMo 2 Instruct */
-    "global_step{step}", /* BLOOM */
-    "ckpt_{step}",       /* Amber */
-    "{tokens}_tokens",   /* RedPajama-INCITE: 240b_tokens */
-    "checkpoint-{step}", /* folders of transformers' Trainer */
-    "iter_{step}",       /* Megatron */
-    "{step}",            /* B-GPT */
+    "step_{step}",                                 /* OLMo 2 Instruct */
+    "global_step{step}",                           /* BLOOM */
+    "ckpt_{step}",                                 /* Amber */
+    "{tokens}_tokens",                             /* RedPajama-INCITE: 240b_tokens */
+    "train_{tokens}",                              /* Baichuan 2: train_00220B */
+    "step{step}-{tokens}tokens",                   /* TransNormerLLM 3: step13000-50Btokens */
+    "CrystalCoder_phase{stage}_checkpoint_{step}", /* Crystal */
+    "checkpoint-{step}",                           /* folders of transformers' Trainer */
+    "iter_{step}",                                 /* Megatron */
+    "{step}",                                      /* B-GPT */
 };
 
 #define RULE_COUNT (sizeof rules / sizeof rules[0])

@@ -21,6 +21,11 @@ static const struct family {
     {"modernbert-decoder", {"decoder.weight", NULL}, {"model.embeddings.tok_embeddings.weight", NULL}},
     {"bert", {"cls.predictions.decoder.weight", NULL}, {"bert.embeddings.word_embeddings.weight", NULL}},
     {"roberta", {"lm_head.decoder.weight", NULL}, {"roberta.embeddings.word_embeddings.weight", NULL}},
+    {"electra", {"generator_lm_head.weight", NULL}, {"electra.embeddings.word_embeddings.weight", NULL}},
+    {"biogpt", {"output_projection.weight", NULL}, {"biogpt.embed_tokens.weight", NULL}},
+    {"gpt_neox_japanese", {"embed_out.weight", NULL}, {"gpt_neox_japanese.embed_in.weight", NULL}},
+    {"openai-gpt", {"lm_head.weight", NULL}, {"transformer.tokens_embed.weight", "tokens_embed.weight"}},
+    {"nemotron_h", {"lm_head.weight", NULL}, {"backbone.embeddings.weight", "model.embeddings.weight"}},
     {"t5", {"lm_head.weight", NULL}, {"shared.weight", "decoder.embed_tokens.weight"}},
 };
 

@@ -146,7 +146,13 @@ static void test_other_families(void **state)
     assert_int_equal(llama.bos_token_id, -1);
     /* What says nothing of it is tied where its class is, and OLMo has a word of its own for it. */
     assert_true(parse("{\"model_type\":\"opt\"}").is_tied);
-    assert_true(parse("{\"model_type\":\"gemma2\"}").is_tied);
+    static const char *const ties[] = {"gemma2", "gemma4_text", "ernie4_5",
+                                       "lfm2",   "xlm-roberta", "gpt_neox_japanese"};
+    for (size_t i = 0; i < sizeof ties / sizeof ties[0]; i++) {
+        char json[64];
+        (void)snprintf(json, sizeof json, "{\"model_type\":\"%s\"}", ties[i]);
+        assert_true(parse(json).is_tied);
+    }
     assert_false(parse("{\"model_type\":\"opt\",\"tie_word_embeddings\":false}").is_tied);
     assert_false(parse("{\"model_type\":\"unheard_of\"}").is_tied);
     assert_true(parse("{\"model_type\":\"hf_olmo\",\"weight_tying\":true}").is_tied);

@@ -24,6 +24,13 @@ static void test_published_names(void **state)
         {NULL, "step512", 1, 0, 0, 512, -1},
         {"togethercomputer/RedPajama-INCITE-7B-Base", "240b_tokens", 1, 0, 0, -1, 240000000000},
         {"allenai/OLMo-7B", "step1000-tokens4B", 1, 0, 0, 1000, 4000000000},
+        {"swiss-ai/Apertus-8B-2509", "step2300000-tokens12272B", 1, 0, 0, 2300000, 12272000000000},
+        {"swiss-ai/Apertus-8B-2509", "step2627139-tokens15T", 1, 0, 0, 2627139, 15000000000000},
+        {"baichuan-inc/Baichuan2-7B-Intermediate-Checkpoints", "train_00220B", 1, 0, 0, -1, 220000000000},
+        {"OpenNLPLab/TransNormerLLM3-15B-Intermediate-Checkpoints", "step13000-50Btokens", 1, 0, 0, 13000,
+         50000000000},
+        {"LLM360/CrystalCoder", "CrystalCoder_phase1_checkpoint_055500", 1, 1, 0, 55500, -1},
+        {"trillionlabs/0.5B-Intermediate-Checkpoints", "0000020000", 1, 0, 0, 20000, -1},
         {"allenai/DataDecide-c4-150M", "step1250-seed-default", 1, 0, 0, 1250, -1},
         {"allenai/DataDecide-c4-150M", "step1250-seed-small-aux-2", 0, 0, 0, -1, -1}, /* another run */
         {"allenai/DataDecide-c4-1B", "step1250-seed-large-aux-3", 0, 0, 0, -1, -1},

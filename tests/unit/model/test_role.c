@@ -38,53 +38,66 @@ static struct checkpoint *checkpoint_of(const char *names, struct buf *file)
     return checkpoint;
 }
 
+static const struct {
+    const char *model_type;
+    int is_tied;
+    const char *names;
+    enum model_role role;
+    const char *expected; /* NULL: not found */
+} cases[] = {
+    {"gpt_neox", 0, "gpt_neox.embed_in.weight embed_out.weight", MODEL_ROLE_UNEMBEDDING, "embed_out.weight"},
+    {"gpt_neox", 0, "gpt_neox.embed_in.weight embed_out.weight", MODEL_ROLE_EMBEDDING,
+     "gpt_neox.embed_in.weight"},
+    {"gpt_neox", 0, "gpt_neox.embed_in.weight", MODEL_ROLE_UNEMBEDDING, NULL},
+    {"gpt_neox", 1, "gpt_neox.embed_in.weight", MODEL_ROLE_UNEMBEDDING, "gpt_neox.embed_in.weight"},
+    {"gpt_neox", 1, "gpt_neox.embed_in.weight embed_out.weight", MODEL_ROLE_UNEMBEDDING, "embed_out.weight"},
+    {"llama", 0, "lm_head.weight model.embed_tokens.weight", MODEL_ROLE_UNEMBEDDING, "lm_head.weight"},
+    {"llama", 1, "model.embed_tokens.weight", MODEL_ROLE_UNEMBEDDING, "model.embed_tokens.weight"},
+    {"gpt2", 1, "wte.weight", MODEL_ROLE_UNEMBEDDING, "wte.weight"},
+    {"gpt2", 1, "transformer.wte.weight", MODEL_ROLE_EMBEDDING, "transformer.wte.weight"},
+    {"bloom", 1, "word_embeddings.weight", MODEL_ROLE_UNEMBEDDING, "word_embeddings.weight"},
+    {"unheard_of", 0, "lm_head.weight", MODEL_ROLE_UNEMBEDDING, "lm_head.weight"},
+    {"gpt_neox", 0, "state_dict.embed_out.weight", MODEL_ROLE_UNEMBEDDING, "state_dict.embed_out.weight"},
+    {"gpt_neox", 0, "module.embed_out.weight", MODEL_ROLE_UNEMBEDDING, "module.embed_out.weight"},
+    {"gpt_neox", 0, "xembed_out.weight", MODEL_ROLE_UNEMBEDDING, NULL},
+    {"gpt2", 1, "ema._orig_mod.lm_head.weight model._orig_mod.lm_head.weight", MODEL_ROLE_UNEMBEDDING,
+     "model._orig_mod.lm_head.weight"},
+    {"llama", 0, "_orig_mod.lm_head.weight _orig_mod.model.embed_tokens.weight", MODEL_ROLE_EMBEDDING,
+     "_orig_mod.model.embed_tokens.weight"},
+    {"llama", 0, "state_dict.model.lm_head.weight state_dict.model.model.embed_tokens.weight",
+     MODEL_ROLE_UNEMBEDDING, "state_dict.model.lm_head.weight"},
+    {"llama", 0, "model.module.lm_head.weight module.lm_head.weight", MODEL_ROLE_UNEMBEDDING,
+     "module.lm_head.weight"},
+    {"llama", 0, "lm_head.weight.module.lm_head.weight optimizer.lm_head.weight", MODEL_ROLE_UNEMBEDDING,
+     NULL},
+    {"gemma3", 1, "language_model.model.embed_tokens.weight", MODEL_ROLE_UNEMBEDDING,
+     "language_model.model.embed_tokens.weight"},
+    {"mamba", 1, "backbone.embeddings.weight", MODEL_ROLE_UNEMBEDDING, "backbone.embeddings.weight"},
+    {"modernbert-decoder", 1, "decoder.bias model.embeddings.tok_embeddings.weight", MODEL_ROLE_UNEMBEDDING,
+     "model.embeddings.tok_embeddings.weight"},
+    {"rwkv", 0, "head.weight rwkv.embeddings.weight", MODEL_ROLE_UNEMBEDDING, "head.weight"},
+    {"openlm", 0, "model.output.weight model.tok_embeddings.weight", MODEL_ROLE_UNEMBEDDING,
+     "model.output.weight"},
+    {"apertus", 0, "lm_head.weight model.embed_tokens.weight", MODEL_ROLE_EMBEDDING,
+     "model.embed_tokens.weight"},
+    {"electra", 1, "electra.embeddings.word_embeddings.weight generator_lm_head.bias", MODEL_ROLE_UNEMBEDDING,
+     "electra.embeddings.word_embeddings.weight"},
+    {"biogpt", 1, "biogpt.embed_tokens.weight biogpt.embed_positions.weight", MODEL_ROLE_UNEMBEDDING,
+     "biogpt.embed_tokens.weight"},
+    {"gpt_neox_japanese", 1, "gpt_neox_japanese.embed_in.weight", MODEL_ROLE_UNEMBEDDING,
+     "gpt_neox_japanese.embed_in.weight"},
+    {"openai-gpt", 1, "tokens_embed.weight positions_embed.weight", MODEL_ROLE_UNEMBEDDING,
+     "tokens_embed.weight"},
+    {"nemotron_h", 0, "backbone.embeddings.weight lm_head.weight", MODEL_ROLE_EMBEDDING,
+     "backbone.embeddings.weight"},
+    {"baichuan", 0, "lm_head.weight model.embed_tokens.weight", MODEL_ROLE_UNEMBEDDING, "lm_head.weight"},
+    {"crystalcoder", 0, "lm_head.weight transformer.wte.weight", MODEL_ROLE_UNEMBEDDING, "lm_head.weight"},
+    {"gpt_neox", 1, "", MODEL_ROLE_EMBEDDING, NULL},
+};
+
 static void test_roles(void **state)
 {
     (void)state;
-    static const struct {
-        const char *model_type;
-        int is_tied;
-        const char *names;
-        enum model_role role;
-        const char *expected; /* NULL: not found */
-    } cases[] = {
-        {"gpt_neox", 0, "gpt_neox.embed_in.weight embed_out.weight", MODEL_ROLE_UNEMBEDDING,
-         "embed_out.weight"},
-        {"gpt_neox", 0, "gpt_neox.embed_in.weight embed_out.weight", MODEL_ROLE_EMBEDDING,
-         "gpt_neox.embed_in.weight"},
-        {"gpt_neox", 0, "gpt_neox.embed_in.weight", MODEL_ROLE_UNEMBEDDING, NULL},
-        {"gpt_neox", 1, "gpt_neox.embed_in.weight", MODEL_ROLE_UNEMBEDDING, "gpt_neox.embed_in.weight"},
-        {"gpt_neox", 1, "gpt_neox.embed_in.weight embed_out.weight", MODEL_ROLE_UNEMBEDDING,
-         "embed_out.weight"},
-        {"llama", 0, "lm_head.weight model.embed_tokens.weight", MODEL_ROLE_UNEMBEDDING, "lm_head.weight"},
-        {"llama", 1, "model.embed_tokens.weight", MODEL_ROLE_UNEMBEDDING, "model.embed_tokens.weight"},
-        {"gpt2", 1, "wte.weight", MODEL_ROLE_UNEMBEDDING, "wte.weight"},
-        {"gpt2", 1, "transformer.wte.weight", MODEL_ROLE_EMBEDDING, "transformer.wte.weight"},
-        {"bloom", 1, "word_embeddings.weight", MODEL_ROLE_UNEMBEDDING, "word_embeddings.weight"},
-        {"unheard_of", 0, "lm_head.weight", MODEL_ROLE_UNEMBEDDING, "lm_head.weight"},
-        {"gpt_neox", 0, "state_dict.embed_out.weight", MODEL_ROLE_UNEMBEDDING, "state_dict.embed_out.weight"},
-        {"gpt_neox", 0, "module.embed_out.weight", MODEL_ROLE_UNEMBEDDING, "module.embed_out.weight"},
-        {"gpt_neox", 0, "xembed_out.weight", MODEL_ROLE_UNEMBEDDING, NULL},
-        {"gpt2", 1, "ema._orig_mod.lm_head.weight model._orig_mod.lm_head.weight", MODEL_ROLE_UNEMBEDDING,
-         "model._orig_mod.lm_head.weight"},
-        {"llama", 0, "_orig_mod.lm_head.weight _orig_mod.model.embed_tokens.weight", MODEL_ROLE_EMBEDDING,
-         "_orig_mod.model.embed_tokens.weight"},
-        {"llama", 0, "state_dict.model.lm_head.weight state_dict.model.model.embed_tokens.weight",
-         MODEL_ROLE_UNEMBEDDING, "state_dict.model.lm_head.weight"},
-        {"llama", 0, "model.module.lm_head.weight module.lm_head.weight", MODEL_ROLE_UNEMBEDDING,
-         "module.lm_head.weight"},
-        {"llama", 0, "lm_head.weight.module.lm_head.weight optimizer.lm_head.weight", MODEL_ROLE_UNEMBEDDING,
-         NULL},
-        {"gemma3", 1, "language_model.model.embed_tokens.weight", MODEL_ROLE_UNEMBEDDING,
-         "language_model.model.embed_tokens.weight"},
-        {"mamba", 1, "backbone.embeddings.weight", MODEL_ROLE_UNEMBEDDING, "backbone.embeddings.weight"},
-        {"modernbert-decoder", 1, "decoder.bias model.embeddings.tok_embeddings.weight",
-         MODEL_ROLE_UNEMBEDDING, "model.embeddings.tok_embeddings.weight"},
-        {"rwkv", 0, "head.weight rwkv.embeddings.weight", MODEL_ROLE_UNEMBEDDING, "head.weight"},
-        {"openlm", 0, "model.output.weight model.tok_embeddings.weight", MODEL_ROLE_UNEMBEDDING,
-         "model.output.weight"},
-        {"gpt_neox", 1, "", MODEL_ROLE_EMBEDDING, NULL},
-    };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct model_config config = {.is_tied = cases[i].is_tied};
         struct buf file;
