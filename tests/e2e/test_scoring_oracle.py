@@ -72,6 +72,7 @@ def revision_folder(tmp_path: Path, revision: str) -> Path:
     folder = tmp_path / revision
     shutil.copytree(FIXTURES / "hub/models/garden/neox-tiny" / revision, folder)
     shutil.copy(FIXTURES / "hub/models/garden/neox-tiny/_shared/tokenizer.json", folder)
+    tiny.settle(folder)
     return folder
 
 
