@@ -4,7 +4,8 @@
 #include <string.h>
 
 #define ALIGNMENT_MAX 256U /* bytes; what the heuristic assumes unless it is told less */
-#define PLANS_MAX 128
+#define PLANS_MAX                                                                                            \
+    512 /* 64 experts have some 50 numbers of rows, each with two shapes, and in the last layer others */
 #define ROWS_PARTS 8 /* of the next lower power of two; rows are rounded up to one of them */
 
 struct gemm_key {

@@ -125,6 +125,41 @@ cudaError_t score_launch_attention_plain(enum score_type type, const void *qkv,
                                          const struct score_attention *attention, void *out,
                                          uint64_t out_stride, cudaStream_t stream);
 
+/* -- Experts: who goes to which, and back ------------------------------------------------------------- */
+
+#define SCORE_ROUTES_EXPERTS 4096U /* at most */
+#define SCORE_ROUTES_PART 1024U    /* choices that are counted together */
+
+/* A choice is an input and one of its experts: of each row as many, in ascending order of the experts. */
+struct score_routes {
+    uint32_t rows, experts, per_input; /* rows * per_input choices: below 2^31 */
+    uint32_t *choices;                 /* [rows, per_input] the experts */
+    float *weights;                    /* [rows, per_input] that the answers are multiplied with */
+    uint32_t *counts, *starts;         /* [score_routes_parts, experts] */
+    uint32_t *begins;                  /* [experts + 1] of an expert's choices, among the grouped ones */
+    uint32_t *places;                  /* [rows, per_input] of a choice among the grouped ones */
+    uint32_t *inputs;                  /* [rows * per_input] the row of each grouped one */
+};
+
+static inline uint64_t score_routes_parts(uint64_t choices)
+{
+    return (choices + SCORE_ROUTES_PART - 1) / SCORE_ROUTES_PART;
+}
+
+/* The `per_input` largest logits [rows, experts] of each row, of equal ones the first; the weights are their
+ * part of the softmax over all, divided by their sum if is_normalised. A NaN among the logits makes all
+ * weights of the row NaN. */
+cudaError_t score_launch_choose(const float *logits, int is_normalised, const struct score_routes *routes,
+                                cudaStream_t stream);
+
+/* Groups the choices by expert; within one they stay in the order of the rows. */
+cudaError_t score_launch_group(const struct score_routes *routes, cudaStream_t stream);
+
+/* hidden[row] += weight * answer for each choice of the row, in their order; `answers` [grouped choices,
+ * width]. */
+cudaError_t score_launch_answer(const float *answers, const struct score_routes *routes, uint32_t width,
+                                float *hidden, cudaStream_t stream);
+
 /* -- The head: a running log-sum-exp over blocks of the vocabulary ----------------------------------- */
 
 #define SCORE_HEAD_COLUMNS 8192U /* tokens of a block */

@@ -1,4 +1,4 @@
-#include "gpu/cuda/score_run.h"
+#include "gpu/cuda/score_experts.h"
 
 /* One batch in one layer. */
 struct step {
@@ -96,27 +96,40 @@ static int normalize_heads(const struct step *step, const float *weight, void *x
                       err);
 }
 
-/* Queries, keys and values from their product on: cut to the limit, queries and keys normalised and rotated,
- * where the family and the layer do that. */
+/* Queries, keys and values to the limit, if there is one. */
+static int cut_heads(const struct step *step, struct err *err)
+{
+    struct run *run = step->run;
+    struct cuda_model *model = run->model;
+    if (!(model->config.qkv_limit > 0))
+        return 0;
+    return CUDA_CHECK(model->device,
+                      score_launch_cut(model->type, run->qkv,
+                                       step->batch->input_count * model_qkv_width(model),
+                                       (float)model->config.qkv_limit, model->device->stream),
+                      err);
+}
+
+/* Queries, keys and values from their product on: cut to the limit, before their norm or after it, queries
+ * and keys normalised and rotated, where the family and the layer do that. */
 static int finish_heads(const struct step *step, struct err *err)
 {
     struct run *run = step->run;
     struct cuda_model *model = run->model;
     cudaStream_t stream = model->device->stream;
     const struct cuda_layer *layer = step->layer;
-    const uint64_t rows = step->batch->input_count, stride = model_qkv_width(model);
+    const uint64_t rows = step->batch->input_count;
     void *first_key = (unsigned char *)run->qkv + model->query_width * score_type_bytes(model->type);
     const int table = step->is_scaled ? 0 : 1;
+    const int is_late = model->architecture->is_cut_after_norm;
     int code;
-    if (model->config.qkv_limit > 0 &&
-        (code = CUDA_CHECK(
-             model->device,
-             score_launch_cut(model->type, run->qkv, rows * stride, (float)model->config.qkv_limit, stream),
-             err)))
+    if (!is_late && (code = cut_heads(step, err)))
         return code;
     if (model->architecture->head_norm != SCORE_HEAD_NORM_NONE &&
         ((code = normalize_heads(step, layer->query_norm_weight, run->qkv, model->query_width, err)) ||
          (code = normalize_heads(step, layer->key_norm_weight, first_key, model->key_value_width, err))))
+        return code;
+    if (is_late && (code = cut_heads(step, err)))
         return code;
     if (!step->is_rotated)
         return 0;
@@ -262,6 +275,8 @@ static int transform(const struct step *step, struct err *err)
     struct run *run = step->run;
     struct cuda_model *model = run->model;
     const enum score_activation activation = model->config.activation;
+    if (model->config.expert_count)
+        return experts_run(run, step->layer, step->normed_mlp, step->rows, step->hidden, err);
     const uint64_t wide = model->config.intermediate_size;
     const int has_gate = model->architecture->has_gate;
     /* The exact GELU, SiLU and xIELU have no epilogue, and none has a gate: a kernel of ours applies them in

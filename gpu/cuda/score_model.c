@@ -8,6 +8,7 @@
 #include <string.h>
 
 #define HEAD_SIZE_MAX 2048U                  /* what the attention kernels take */
+#define CHOICES_MAX INT32_MAX                /* of the inputs of a batch, of their experts */
 #define ROOM_BYTES_MIN ((uint64_t)512 << 20) /* that a resident model leaves for scoring */
 
 enum score_type model_type_of(enum tensor_dtype dtype)
@@ -24,7 +25,7 @@ uint64_t model_qkv_width(const struct cuda_model *model)
 
 uint64_t model_out_inputs(const struct cuda_model *model)
 {
-    return model->query_width + model->config.intermediate_size;
+    return model->query_width + (model->config.expert_count ? 0 : model->config.intermediate_size);
 }
 
 uint64_t model_out_place(const struct cuda_model *model, uint64_t first)
@@ -111,8 +112,15 @@ static void carve_matrices(const struct cuda_model *model, unsigned char *base, 
                            struct cuda_layer *layer)
 {
     const uint64_t d = model->config.hidden_size, type_bytes = score_type_bytes(model->type);
+    const uint64_t experts = model->config.expert_count;
     layer->matrices[MODEL_MATRIX_QKV] = carve(base, used, model_qkv_width(model) * d * type_bytes);
-    layer->matrices[MODEL_MATRIX_MLP_UP] = carve(base, used, model->up_width * d * type_bytes);
+    if (experts) {
+        layer->matrices[MODEL_MATRIX_ROUTER] = carve(base, used, experts * d * type_bytes);
+        layer->matrices[MODEL_MATRIX_EXPERTS_UP] = carve(base, used, experts * model->expert_up_bytes);
+        layer->matrices[MODEL_MATRIX_EXPERTS_DOWN] = carve(base, used, experts * model->expert_down_bytes);
+    } else {
+        layer->matrices[MODEL_MATRIX_MLP_UP] = carve(base, used, model->up_width * d * type_bytes);
+    }
     layer->matrices[MODEL_MATRIX_OUT] = carve(base, used, d * model_out_inputs(model) * type_bytes);
 }
 
@@ -161,23 +169,28 @@ static size_t lay_out(struct cuda_model *model, unsigned char *base)
     return used;
 }
 
-/* Bytes of the largest matrix that is stored in another type than it is kept in. */
+/* Bytes of the largest of some matrices that is stored in another type than it is kept in, or `largest`. */
+static size_t largest_raw_of(const struct cuda_model *model, const struct tensor_view *views, int count,
+                             size_t largest)
+{
+    for (int i = 0; i < count; i++) {
+        const size_t bytes =
+            (size_t)model_view_elements(&views[i]) * score_type_bytes(model_type_of(views[i].dtype));
+        const int is_converted = views[i].shape.ndim == 2 && model_type_of(views[i].dtype) != model->type;
+        if (views[i].data && is_converted && bytes > largest)
+            largest = bytes;
+    }
+    return largest;
+}
+
 static size_t largest_raw(const struct cuda_model *model)
 {
-    size_t largest = 0;
-    for (uint64_t i = 0; i <= model->config.layer_count; i++) {
-        int is_layer = i < model->config.layer_count;
-        const struct tensor_view *views = is_layer ? model->views.layers[i] : model->views.model;
-        int begin = is_layer ? SCORE_ROLE_LAYER_FIRST : 0,
-            end = is_layer ? SCORE_ROLE_COUNT : SCORE_ROLE_LAYER_FIRST;
-        for (int role = begin; role < end; role++) {
-            size_t bytes = (size_t)model_view_elements(&views[role]) *
-                           score_type_bytes(model_type_of(views[role].dtype));
-            int is_converted = views[role].shape.ndim == 2 && model_type_of(views[role].dtype) != model->type;
-            if (views[role].data && is_converted && bytes > largest)
-                largest = bytes;
-        }
-    }
+    const uint64_t layers = model->config.layer_count, experts = model->config.expert_count;
+    size_t largest = largest_raw_of(model, model->views.model, SCORE_ROLE_LAYER_FIRST, 0);
+    for (uint64_t i = 0; i < layers; i++)
+        largest = largest_raw_of(model, model->views.layers[i], SCORE_ROLE_COUNT, largest);
+    for (uint64_t i = 0; i < layers * experts; i++)
+        largest = largest_raw_of(model, model->views.experts[i], SCORE_EXPERT_ROLES, largest);
     return largest;
 }
 
@@ -271,8 +284,13 @@ int cuda_score_check(const struct score_config *config, struct err *err)
     int code = score_config_check(config, err);
     if (code || (code = score_architecture_find(config->architecture, &architecture, err)))
         return code;
-    if (config->expert_count)
-        return err_set(err, ERR_UNSUPPORTED, "models of type %s: on the CPU only", architecture->name);
+    _Static_assert(LIMIT_SCORE_EXPERTS <= SCORE_ROUTES_EXPERTS, "a kernel keeps them in shared memory");
+    const uint64_t inputs =
+        config->max_positions > SCORE_BATCH_INPUTS_MAX ? config->max_positions : SCORE_BATCH_INPUTS_MAX;
+    if (config->expert_count && inputs > CHOICES_MAX / config->experts_per_input)
+        return err_set(err, ERR_UNSUPPORTED, "%llu tokens of %llu experts each: beyond %u, on the CPU only",
+                       (unsigned long long)inputs, (unsigned long long)config->experts_per_input,
+                       (unsigned)CHOICES_MAX);
     if (score_head_size(config) > HEAD_SIZE_MAX)
         return err_set(err, ERR_UNSUPPORTED, "heads of %llu dimensions: beyond %u, on the CPU only",
                        (unsigned long long)score_head_size(config), (unsigned)HEAD_SIZE_MAX);
@@ -317,6 +335,11 @@ static int prepare(struct cuda_model *model, const struct score_model_source *so
     model->type = source->precision == SCORE_PRECISION_F32 ? SCORE_TYPE_F32
                   : stored == TENSOR_DTYPE_BF16            ? SCORE_TYPE_BF16
                                                            : SCORE_TYPE_F16;
+    if (config->expert_count) {
+        const uint64_t row_bytes = config->hidden_size * score_type_bytes(model->type);
+        model->expert_up_bytes = device_rounded((size_t)(model->up_width * row_bytes));
+        model->expert_down_bytes = device_rounded((size_t)(config->intermediate_size * row_bytes));
+    }
     model->raw_bytes = largest_raw(model);
     for (int i = 0; i < 2 && !code; i++) {
         model->slot_layers[i] = config->layer_count;

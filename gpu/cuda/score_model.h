@@ -17,11 +17,14 @@ enum model_matrix {
     MODEL_MATRIX_MLP_UP, /* outputs: the gate's, if there is one, then those of what goes up */
     MODEL_MATRIX_OUT, /* attention out beside MLP down: both add to the residual stream, so one product does
                        */
+    MODEL_MATRIX_ROUTER,
+    MODEL_MATRIX_EXPERTS_UP, /* of all experts, one behind the other: as MODEL_MATRIX_MLP_UP */
+    MODEL_MATRIX_EXPERTS_DOWN,
     MODEL_MATRIX_COUNT
 };
 
 struct cuda_layer {
-    void *matrices[MODEL_MATRIX_COUNT];
+    void *matrices[MODEL_MATRIX_COUNT]; /* NULL where the family has none */
     float *attention_norm_weight, *attention_norm_bias, *mlp_norm_weight, *mlp_norm_bias;
     float *query_norm_weight, *key_norm_weight; /* of families with these norms */
     void *qkv_bias, *mlp_up_bias; /* of the model's type; a bias that the model does not have is zero */
@@ -33,8 +36,9 @@ struct cuda_model {
     struct cuda_device *device;
     struct score_config config;
     const struct score_architecture *architecture;
-    uint64_t query_width, key_value_width; /* of all heads */
-    uint64_t up_width;                     /* outputs of MODEL_MATRIX_MLP_UP */
+    uint64_t query_width, key_value_width;       /* of all heads */
+    uint64_t up_width;                           /* outputs of MODEL_MATRIX_MLP_UP, or of an expert's */
+    uint64_t expert_up_bytes, expert_down_bytes; /* from expert to expert; 0 without */
     enum score_type type;
     struct score_watch watch;
     uint64_t budget_bytes;
@@ -64,7 +68,8 @@ enum score_type model_type_of(enum tensor_dtype dtype);
 /* Queries, keys and values of all heads. */
 uint64_t model_qkv_width(const struct cuda_model *model);
 
-/* What MODEL_MATRIX_OUT is multiplied with, all of it: attention's answer beside the MLP's wide rows. */
+/* What MODEL_MATRIX_OUT is multiplied with, all of it: attention's answer beside the MLP's wide rows, if
+ * there is one MLP. */
 uint64_t model_out_inputs(const struct cuda_model *model);
 
 /* Its elements before those of input `first`, and from row to row. */

@@ -34,6 +34,33 @@ static int rotary_count(const struct cuda_model *model)
     return score_has_unscaled_layer(&model->config) ? 2 : 1;
 }
 
+/* Of the MLP: one for each input, or for each expert that an input goes to. */
+static size_t wide_rows(const struct cuda_model *model, size_t inputs)
+{
+    return inputs * (model->config.expert_count ? (size_t)model->config.experts_per_input : 1);
+}
+
+static void lay_out_experts(struct run *run, unsigned char *base, size_t *used)
+{
+    const struct score_config *config = &run->model->config;
+    const size_t inputs = run->plan.batch_inputs_max, choices = wide_rows(run->model, inputs);
+    const size_t experts = (size_t)config->expert_count, word = sizeof(uint32_t);
+    const size_t parts = (size_t)score_routes_parts(choices);
+    struct score_routes *routes = &run->routes;
+    run->router_logits = carve(base, used, inputs * experts * sizeof(float));
+    run->answers = carve(base, used, choices * (size_t)config->hidden_size * sizeof(float));
+    run->grouped = run->answers;
+    *routes =
+        (struct score_routes){.experts = (uint32_t)experts, .per_input = (uint32_t)config->experts_per_input};
+    routes->choices = carve(base, used, choices * word);
+    routes->weights = carve(base, used, choices * sizeof(float));
+    routes->counts = carve(base, used, parts * experts * word);
+    routes->starts = carve(base, used, parts * experts * word);
+    routes->begins = carve(base, used, (experts + 1) * word);
+    routes->places = carve(base, used, choices * word);
+    routes->inputs = carve(base, used, choices * word);
+}
+
 /* Places everything from `base` on (NULL: only counts) and returns its size. */
 static size_t lay_out(struct run *run, unsigned char *base)
 {
@@ -51,7 +78,7 @@ static size_t lay_out(struct run *run, unsigned char *base)
     run->product = has_product ? carve(base, &used, inputs * d * sizeof(float)) : NULL;
     run->joined = base ? base + used : NULL;
     run->attended = carve(base, &used, inputs * q * type_bytes);
-    run->wide = carve(base, &used, inputs * (size_t)model->up_width * type_bytes);
+    run->wide = carve(base, &used, wide_rows(model, inputs) * (size_t)model->up_width * type_bytes);
     /* Two uses of the same memory, one after the other. */
     run->qkv = base ? base + used : NULL;
     run->picked_hidden = carve(base ? base + used : NULL, &picked, targets * d * sizeof(float));
@@ -71,6 +98,8 @@ static size_t lay_out(struct run *run, unsigned char *base)
     run->logits = carve(base, &used, SCORE_HEAD_ROWS * (size_t)SCORE_HEAD_COLUMNS * sizeof(float));
     run->logprobs = carve(base, &used, plan->wave_targets_max * sizeof(double));
     run->is_argmax = carve(base, &used, plan->wave_targets_max);
+    if (model->config.expert_count)
+        lay_out_experts(run, base, &used);
     return used;
 }
 
@@ -191,7 +220,8 @@ int run_init(struct run *run, struct cuda_model *model, const struct score_reque
     run->host_words = calloc(2 * (plan->wave_inputs_max + plan->wave_targets_max) + 1, sizeof(uint32_t));
     run->host_offsets = calloc(plan->batch_documents_max + 1, sizeof(uint32_t));
     run->host_tiles = calloc(run->wave_tiles_max + 1, sizeof(*run->host_tiles));
-    if (!run->host_words || !run->host_offsets || !run->host_tiles)
+    run->host_begins = calloc((size_t)model->config.expert_count + 1, sizeof(uint32_t));
+    if (!run->host_words || !run->host_offsets || !run->host_tiles || !run->host_begins)
         return err_set(err, ERR_NO_MEMORY, "no memory to pack %zu inputs", plan->wave_inputs_max);
     return send_rotary(run, err);
 }
@@ -208,6 +238,7 @@ void run_done(struct run *run)
     free(run->host_words);
     free(run->host_offsets);
     free(run->host_tiles);
+    free(run->host_begins);
     *run = (struct run){.model = NULL};
 }
 

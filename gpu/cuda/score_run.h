@@ -30,9 +30,10 @@ struct run {
     /* On the host: the packed arrays of a wave. */
     uint32_t *host_words, *host_offsets;
     struct score_tile *host_tiles;
+    uint32_t *host_begins; /* [expert_count + 1] of the layer at work (score_routes) */
 
     /* On the device, in one piece. `t` below is the model's type, B the inputs of a batch, q and kv the
-     * widths of all heads' queries and keys. */
+     * widths of all heads' queries and keys, C the choices of experts that B inputs have. */
     void *scratch;
     size_t scratch_bytes;
     float *hidden;                        /* [B or, streamed, the wave's inputs; d] */
@@ -41,7 +42,7 @@ struct run {
     void *qkv;                            /* [B, q + 2 kv] t; in the last layer then: */
     float *picked_hidden;                 /* [targets of the batch, d] */
     void *picked_attended;                /* [targets of the batch, q] t */
-    void *attended, *wide;                /* [B, q] t, [B, model's up_width] t; together also: */
+    void *attended, *wide;                /* [B, q] t, [B or C, model's up_width] t; together also: */
     void *joined;                         /* [B, q + intermediate] t: attended beside wide */
     void *states;                         /* [targets of the wave, d] t, after the final norm */
     uint32_t *ids, *positions;            /* [inputs of the wave] */
@@ -52,6 +53,10 @@ struct run {
     float *logits;                        /* [SCORE_HEAD_ROWS, SCORE_HEAD_COLUMNS] */
     double *logprobs;                     /* [targets of the wave] */
     uint8_t *is_argmax;
+    float *router_logits; /* [B, expert_count] */
+    void *grouped;        /* [C, d] t, the inputs of the experts; once they are used: */
+    float *answers;       /* [C, d] */
+    struct score_routes routes;
 };
 
 /* Plans within the room that there is and takes the memory; where it is refused, with smaller batches. Free

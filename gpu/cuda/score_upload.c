@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define LAYER_MATRICES 7 /* as stored, at most */
+#define LAYER_MATRICES 7 /* as stored, at most, beside those of experts */
 
 /* -- Vectors ---------------------------------------------------------------------------------------- */
 
@@ -170,6 +170,35 @@ static int upload_matrix(struct uploads *uploads, const struct tensor_view *view
     return upload_rows(uploads, view, to, view->shape.dim[1], err);
 }
 
+/* The experts of a layer: gate and up one below the other, and down. */
+static int upload_experts(struct uploads *uploads, uint64_t index, struct err *err)
+{
+    const struct cuda_model *model = uploads->model;
+    void *const *matrices = model->layers[index].matrices;
+    const uint64_t experts = model->config.expert_count;
+    const uint64_t gate_elements = model->config.intermediate_size * model->config.hidden_size;
+    int code = 0;
+    for (uint64_t i = 0; i < experts && !code; i++) {
+        const struct tensor_view *views = model->views.experts[index * experts + i];
+        unsigned char *up = (unsigned char *)matrices[MODEL_MATRIX_EXPERTS_UP] + i * model->expert_up_bytes;
+        unsigned char *down =
+            (unsigned char *)matrices[MODEL_MATRIX_EXPERTS_DOWN] + i * model->expert_down_bytes;
+        if (!(code = upload_matrix(uploads, &views[SCORE_ROLE_EXPERT_GATE_WEIGHT - SCORE_ROLE_EXPERT_FIRST],
+                                   up, err)) &&
+            !(code = upload_matrix(uploads, &views[SCORE_ROLE_EXPERT_UP_WEIGHT - SCORE_ROLE_EXPERT_FIRST],
+                                   behind(model, up, gate_elements), err)))
+            code = upload_matrix(uploads, &views[SCORE_ROLE_EXPERT_DOWN_WEIGHT - SCORE_ROLE_EXPERT_FIRST],
+                                 down, err);
+    }
+    return code;
+}
+
+/* How many a layer has. */
+static size_t layer_matrices(const struct cuda_model *model)
+{
+    return LAYER_MATRICES + SCORE_EXPERT_ROLES * (size_t)model->config.expert_count;
+}
+
 /* A layer's tensors to their places in its matrices: one below the other, and what adds to the residual
  * stream side by side. */
 static int upload_layer(struct uploads *uploads, uint64_t index, struct err *err)
@@ -193,6 +222,7 @@ static int upload_layer(struct uploads *uploads, uint64_t index, struct err *err
         {SCORE_ROLE_KEY_WEIGHT, MODEL_MATRIX_QKV, q * d, d},
         {SCORE_ROLE_VALUE_WEIGHT, MODEL_MATRIX_QKV, (q + kv) * d, d},
         {SCORE_ROLE_MLP_GATE_WEIGHT, MODEL_MATRIX_MLP_UP, 0, d},
+        {SCORE_ROLE_ROUTER_WEIGHT, MODEL_MATRIX_ROUTER, 0, d},
         {SCORE_ROLE_MLP_UP_WEIGHT, MODEL_MATRIX_MLP_UP, gate_rows(model) * d, up},
         {SCORE_ROLE_ATTENTION_OUT_WEIGHT, MODEL_MATRIX_OUT, 0, out},
         {SCORE_ROLE_MLP_DOWN_WEIGHT, MODEL_MATRIX_OUT, model_out_place(model, q), out},
@@ -203,7 +233,7 @@ static int upload_layer(struct uploads *uploads, uint64_t index, struct err *err
             code = upload_rows(uploads, &views[parts[i].role],
                                behind(model, matrices[parts[i].matrix], parts[i].elements), parts[i].stride,
                                err);
-    return code;
+    return code ? code : upload_experts(uploads, index, err);
 }
 
 /* -- All -------------------------------------------------------------------------------------------- */
@@ -236,7 +266,7 @@ int upload_all(struct cuda_model *model, struct err *err)
 {
     struct uploads uploads = {.model = model, .stream = model->device->stream};
     unsigned char *image = calloc(1, model->vectors_bytes);
-    uploads.all = calloc(4 + LAYER_MATRICES * (size_t)model->config.layer_count, sizeof(*uploads.all));
+    uploads.all = calloc(4 + layer_matrices(model) * (size_t)model->config.layer_count, sizeof(*uploads.all));
     int code = image && uploads.all ? upload_list(&uploads, image, err)
                                     : err_set(err, ERR_NO_MEMORY, "no memory to load a model");
     free(image);
@@ -246,8 +276,12 @@ int upload_all(struct cuda_model *model, struct err *err)
 
 int upload_matrices(struct cuda_model *model, cudaStream_t stream, uint64_t layer, struct err *err)
 {
-    struct staging_rows all[LAYER_MATRICES];
-    struct uploads uploads = {.model = model, .stream = stream, .all = all};
-    int code = upload_layer(&uploads, layer, err);
-    return code ? code : staging_copy_all(model->device, stream, all, uploads.count, &model->watch, err);
+    struct uploads uploads = {.model = model, .stream = stream};
+    uploads.all = calloc(layer_matrices(model), sizeof(*uploads.all));
+    int code = uploads.all ? upload_layer(&uploads, layer, err)
+                           : err_set(err, ERR_NO_MEMORY, "no memory to load a layer");
+    if (!code)
+        code = staging_copy_all(model->device, stream, uploads.all, uploads.count, &model->watch, err);
+    free(uploads.all);
+    return code;
 }

@@ -67,7 +67,9 @@ static inline int faulty_begin(void)
 static inline int faulty_change(void)
 {
     random_model_free(&model);
-    (void)snprintf(config.architecture, sizeof config.architecture, "olmo2");
+    (void)snprintf(config.architecture, sizeof config.architecture, "olmoe");
+    config.expert_count = 4;
+    config.experts_per_input = 2;
     config.head_count = 2;
     config.key_value_head_count = 1;
     config.head_size = 16;

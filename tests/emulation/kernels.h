@@ -27,6 +27,7 @@
 #define __launch_bounds__(...)
 
 using std::isfinite;
+using std::isnan;
 using std::min;
 
 /* -- Structs that kernels get by value -- */
@@ -106,6 +107,16 @@ template <typename T> T __shfl_down_sync(unsigned, T value, unsigned step)
     return emulation::exchange(value, lane + step < emulation::warp_size ? lane + step : lane);
 }
 
+/* A bit for each lane. */
+inline unsigned __ballot_sync(unsigned, bool value)
+{
+    const auto all = emulation::share(value);
+    unsigned bits = 0;
+    for (unsigned i = 0; i < emulation::warp_size; i++)
+        bits |= (unsigned)all[i] << i;
+    return bits;
+}
+
 inline unsigned __reduce_min_sync(unsigned, unsigned value)
 {
     const auto all = emulation::share(value);
@@ -166,6 +177,18 @@ inline float __int_as_float(int bits)
     float value;
     std::memcpy(&value, &bits, sizeof(value));
     return value;
+}
+
+inline unsigned __float_as_uint(float value)
+{
+    unsigned bits;
+    std::memcpy(&bits, &value, sizeof(bits));
+    return bits;
+}
+
+inline int __popc(unsigned bits)
+{
+    return __builtin_popcount(bits);
 }
 
 inline float __uint_as_float(unsigned bits)

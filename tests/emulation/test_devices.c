@@ -314,8 +314,8 @@ static void what_kernels_lack_is_refused(void)
     }
     other.head_size = 0;
     (void)snprintf(other.architecture, sizeof other.architecture, "olmoe");
-    other.expert_count = 4, other.experts_per_input = 2;
-    refuse(device, &other, "models of type olmoe: on the CPU only");
+    other.max_positions = LIMIT_SCORE_POSITIONS, other.expert_count = other.experts_per_input = 200;
+    refuse(device, &other, "16777216 tokens of 200 experts each: beyond 2147483647, on the CPU only");
     backend->device_close(device);
     CHECK(emulation_object_count() == 0);
 }

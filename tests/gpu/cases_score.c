@@ -131,11 +131,16 @@ static int score(struct device *device, const struct score_model_source *source,
 }
 
 /* Before the dtype is changed. */
-static void spoil(struct random_model *model, const char *spoilt)
+static void spoil(struct random_model *model, const char *spoilt, const char *zeroed)
 {
-    for (size_t i = 0; spoilt && i < model->tensor_count; i++)
-        if (strstr(model->tensors[i].name, spoilt))
-            *(uint16_t *)(uintptr_t)model->tensors[i].view.data = 0x7e00;
+    for (size_t i = 0; i < model->tensor_count; i++) {
+        const struct score_tensor *tensor = &model->tensors[i];
+        uint16_t *elements = (uint16_t *)(uintptr_t)tensor->view.data;
+        if (spoilt && strstr(tensor->name, spoilt))
+            elements[0] = 0x7e00;
+        if (zeroed && strstr(tensor->name, zeroed))
+            memset(elements, 0, tensor->view.shape.dim[0] * tensor->view.shape.dim[1] * sizeof(*elements));
+    }
 }
 
 static void compare(struct cases *cases, const struct scored *row, const char *name,
@@ -193,7 +198,7 @@ static void run_case(struct cases *cases, const struct scored *row, const char *
     memset(results, 0, sizeof(results));
     int code = random_model_init(&model, &config);
     if (!code)
-        spoil(&model, row->spoilt);
+        spoil(&model, row->spoilt, row->zeroed);
     if (code || change_dtype(&model, row->dtype, row->other) ||
         random_documents_init(&documents, row->documents, row->longest, (uint32_t)config.vocabulary_rows)) {
         (void)err_set(&err, ERR_NO_MEMORY, "no memory for a model");

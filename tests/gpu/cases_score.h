@@ -15,6 +15,7 @@ struct scored {
     size_t documents, longest; /* of random_documents_init */
     int is_streamed;           /* the budget holds two layers at a time */
     const char *other;         /* or NULL: tensors whose names have this stay float16 */
+    const char *zeroed;        /* or NULL: all elements of these tensors are 0 */
     const char *spoilt; /* or NULL: the first element of these tensors is NaN, and so is every result */
 };
 

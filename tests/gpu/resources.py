@@ -17,9 +17,13 @@ from typing import NamedTuple
 # By processor and mangled name, the first that fits: registers of a thread, at most.
 REGISTERS = (
     (r"\w+ activate_", 32),
+    (r"\w+ answer", 40),
     (r"\w+ attention_kernel", 168),  # fewer for smaller heads, by __launch_bounds__: what those refuse is spilled
     (r"\w+ attention_plain", 64),
+    (r"\w+ begin", 32),
+    (r"\w+ choose", 40),
     (r"\w+ convert", 48),
+    (r"\w+ count", 32),
     (r"\w+ cut", 32),
     (r"\w+ embed", 32),
     (r"\w+ gate_", 32),
@@ -31,6 +35,7 @@ REGISTERS = (
     (r"\w+ norm_kernelI\w+Li32ELi16E", 128),
     (r"sm_100 norm", 72),
     (r"\w+ norm", 64),
+    (r"\w+ place", 32),
     (r"\w+ rms_any", 32),
     (r"\w+ rms_kernelI\w+Li32ELi16E", 96),
     (r"\w+ rms_kernel", 64),
