@@ -51,12 +51,28 @@ static int read_config(struct scoring *scoring, struct err *err)
     return code;
 }
 
+/* Of what older repositories and trainers have, transformers makes one. */
+static int fetch_tokenizer(const struct scoring *scoring, struct buf *json, struct err *err)
+{
+    static const char *const others[] = {"tokenizer.model", "vocab.json"};
+    const struct repository_tree *tree = scoring->request.tree;
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
+        if (!repository_tree_find(tree, "tokenizer.json") && repository_tree_find(tree, others[i]))
+            return err_set(err, ERR_NOT_FOUND,
+                           "the revision has no tokenizer.json, which scoring needs, but %s, of which "
+                           "transformers writes one: in a copy of the revision, "
+                           "AutoTokenizer.from_pretrained(FOLDER).save_pretrained(FOLDER)",
+                           others[i]);
+    }
+    return fetch_text(scoring, "tokenizer.json", json, err);
+}
+
 static int read_files(struct scoring *scoring, struct err *err)
 {
     struct buf *json = &scoring->tokenizer_json;
     int code = read_config(scoring, err);
     if (!code)
-        code = fetch_text(scoring, "tokenizer.json", json, err);
+        code = fetch_tokenizer(scoring, json, err);
     if (!code)
         code = digest_sha256_hex(json->data, json->size, scoring->identity.tokenizer_digest, err);
     return code ? code

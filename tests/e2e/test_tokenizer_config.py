@@ -83,3 +83,15 @@ def test_refused_before_a_result_is_looked_up(daemon: Callable[..., Daemon], tmp
     folder = folder_model(tmp_path, "contradicted")
     (folder / "tokenizer_config.json").write_text('{"add_prefix_space": true}')
     assert "tokenizer_config.json: add_prefix_space: true here" in refusal(one, str(folder.parent), *texts)
+
+
+def test_no_tokenizer(probe: Path, tmp_path: Path) -> None:
+    """Where there is none, what transformers would make one of is named."""
+    folder = revision_folder(tmp_path, "step14000")
+    (folder / "tokenizer.json").unlink()
+    said = score(probe, folder, ["Hello world"])
+    assert said == {"error": "not_found", "message": "the revision has no tokenizer.json, which scoring needs"}
+    for name in ("vocab.json", "tokenizer.model"):
+        (folder / name).write_text("{}")
+        said = score(probe, folder, ["Hello world"])
+        assert said["error"] == "not_found" and f"but {name}, of which transformers writes one" in said["message"]
