@@ -56,7 +56,8 @@ static int check(const struct series_point *points, size_t count, const struct s
 }
 
 /* Of a group of equal revisions: the first if they follow each other, otherwise the last of the series if it
- * is among them, otherwise the first. */
+ * is among them (measured, as the audit has it: the last one that is measured may be any), otherwise the
+ * first. */
 static size_t choose(const struct equal_content *group, size_t count, size_t last)
 {
     int is_run = equal_content_is_run(group, count);
@@ -67,20 +68,19 @@ static size_t choose(const struct equal_content *group, size_t count, size_t las
 static int mark_repetitions(const struct series_input *input, struct series *series, struct err *err)
 {
     struct equal_content *contents = calloc(input->count + 1, sizeof(*contents));
-    size_t known = 0, last = 0;
+    size_t known = 0;
     if (!contents)
         return err_set(err, ERR_NO_MEMORY, "no memory for a series");
     for (size_t i = 0; i < input->count; i++) {
         input->kept[i] = i;
         series->derived[i].is_counted = input->points[i].is_measured;
-        last = input->points[i].is_measured ? i : last;
         if (input->points[i].is_measured && input->points[i].content)
             contents[known++] = (struct equal_content){input->points[i].content, i};
     }
     equal_content_sort(contents, known);
     for (size_t begin = 0, end; begin < known; begin = end) {
         end = equal_content_end(contents, known, begin);
-        size_t kept = choose(&contents[begin], end - begin, last);
+        size_t kept = choose(&contents[begin], end - begin, input->count - 1);
         for (size_t i = begin; i < end; i++) {
             input->kept[contents[i].index] = kept;
             series->derived[contents[i].index].is_counted = contents[i].index == kept;

@@ -19,7 +19,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define SERIES_DEFINITION 15
+#define SERIES_DEFINITION 16
 
 enum series_rows { SERIES_ROWS_ALL, SERIES_ROWS_TOKENS, SERIES_ROWS_COUNT };
 enum series_view { SERIES_VIEW_RAW, SERIES_VIEW_CENTRED, SERIES_VIEW_COUNT };

@@ -74,7 +74,7 @@ def find_distinct(points: list[dict[str, Any]]) -> list[bool]:
         contents.setdefault(points[i]["content"], []).append(i)
     for content, equal in contents.items():
         follow_each_other = equal[-1] - equal[0] == len(equal) - 1
-        kept = measured[-1] if measured[-1] in equal and not follow_each_other else equal[0]
+        kept = equal[-1] if equal[-1] == len(points) - 1 and not follow_each_other else equal[0]
         for i in equal if content else []:
             counted[i] = i == kept
     return counted

@@ -61,6 +61,13 @@ static void test_repetitions(void **state)
     series = analyze(points, POINTS, NULL);
     assert_true(series.stop.cautions & SERIES_CAUTION_FIRST_IS_SUSPECT);
     series_free(&series);
+    /* The last one is not measured: which of the others is right, nothing says, and the earliest counts. */
+    fill(points);
+    points[POINTS - 1].is_measured = 0;
+    points[3].content = points[POINTS - 2].content;
+    series = analyze(points, POINTS, NULL);
+    assert_true(series.derived[3].is_counted && !series.derived[POINTS - 2].is_counted);
+    series_free(&series);
 }
 
 /* A sparse sweep left lag-1 displacements over four gaps; a denser one then measured what lies between. */
