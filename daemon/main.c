@@ -18,13 +18,17 @@
 #include "daemon/service.h"
 #include "daemon/supervisor.h"
 
+#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
 #define DRAIN_MS 5000
+#define ADDRESSES_MB                                                                                         \
+    2000 /* that threads and libraries reserve, on most machines; memory is a small part of it */
 
 static void reload(int argc, char **argv, struct options *options, struct service *service)
 {
@@ -74,6 +78,40 @@ static void wait_for_stop(int argc, char **argv, struct options *options, struct
     }
 }
 
+/* How much address space the process may have (ulimit -v); 0: no bound. */
+static uint64_t address_space_mb(void)
+{
+    struct rlimit limit;
+    return getrlimit(RLIMIT_AS, &limit) || limit.rlim_cur == RLIM_INFINITY ? 0 : limit.rlim_cur / 1000000 + 1;
+}
+
+static void tell_failed_start(const struct err *err)
+{
+    char hint[200] = "";
+    const uint64_t space_mb = address_space_mb();
+    if (space_mb && space_mb < ADDRESSES_MB)
+        (void)snprintf(hint, sizeof hint,
+                       "ulimit -v (LimitAS=) allows %" PRIu64 " MB of address space, of which threads alone "
+                       "reserve up to %d: take it away, and bound memory with MemoryMax= or memory-mb",
+                       space_mb, ADDRESSES_MB);
+    if (hint[0])
+        log_error("cannot start", log_text("error", err_name(err->code)), log_text("reason", err->message),
+                  log_text("hint", hint), log_end);
+    else
+        log_error("cannot start", log_text("error", err_name(err->code)), log_text("reason", err->message),
+                  log_end);
+}
+
+/* At the end of main. Where address space is bounded, a thread of OpenBLAS may wait for more of it for ever,
+ * and its library, while the process ends, for the thread: so nothing of libraries is run then. */
+static int leave(int status)
+{
+    if (!address_space_mb())
+        return status;
+    (void)fflush(NULL);
+    _exit(status);
+}
+
 static int run(int argc, char **argv, struct options *options)
 {
     char reason[ERR_MESSAGE_BYTES] = "";
@@ -93,9 +131,8 @@ static int run(int argc, char **argv, struct options *options)
         log_warning("root runs this daemon on another user's state", log_text("reason", owner_err.message),
                     log_end);
     if (service_start(options, &service, &err)) {
-        log_error("cannot start", log_text("error", err_name(err.code)), log_text("reason", err.message),
-                  log_end);
-        return 1;
+        tell_failed_start(&err);
+        return COMMANDS_STATUS_FAILED;
     }
     supervisor_tell_ready();
     wait_for_stop(argc, argv, options, service, &signals);
@@ -121,14 +158,14 @@ int main(int argc, char **argv)
         return 1; /* and nowhere to say why */
     if (command && commands_asks_help(argc - 1, argv + 1)) {
         help_print_command(command, stdout);
-        return commands_end(0);
+        return leave(commands_end(0));
     }
     if (command)
-        return commands_end(command->run(argc - 1, argv + 1));
+        return leave(commands_end(command->run(argc - 1, argv + 1)));
     if (argc > 1 && argv[1][0] != '-')
-        return commands_refuse(argv[1]);
+        return leave(commands_refuse(argv[1]));
     int is_over = commands_load_options(argc, argv, &options, &status);
     status = is_over ? commands_end(status) : run(argc, argv, &options);
     options_free(&options);
-    return status;
+    return leave(status);
 }

@@ -174,6 +174,23 @@ def test_retention_under_a_clock_far_ahead(daemon: Callable[..., Daemon], make_h
     assert pruned.stdout.startswith("0 sweeps deleted, ") and "the clock is days ahead" in pruned.stdout, pruned
 
 
+# ---- little address space ------------------------------------------------------------------------
+
+
+def test_ends_where_a_library_waits_for_memory(programs: dict[str, Path], tmp_path: Path) -> None:
+    """Under `ulimit -v` a thread of OpenBLAS may never end, for which its library waits in its destructor. That is put in its place."""
+    if not shutil.which("gcc"):
+        pytest.skip("gcc is not installed")
+    (tmp_path / "wait.c").write_text("#include <unistd.h>\n__attribute__((destructor)) static void wait(void) { for (;;) pause(); }\n")
+    subprocess.run(["gcc", "-shared", "-fPIC", "-o", tmp_path / "wait.so", tmp_path / "wait.c"], check=True)
+    env = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "LD_PRELOAD": str(tmp_path / "wait.so"), "ASAN_OPTIONS": "verify_asan_link_order=0"}
+    for words, status in ((["--state", "/dev/null/none"], 1), (["check", "--state", str(tmp_path)], 1), (["--version"], 0), (["nonsense"], 2)):
+        done = subprocess.run([programs["bifurcated"], "--listen", "127.0.0.1:0", *words] if words[0] == "--state" else [programs["bifurcated"], *words],
+                              env=env, capture_output=True, text=True, timeout=60,
+                              preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (1 << 50, resource.RLIM_INFINITY)))  # fmt: skip
+        assert done.returncode == status, (words, done)
+
+
 # ---- time that passes ----------------------------------------------------------------------------
 
 
