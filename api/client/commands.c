@@ -126,8 +126,8 @@ const size_t client_command_count = sizeof client_commands / sizeof client_comma
 /* What helps whoever named something that is not known. */
 static const char *const absent_advice[] = {
     [ERR_ABSENT_OTHER] = NULL,
-    [ERR_ABSENT_MODEL] = "`bifurcate models` lists the models that are known, `bifurcate sweep MODEL` "
-                         "measures another one.",
+    [ERR_ABSENT_MODEL] = ("`bifurcate models` lists the models that are known, `bifurcate sweep MODEL` "
+                          "measures another one."),
     [ERR_ABSENT_REVISION] = "`bifurcate series MODEL --stepless` lists the revisions that are known.",
     [ERR_ABSENT_SWEEP] = "`bifurcate sweeps` lists them.",
     [ERR_ABSENT_TASK] = "`bifurcate tasks ID` lists the tasks of a sweep, with their numbers.",
