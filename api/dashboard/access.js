@@ -27,7 +27,7 @@ function given() {
 }
 
 function describe(need, refusal, isAgain) {
-  byId("token-dialog-title").textContent = need.what ? `To ${need.what}, this daemon wants a token` : "This daemon wants a token";
+  byId("token-dialog-title").textContent = need.what ? `To ${need.what}, this daemon needs a token` : "This daemon needs a token";
   byId("token-command").textContent = `bifurcated token create --name dashboard --scopes ${need.scopes}`;
   byId("token-error").hidden = !isAgain;
   byId("token-error").textContent = refusal.status === 401 ? "The daemon does not accept this token." : plain(refusal.message);

@@ -30,7 +30,7 @@ function device() {
 function hub({ hub: wait }) {
   if (!wait) return null;
   const reason = { request_budget: "request-budget of this daemon", rate_limit: "rate limit of the hub", retry_after: "pause that the hub asks for" }[wait.reason];
-  if (wait.detail) return fact("Hub", element("span", { class: "error" }, `down, asked again ${until(wait.waiting_until)}`), wait.detail);
+  if (wait.detail) return fact("Hub", element("span", { class: "error" }, `down, asked again in ${until(wait.waiting_until)}`), wait.detail);
   return fact("Hub", wait.waiting_until ? `waits ${until(wait.waiting_until)}: ${reason}` : "no wait", wait.waiting_until ? counted(wait.waiting_requests, "request waits", "requests wait") : null);
 }
 
@@ -56,7 +56,7 @@ function summary({ status, workers, jobs, watches }) {
   const live = jobs.filter(isLive);
   const parts = [];
   const isIdle = status.daemon.workers === 0 && !status.daemon.slurm && workers.there === workers.silent && !live.length;
-  if (isIdle && status.tasks.queued) parts.push(`Nobody works at the queue: bifurcated worker --connect ${location.origin}`);
+  if (isIdle && status.tasks.queued) parts.push(`No worker takes tasks from the queue: bifurcated worker --connect ${location.origin}`);
   if (workers.there) parts.push(`${counted(workers.there, "remote worker")}, ${number(workers.working)} working${workers.silent ? `, ${number(workers.silent)} silent` : ""}`);
   if (live.length) parts.push(`${counted(live.length, "job")} in the cluster`);
   if (watches.there) parts.push(`${counted(watches.there, "watch", "watches")}${watches.failing ? `, ${number(watches.failing)} with a failure` : ""}`);

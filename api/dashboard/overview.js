@@ -16,10 +16,10 @@ function card(model, row) {
 }
 
 function lines(shown) {
-  if (isAtWork(view.models)) return [element("p", {}, "A sweep is at work. The charts begin with its first revision; nothing needs to be done.")];
+  if (isAtWork(view.models)) return [element("p", {}, "A sweep is running. The charts appear with its first revision; there is nothing to do.")];
   const [model] = view.models;
   const isStepless = shown.length > 0 && shown.every(({ all }) => all.length && all.every((row) => row.step === null));
-  if (isStepless) return [element("p", {}, "No revision of this model is named by a training step: there is nothing to draw over training.")];
+  if (isStepless) return [element("p", {}, "No revision of this model has a training step in its name: there is nothing to draw over training.")];
   const start = element("button", { type: "button", onclick: () => openForm({ model: view.models[0] }) }, "Start a sweep");
   const why = model && failure(model);
   return [why && element("p", { class: "error" }, `Its last sweep failed: ${why}`), element("p", {}, model ? "No training step of this model is measured yet." : "No model is measured yet. Start a sweep to measure the revisions that a model publishes."), start,

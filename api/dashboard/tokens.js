@@ -13,8 +13,8 @@ let isShown = false;
 
 function state(token) {
   if (token.revoked_at) return element("span", { class: "chip cancelled" }, `revoked ${ago(token.revoked_at)}`);
-  if (token.expires_at && Date.parse(token.expires_at) <= now()) return element("span", { class: "chip cancelled" }, `ended ${ago(token.expires_at)}`);
-  return element("span", { class: "chip done" }, token.expires_at ? `ends in ${until(token.expires_at)}` : "valid");
+  if (token.expires_at && Date.parse(token.expires_at) <= now()) return element("span", { class: "chip cancelled" }, `expired ${ago(token.expires_at)}`);
+  return element("span", { class: "chip done" }, token.expires_at ? `expires in ${until(token.expires_at)}` : "valid");
 }
 
 const counts = (token) => !token.revoked_at && !(token.expires_at && Date.parse(token.expires_at) <= now());
@@ -40,7 +40,7 @@ async function refreshTokens(speak) {
     heads: ["name", "may", "state", "made", "last used", ""],
     left: ["name", "may", "state", "made", "last used"],
     tools: element("button", { type: "button", "data-key": "make", onclick: openForm }, "Make a token"),
-    empty: "There is none yet. Beyond this machine, whoever writes needs one.",
+    empty: "There are none yet. From other machines, a request that changes something needs one.",
     rows: tokens.map((token) => [
       token.name, token.scopes.join(", "), state(token), ago(token.created_at), token.last_used_at ? ago(token.last_used_at) : "never",
       counts(token) ? element("div", { class: "buttons right" }, element("button", { type: "button", class: "plain", "data-key": `revoke ${token.id}`, "aria-label": `Revoke the token of ${token.name}`, onclick: guarded(() => revoke(token, speak)) }, "Revoke")) : "",

@@ -349,7 +349,7 @@ def test_a_sweep_at_work_is_told_in_the_tab_and_where_nothing_is_measured(visit:
     assert page.value("document.title") == f"{MODEL} – bifurcated", "a hidden tab asks for nothing and does not know"
     page.run(hide, False)
     page.wait(f"document.title === '0 % – {MODEL} – bifurcated'")
-    assert "A sweep is at work" in page.value("document.getElementById('overview').textContent")
+    assert "A sweep is running" in page.value("document.getElementById('overview').textContent")
     assert page.value("document.getElementById('findings').hidden"), "of what is not measured nothing is concluded"
     page.resize(360, 740, is_phone=True)
     first = page.value("document.querySelector('.sweep').getBoundingClientRect().top < document.getElementById('main').getBoundingClientRect().top")

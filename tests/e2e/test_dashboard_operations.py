@@ -230,7 +230,7 @@ def test_tokens_are_listed_made_and_revoked(visit: Callable[..., Browser], guard
     give_token(page, SECRET)
     page.wait("!document.getElementById('token-dialog').open && document.querySelectorAll('#tokens tbody tr').length === 1")
     name, may, state, _, used, _ = cells(page, "tokens")[0]
-    assert (name, may, used) == ("an-old-cluster", "worker", "never") and state.startswith("ends in ")
+    assert (name, may, used) == ("an-old-cluster", "worker", "never") and state.startswith("expires in ")
 
     page.click("#tokens button[data-key=make]")
     page.press(ENTER)
