@@ -67,7 +67,30 @@ static inline int random_llama_config(const char *size, struct score_config *ret
     return 0;
 }
 
-/* "14m", "31m", "70m", "160m", "410m", "1b": the shapes of Pythia; "smollm2-135m", "llama-1b". */
+/* Families with positions that are learned, or a slope: the shapes of GPT-2 and of BLOOM 560M. */
+static inline int random_other_config(const char *size, struct score_config *ret_config)
+{
+    const int is_gpt2 = strcmp(size, "gpt2") == 0;
+    if (!is_gpt2 && strcmp(size, "bloom-560m") != 0)
+        return random_llama_config(size, ret_config);
+    *ret_config = (struct score_config){.architecture = "bloom",
+                                        .vocabulary_rows = is_gpt2 ? 50257 : 250880,
+                                        .hidden_size = is_gpt2 ? 768 : 1024,
+                                        .layer_count = is_gpt2 ? 12 : 24,
+                                        .head_count = is_gpt2 ? 12 : 16,
+                                        .intermediate_size = is_gpt2 ? 3072 : 4096,
+                                        .max_positions = is_gpt2 ? 1024 : 2048,
+                                        .position_rows = is_gpt2 ? 1024 : 0,
+                                        .norm_epsilon = 1e-5,
+                                        .activation = SCORE_ACTIVATION_GELU_TANH,
+                                        .is_tied = 1};
+    if (is_gpt2)
+        (void)snprintf(ret_config->architecture, sizeof ret_config->architecture, "gpt2");
+    return 0;
+}
+
+/* "14m", "31m", "70m", "160m", "410m", "1b": the shapes of Pythia; "smollm2-135m", "llama-1b",
+ * "gpt2", "bloom-560m". */
 static inline int random_model_config(const char *size, struct score_config *ret_config)
 {
     static const struct {
@@ -94,7 +117,7 @@ static inline int random_model_config(const char *size, struct score_config *ret
                                             .is_tied = 0};
         return 0;
     }
-    return random_llama_config(size, ret_config);
+    return random_other_config(size, ret_config);
 }
 
 /* The ids of a model's documents are below: Pythia's tokens, or fewer. */

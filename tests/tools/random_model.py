@@ -21,8 +21,14 @@ LLAMAS = {  # of Llama's family: LlamaConfig's own names
     "llama-1b": {"vocab_size": 128256, "hidden_size": 2048, "num_hidden_layers": 16, "num_attention_heads": 32,
                  "num_key_value_heads": 8, "intermediate_size": 8192, "rope_theta": 500000.0},
 }  # fmt: skip
+OTHERS = {  # the class in transformers, and what its config has beside the defaults
+    "gpt2": ("GPT2", {"vocab_size": 50257}),
+    "bloom-560m": ("Bloom", {"vocab_size": 250880, "hidden_size": 1024, "n_layer": 24, "n_head": 16}),
+}
 VOCABULARY = 50304
 TOKENS = 50277  # of documents: ids below
+# All but Pythia's are tied.
+UNEMBEDDINGS = ("embed_out.weight", "model.embed_tokens.weight", "transformer.wte.weight", "transformer.word_embeddings.weight")
 
 
 class Document(NamedTuple):
@@ -49,9 +55,10 @@ def hashes(name: str, count: int) -> np.ndarray:
 
 def scale_of(name: str, shape: tuple[int, ...]) -> tuple[float, float]:
     if len(shape) == 2:
-        is_unembedding = name in ("embed_out.weight", "model.embed_tokens.weight")  # Llama's are tied
+        is_unembedding = name in UNEMBEDDINGS
         return 1.0 if name == "gpt_neox.embed_in.weight" else (4.0 if is_unembedding else 1.4) / math.sqrt(shape[1]), 0.0
-    return 0.1, 1.0 if "norm.weight" in name else 0.0
+    is_norm = "norm.weight" in name or ".ln_" in name and name.endswith(".weight")
+    return 0.1, 1.0 if is_norm else 0.0
 
 
 def tensor(name: str, shape: tuple[int, ...]) -> np.ndarray:
@@ -105,7 +112,8 @@ def shapes(size: str) -> Iterator[tuple[str, tuple[int, ...]]]:
 
 def tokens_of(size: str) -> int:
     """The ids of a model's documents are below."""
-    return min(TOKENS, LLAMAS[size]["vocab_size"]) if size in LLAMAS else TOKENS
+    config = LLAMAS.get(size) or OTHERS.get(size, ("", {"vocab_size": TOKENS}))[1]
+    return min(TOKENS, config["vocab_size"])
 
 
 def documents(count: int, longest: int = 0, tokens: int = TOKENS) -> list[Document]:
@@ -129,23 +137,40 @@ def fill(parameter, name: str, device: str) -> None:
     parameter.copy_(torch_tensor(name, shape, device) if device != "cpu" else torch.from_numpy(tensor(name, shape)))
 
 
-def llama_model(size: str, dtype: str, device: str):
-    """A model of Llama's family in transformers."""
+def filled(model, dtype: str, device: str):
+    """A model whose tensors have the same names in transformers."""
     import torch
-    from transformers import LlamaConfig, LlamaForCausalLM
 
-    config = LlamaConfig(**LLAMAS[size], max_position_embeddings=8192, rms_norm_eps=1e-5, tie_word_embeddings=True)
-    model = LlamaForCausalLM(config).to(getattr(torch, dtype)).to(device).eval()
+    model = model.to(getattr(torch, dtype)).to(device).eval()
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             fill(parameter, name, device)
     return model
 
 
+def llama_model(size: str, dtype: str, device: str):
+    """A model of Llama's family in transformers."""
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    config = LlamaConfig(**LLAMAS[size], max_position_embeddings=8192, rms_norm_eps=1e-5, tie_word_embeddings=True)
+    return filled(LlamaForCausalLM(config), dtype, device)
+
+
+def other_model(size: str, dtype: str, device: str):
+    import transformers
+
+    family, words = OTHERS[size]
+    config = getattr(transformers, f"{family}Config")(**words, tie_word_embeddings=True)
+    model = getattr(transformers, "GPT2LMHeadModel" if family == "GPT2" else "BloomForCausalLM")(config)
+    return filled(model, dtype, device)
+
+
 def torch_model(size: str, dtype: str = "float32", device: str = "cpu"):
     """The model in transformers."""
     if size in LLAMAS:
         return llama_model(size, dtype, device)
+    if size in OTHERS:
+        return other_model(size, dtype, device)
     import torch
     from transformers import GPTNeoXConfig, GPTNeoXForCausalLM
 
