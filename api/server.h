@@ -51,10 +51,10 @@ const char *api_server_url(const struct api_server *server);
 /* Shuts down what was handed over and is not used, once the start is known to have succeeded. */
 void api_server_settle_socket(struct api_server *server);
 
-/* The listening socket, for whoever holds it until the next daemon comes (api/http/http.h); -1: none. */
+/* The listening socket, for somebody to hold until the next daemon comes (api/http/http.h); -1: none. */
 int api_server_share_socket(struct api_server *server);
 
-/* What is known of who works at the sweeps (api/workers/workers.h); borrowed. */
+/* What is known of those who work on the sweeps (api/workers/workers.h); borrowed. */
 struct api_workers *api_server_workers(const struct api_server *server);
 
 /* Serves another certificate from the next connection on (TLS servers only). Returns 1, or 0 if it is the

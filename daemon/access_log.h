@@ -23,7 +23,8 @@ void access_log_free(struct access_log *log);
  * fails. Safe while others write. */
 int access_log_set(struct access_log *log, const char *setting, struct err *err);
 
-/* Whether a line written now would be kept anywhere: always but for "off" without the level debug. */
+/* Whether a line written now would be kept anywhere: always, except with "off" and a log level above
+ * debug. */
 int access_log_is_on(struct access_log *log);
 
 /* A request was answered with 500: a line in the log whatever the setting, one in ten seconds at most, since

@@ -28,7 +28,7 @@ int api_setup_read_certificate(const struct options *options, struct api_setup *
 /* Writes STATE/address: programs that started us with port 0 read there where we listen. */
 int api_setup_write_address(const struct options *options, const char *url, struct err *err);
 
-/* Logs what a person who runs this daemon should know of the address that it serves. */
+/* Logs what the administrator should know about the address that is served. */
 void api_setup_log(const struct options *options, const char *url);
 
 /* Logs who changed a token or a watch; for struct api_hooks, whose context it does not need. */

@@ -1,6 +1,6 @@
 /*
- * Whether no worker reaches the hub, where this daemon measures nothing itself: it may well reach the hub, so
- * that nothing else would tell why its sweeps stand still.
+ * Whether no worker reaches the hub, for a daemon that measures nothing itself: the daemon may well reach
+ * the hub, so nothing else would say why its sweeps make no progress.
  */
 #ifndef BIFURCATED_DAEMON_CUT_OFF_H
 #define BIFURCATED_DAEMON_CUT_OFF_H
@@ -21,7 +21,7 @@ struct cut_off {
 void cut_off_init(struct cut_off *cut_off);
 void cut_off_free(struct cut_off *cut_off);
 
-/* A worker spoke; `problem`: why none reaches the hub, "" if one may. Says in the log what is new. */
+/* A worker spoke; `problem`: why none reaches the hub, "" if one may. Logs what is new. */
 void cut_off_note(struct cut_off *cut_off, const char *problem);
 
 /* Makes it what sweeps wait for, unless they wait for something else. */

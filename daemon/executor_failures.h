@@ -17,7 +17,8 @@ void executor_note_failure(struct executor_round *round, const struct err *reaso
 /* Slurm works (again). */
 void executor_note_success(struct executor_round *round);
 
-/* Fails the sweep with Slurm's words, unless it has ended or somebody works at it. An error of the store. */
+/* Fails the sweep with Slurm's words, unless it has ended or somebody works on it. Returns an error of the
+ * store. */
 int executor_give_up(struct executor_round *round, int64_t sweep_id, const struct err *reason,
                      struct err *err);
 

@@ -234,10 +234,15 @@ static int load_demands(struct executor_round *round, struct view *view, struct 
 {
     int64_t now = clock_monotonic_ms();
     round->first_ms = round->first_ms ? round->first_ms : now;
-    int64_t over_ms = now - round->first_ms >= EXECUTOR_SETTLE_MS ? clock_wall_ms() : 0;
+    const struct jobs_question question = {
+        .ours = EXECUTOR_WORKER_WORD,
+        .pause_ms_max = tasks_policy_default.backoff_max_ms,
+        .over_ms = now - round->first_ms >= EXECUTOR_SETTLE_MS ? clock_wall_ms() : 0,
+        .tasks_max = round->slurm.workers_max,
+        .limit = DEMANDS_MAX,
+    };
     view->demand_count = 0;
-    return jobs_demand(round->store, EXECUTOR_WORKER_WORD, tasks_policy_default.backoff_max_ms, over_ms,
-                       round->slurm.workers_max, DEMANDS_MAX, take_demand, view, err);
+    return jobs_demand(round->store, &question, take_demand, view, err);
 }
 
 int executor_round_run(struct executor_round *round, int watches, struct err *err)

@@ -6,9 +6,10 @@
  * again finds by that name what became of a submission that it did not see the end of, so nothing is
  * submitted twice.
  *
- * What goes wrong: a controller that is down or busy is waited for, however long. A request that sbatch
- * refuses, and EXECUTOR_FAILURES_MAX arrays in a row that end without any revision finished, fail the sweep
- * with Slurm's own words, unless somebody else works at it (workers of this daemon, or of other machines).
+ * When something goes wrong: a controller that is down or busy is waited for, however long. A request that
+ * sbatch refuses, and EXECUTOR_FAILURES_MAX arrays in a row that end without any revision finished, fail
+ * the sweep with Slurm's own words, unless somebody else works at it (workers of this daemon, or of other
+ * machines).
  */
 #ifndef BIFURCATED_DAEMON_EXECUTOR_ROUND_H
 #define BIFURCATED_DAEMON_EXECUTOR_ROUND_H
@@ -22,7 +23,7 @@
 #define EXECUTOR_FAILURES_MAX 5
 #define EXECUTOR_BACKOFF_MAX_MS 300000
 #define EXECUTOR_PATIENCE_MS 600000   /* a hub that is down for less costs no place in the queue */
-#define EXECUTOR_SETTLE_MS 60000      /* from the start on: so long workers may take to be heard of again */
+#define EXECUTOR_SETTLE_MS 60000      /* after the start: how long workers may take to be heard from again */
 #define EXECUTOR_WORKER_WORD "slurm-" /* in the names of workers that run as jobs */
 
 struct executor_round {

@@ -15,7 +15,8 @@
 /* The name by which Slurm knows the array, SLURM_NAME_SIZE bytes: no two daemons or submissions share one. */
 void executor_job_name(const struct executor_round *round, const struct job_row *job, char *name);
 
-/* Whether it is less than so long ago. What lies far ahead is of a clock that was set back: long ago. */
+/* Whether that time is less than so long ago. A time far ahead is of a clock that was set back since: not
+ * recent. */
 int executor_is_recent(int64_t at_ms, int64_t span_ms);
 
 /* Brings `count` live jobs up to date, in memory and in the store; `arrays` is room for as many. Where Slurm

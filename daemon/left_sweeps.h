@@ -1,8 +1,7 @@
 /*
- * Sweeps that the daemon's own workers leave to others, since the hub keeps a repository from this daemon's
- * token. Who else there is, the API's server knows, which starts after the workers and ends before them:
- * until it is there they wait for it, and once the daemon stops everything is left and nothing more is
- * claimed.
+ * Sweeps that the daemon's own workers leave to others, since the hub refuses a repository to this daemon's
+ * token. The API's server knows who else there is. It starts after the workers and ends before them: until
+ * it is there they wait for it, and once the daemon stops everything is left and nothing more is claimed.
  */
 #ifndef BIFURCATED_DAEMON_LEFT_SWEEPS_H
 #define BIFURCATED_DAEMON_LEFT_SWEEPS_H

@@ -1,5 +1,5 @@
 /*
- * What the daemon tells of itself: the answers behind /v1/devices, /v1/status and /metrics.
+ * What the daemon says about itself: the answers behind /v1/devices, /v1/status and /metrics.
  */
 #ifndef BIFURCATED_DAEMON_STATUS_H
 #define BIFURCATED_DAEMON_STATUS_H
@@ -34,7 +34,7 @@ struct status_context {
     int request_budget;
 };
 
-/* What goes on, as one line for people. */
+/* What is going on, as one line for people. */
 void status_describe(struct store *store, char *text, size_t size);
 
 /* Each appends to its buffer as api/server.h says for the hook of the same name. */

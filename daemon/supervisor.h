@@ -26,8 +26,8 @@ void supervisor_tell_ready(void);
 void supervisor_tell_reloading(void); /* then supervisor_tell_ready() */
 void supervisor_tell_stopping(void);
 
-/* To be called every interval_ms: looks at the service, feeds the watchdog, tells the status if it is
- * another. */
+/* To be called every interval_ms: checks the service, feeds the watchdog, and tells systemd the status if
+ * it has changed. */
 void supervisor_tick(struct supervisor *supervisor, struct service *service);
 
 #endif

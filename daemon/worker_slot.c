@@ -173,9 +173,8 @@ int worker_slot_is_given_up(struct worker_slot *slot)
     return is_hung;
 }
 
-/* Ends the lease of a task at which nothing moves any more, and with it the process: from here on no slot
- * claims. Its thread may still come back, to find that the
- * lease is lost; it begins no other task, so that the slot's stays. */
+/* Ends the lease of a task on which nothing moves any more, and with it the process: from here on no slot
+ * claims anything. The slot's thread may still come back and find the lease lost; it begins no other task. */
 void worker_slot_look_for_hang(struct worker_slot *slot)
 {
     struct workers *workers = slot->workers;

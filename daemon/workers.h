@@ -28,10 +28,11 @@ struct workers_options {
     /* Called when the device is lost (ERR_DEVICE_LOST) or a task hangs; the process should end soon, and with
      * `hangs` nothing that tasks use may be freed. */
     void (*lost)(void *context, const struct err *reason, int hangs);
-    /* The hub keeps what a sweep needs from this process' token: whether another worker may read it. NULL:
-     * there is none. */
+    /* The hub refuses what a sweep needs to this process's token: asks whether another worker may read it.
+     * NULL: there is none. */
     int (*leave)(void *left, int64_t sweep_id);
-    /* This process has another token: none of them is left any more. Not NULL where `leave` is not. */
+    /* This process has another token: sweeps that were left to others are no longer. Not NULL where `leave`
+     * is not. */
     void (*forget_left)(void *left);
     /* The sweeps that are left to others now, into ids[WORKERS_LEFT_MAX]; returns how many. NULL: none. */
     size_t (*list_left)(void *left, int64_t *ids);
@@ -46,7 +47,7 @@ struct workers_options {
 /* Gives back what an earlier life of this daemon had claimed, and starts the threads. */
 int workers_start(const struct workers_options *options, struct workers **ret_workers, struct err *err);
 
-/* Says that the workers shall end after what they do now, or at once with `is_urgent` (their tasks are given
+/* Tells the workers to end after their present tasks, or at once with `is_urgent` (their tasks are given
  * back). Does not wait. */
 void workers_stop(struct workers *workers, int is_urgent);
 

@@ -22,7 +22,7 @@ struct backup_facts {
     int64_t damaged; /* large values that cannot be read (store/damage.h) */
 };
 
-/* Told after each part of a copy. */
+/* Called after each part of a copy. */
 typedef void backup_progress(void *context, int64_t done_bytes, int64_t total_bytes);
 
 /*

@@ -84,12 +84,12 @@ void store_read_end(struct store *store, struct connection *connection);
 int store_write_begin(struct store *store, enum connection_durability durability,
                       struct connection **ret_connection, struct err *err);
 
-/* Between two transactions of who writes much without hurry: nonzero while the log has yet to be moved into
- * the database; 0 once it may go on, with a log that begins anew, so that nobody else's commit has to move
- * it. */
+/* For a writer of much that is not in a hurry, between two of its transactions: nonzero while the log has
+ * yet to be moved into the database; 0 once the writer may go on, with a log that begins anew, so that
+ * nobody else's commit has to move it. */
 int store_log_is_behind(struct store *store);
 
-/* What the transaction has written so far is shown by no read: the version stays, nobody is woken. */
+/* No read shows what the transaction has written so far: the version stays, nobody is woken. */
 void store_write_keep_version(struct connection *connection);
 
 /* Commits if `result` is 0, counts the version up and wakes waiters if anything changed; rolls back

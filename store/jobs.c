@@ -244,9 +244,8 @@ int jobs_list(struct store *store, int64_t sweep_id, int limit,
     return query_close(&query, rc);
 }
 
-int jobs_demand(struct store *store, const char *ours, int64_t pause_ms_max, int64_t over_ms,
-                int64_t tasks_max, int limit, int (*row)(void *context, int64_t sweep_id, int64_t tasks),
-                void *context, struct err *err)
+int jobs_demand(struct store *store, const struct jobs_question *question,
+                int (*row)(void *context, int64_t sweep_id, int64_t tasks), void *context, struct err *err)
 {
     struct query query;
     int rc = query_open(&query, store,
@@ -259,12 +258,12 @@ int jobs_demand(struct store *store, const char *ours, int64_t pause_ms_max, int
                         err);
     if (rc)
         return rc;
-    query_bind_int(&query, tasks_max);
+    query_bind_int(&query, question->tasks_max);
     query_bind_int(&query, clock_wall_ms());
-    query_bind_text(&query, ours);
-    query_bind_int(&query, limit);
-    query_bind_int(&query, pause_ms_max);
-    query_bind_int(&query, over_ms);
+    query_bind_text(&query, question->ours);
+    query_bind_int(&query, question->limit);
+    query_bind_int(&query, question->pause_ms_max);
+    query_bind_int(&query, question->over_ms);
     while ((rc = query_next(&query, err)) > 0) {
         int64_t sweep_id = query_int(&query);
         if (row(context, sweep_id, query_int(&query)))

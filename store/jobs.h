@@ -65,14 +65,20 @@ int jobs_list(struct store *store, int64_t sweep_id, int limit,
 int jobs_list_all(struct store *store, const enum job_state *state, int64_t before, int limit,
                   int (*row)(void *context, const struct job_row *row), void *context, struct err *err);
 
-/* Running sweeps in the order in which the queue serves them, at most `limit`, each with how many of its
- * tasks need a worker of ours: those that could run now, those that run on workers whose names hold
- * `ours`, and those of others whose lease ended before `over_ms` (wall clock): their worker is gone, and who
- * claims next gets them. Counted up to `tasks_max`. A pause that is longer than `pause_ms_max` was given
- * before the clock was set back; claims do not wait for its end either. */
-int jobs_demand(struct store *store, const char *ours, int64_t pause_ms_max, int64_t over_ms,
-                int64_t tasks_max, int limit, int (*row)(void *context, int64_t sweep_id, int64_t tasks),
-                void *context, struct err *err);
+/* Which tasks need a worker of ours. */
+struct jobs_question {
+    const char *ours;     /* what the names of our workers hold; borrowed */
+    int64_t pause_ms_max; /* a longer pause was given before the clock was set back: claims ignore it, too */
+    int64_t over_ms;      /* wall clock: a lease that ended before has lost its worker */
+    int64_t tasks_max;    /* of one sweep: counted no further */
+    int limit;            /* sweeps */
+};
+
+/* Running sweeps in the order in which the queue serves them, each with how many of its tasks need a worker
+ * of ours: those that could run now, those that run on workers of ours, and those of others whose lease
+ * ended before `over_ms`, since the next claim gets them. */
+int jobs_demand(struct store *store, const struct jobs_question *question,
+                int (*row)(void *context, int64_t sweep_id, int64_t tasks), void *context, struct err *err);
 
 struct jobs_counts {
     int64_t submitted; /* rows that got a job_id */

@@ -1,5 +1,6 @@
 /*
- * For this folder only: the file `lock` beside the database, which whoever may change the database holds.
+ * For this folder only: the file `lock` beside the database, held by every process that may change the
+ * database.
  *
  * One process owns the folder (a daemon, a restore). While it makes, upgrades or replaces the database,
  * nobody else may touch that; from lock_share() on, others may write beside the owner, a moment each, and

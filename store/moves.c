@@ -44,7 +44,7 @@ int moves_load_task(struct connection *connection, int64_t id, struct task_row *
     return rc < 0 ? rc : 0;
 }
 
-/* Writes the row; returns by how much its bytes differ from what was there before. */
+/* Writes the whole row. */
 static int write_task(struct connection *connection, const struct task_row *task, struct err *err)
 {
     struct query query;

@@ -27,9 +27,9 @@ int parts_take(struct query *query, int64_t rows_max, struct parts_found *found,
  */
 void parts_pause(struct store *store);
 
-/* Deletes what was found, by `delete_one`, in as many transactions as writers shall not wait for longer than
- * a few dozen milliseconds each. `is_shown`: reads show what goes. Else a power cut may bring some of it
- * back, for whoever goes on with it. */
+/* Deletes what was found, by `delete_one`, in transactions that are short enough for other writers to wait
+ * a few dozen milliseconds at most. `is_shown`: reads show what goes. If they do not, a power cut may bring
+ * some of it back, to be deleted again. */
 int parts_delete(struct store *store, const struct parts_found *found, int is_shown,
                  int (*delete_one)(struct connection *connection, void *context, int64_t id, struct err *err),
                  void *context, struct err *err);
@@ -38,8 +38,8 @@ int parts_delete(struct store *store, const struct parts_found *found, int is_sh
 int parts_run(struct connection *connection, const char *sql, int64_t id, struct err *err);
 int parts_run_two(struct connection *connection, const char *sql, int64_t id, int64_t other, struct err *err);
 
-/* Deletes sweeps that are over. One that is alone in a part may be large: it is made smaller before, in parts
- * of its own, and one that was broken off in them may go the more. */
+/* Deletes sweeps that are over. One that is alone in a part may be large: its tasks go first, in parts of
+ * their own. If that is interrupted, the rest is still a sweep to be deleted. */
 int parts_delete_sweeps(struct store *store, const struct parts_found *found, struct err *err);
 
 #endif

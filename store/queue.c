@@ -106,9 +106,9 @@ static int interrupt_task(struct connection *connection, struct task_row *task,
     return moves_task(connection, task, TASK_EVENT_INTERRUPT, why, err);
 }
 
-/* A lease that ends later than its length from now was given before the clock was set back. `lease_ms`, that
- * of the present call, keeps the index from listing leases in order; so the bound is the longest length in
- * use. */
+/* A lease that ends later than its length from now was given before the clock was set back. `lease_ms`, the
+ * length that the caller gives, is a bound that the index can search by; a shorter lease may be cut by a
+ * later call. */
 int queue_cut_leases(struct connection *connection, int64_t now, int64_t lease_ms, struct err *err)
 {
     struct query query;

@@ -58,7 +58,7 @@ int store_open_told(const char *path, void (*tell)(void *context, int64_t from, 
  */
 int store_open_beside(const char *path, struct store **ret_store, struct err *err);
 
-/* Ends after running calls; nobody may wait in store_wait_change() (call store_wake() first). NULL is
+/* No call may be running, and nobody may wait in store_wait_change() (call store_wake() first). NULL is
  * allowed. */
 void store_close(struct store *store);
 

@@ -58,7 +58,7 @@ int tokens_create(struct store *store, const struct token_request *request, char
 /* ERR_NOT_FOUND. */
 int tokens_get(struct store *store, int64_t id, struct token_row *ret_row, struct err *err);
 
-/* The one that counts with this name, or any with this number. ERR_NOT_FOUND. */
+/* The valid one with this name, or any with this number. ERR_NOT_FOUND. */
 int tokens_find(struct store *store, const char *name_or_id, struct token_row *ret_row, struct err *err);
 
 /* Those after `after_id`, revoked and expired ones as well, by number, at most `limit`. */
@@ -69,11 +69,11 @@ int tokens_list(struct store *store, int64_t after_id, int limit,
 int tokens_list_live(struct store *store, int (*row)(void *context, const struct token_row *row),
                      void *context, struct err *err);
 
-/* From now on it counts no more; *ret_row (may be NULL) becomes what is kept. ERR_NOT_FOUND, ERR_CONFLICT: it
- * was revoked before. */
+/* It is no longer valid from now on; *ret_row (may be NULL) becomes what is kept. ERR_NOT_FOUND,
+ * ERR_CONFLICT: it was revoked before. */
 int tokens_revoke(struct store *store, int64_t id, struct token_row *ret_row, struct err *err);
 
-/* Notes when it was used last; a revoked or unknown one is none of anybody's business. */
+/* Notes when it was last used; does nothing for a revoked or unknown one. */
 int tokens_touch(struct store *store, int64_t id, int64_t used_ms, struct err *err);
 
 /* Grows with each token that was made or revoked, by whatever process. */

@@ -7,7 +7,7 @@
 
 #include "store/connection.h"
 
-/* Whoever has read a model's number may write after the model has gone. ERR_NOT_FOUND: it was removed. */
+/* A model may be removed between the reading of its number and a write for it. ERR_NOT_FOUND: it was. */
 int touch_check_model(struct connection *connection, int64_t model_id, struct err *err);
 
 /* The model's series changed: a new version and time. */

@@ -1,5 +1,5 @@
 /*
- * `bifurcate --complete WORD...`: what a shell offers at the tabulator key. bash, zsh and fish ask it, so
+ * `bifurcate --complete WORD...`: what a shell offers when Tab is pressed. bash, zsh and fish ask it, so
  * that none of them has lists of its own (deploy/completion).
  */
 #ifndef BIFURCATED_API_CLIENT_COMPLETION_H

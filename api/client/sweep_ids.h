@@ -1,6 +1,6 @@
 /*
- * Which sweeps a command is about: those that its words name, or all that are at work. And other words that
- * are numbers.
+ * Which sweeps a command is about: those that its words name, or all that are being planned or running; and
+ * other words that are numbers.
  */
 #ifndef BIFURCATED_API_CLIENT_SWEEP_IDS_H
 #define BIFURCATED_API_CLIENT_SWEEP_IDS_H

@@ -1,5 +1,5 @@
 /*
- * What became of a sweep, as `bifurcate` tells it on standard error.
+ * The outcome of a sweep, as `bifurcate` reports it on standard error.
  */
 #ifndef BIFURCATED_API_CLIENT_SWEEP_OUTCOME_H
 #define BIFURCATED_API_CLIENT_SWEEP_OUTCOME_H

@@ -1,6 +1,6 @@
 /*
- * What stands at the other end of a stream: how wide it is, which characters it shows, whether a line can be
- * written anew. Files and pipes are for programs: they get every byte and every column.
+ * What is at the other end of a stream: how wide it is, which characters it shows, whether a line can be
+ * rewritten. Files and pipes are for programs: they get every byte and every column.
  */
 #ifndef BIFURCATED_API_CLIENT_TERMINAL_H
 #define BIFURCATED_API_CLIENT_TERMINAL_H

@@ -1,6 +1,6 @@
 /*
- * What is looked at before a handler runs. Of several faults a request is told the first one, and which comes
- * first is the same for every route:
+ * What is checked before a handler runs. Of several faults the client is told the first, in an order that
+ * is the same for every route:
  *
  *     429             the requests of its address
  *     400, 404, 405   the target, and what is there

@@ -50,7 +50,7 @@ struct api_access_log {
     /* An answer was sent (or its client went away: status 499). */
     void (*write)(void *context, const struct api_access *access);
 
-    /* A request is answered with 500, which is this side's fault: why, whatever `is_kept` says. */
+    /* A request is answered with 500, which is the daemon's own fault: says why, whatever `is_kept` says. */
     void (*failed)(void *context, const char *request_id, const char *target, const char *reason);
 
     /* Whether `write` writes down anything at this time; NULL: always. While it does not, an answer out of
@@ -122,7 +122,7 @@ size_t api_http_connections(struct api_http *http);
 /* Appends what was counted of requests, answers and connections, in Prometheus' text format. */
 void api_http_append_metrics(struct api_http *http, struct buf *text);
 
-/* A token that was revoked counts no more from here on. Cannot fail. */
+/* A token that was revoked is not valid from here on. Cannot fail. */
 void api_http_forget_token(struct api_http *http, int64_t id);
 
 /* Serves another certificate from the next connection on (TLS only). Returns 1, or 0 if it is the same.
@@ -137,12 +137,12 @@ int api_http_certificate_times(const struct api_http *http, int64_t *ret_from_ms
  * without this, it listens as it did. */
 void api_http_settle_socket(struct api_http *http);
 
-/* The listening socket, for whoever holds it until the next daemon comes: from here on it is not shut down
- * when this one ends, and who connects meanwhile waits. -1: there is none. */
+/* The listening socket, for somebody to hold until the next daemon comes: from here on it is not shut down
+ * when this one ends, and clients that connect meanwhile wait. -1: there is none. */
 int api_http_share_socket(struct api_http *http);
 
-/* Accepts no more connections from here on, and answers close theirs. Requests that are suspended must be
- * resumed by whom they wait for. */
+/* Accepts no more connections from here on, and answers close theirs. Suspended requests must be resumed by
+ * those who suspended them. */
 void api_http_drain(struct api_http *http);
 int api_http_is_draining(const struct api_http *http);
 

@@ -1,11 +1,11 @@
 /*
  * Connections, so that no client keeps others from being served.
  *
- * libmicrohttpd closes a connection that is silent; one that sends a byte now and then, or reads one, would
- * stay for ever, and one that waits would keep its place. Here each connection has the time at which its
- * present wait or answer began. api_peers_expire() shuts those down that are over their time; a new
- * connection beyond the bounds takes the place of the one that has waited longest for its client, of the same
- * address where that one's bound is reached. Only where nobody waits is the new one refused.
+ * libmicrohttpd closes a connection that is silent; but one that sends a byte now and then, or reads one,
+ * would stay for ever, and one that waits would keep its place. Here each connection has the time at which
+ * its present wait or answer began. api_peers_expire() shuts those down that are over their time; a new
+ * connection beyond the bounds takes the place of the one that has waited longest for its client, of the
+ * same address where that one's bound is reached. Only where nobody waits is the new one refused.
  */
 #ifndef BIFURCATED_API_HTTP_PEERS_H
 #define BIFURCATED_API_HTTP_PEERS_H
@@ -34,14 +34,14 @@ void *api_peer_request(const struct api_peer *peer);
 /* Its request is complete; it is not waiting any more, but answered. */
 void api_peer_set_busy(struct api_peer *peer);
 
-/* Its answer is made, and on its way: its time begins, however long it took to make it. */
+/* Its answer is made and on its way: the time for sending starts now, however long the making took. */
 void api_peer_set_sending(struct api_peer *peer);
 
 /* Its answer is a stream of events, which may take as long as it likes. */
 void api_peer_set_streaming(struct api_peer *peer);
 
-/* It is being sent an answer of so many bytes that was made for it. Returns 0, and does not count them, if
- * all connections of its address would then hold more than `max`, unless they hold none yet. */
+/* An answer of so many bytes, made for it, is being sent. Returns 0, and does not count them, if all
+ * connections of its address would then hold more than `max`, unless they hold none yet. */
 int api_peer_hold(struct api_peers *peers, struct api_peer *peer, size_t bytes, size_t max);
 
 /* Its answer was sent; it waits for the next request. */

@@ -1,11 +1,11 @@
 /*
- * What a request depends on (RFC 9110, 13.1): of two people who change the same thing, the second one learns
- * of the first.
+ * What a request depends on (RFC 9110, 13.1): of two people who change the same thing, the second one
+ * learns of the first one's change.
  *
- * Whatever a GET of its path would answer now is what a write is compared with, since that is what its client
- * has read. Some answers also show what changes by itself, such as how far a sweep is or when a watch ran
- * last. The ETag of such an answer begins with digits of what a write would change, and only those are
- * compared: a run between a read and a write is no conflict.
+ * Whatever a GET of its path would answer now is what a write is compared with, since that is what its
+ * client has read. Some answers also show what changes by itself, such as the progress of a sweep or when a
+ * watch last ran. The ETag of such an answer begins with digits of what a write would change, and only
+ * those are compared: a run between a read and a write is no conflict.
  */
 #ifndef BIFURCATED_API_HTTP_PRECONDITION_H
 #define BIFURCATED_API_HTTP_PRECONDITION_H

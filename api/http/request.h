@@ -129,7 +129,7 @@ struct api_response {
 /* The value of any header, or NULL. Borrowed until completion. */
 const char *api_request_header(const struct api_request *request, const char *name);
 
-/* Whether it only looks: GET or HEAD. */
+/* Whether it only reads: GET or HEAD. */
 int api_request_is_read(const struct api_request *request);
 
 /* The id of the request, of the client's or made up. */

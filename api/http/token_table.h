@@ -1,5 +1,5 @@
 /*
- * The tokens that count, in memory, so that a request costs no look into the store.
+ * The valid tokens, in memory, so that a request costs no look into the store.
  *
  * Tokens of the store are made and revoked by other processes, too (`bifurcated token`): the server's clock
  * calls api_token_table_refresh() a few times a second, which reads one number unless something changed. A

@@ -37,7 +37,7 @@ static int decode(char *text, size_t size, int is_query, struct err *err)
         if ((unsigned char)c < 0x20 || c == 0x7f)
             return err_set(err, ERR_INVALID, "control characters are not allowed here");
         if (text[in] == ' ')
-            return err_set(err, ERR_INVALID, "a blank is written %%20");
+            return err_set(err, ERR_INVALID, "a space is written %%20");
         seen |= (unsigned char)c;
         text[out++] = c;
     }

@@ -1,7 +1,7 @@
 /*
- * Names without an owner. Before the hub had owners for all its models some were "gpt2" or
- * "bert-base-uncased", as much of what is written still calls them; it sends who asks for those to where they
- * are now. Here a model always has an owner, so an error tells which.
+ * Names without an owner, such as "gpt2" or "bert-base-uncased", which date from before the hub had owners
+ * for all its models and are still in wide use; the hub redirects them. Here a model always has an owner,
+ * so an error says which.
  */
 #ifndef BIFURCATED_BASE_BARE_NAME_H
 #define BIFURCATED_BASE_BARE_NAME_H

@@ -119,11 +119,12 @@ int err_code_of(const char *name);
  * hub that is down, full disk, lost device): the queue retries these. */
 int err_is_transient(int code);
 
-/* Whether it may have been a compute device, or memory that something beside it had: neither the network, nor
- * a disk, nor what was read. */
+/* Whether a compute device, or memory that a neighbour held, may have caused it: not the network, a disk,
+ * or the bytes that were read. */
 int err_may_be_of_the_device(int code);
 
-/* Whether the daemon itself cannot keep anything (database, disk, memory), whatever it was about. */
+/* Whether the fault is that the daemon can store nothing now (database, disk, memory), whatever it was
+ * doing. */
 int err_is_of_the_store(int code);
 
 #endif

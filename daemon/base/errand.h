@@ -1,9 +1,9 @@
 /*
  * Errands: work that may never come back, such as a look at a folder whose file server is gone. A thread of
- * its own does it, and whoever sends it waits no longer than until nothing has moved there for some seconds.
+ * its own does it, and the sender stops waiting once nothing has moved there for some seconds.
  *
- * Nothing but the end of the process ends such a thread. So what it uses belongs to the errand, and is freed
- * should it still come back; and to a place that is silent no other errand is sent.
+ * Only the end of the process ends such a thread. So what it uses belongs to the errand, and is freed if it
+ * does come back; and no other errand is sent to a place that is silent.
  */
 #ifndef BIFURCATED_BASE_ERRAND_H
 #define BIFURCATED_BASE_ERRAND_H
@@ -29,10 +29,10 @@ int errands_new(int64_t silent_ms, int64_t lost_ms, struct errands **ret_errands
 void errands_free(struct errands *errands);
 
 /*
- * Has the errand done at a place, which messages name. *ret_is_back 1: it came back, with work's code, and
- * the context is the caller's again. 0: it did not, or was not sent, and its context is nobody's business any
- * more; ERR_UNREACHABLE: the place is silent; ERR_TIMEOUT: it is lost; ERR_CANCELLED, after *cancel became
- * true.
+ * Runs the errand at a place, which messages name. *ret_is_back 1: it came back, with work's code, and the
+ * context is the caller's again. 0: it did not come back, or was not sent, and the caller must not touch
+ * the context any more; ERR_UNREACHABLE: the place is silent; ERR_TIMEOUT: it is lost; ERR_CANCELLED, after
+ * *cancel became true.
  */
 int errands_run(struct errands *errands, const char *place, const struct errand *errand,
                 const atomic_bool *cancel, int *ret_is_back, struct err *err);

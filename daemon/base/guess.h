@@ -1,6 +1,6 @@
 /*
- * What a name that is not known may be meant for: the nearest of those that there are, for errors that ask
- * `is "--metric" meant?`. The caller offers the names, wherever they lie.
+ * What an unknown name may be meant for: the nearest of the known ones, for errors that ask `did you mean
+ * "--metric"?`. The caller offers the names, wherever they lie.
  */
 #ifndef BIFURCATED_BASE_GUESS_H
 #define BIFURCATED_BASE_GUESS_H

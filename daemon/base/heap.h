@@ -1,8 +1,7 @@
 /*
  * The allocator of a process that runs for months with many threads, large tensors, and caches whose blocks
- * of all sizes come and go. Left to itself it has arenas for each thread, keeps ever larger blocks when they
- * are freed, and of what lies between blocks that live gives nothing back: pages that nobody uses any more
- * would stay for ever.
+ * of all sizes come and go. Left to itself it has arenas for each thread, keeps ever larger blocks when
+ * they are freed, and gives back no page that lies between live blocks: unused pages would stay for ever.
  */
 #ifndef BIFURCATED_BASE_HEAP_H
 #define BIFURCATED_BASE_HEAP_H

@@ -1,7 +1,7 @@
 /*
- * A lock per key, for what takes long and is wanted by several threads at once (a download): one does it,
- * those that want the same wait and find it done, and nobody else waits. Who waits can be cancelled, and
- * beats (pulse.h) meanwhile.
+ * A lock per key, for work that takes long and that several threads want at once (a download): one does it,
+ * those that want the same wait and find it done, and nobody else waits. A wait can be cancelled, and beats
+ * (pulse.h).
  */
 #ifndef BIFURCATED_BASE_KEYED_LOCK_H
 #define BIFURCATED_BASE_KEYED_LOCK_H

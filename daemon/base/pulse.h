@@ -1,8 +1,8 @@
 /*
  * A thread's sign of life. A thread that must never stand still has a pulse and beats in each turn of its
- * loop, also while it waits as it should: for work, for the network, for another thread. Whoever watches asks
- * how old the last beat is. Code that waits on behalf of any thread just beats; without a pulse nothing
- * happens.
+ * loop, and also during legitimate waits: for work, for the network, for another thread. A watcher asks how
+ * old the last beat is. Code that waits on behalf of any thread just beats; for a thread without a pulse
+ * nothing happens.
  */
 #ifndef BIFURCATED_BASE_PULSE_H
 #define BIFURCATED_BASE_PULSE_H
@@ -29,11 +29,11 @@ void pulse_beat(void);
 /* The same for the thread that has this pulse, which may be NULL. */
 void pulse_beat_for(struct pulse *pulse);
 
-/* The calling thread has something done by what may never answer, named by a literal; NULL: it is back. */
+/* The calling thread calls something that may never answer, named by a literal; NULL: it is back. */
 void pulse_call(const char *callee);
 
-/* pthread_cond_wait() for at most so long, since the caller looks again in any case, with a beat: who waits
- * for another thread is not the one that stands still. */
+/* pthread_cond_wait() for a bounded time (the caller checks its condition again in any case), with a beat:
+ * a thread that waits for another one is not the one that stands still. */
 void pulse_wait(pthread_cond_t *changed, pthread_mutex_t *lock, int64_t at_most_ms);
 
 /* How long ago the last beat was; 0 for a pulse that never had one, since its thread has not begun. */

@@ -5,8 +5,8 @@
 #ifndef BIFURCATED_BASE_STANDARD_FILES_H
 #define BIFURCATED_BASE_STANDARD_FILES_H
 
-/* To be called before any file is opened. Takes the places of those that are closed; reading and writing them
- * fails as before. Returns 0, or -1 with errno. */
+/* To be called before any file is opened. Occupies the numbers of those that are closed; reading and
+ * writing them fails as before. Returns 0, or -1 with errno. */
 int standard_files_reserve(void);
 
 /* To be asked at the end: whether anything that was printed to standard output got lost, to a full disk for

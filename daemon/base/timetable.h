@@ -1,5 +1,5 @@
 /*
- * When something that is done again and again is due: every day at a local time, or every so many minutes.
+ * When something periodic is due: every day at a local time, or every so many minutes.
  *
  * Pure functions of the given times and of the time zone that libc has (TZ, /etc/localtime). A local time
  * that a day lacks (clocks are set forward) counts as the first one after it that exists; one that a day has

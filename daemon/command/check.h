@@ -1,6 +1,6 @@
 /*
- * The examination behind `bifurcated check`: everything that the daemon will need, tried one by one, so that
- * what is wrong is told before it hurts. Nothing is changed, and a daemon may be running meanwhile.
+ * The examination behind `bifurcated check`: everything that the daemon will need is tried, one by one, so
+ * that faults are found before they hurt. Nothing is changed, and a daemon may be running meanwhile.
  */
 #ifndef BIFURCATED_COMMAND_CHECK_H
 #define BIFURCATED_COMMAND_CHECK_H

@@ -1,5 +1,6 @@
 /*
- * The commands of `bifurcated` beside running the daemon: `bifurcated COMMAND [WORD...] [--OPTION VALUE]...`.
+ * The commands of `bifurcated` besides running the daemon: `bifurcated COMMAND [WORD...] [--OPTION
+ * VALUE]...`.
  *
  * Each works on the state folder or on its surroundings, prints to standard output and ends. All take the
  * daemon's options, from the same places (options.h), and may have some of their own.
@@ -82,8 +83,8 @@ int commands_refuse_options(int argc, char **argv, const char *const *own);
  * caller frees the options either way. */
 int commands_load_options(int argc, char **argv, struct options *options, int *ret_status);
 
-/* The exit status of what printed and is over: another one than success if the output could not be written.
- */
+/* The exit status of a command that has printed and is over: not success if the output could not be
+ * written. */
 int commands_end(int status);
 
 /* Prints what was asked for instead of running (help, version, configuration); nonzero if that was it. */

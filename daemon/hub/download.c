@@ -276,7 +276,7 @@ static int choose_id(struct download *download, const struct repository_file *ex
         id = expected->sha256[0] ? expected->sha256 : expected->git_oid;
     if (!id[0])
         return err_set(err, ERR_UNSUPPORTED,
-                       "%s: the hub tells no digest of it, so it cannot be verified and is not kept",
+                       "%s: the hub states no digest of it, so it cannot be verified and is not kept",
                        download->path);
     (void)snprintf(download->id, sizeof download->id, "%s", id);
     return 0;

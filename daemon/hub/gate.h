@@ -1,8 +1,8 @@
 /*
  * The gate before the endpoint: our own budget of requests per five minutes, of its API and of its files
  * each, as the hub counts them, and the pauses that the hub asks for. It says how long a request must wait,
- * and keeps what the waiting amounts to (struct hub_wait), so that a hub that lets nothing through can be
- * told from one that is slow.
+ * and sums the waiting up (struct hub_wait), so that a hub that lets nothing through can be told from one
+ * that is slow.
  *
  * Pure: the time is handed in, and whoever calls has the lock. A turn asks about every queued request:
  *
@@ -53,8 +53,8 @@ void gate_hold(struct gate *gate, enum transfer_bucket bucket, enum hub_wait_rea
 void gate_note_left(struct gate *gate, enum transfer_bucket bucket, int64_t left, int64_t now_ms,
                     int64_t reset_ms);
 
-/* Whether a request of this bucket that can wait may be made now: the bucket is not held back, half of our
- * budget is left to others, and GATE_LEFT_TO_OTHERS of what the hub takes. */
+/* Whether a request of this bucket that could wait may be made now: the bucket is not held back, and half
+ * of our budget and GATE_LEFT_TO_OTHERS of what the hub allows are still there for others. */
 int gate_has_room(const struct gate *gate, enum transfer_bucket bucket, int64_t now_ms);
 
 /* In a turn: something is down, and is asked again at `ask_at_ms`. Whatever else waits, this is the wait. */

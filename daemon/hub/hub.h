@@ -5,8 +5,8 @@
  * multi interface, so connections are shared and reused); callers wait for theirs. A global limit of
  * connections and a budget of requests per five minutes hold for all together; 429 and 5xx answers, broken
  * connections and stalls are retried with exponential backoff, and what `Retry-After` or `RateLimit` say is
- * obeyed. What no request can help, a hub or a host of its files that is down, is noticed once for all who
- * need it: until it answers, their requests end with ERR_UNREACHABLE, which is nobody's failure.
+ * obeyed. A hub, or a host of its files, that is down is noticed once for all who need it: until it
+ * answers, their requests end with ERR_UNREACHABLE, which is nobody's failure.
  *
  * The token, read anew once its file changes, is sent to the scheme, host and port of the endpoint and to no
  * one else; redirects are followed by hand, at most LIMIT_HUB_REDIRECTS, and never from https to http.
@@ -77,7 +77,7 @@ struct hub_options {
     char *token_path; /* the file that it is of, or would be, and is read from anew once that changes; NULL:
                        * it stays as it is */
     char *token_problem; /* why a token file that is there or was named gives none, with its path; else NULL.
-                          * For telling; the hub tells of others alone */
+                            For the caller to report: the hub itself reports only later changes */
     char *cache_folder;  /* ".../hub", absolute */
     char *state_folder;  /* kept ranges, and the ledger of what we put into the cache; NULL: neither */
     char *ca_file;       /* PEM; NULL: the system's */
@@ -149,27 +149,27 @@ void hub_read_wait(struct hub *hub, struct hub_wait *ret_wait);
 /* Whether the hub itself is down: requests to its API end with ERR_UNREACHABLE before they are sent. */
 int hub_is_down(struct hub *hub);
 
-/* 0: nothing is down; else a number that changes whenever something that was down is back (or endured): who
- * met ERR_UNREACHABLE before may go on. */
+/* 0: nothing is down; else a number that changes whenever something that was down is back (or endured): work
+ * that met ERR_UNREACHABLE before may be tried again. */
 uint64_t hub_outage_mark(struct hub *hub);
 
-/* Another machine does not reach the hub. If this one does not either, which is found out, the hub is down
- * also for who asks nothing of it at the moment. */
+/* Another machine does not reach the hub. This one then tries; if it does not reach it either, the hub
+ * counts as down, even if nothing here is asking for anything. */
 void hub_doubt(struct hub *hub);
 
-/* A repository whose files the hub keeps from us is not asked for again for minutes: requests for them end
- * with ERR_GATED at once, unless the token is another by now. Somebody asks anew for what model or data set
- * `name` ("owner/name", "owner/name:path") holds, and access may have been granted: the next request is sent.
- */
+/* A repository whose files the hub refuses us is not asked for again for minutes: requests for them end
+ * with ERR_GATED at once, unless the token has changed. Somebody asks anew for what model or data set
+ * `name` ("owner/name", "owner/name:path") holds, and access may have been granted: the next request is
+ * sent. */
 void hub_forget_refusals(struct hub *hub, const char *name);
 
-/* The repository has been read before, maybe long ago: where the hub's API does not know it now, or not us,
- * it is asked again for some seconds, as after a fault that passes. Of others that is a slip of whoever named
- * it, to be told at once. Before anything is asked; does nothing for a folder. */
+/* The repository has been read before, maybe long ago: if the hub's API does not know it now, or refuses
+ * us, it is asked again for some seconds, as after a transient fault. For any other repository that is a
+ * typing mistake, which is reported at once. Before anything is asked; does nothing for a folder. */
 void hub_expect_repository(struct repository *repository);
 
-/* Whether the hub's API may be asked now for what can wait: nothing holds it back, and half of our budget of
- * requests and some of what the hub allows are left to others. 1 for a folder. */
+/* Whether the hub's API may be asked now for something that could wait: nothing holds it back, and half of
+ * our request budget and some of what the hub allows are still there for others. 1 for a folder. */
 int hub_has_room(const struct repository *repository);
 
 /* The same of its files, which it counts apart. */
@@ -212,7 +212,7 @@ int hub_open_guarded(struct hub *hub, enum repository_kind kind, const char *nam
  * names. Never waits. */
 int hub_look_at_folder(struct hub *hub, const char *name, struct err *err);
 
-/* The same by a look at it, which takes seconds where nobody knows yet. */
+/* The same by looking at it, which takes seconds where that is not known yet. */
 int hub_visit_folder(struct hub *hub, const char *name, struct err *err);
 
 /* How many threads wait for folders that do not answer. */

@@ -1,5 +1,5 @@
 /*
- * For this folder and the daemon's log: until when a login with the browser is valid.
+ * For this folder and the daemon's log: until when a browser login is valid.
  *
  * `hf auth login` keeps beside the token's file, in stored_tokens, when the token of such a login expires and
  * what renews it. Python's client renews it with the first request in the day before that; this program does

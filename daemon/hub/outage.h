@@ -1,7 +1,7 @@
 /*
- * An outage: a part of the hub (daemon/hub/parts.h), or what leads to it, is down, so that no request to it
- * can succeed, whatever it asks for. Then nothing is asked of it any more but one question at growing
- * intervals, until something answers.
+ * An outage: a part of the hub (daemon/hub/parts.h), or the way to it, is down, so that no request to it
+ * can succeed, whatever it asks for. From then on it is asked only one question, at growing intervals,
+ * until something answers.
  *
  * What counts, of the requests to one part:
  *
@@ -19,8 +19,9 @@
  * What a machine beside this one says raises a doubt, too (outage_doubt()): a process that asks for nothing
  * itself would not notice otherwise.
  *
- * A part that never answered is none that is down: its address may be wrong, or closed to this machine, which
- * must be told soon. So there is no outage before an answer, now or in an earlier life (`is_reached`).
+ * A part that never answered does not count as down: its address may be wrong, or closed to this machine,
+ * which the user must learn soon. So there is no outage before a first answer, now or in an earlier life of
+ * the daemon (`is_reached`).
  *
  * An outage counts from when this process found it, so its limit begins anew with each start: whether the hub
  * was there in between, nobody knows.
@@ -37,7 +38,7 @@
 
 #define OUTAGE_FAILURES 4
 #define OUTAGE_AFTER_MS 3000
-#define OUTAGE_DOUBT_MS 60000   /* what others say is asked after at most once in so long */
+#define OUTAGE_DOUBT_MS 60000   /* a doubt of others is looked into at most once in this time */
 #define OUTAGE_SETTLED_MS 60000 /* one that begins so soon after another goes on with its intervals */
 
 enum outage_sign { OUTAGE_SIGN_NONE, OUTAGE_SIGN_ANSWER, OUTAGE_SIGN_FAILURE, OUTAGE_SIGN_NO_HOST };
@@ -46,7 +47,7 @@ enum outage_state {
     OUTAGE_STATE_NONE,
     OUTAGE_STATE_DOUBT,   /* the witness is asked; other requests wait for that */
     OUTAGE_STATE_ON,      /* nothing may be asked */
-    OUTAGE_STATE_ENDURED, /* it lasts for longer than anything shall wait: requests fail by themselves */
+    OUTAGE_STATE_ENDURED, /* it has lasted longer than anything should wait: requests fail by themselves */
 };
 
 struct outage_times {

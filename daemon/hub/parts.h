@@ -40,8 +40,8 @@ struct parts {
 int parts_init(struct parts *parts, const struct hub_options *options, struct err *err);
 void parts_free(struct parts *parts);
 
-/* The part that a request is for; NULL if no more can be kept, all being down: then nothing is known of it.
- */
+/* The part that a request is for; NULL if there is no room for another because all known ones are down:
+ * then nothing is known of it. */
 struct part *parts_find(struct parts *parts, enum transfer_bucket bucket, const char *url, int64_t now_ms);
 
 /* The part whose question this is, or NULL. */
@@ -57,7 +57,7 @@ void parts_look(struct parts *parts, int64_t now_ms);
 /* When the part that is down, as parts_read_wait() tells, is asked again; -1: all may be asked. */
 int64_t parts_ask_at_ms(const struct parts *parts);
 
-/* 0: no part refuses requests; else a number that changes whenever one ends to do so. */
+/* 0: no part refuses requests; else a number that changes whenever one stops doing so. */
 uint64_t parts_mark(const struct parts *parts);
 
 /* Fills in what `wait` tells of a part that is down, of the endpoint first. */

@@ -1,5 +1,5 @@
 /*
- * For this folder only: the repositories whose files the hub keeps from our token, or from us without one.
+ * For this folder only: the repositories whose files the hub refuses to our token, or to us without one.
  *
  * Whether a token may read a repository is the same for all its revisions. So one refusal answers for the
  * whole repository: until REFUSALS_MS are over, or somebody asks anew (hub_forget_refusals()), a request for
@@ -17,8 +17,8 @@
 #include <stdint.h>
 
 #define REFUSALS_MS 300000      /* access may be granted meanwhile */
-#define REFUSALS_GIVEN_MS 60000 /* what was given is not withdrawn so soon: it is the hub that errs */
-#define REFUSALS_DOUBT_MS 1500  /* so long a refusal must last that a hub in trouble gives, too */
+#define REFUSALS_GIVEN_MS 60000 /* a file given this recently was not withdrawn: the hub errs */
+#define REFUSALS_DOUBT_MS 1500  /* a refusal is believed after so long: a hub in trouble refuses, too */
 #define REFUSALS_MAX 64         /* beyond, the oldest is forgotten, and asked for once more */
 #define REFUSALS_NAME_SIZE 97
 

@@ -49,7 +49,7 @@ int repository_ask_file(struct repository *repository, const char *commit, const
                         struct repository_file *ret_file, struct err *err)
 {
     if (!repository->ops->ask_file)
-        return err_set(err, ERR_UNSUPPORTED, "%s: the folder tells nothing of a single file", path);
+        return err_set(err, ERR_UNSUPPORTED, "%s: a folder says nothing about a single file", path);
     return repository->ops->ask_file(repository, commit, path, ret_file, err);
 }
 

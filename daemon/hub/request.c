@@ -156,7 +156,7 @@ static int read_file(int code, const struct headers *headers, const char *commit
         (!code &&
          (strcmp(headers->repo_commit, commit) != 0 ||
           !digest_is_hex(headers->linked_etag, REPOSITORY_SHA256_SIZE - 1) || !headers->has_linked_size)))
-        return err_set(err, ERR_UNSUPPORTED, "the hub does not tell the digest of a file by itself");
+        return err_set(err, ERR_UNSUPPORTED, "the hub does not state the digest of a single file");
     if (code)
         return code;
     ret_file->size_bytes = headers->linked_size_bytes;

@@ -1,7 +1,7 @@
 /*
  * For this folder only: configurations, tokenizers and indexes of shards that were fetched and verified, in
- * memory, by the id of what they hold. The revisions of a model have equal ones, and so have the models of a
- * family; their lists of files say so, so that each content is fetched once and not once for each revision.
+ * memory, by the id of what they hold. The revisions of a model, and the models of a family, have equal
+ * ones; their lists of files show it, so each content is fetched once and not once for each revision.
  *
  * At most SMALL_FILES_MAX files of SMALL_FILES_BYTES together; those that were not used for longest go first.
  */

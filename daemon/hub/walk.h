@@ -1,4 +1,4 @@
-/* Visiting the files below a folder. What is not there, or not for us, is passed over; a disk or a server
+/* Visiting the files below a folder. What is not there, or not ours to read, is skipped; a disk or a server
  * that fails is an error, so that what it hides is not taken for gone. */
 #ifndef BIFURCATED_HUB_WALK_H
 #define BIFURCATED_HUB_WALK_H

@@ -1,9 +1,9 @@
 /*
  * Whose turn it is on the compute device.
  *
- * One pass computes at a time. A pass of statistics comes before a model that waits to be scored: it takes
- * milliseconds, and only after it does its task read a model. Behind the models of others, all tasks would
- * come to read at the same time, while the device has nothing to do.
+ * One pass computes at a time. A pass of statistics goes before a model that waits to be scored: it takes
+ * milliseconds, and only after it does its task read its own model. If passes waited behind the models of
+ * others, all tasks would read their models at the same time, with nothing for the device to do.
  *
  * A GPU has a second context. While one model is scored, the next one's weights are loaded there, if both fit
  * whole (score_model_source.beside); otherwise they are loaded when the first model is gone. Results are the
@@ -12,14 +12,14 @@
  *
  * A lost device is the failure of whoever computed or loaded. Who waits for the turn, or comes later, gets
  * ERR_CANCELLED, so that one task that loses devices does not use up the attempts of its neighbours. Where
- * one computes while another loads, nothing says whose fault it was, and both have failed. So a task whose
- * last failure may have been the device's (measure_is_alone()) is measured *alone*, with nothing loaded
- * beside it.
+ * one computes while another loads, nothing says whose fault it was, and both fail. So a task whose last
+ * failure may have been the device's (measure_is_alone()) is measured *alone*, with nothing loaded beside
+ * it.
  *
- * Whoever loads has the load, and whoever computes has the turn. A model takes the turn before it lets go of
- * the load, so at most one thread loads and one computes, and the context that does not compute is the
- * loader's. Waiting for either is no standing still (daemon/base/pulse.h); calls of the device are, unless
- * scoring tells that it moves.
+ * Whoever loads has the load, and whoever computes has the turn. A model takes the turn before it lets go
+ * of the load, so at most one thread loads and one computes, and the context that does not compute is the
+ * loader's. Waiting for either does not count as standing still (daemon/base/pulse.h); a call of the device
+ * does, unless scoring reports progress.
  */
 #ifndef BIFURCATED_MEASURE_DEVICE_TURNS_H
 #define BIFURCATED_MEASURE_DEVICE_TURNS_H

@@ -2,11 +2,12 @@
  * SHA-256 of files that are used again and again and seldom change: the texts that each revision is scored
  * with.
  *
- * A file is hashed once for each of its identities: device, inode, size, both times to the nanosecond. These
- * tell a change only if it got another time than what was hashed. So a digest is kept only if the file's last
- * change (ctime, which nobody can set back) was long past when it was opened: longer than a clock's tick, the
- * delay of writes through a mapping, and the error of a file server's clock. Until then it is hashed each
- * time. (In a file system in memory, writes through a mapping change no time, and are not seen.)
+ * A file is hashed once for each of its identities: device, inode, size, both times to the nanosecond.
+ * These show a change only if it got another time than what was hashed. So a digest is kept only if the
+ * file's last change (ctime, which nobody can set back) was long past when it was opened: longer than a
+ * clock's tick, the delay of writes through a mapping, and the error of a file server's clock. Until then
+ * it is hashed each time. (In a file system in memory, writes through a mapping change no time, and are not
+ * seen.)
  *
  * Safe for threads; of those that want the same file one hashes.
  */

@@ -35,7 +35,7 @@ struct location_context {
     struct references *references; /* NULL: nothing is kept */
     struct repository *repository;
     const atomic_bool *cancel;
-    int is_wary; /* reads no file: what is not in memory or kept is ERR_TIMEOUT */
+    int is_wary; /* reads no file, after a hang: what is neither in memory nor kept is ERR_TIMEOUT */
 };
 
 struct location {

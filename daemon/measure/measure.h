@@ -36,14 +36,14 @@ struct measure_shared {
     const struct device *device; /* which one it is */
     struct device_turns *turns;  /* to compute on it */
     struct scorers *scorers;     /* which device scores a model */
-    int keeps_large;  /* the store has the distributions of what it has statistics of, unless they were
-                         deleted;  that of a remote worker has none */
+    int keeps_large;  /* the store keeps distributions beside statistics, unless they were deleted; a remote
+                         worker's store has none */
     int failures_max; /* the attempt after which a task fails for good does without references it cannot reach
                        */
 };
 
-/* Whether the task is measured *alone* (device_turns.h): what it once failed of may have been the device, or
- * memory that a neighbour had; what the hub or the disk did was not. */
+/* Whether the task is measured *alone* (device_turns.h): an earlier attempt failed in a way that the
+ * device, or memory that a neighbour held, may have caused. Faults of the hub or the disk do not count. */
 int measure_is_alone(const struct task_row *task);
 
 /* The rows of a measured task; `result` points into them. */

@@ -7,10 +7,10 @@
  *
  *     <state folder>/references/<SHA-256>/
  *
- * It is read from there when the folder has it no more. Keeping is best effort, and no task fails of it; a
- * tensor takes at most half of what the disk has free. One that no series of a folder refers to any more
- * goes, as do the least recently used ones beyond the budget. What the hub has stays there: its commits
- * outlive their branches, and a branch that is deleted leaves its series.
+ * It is read from there once the folder has it no longer. Keeping is best effort, and no task fails because
+ * of it; a tensor takes at most half of the free disk space. One that no series of a folder refers to any
+ * more goes, as do the least recently used ones beyond the budget. What the hub has stays there: its
+ * commits outlive their branches, and a branch that is deleted leaves its series.
  */
 #ifndef BIFURCATED_MEASURE_REFERENCES_H
 #define BIFURCATED_MEASURE_REFERENCES_H

@@ -1,8 +1,8 @@
 /*
  * Scoring a revision: from its files and a data set to one perplexity.
  *
- *     scoring_open   reads config.json, tokenizer.json with what stands beside it, and the checkpoint's
- * header: what will be measured, as an identity that can be looked up before any weights are fetched
+ *     scoring_open   reads config.json, the tokenizer's files and the checkpoint's header: what will be
+ *                    measured, as an identity that can be looked up before any weights are fetched
  *     scoring_fetch  brings the weights into memory and turns the texts into passages; needs no device
  *     scoring_run    one pass on the device, when it is its turn
  *     scoring_close

@@ -1,6 +1,7 @@
 /*
- * What the log has said of tasks: whatever is the same in every revision of a sweep, as a tensor that none of
- * them has, or a repository that is kept from a token, is said once. The sweep's end says how many failed.
+ * What the log has said about tasks, so that what is the same for every revision of a sweep (a tensor that
+ * none of them has, a repository that the token may not read) is said once. The line at the sweep's end
+ * says how many failed.
  */
 #ifndef BIFURCATED_MEASURE_TASK_TOLD_H
 #define BIFURCATED_MEASURE_TASK_TOLD_H
@@ -28,8 +29,9 @@ struct task_told {
 void task_told_init(struct task_told *told);
 void task_told_free(struct task_told *told);
 
-/* How loud an attempt's end is to be logged, which from now on has been: a warning, or for debugging if the
- * same was said lately. `is_final`: the task has failed; else it will be tried again. Safe for threads. */
+/* At which level the end of an attempt is to be logged, which counts as said from now on: a warning, or
+ * debug if the same was said lately. `is_final`: the task has failed; else it will be tried again. Safe for
+ * threads. */
 enum log_level task_told_level(struct task_told *told, int64_t sweep_id, const struct err *reason,
                                int is_final);
 

@@ -65,8 +65,8 @@ int tensor_pool_acquire(struct tensor_pool *pool, const struct tensor_request *r
  * may wait for its room. */
 struct pooled_tensor *tensor_pool_find(struct tensor_pool *pool, const struct tensor_request *request);
 
-/* Its bytes are not what they should be: whoever asks from now on loads it anew. It is still to be released.
- */
+/* Its bytes are not what they should be: from now on it is loaded again for whoever asks. The caller still
+ * releases it. */
 void tensor_pool_distrust(struct tensor_pool *pool, struct pooled_tensor *tensor);
 
 /* NULL is allowed. */

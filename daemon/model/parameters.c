@@ -126,9 +126,9 @@ int model_parameters_count(const struct model_config *config, struct checkpoint 
         has_layers |= strcmp(name, unembedding) != 0 && strcmp(name, embedding) != 0;
     }
     if (!has_layers)
-        return err_set(err, ERR_UNSUPPORTED,
-                       "the checkpoint holds nothing but embeddings, so it does not tell the number of "
-                       "parameters");
+        return err_set(
+            err, ERR_UNSUPPORTED,
+            "the checkpoint holds nothing but embeddings, so the number of parameters is not known");
     *ret_count = count;
     return 0;
 }

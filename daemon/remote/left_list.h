@@ -24,7 +24,7 @@ struct left_list {
 /* The time is monotonic. In a full list the oldest makes room. */
 void left_list_note(struct left_list *list, int64_t sweep_id, int64_t now_ms);
 
-/* Those that are left still, into ids[WIRE_EXCEPT_MAX]; returns how many. */
+/* Those that are still left to others, into ids[WIRE_EXCEPT_MAX]; returns how many. */
 size_t left_list_read(struct left_list *list, int64_t now_ms, int64_t *ids);
 
 int left_list_is_full(const struct left_list *list);

@@ -8,8 +8,8 @@
 #include "daemon/base/err.h"
 #include "daemon/remote/remote_slot.h"
 
-/* How long a request waits for work while sweeps that were left may be had again: the hub is down, or has
- * refused our token, and may be back, or somebody log in. */
+/* How long a request waits for work while sweeps that were left may become possible again: the hub may come
+ * back, or somebody may log in. */
 #define REMOTE_LEFT_WAIT_S 5
 
 /* Waits for a task: 0, or an error after which the worker ends. Under worker->claim_lock. */

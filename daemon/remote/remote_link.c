@@ -71,19 +71,15 @@ static int judge(int code, int status, const struct buf *answer)
     return !is_own && status >= 502 && status <= 504 ? ERR_NETWORK : ERR_HTTP;
 }
 
-/* PUT /v1/claims/{id}/{what} */
-static int put(struct rest *rest, const char *id, const char *what, const char *type, const char *body,
-               size_t size, long timeout_s, struct buf *answer, struct err *err)
+/* PUT /v1/claims/{id}/{what}, with the body and the time of `request`. */
+static int put(struct rest *rest, const char *id, const char *what, struct rest_request request,
+               struct buf *answer, struct err *err)
 {
     char target[WIRE_ID_SIZE + 32];
     int status = 0;
     (void)snprintf(target, sizeof target, "/v1/claims/%s/%s", id, what);
-    struct rest_request request = {.method = "PUT",
-                                   .target = target,
-                                   .type = type,
-                                   .body = body,
-                                   .body_size = size,
-                                   .timeout_s = timeout_s};
+    request.method = "PUT";
+    request.target = target;
     int code = rest_exchange(rest, &request, answer, &status, err);
     if (code && status)
         code = err->code = judge(code, status, answer);
@@ -104,9 +100,11 @@ static int put_texts(struct rest *rest, const char *id, const char *what, const 
     if (is_refused)
         api_json_boolean(&json, "refused", 1);
     api_json_close_object(&json);
+    const struct rest_request request = {
+        .body = buf_text(&body), .body_size = body.size, .timeout_s = SHORT_TIMEOUT_S};
     int code = buf_check(&body, "request", err);
     if (!code)
-        code = put(rest, id, what, NULL, buf_text(&body), body.size, SHORT_TIMEOUT_S, answer, err);
+        code = put(rest, id, what, request, answer, err);
     buf_free(&body);
     return code;
 }
@@ -120,7 +118,8 @@ int remote_link_extend(struct rest *rest, const char *id, int64_t lease_ms, int6
     buf_init(&answer, ANSWER_BYTES_MAX);
     char body[64];
     int length = snprintf(body, sizeof body, "{\"bytes_fetched\":%" PRId64 "}", bytes_fetched);
-    int code = put(rest, id, "heartbeat", NULL, body, (size_t)length, timeout_s, &answer, err);
+    const struct rest_request request = {.body = body, .body_size = (size_t)length, .timeout_s = timeout_s};
+    int code = put(rest, id, "heartbeat", request, &answer, err);
     buf_free(&answer);
     return code;
 }
@@ -129,8 +128,11 @@ int remote_link_record(struct rest *rest, const char *id, const struct buf *resu
 {
     struct buf answer;
     buf_init(&answer, ANSWER_BYTES_MAX);
-    int code = put(rest, id, "result", WIRE_RESULT_TYPE, buf_text(result), result->size, RESULT_TIMEOUT_S,
-                   &answer, err);
+    const struct rest_request request = {.type = WIRE_RESULT_TYPE,
+                                         .body = buf_text(result),
+                                         .body_size = result->size,
+                                         .timeout_s = RESULT_TIMEOUT_S};
+    int code = put(rest, id, "result", request, &answer, err);
     buf_free(&answer);
     return code;
 }

@@ -21,7 +21,7 @@ struct remote_worker;
 enum remote_end {
     REMOTE_END_IDLE,    /* nothing to do for as long as was asked for */
     REMOTE_END_REFUSED, /* the daemon does not accept this worker */
-    REMOTE_END_RESTART, /* the daemon has another database: what is known does not hold any more */
+    REMOTE_END_RESTART, /* the daemon has another database: what this worker knows no longer holds */
     REMOTE_END_DEVICE,  /* the compute device is lost */
     REMOTE_END_HANG     /* a task hangs (daemon/measure/hang.h) */
 };
@@ -46,8 +46,9 @@ struct remote_worker_options {
 int remote_worker_start(const struct remote_worker_options *options, struct remote_worker **ret_worker,
                         struct err *err);
 
-/* Claims no more; what runs may end within drain_ms and is given back otherwise. Waits, and frees. NULL is
- * allowed. 1 if a task hangs: then nothing was freed, and the process must end at once (_exit); else 0. */
+/* Stops claiming; running tasks may end within drain_ms and are given back otherwise. Waits, and frees.
+ * NULL is allowed. 1 if a task hangs: then nothing was freed, and the process must end at once (_exit);
+ * else 0. */
 int remote_worker_stop(struct remote_worker *worker, int64_t drain_ms);
 
 #endif

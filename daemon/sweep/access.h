@@ -1,6 +1,6 @@
 /*
- * Whether the hub lets us read now what it has refused before (ERR_GATED): terms were accepted, or somebody
- * has logged in. It is asked itself, with requests that fetch nothing.
+ * Whether the hub now lets us read what it refused before (ERR_GATED), because terms were accepted or
+ * somebody has logged in. It is asked with requests that fetch nothing.
  */
 #ifndef BIFURCATED_SWEEP_ACCESS_H
 #define BIFURCATED_SWEEP_ACCESS_H

@@ -3,12 +3,12 @@
  * so that the audit is whole while the first tasks are at work, workers on other machines are told the files,
  * and no task waits for a list.
  *
- * A few threads take one revision of each sweep in turn, in the order of its tasks. What cannot be listed is
- * left to its task, which tries again and tells. Lists can wait: while the hub asks for a pause, or little is
- * left of a limit of requests, plans and tasks have what there is, and of a sweep that reads weights alone
- * the weight files are asked for instead, which the hub counts apart; while the hub is down or the disk full,
- * nothing is asked. A task that comes to a revision first lists it by itself, and nothing is asked twice
- * (revision_source.h).
+ * A few threads take one revision of each sweep in turn, in the order of its tasks. What cannot be listed
+ * is left to its task, which tries again and reports the error. Lists can wait: while the hub asks for a
+ * pause, or a limit of requests is nearly used up, plans and tasks get the rest, and for sweeps that read
+ * only weights the weight files are asked for instead, which the hub counts separately; while the hub is
+ * down or the disk full, nothing is asked. A task that comes to a revision first lists it by itself, and
+ * nothing is asked twice (revision_source.h).
  */
 #ifndef BIFURCATED_SWEEP_LISTER_H
 #define BIFURCATED_SWEEP_LISTER_H

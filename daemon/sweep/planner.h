@@ -2,8 +2,8 @@
  * The planner: which of the sweeps that wait is planned next (plan.h), and what becomes of those that cannot
  * be.
  *
- * A plan that cannot go on now (its folder does not answer, a disk has no room for it) is set aside, so that
- * those behind it pass; the sweep says why it waits, and is tried again.
+ * A plan that cannot go on now (its folder does not answer, a disk has no room for it) is set aside, so
+ * that those behind it can pass; the sweep says why it waits, and its plan is tried again.
  */
 #ifndef BIFURCATED_SWEEP_PLANNER_H
 #define BIFURCATED_SWEEP_PLANNER_H

@@ -1,6 +1,6 @@
 /*
- * A second run in a folder that reuses the names of the first. What was measured of the first, and was
- * deleted since, is no part of the second.
+ * A second run in a folder that reuses the names of the first. What was measured of the first, and has been
+ * deleted since, is not part of the second.
  */
 #ifndef BIFURCATED_SWEEP_RUN_BEFORE_H
 #define BIFURCATED_SWEEP_RUN_BEFORE_H

@@ -1,5 +1,5 @@
 /*
- * Why a revision without weights that are read here has none: what its files are instead, and what to do.
+ * Why a revision has no weights that are read here: what its files are instead, and what to do.
  *
  * Trainers write checkpoints in forms of their own (torch's distributed ones, DeepSpeed, Megatron, Meta), and
  * people publish them as they are, or put each checkpoint into a subfolder of one branch.

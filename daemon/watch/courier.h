@@ -1,8 +1,7 @@
 /*
  * The threads behind webhooks: one finds out what is news (daemon/watch/announce.h), a few deliver what the
- * outbox holds, each message until its receiver has taken it or has been tried for a day. Of the messages to
- * one host one is on its way at a time, in order; so a host that does not answer keeps one lane and delays
- * nobody else.
+ * outbox holds, each message until its receiver has taken it or a day has passed. Messages to one host go
+ * one at a time, in order, so a host that does not answer holds up one thread and delays nobody else.
  */
 #ifndef BIFURCATED_WATCH_COURIER_H
 #define BIFURCATED_WATCH_COURIER_H

@@ -1,7 +1,6 @@
 /*
- * A thread with one duty that comes again and again: does it, waits until it may be due again or the store
- * changes, and after a fault of the store pauses, longer each time. Watches, findings and webhooks are kept
- * by such threads.
+ * A thread with one recurring duty: does it, waits until it may be due again or the store changes, and
+ * after a fault of the store pauses, longer each time. Watches, findings and webhooks have such threads.
  */
 #ifndef BIFURCATED_WATCH_DUTY_H
 #define BIFURCATED_WATCH_DUTY_H

@@ -5,7 +5,7 @@
  *     info    sweep ended sweep=7 model=EleutherAI/pythia-14m state=done measured=154 failed=0 ...
  *     warning sweep ended sweep=8 ... state=failed measured=152 failed=2 ... reason="2 of 154 revisions ..."
  *
- * A sweep that could not be planned is not told again: the planner has.
+ * A sweep that could not be planned is not logged again: the planner has done that.
  */
 #ifndef BIFURCATED_WATCH_SWEEP_LOG_H
 #define BIFURCATED_WATCH_SWEEP_LOG_H
@@ -15,8 +15,9 @@
 
 struct sweep_log;
 
-/* Starts the thread; what ends, or ended and was not told yet, is told. Of a daemon that was killed between
- * an end and its line the next start tells it; between the line and the note of it, once more. */
+/* Starts the thread; it logs every end from now on, and those that were not logged yet. If a daemon was
+ * killed between an end and its line, the next start writes it; if between the line and the note of it, the
+ * line is written twice. */
 int sweep_log_start(struct store *store, struct sweep_log **ret_log, struct err *err);
 
 /* Tells what ended until now, and ends; frees. NULL is allowed. */

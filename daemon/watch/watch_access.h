@@ -13,7 +13,7 @@
 #include <jansson.h>
 #include <stdatomic.h>
 
-/* Whoever measures: the daemon, and workers of other machines, whose tokens are their own. */
+/* Those who measure: the daemon, and workers on other machines, which have tokens of their own. */
 struct watch_others {
     /* Whether there is somebody that may read this model; has_access: this process may. */
     int (*may_read)(void *context, int64_t model_id, int has_access);

@@ -12,7 +12,7 @@
 #include <jansson.h>
 
 #define WATCH_DUE_NAMES_MAX 10000 /* revisions of one sweep */
-#define WATCH_DUE_REFUSALS_MAX 8  /* of one revision: it seems that whoever measures may not what we may */
+#define WATCH_DUE_REFUSALS_MAX 8  /* of one revision: those who measure seem to lack our access */
 
 /* Sets is_selected of those rows of a stored list (revision_list_store) that the watch asks for and that are
  * left to measure; of a whole list also those whose displacements refer to other revisions by now. Instead,

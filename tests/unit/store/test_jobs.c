@@ -185,10 +185,13 @@ static void test_demand(void **state)
     struct err reason = {.code = ERR_NETWORK, .message = "broke off"};
     struct tasks_policy policy = {
         .failures_max = 5, .interruptions_max = 5, .backoff_ms = 3600000, .backoff_max_ms = 3600000};
+    const struct jobs_question question = {
+        .ours = "slurm-", .pause_ms_max = 3600000, .tasks_max = 100, .limit = 10};
+    struct jobs_question other = question;
     int64_t revisions[5];
     fixture_add_revisions(fixture, 4, revisions);
     int64_t low = fixture_sweep(fixture, revisions, 1, 0), high = fixture_sweep(fixture, revisions, 4, 5);
-    OK(jobs_demand(fixture->store, "slurm-", 3600000, 0, 100, 10, see_demand, &seen, &err));
+    OK(jobs_demand(fixture->store, &question, see_demand, &seen, &err));
     assert_int_equal(seen.count, 2);
     assert_int_equal(seen.sweeps[0], high);
     assert_int_equal(seen.tasks[0], 4);
@@ -203,28 +206,32 @@ static void test_demand(void **state)
     task_lease_of(&task, &lease);
     OK(tasks_fail(fixture->store, &lease, &reason, &policy, NULL, &err));
     seen.count = 0;
-    OK(jobs_demand(fixture->store, "slurm-", 3600000, 0, 100, 10, see_demand, &seen, &err));
+    OK(jobs_demand(fixture->store, &question, see_demand, &seen, &err));
     assert_int_equal(seen.sweeps[0], high);
     assert_int_equal(seen.tasks[0], 2);
     /* But for one that is longer than any may be: the clock was set back meanwhile. */
     seen.count = 0;
-    OK(jobs_demand(fixture->store, "slurm-", 1000, 0, 100, 10, see_demand, &seen, &err));
+    other.pause_ms_max = 1000;
+    OK(jobs_demand(fixture->store, &other, see_demand, &seen, &err));
     assert_int_equal(seen.tasks[0], 3);
     /* One of somebody who has gone needs a job, too: nobody else may ever ask for it. */
     seen.count = 0;
-    OK(jobs_demand(fixture->store, "slurm-", 3600000, clock_wall_ms(), 100, 10, see_demand, &seen, &err));
+    other = question;
+    other.over_ms = clock_wall_ms();
+    OK(jobs_demand(fixture->store, &other, see_demand, &seen, &err));
     assert_int_equal(seen.tasks[0], 2);
     seen.count = 0;
-    OK(jobs_demand(fixture->store, "slurm-", 3600000, clock_wall_ms() + 2 * LEASE_MS, 100, 10, see_demand,
-                   &seen, &err));
+    other.over_ms += 2 * LEASE_MS;
+    OK(jobs_demand(fixture->store, &other, see_demand, &seen, &err));
     assert_int_equal(seen.tasks[0], 3);
     seen.count = 0;
-    OK(jobs_demand(fixture->store, "slurm-", 3600000, 0, 1, 1, see_demand, &seen, &err));
+    other = (struct jobs_question){.ours = "slurm-", .pause_ms_max = 3600000, .tasks_max = 1, .limit = 1};
+    OK(jobs_demand(fixture->store, &other, see_demand, &seen, &err));
     assert_int_equal(seen.count, 1);
     assert_int_equal(seen.tasks[0], 1);
     OK(sweeps_cancel(fixture->store, high, &err));
     seen.count = 0;
-    OK(jobs_demand(fixture->store, "slurm-", 3600000, 0, 100, 10, see_demand, &seen, &err));
+    OK(jobs_demand(fixture->store, &question, see_demand, &seen, &err));
     assert_int_equal(seen.count, 1);
 }
 
