@@ -21,8 +21,8 @@ struct retention_counts {
 
 /* Since when ages are counted: the clock's time, unless that is more than two days ahead of what was noted
  * here last, which is noted anew once in a day. So a clock that was set years ahead deletes nothing at once,
- * and after a long stop what is old goes some days late. A clock that is behind, or not set, is believed: it
- * makes everything younger. */
+ * and after a long stop what is old goes later, by half of that stop at most. A clock that is behind, or not
+ * set, is believed: it makes everything younger. */
 int retention_time(struct store *store, int64_t wall_ms, int64_t *ret_now_ms, struct err *err);
 
 /* Deletes in small transactions, so that other writers get their turn; ends early once *cancel (or NULL) is

@@ -280,29 +280,27 @@ static struct api_answer *answer_of(struct api_response *response, enum api_enco
     return answer;
 }
 
-/* Whether there is room for the answer until its client has read it. A client that does not read keeps it for
- * the time of an answer; many of them must not take the machine's memory. What a write answers is small, or a
- * task that was claimed and must be told. */
-static int check_room(const struct api_request *request, struct api_answer *answer, struct err *err)
+/* A client that does not read keeps an answer for the time of one; many of them must not take the machine's
+ * memory. What a write answers is small, or a task that was claimed and must be told. */
+int api_deliver_check_room(const struct api_request *request, size_t size, size_t before, struct err *err)
 {
     struct api_http *http = request->http;
     const struct api_http_options *options = &http->options;
-    size_t before = api_answer_count(answer, &http->answer_bytes);
-    if (answer->size < HELD_BYTES_MIN || !api_request_is_read(request))
+    if (size < HELD_BYTES_MIN || !api_request_is_read(request))
         return 0;
-    if (before + answer->size > options->answer_bytes_max + options->cache_bytes_max) {
-        if (answer->size > options->answer_bytes_max) /* though nobody else read slowly */
+    if (before + size > options->answer_bytes_max + options->cache_bytes_max) {
+        if (size > options->answer_bytes_max) /* though nobody else read slowly */
             return err_set(
                 err, ERR_NO_MEMORY,
                 "this answer alone has %zu MiB, and all that are being read may take %zu: ask for less",
-                answer->size / MIB, options->answer_bytes_max / MIB);
+                size / MIB, options->answer_bytes_max / MIB);
         atomic_store(&http->lacks_room, true);
         return err_set(err, ERR_NO_MEMORY,
                        "answers that others are still reading take %zu MiB; try again, or ask for less",
                        before / MIB);
     }
     if (!api_access_is_exempt(request) &&
-        !api_peer_hold(http->peers, request->peer, answer->size, options->answer_bytes_per_address))
+        !api_peer_hold(http->peers, request->peer, size, options->answer_bytes_per_address))
         return err_set(err, ERR_NO_MEMORY,
                        "this address has not read its other answers yet, and all of them may take %zu MiB; "
                        "read them first, or ask for less",
@@ -400,7 +398,8 @@ enum MHD_Result api_deliver(struct api_request *request, struct api_response *re
     if (!answer)
         return MHD_NO;
     struct err err = ERR_INIT;
-    if (check_room(request, answer, &err) < 0) {
+    size_t before = api_answer_count(answer, &request->http->answer_bytes);
+    if (api_deliver_check_room(request, answer->size, before, &err) < 0) {
         api_answer_release(answer);
         api_problem_render(response, api_request_id(request), &err);
         answer = answer_of(response, API_ENCODING_IDENTITY, 0);

@@ -50,7 +50,8 @@ struct api_access_log {
     /* An answer was sent (or its client went away: status 499). */
     void (*write)(void *context, const struct api_access *access);
 
-    /* A request is answered with 500, which is the daemon's own fault: says why, whatever `is_kept` says. */
+    /* A request is answered with 500, which is the daemon's own fault, or an answer in parts breaks off: says
+     * why, whatever `is_kept` says. */
     void (*failed)(void *context, const char *request_id, const char *target, const char *reason);
 
     /* Whether `write` writes down anything at this time; NULL: always. While it does not, an answer out of

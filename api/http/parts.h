@@ -14,12 +14,14 @@
 
 struct api_parts {
     void *context;
-    /* Appends the next part to the buffer; nothing: it was the last one. */
+    size_t memory_bytes; /* about what it takes until its client has read all, for the bounds on answers */
+    /* Appends the next part to the buffer, or fails; nothing: it was the last one. */
     int (*next)(void *context, struct buf *part, struct err *err);
     void (*free)(void *context);
 };
 
-/* Makes them the answer. Takes over the context, also after an error. */
+/* Makes them the answer. Takes over the context, also after an error. ERR_NO_MEMORY, also where answers that
+ * are being read leave no room for it. */
 int api_parts_answer(struct api_request *request, const struct api_parts *parts,
                      struct api_response *response, struct err *err);
 

@@ -190,8 +190,7 @@ static int answer_in_parts(struct api_request *request, const struct api_run *ru
 {
     const struct values_range range = {run->model.id, run->tensor, after, limit + 1};
     const int64_t token_rows = variant == SERIES_VARIANT_TOKENS ? run->token_rows : 0;
-    const struct api_parts sending = {calloc(1, sizeof(struct parts)), next_part, free_parts};
-    struct parts *parts = sending.context;
+    struct parts *parts = calloc(1, sizeof *parts);
     if (!parts)
         return err_set(err, ERR_NO_MEMORY, "columns: out of memory");
     parts->store = request->context->store;
@@ -206,6 +205,13 @@ static int answer_in_parts(struct api_request *request, const struct api_run *ru
         return code;
     }
     *ret_is_answered = 1;
+    const struct api_parts sending = {
+        .context = parts,
+        .memory_bytes =
+            (size_t)(bytes / (double)parts->count) + parts->room * sizeof *parts->lines + parts->names.size,
+        .next = next_part,
+        .free = free_parts,
+    };
     code = revision_page_end(&parts->page, request, NULL, response, err);
     if (!code)
         return api_parts_answer(request, &sending, response, err);

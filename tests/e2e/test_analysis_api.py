@@ -18,7 +18,7 @@ from typing import Any, Iterator
 from urllib.parse import urlsplit
 
 import pytest
-from running import Daemon, model_path
+from running import Daemon, model_path, wait_until
 
 np = pytest.importorskip("numpy", reason="numpy is the reference")
 import reference  # noqa: E402  (needs numpy)
@@ -123,17 +123,25 @@ def test_a_page_of_columns_ends_after_half_a_million(swept: Daemon, tmp_path: Pa
     assert swept.request("HEAD", path).headers["ETag"] == etag
     paged = swept.get(path + "&limit=5")
     assert paged.text.count("\r\n") == 1 + 5 * width and 'rel="next"' in paged.headers["Link"]
+
+    def bytes_of_answers() -> float:
+        return float(swept.get("/metrics").text.split("\nbifurcated_http_answer_bytes ")[1].split("\n")[0])
+
+    before = bytes_of_answers()
     # What is deleted while it is sent cuts the connection: nobody takes the rest for the whole.
     where = urlsplit(swept.url)
     connection = http.client.HTTPConnection(where.hostname, where.port, timeout=60)
     connection.request("GET", path)
     answer = connection.getresponse()
     answer.read(100)
+    assert bytes_of_answers() - before > 30 * width, "a part is counted while its client reads"
     with sqlite3.connect(swept.db) as db:
         db.execute("DELETE FROM columns_statistics WHERE columns = ?", (width,))
     with pytest.raises(http.client.IncompleteRead):
         answer.read()
     connection.close()
+    assert swept.told("a request failed", "deleted meanwhile")
+    wait_until(lambda: bytes_of_answers() - before < 30 * width)
 
 
 # ---- samples -------------------------------------------------------------------------------------
