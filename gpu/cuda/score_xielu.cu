@@ -6,12 +6,13 @@
 
 /* -- CUDA kernels ----------------------------------------------------------------------------------- */
 
-/* NaN stays what it is. */
+/* NaN stays what it is, and an epsilon that is NaN makes one, which fminf would pass over. */
 static __device__ __forceinline__ float xielu_of(const struct score_xielu &numbers, float x)
 {
     if (x > 0.0F)
         return numbers.positive * x * x + numbers.beta * x;
-    return (expm1f(fminf(x, numbers.epsilon)) - x) * numbers.negative + numbers.beta * x;
+    const float below = x < numbers.epsilon ? x : numbers.epsilon;
+    return (expm1f(below) - x) * numbers.negative + numbers.beta * x;
 }
 
 /* A vector per thread; blocks of a row side by side in y. `vectors` of each row. */

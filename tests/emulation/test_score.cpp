@@ -225,6 +225,13 @@ template <typename T> static void xielus(uint32_t rows, uint32_t width, uint32_t
     }
 }
 
+/* A weight that is NaN shows, as on the CPU, where it is used. */
+static void spoilt_xielu()
+{
+    CHECK(std::isnan(xielu_of({0.8F, 1.3F, 0.5F, NAN}, -1.0F)));
+    CHECK(xielu_of({0, 0, 1, NAN}, 2.0F) == 2.0F);
+}
+
 /* Gates of `width` elements, with as many that go up behind them. */
 template <typename T, int ACTIVATION> static void gates(uint32_t rows, uint32_t width, uint32_t stride)
 {
@@ -732,6 +739,7 @@ int main()
     matrix_attention<__half, 64, 32, 5, false, true>({2, 56, true, 1, {0.5F, 0.004F}});
     matrix_attention<__nv_bfloat16, 32, 32, 7, false, true>({1, 16, true, 1, {0.06F}});
     heads();
+    spoilt_xielu();
     all_routes();
     copies();
     if (!failures)

@@ -98,6 +98,10 @@ static void xielu(void **state)
         kernels->xielu(one, &x, 1);
         assert_true(isnan(x));
     }
+    const struct score_xielu spoilt = {0.8F, 1.3F, 0.5F, NAN};
+    float x = -1;
+    kernels->xielu(&spoilt, &x, 1);
+    assert_true(isnan(x));
 }
 
 static void gates(void **state)
