@@ -21,7 +21,8 @@ static int run_resident(struct run *run, struct err *err)
     return code;
 }
 
-/* Streamed: all batches through each layer; while they do, the next layer arrives. */
+/* Streamed: all batches through each layer; while they do, or the last of them where the host waits for the
+ * rows of experts, the next layer arrives. */
 static int run_streamed(struct run *run, struct err *err)
 {
     struct cuda_model *model = run->model;
