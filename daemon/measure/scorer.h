@@ -1,6 +1,6 @@
 /*
  * Which device scores a model: the one that tensors are measured on, or, where that is a GPU whose module
- * does not compute the model's family, the processor beside it. The result says which (backend, precision).
+ * does not compute the model, the processor beside it. The result says which (backend, precision).
  *
  * A GPU computes in half precision, whose numbers end at 65504 where the weights are stored as float16 or
  * float32. What passes that is scored again in float32 and recorded as such (ARCHITECTURE.md says why).
