@@ -92,7 +92,7 @@ static void tell_failed_start(const struct err *err)
     if (space_mb && space_mb < ADDRESSES_MB)
         (void)snprintf(hint, sizeof hint,
                        "ulimit -v (LimitAS=) allows %" PRIu64 " MB of address space, of which threads alone "
-                       "reserve up to %d: take it away, and bound memory with MemoryMax= or memory-mb",
+                       "reserve up to %d: remove that limit, and bound memory with MemoryMax= or memory-mb",
                        space_mb, ADDRESSES_MB);
     if (hint[0])
         log_error("cannot start", log_text("error", err_name(err->code)), log_text("reason", err->message),
