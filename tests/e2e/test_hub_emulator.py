@@ -356,7 +356,7 @@ def test_one_begins_anew(small_root: Path) -> None:
         hub.delete_branch(REPO, "step512")
         hub.fault("status", status=500)
         hub.set(page_size=3)
-        assert hub.begin_anew(api_quota=5)
+        wait_until(lambda: hub.begin_anew(api_quota=5))  # once it has noticed that the connections above have ended
         assert hub.repositories() == before and hub.faults() == [] and hub.stats()["requests"]["total"] == 0
         assert hub.set() == asdict(Settings(api_quota=5))
         hub.set(api_quota=7)
