@@ -138,7 +138,8 @@ static int read_added_token(const json_t *object, struct tokenizer *tokenizer, u
     token.content = text;
     if (set_id(tokenizer, &token, next_id, err) || tokenizer_added_add(tokenizer, &token, err))
         return err->code;
-    if (json_integer_value(json_object_get(object, "id")) != token.id)
+    const json_t *id = json_object_get(object, "id");
+    if (!json_is_integer(id) || json_integer_value(id) != token.id)
         tokenizer->has_odd_ids = 1;
     return 0;
 }

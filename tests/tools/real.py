@@ -191,6 +191,9 @@ def compare_scores(build: str, folder: str, path: str, mode: str = "text_mean") 
     pairs = list(zip((one["logprobs"] for one in found["documents"]), expected, strict=True))
     cut = [i for i, (a, b) in enumerate(pairs) if len(a) != len(b)]
     apart = sorted(abs(x - y) for a, b in pairs if len(a) == len(b) for x, y in zip(a, b, strict=True))
+    if not apart:
+        print(f"{folder}: none of {len(pairs)} texts is cut alike")
+        return False
     print(f"{folder}: {len(pairs)} texts, {len(apart)} log-probabilities, apart by {apart[-1]:.3g} at most, p99.9 {apart[int(len(apart) * 0.999)]:.3g}")
     print(f"  other numbers of tokens: {cut[:20]}; perplexity {found['summary']['perplexity']}, accuracy {found['summary']['accuracy']}")
     return not cut and all(one <= 1e-3 for one in apart)
