@@ -73,8 +73,10 @@ static void make_real(char *text, size_t size)
             continue;
         for (begin = i; i + 1 < size && is_of_number(text[i + 1]); i++)
             ;
-        if (is_beyond(text + begin, i + 1 - begin))
-            memcpy(text + i - 1, "e2", 2);
+        if (is_beyond(text + begin, i + 1 - begin)) {
+            text[i - 1] = 'e';
+            text[i] = '2';
+        }
     }
 }
 
