@@ -36,33 +36,42 @@ static int read_columns(struct query *query, struct columns_row *ret_row, double
     return 0;
 }
 
+#define COLUMNS_FROM                                                                                         \
+    VALUES_FROM                                                                                              \
+    "columns_statistics d ON d.content_id = t.content_id AND d.definition = t.definition "                   \
+    "AND d.token_rows = ? " VALUES_WHERE VALUES_ORDER
+
+/* `sql` ends with COLUMNS_FROM. */
+static int open_series(struct query *query, struct store *store, const char *sql,
+                       const struct values_range *range, int64_t token_rows, struct err *err)
+{
+    int rc = query_open(query, store, sql, err);
+    if (rc)
+        return rc;
+    query_bind_text(query, range->tensor);
+    query_bind_int(query, token_rows);
+    values_bind_range(query, range);
+    return 0;
+}
+
 int columns_list(struct store *store, const struct values_range *range, int64_t token_rows,
                  int (*row)(void *context, const struct revision_row *revision,
                             const struct columns_row *row),
                  void *context, struct err *err)
 {
-    struct connection *connection = NULL;
     struct query query;
     struct revision_row revision;
-    struct columns_row columns;
-    int rc = store_read_begin(store, &connection, err);
+    int rc =
+        open_series(&query, store,
+                    "SELECT " ROWS_REVISION
+                    ", d.definition, d.token_rows, d.columns, d.encoding, d.size_raw, d.data " COLUMNS_FROM,
+                    range, token_rows, err);
     if (rc)
         return rc;
-    rc = query_begin(&query, connection,
-                     "SELECT " ROWS_REVISION
-                     ", d.definition, d.token_rows, d.columns, d.encoding, d.size_raw, d.data " VALUES_FROM
-                     "columns_statistics d ON d.content_id = t.content_id AND d.definition = t.definition "
-                     "AND d.token_rows = ? " VALUES_WHERE VALUES_ORDER,
-                     err);
-    if (rc)
-        goto out;
-    query_bind_text(&query, range->tensor);
-    query_bind_int(&query, token_rows);
-    values_bind_range(&query, range);
     while ((rc = query_next(&query, err)) > 0) {
         double *values = NULL;
+        struct columns_row columns = {.mean = NULL};
         rows_read_revision(&query, &revision);
-        columns = (struct columns_row){.mean = NULL};
         if ((rc = values_forgive_damage(read_columns(&query, &columns, &values, err), err)))
             break;
         int is_enough = row(context, &revision, &columns);
@@ -70,10 +79,7 @@ int columns_list(struct store *store, const struct values_range *range, int64_t 
         if (is_enough)
             break;
     }
-out:
-    rc = query_end(&query, rc);
-    store_read_end(store, connection);
-    return rc < 0 ? rc : 0;
+    return query_close(&query, rc);
 }
 
 int columns_list_contents(struct store *store, const struct values_range *range, int64_t token_rows,
@@ -84,16 +90,11 @@ int columns_list_contents(struct store *store, const struct values_range *range,
     struct query query;
     struct revision_row revision;
     struct columns_content content;
-    int rc = query_open(&query, store,
-                        "SELECT " ROWS_REVISION ", d.content_id, d.definition, d.token_rows " VALUES_FROM
-                        "columns_statistics d ON d.content_id = t.content_id AND d.definition = t.definition "
-                        "AND d.token_rows = ? " VALUES_WHERE VALUES_ORDER,
-                        err);
+    int rc = open_series(&query, store,
+                         "SELECT " ROWS_REVISION ", d.content_id, d.definition, d.token_rows " COLUMNS_FROM,
+                         range, token_rows, err);
     if (rc)
         return rc;
-    query_bind_text(&query, range->tensor);
-    query_bind_int(&query, token_rows);
-    values_bind_range(&query, range);
     while ((rc = query_next(&query, err)) > 0) {
         rows_read_revision(&query, &revision);
         content.id = query_int(&query);
