@@ -1,16 +1,9 @@
 #include "tests/gpu/cases_score.h"
 
-#include <stdio.h>
-
 #define F32 SCORE_PRECISION_F32
 #define HALF SCORE_PRECISION_HALF
 
-/* What a configuration leaves at 0 is the same for all. */
-static const struct family_case {
-    const char *what;
-    struct scored scored;
-    enum case_cost cost;
-} table[] = {
+static const struct family_case table[] = {
     {"llama, pairs of heads, scaled as in Llama 3",
      {.precision = HALF,
       .dtype = TENSOR_DTYPE_F16,
@@ -355,116 +348,6 @@ static const struct family_case {
       .longest = 9,
       .spoilt = "word_embeddings_layernorm.weight"},
      CASE_COST_SMALL},
-    {"olmoe, cut after the norms",
-     {.precision = HALF,
-      .dtype = TENSOR_DTYPE_F16,
-      .config = {.architecture = "olmoe",
-                 .layer_count = 3,
-                 .hidden_size = 32,
-                 .head_count = 4,
-                 .key_value_head_count = 2,
-                 .rotary_dimensions = 8,
-                 .qkv_limit = 1.5,
-                 .intermediate_size = 24,
-                 .expert_count = 8,
-                 .experts_per_input = 3},
-      .documents = 3,
-      .longest = 60},
-     CASE_COST_SMALL},
-    {"olmoe, all sizes odd, streamed",
-     {.precision = F32,
-      .dtype = TENSOR_DTYPE_BF16,
-      .config = {.architecture = "olmoe",
-                 .layer_count = 4,
-                 .hidden_size = 31,
-                 .head_count = 3,
-                 .head_size = 10,
-                 .rotary_dimensions = 10,
-                 .intermediate_size = 13,
-                 .expert_count = 5,
-                 .experts_per_input = 2,
-                 .has_normalised_router = 1},
-      .documents = 2,
-      .longest = 40,
-      .is_streamed = 1},
-     CASE_COST_SMALL},
-    {"olmoe, one expert has all, others nothing",
-     {.precision = HALF,
-      .dtype = TENSOR_DTYPE_BF16,
-      .config = {.architecture = "olmoe",
-                 .hidden_size = 24,
-                 .head_count = 3,
-                 .rotary_dimensions = 8,
-                 .intermediate_size = 16,
-                 .expert_count = 6,
-                 .experts_per_input = 1},
-      .documents = 2,
-      .longest = 30,
-      .zeroed = "mlp.gate.weight"},
-     CASE_COST_SMALL},
-    {"olmoe, NaN in the router",
-     {.precision = HALF,
-      .dtype = TENSOR_DTYPE_F16,
-      .config = {.architecture = "olmoe",
-                 .hidden_size = 16,
-                 .head_count = 2,
-                 .rotary_dimensions = 8,
-                 .intermediate_size = 8,
-                 .expert_count = 4,
-                 .experts_per_input = 2},
-      .documents = 2,
-      .longest = 9,
-      .spoilt = "layers.0.mlp.gate.weight"},
-     CASE_COST_SMALL},
-    {"qwen3_moe from float32, streamed",
-     {.precision = HALF,
-      .dtype = TENSOR_DTYPE_F32,
-      .config = {.architecture = "qwen3_moe",
-                 .layer_count = 4,
-                 .hidden_size = 24,
-                 .head_count = 3,
-                 .key_value_head_count = 1,
-                 .head_size = 16,
-                 .rotary_dimensions = 16,
-                 .intermediate_size = 16,
-                 .expert_count = 6,
-                 .experts_per_input = 2,
-                 .has_normalised_router = 1,
-                 .is_tied = 1},
-      .documents = 2,
-      .longest = 30,
-      .is_streamed = 1,
-      .other = "up_proj"},
-     CASE_COST_SMALL},
-    {"qwen3_moe, all experts",
-     {.precision = F32,
-      .dtype = TENSOR_DTYPE_F16,
-      .config = {.architecture = "qwen3_moe",
-                 .hidden_size = 20,
-                 .head_count = 2,
-                 .rotary_dimensions = 10,
-                 .intermediate_size = 7,
-                 .expert_count = 3,
-                 .experts_per_input = 3,
-                 .has_normalised_router = 1},
-      .documents = 2,
-      .longest = 30},
-     CASE_COST_SMALL},
-    {"olmoe, as wide as OLMoE",
-     {.precision = HALF,
-      .dtype = TENSOR_DTYPE_BF16,
-      .config = {.architecture = "olmoe",
-                 .vocabulary_rows = 5000,
-                 .max_positions = 2048,
-                 .hidden_size = 2048,
-                 .head_count = 16,
-                 .rotary_dimensions = 128,
-                 .intermediate_size = 1024,
-                 .expert_count = 16,
-                 .experts_per_input = 4},
-      .documents = 30,
-      .longest = 600},
-     CASE_COST_LARGE},
     {"gpt2",
      {.precision = HALF,
       .dtype = TENSOR_DTYPE_F16,
@@ -545,18 +428,6 @@ static const struct family_case {
 
 void cases_families(struct cases *cases)
 {
-    for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
-        struct scored scored = table[i].scored;
-        struct score_config *config = &scored.config;
-        config->vocabulary_rows = config->vocabulary_rows ? config->vocabulary_rows : 101;
-        config->layer_count = config->layer_count ? config->layer_count : 2;
-        /* Of two documents the longest has as many inputs; others may be longer (random_documents_init). */
-        config->max_positions = config->max_positions   ? config->max_positions
-                                : scored.documents <= 2 ? scored.longest - 1
-                                                        : 133;
-        config->rotary_base = 10000;
-        config->norm_epsilon = 1e-5;
-        config->activation = config->activation ? config->activation : SCORE_ACTIVATION_SILU;
-        case_score(cases, table[i].what, &scored, table[i].cost);
-    }
+    for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
+        case_family(cases, &table[i]);
 }

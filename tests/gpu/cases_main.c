@@ -42,8 +42,10 @@ int main(int count, char **words)
         return cases.failed ? 1 : 77;
     }
     printf("%s\n", device_info(cases.cuda)->description.name);
-    if (has_families)
+    if (has_families) {
         cases_families(&cases);
+        cases_experts(&cases);
+    }
     if (has_others) {
         cases_statistics(&cases);
         cases_score(&cases);

@@ -239,6 +239,22 @@ void case_score(struct cases *cases, const char *what, const struct scored *scor
         run_case(cases, scored, name);
 }
 
+void case_family(struct cases *cases, const struct family_case *family)
+{
+    struct scored scored = family->scored;
+    struct score_config *config = &scored.config;
+    config->vocabulary_rows = config->vocabulary_rows ? config->vocabulary_rows : 101;
+    config->layer_count = config->layer_count ? config->layer_count : 2;
+    /* Of two documents the longest has as many inputs; others may be longer (random_documents_init). */
+    config->max_positions = config->max_positions   ? config->max_positions
+                            : scored.documents <= 2 ? scored.longest - 1
+                                                    : 133;
+    config->rotary_base = 10000;
+    config->norm_epsilon = 1e-5;
+    config->activation = config->activation ? config->activation : SCORE_ACTIVATION_SILU;
+    case_score(cases, family->what, &scored, family->cost);
+}
+
 void cases_score(struct cases *cases)
 {
     for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {

@@ -1,6 +1,6 @@
 /*
- * A model and documents to score on both backends; the tables of them are cases_score.c (GPT-NeoX) and
- * cases_families.c.
+ * A model and documents to score on both backends; the tables of them are cases_score.c (GPT-NeoX),
+ * cases_families.c and, for mixtures of experts, cases_experts.c.
  */
 #ifndef BIFURCATED_TESTS_GPU_CASES_SCORE_H
 #define BIFURCATED_TESTS_GPU_CASES_SCORE_H
@@ -21,5 +21,14 @@ struct scored {
 
 /* Runs it, if a case of this name and cost is to run. */
 void case_score(struct cases *cases, const char *what, const struct scored *scored, enum case_cost cost);
+
+/* Of a family after GPT-NeoX. What the configuration leaves at 0 is the same for all. */
+struct family_case {
+    const char *what;
+    struct scored scored;
+    enum case_cost cost;
+};
+
+void case_family(struct cases *cases, const struct family_case *family);
 
 #endif
