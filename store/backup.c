@@ -22,7 +22,7 @@
 static int read_facts(struct connection *connection, struct backup_facts *facts, struct err *err)
 {
     struct query query;
-    int rc =
+    int code =
         query_begin(&query, connection,
                     "SELECT (SELECT user_version FROM pragma_user_version), "
                     "(SELECT page_count FROM pragma_page_count) * (SELECT page_size FROM pragma_page_size), "
@@ -31,7 +31,7 @@ static int read_facts(struct connection *connection, struct backup_facts *facts,
                     "(SELECT count(*) FROM revision_tensors t JOIN revisions r ON r.id = t.revision_id "
                     "WHERE r.is_current = 1), (SELECT count(*) FROM sweeps)",
                     err);
-    if (!rc && (rc = query_next(&query, err)) > 0) {
+    if (!code && (code = query_next(&query, err)) > 0) {
         facts->schema_version = query_int(&query);
         facts->size_bytes = query_int(&query);
         facts->models = query_int(&query);
@@ -39,18 +39,18 @@ static int read_facts(struct connection *connection, struct backup_facts *facts,
         facts->measured = query_int(&query);
         facts->sweeps = query_int(&query);
     }
-    rc = query_end(&query, rc);
-    return rc < 0 ? rc : damage_count(connection, &facts->damaged, err);
+    code = query_end(&query, code);
+    return code < 0 ? code : damage_count(connection, &facts->damaged, err);
 }
 
 /* One of this program's, of a schema that it knows, and not empty. */
 static int check_origin(struct connection *connection, const char *path, struct err *err)
 {
     int64_t version = 0;
-    int rc = migrate_check(connection, &version, err);
-    if (!rc && version == 0)
-        rc = err_set(err, ERR_DATABASE, "%s: is an empty database and no backup", path);
-    return rc;
+    int code = migrate_check(connection, &version, err);
+    if (!code && version == 0)
+        code = err_set(err, ERR_DATABASE, "%s: is an empty database and no backup", path);
+    return code;
 }
 
 /* For a connection that is not the store's own. */
@@ -58,54 +58,54 @@ static int open_existing(const char *path, struct connection **ret_connection, s
 {
     if (access(path, R_OK))
         return err_set_errno(err, errno, "database %s", path);
-    int rc = connection_open(path, 0, ret_connection, err);
-    if (!rc && (rc = check_origin(*ret_connection, path, err))) {
+    int code = connection_open(path, 0, ret_connection, err);
+    if (!code && (code = check_origin(*ret_connection, path, err))) {
         connection_close(*ret_connection);
         *ret_connection = NULL;
     }
-    return rc;
+    return code;
 }
 
 int backup_check(const char *path, struct backup_facts *ret_facts, struct err *err)
 {
     struct connection *connection = NULL;
-    int rc = open_existing(path, &connection, err);
-    if (!rc)
-        rc = connection_check(connection, err);
-    if (!rc)
-        rc = read_facts(connection, ret_facts, err);
+    int code = open_existing(path, &connection, err);
+    if (!code)
+        code = connection_check(connection, err);
+    if (!code)
+        code = read_facts(connection, ret_facts, err);
     connection_close(connection);
-    return rc;
+    return code;
 }
 
 /* -- Copying --------------------------------------------------------------------------------------------- */
 
 int backup_open_snapshot(const char *path, struct connection **ret_connection, struct err *err)
 {
-    int rc = open_existing(path, ret_connection, err);
-    if (!rc)
-        rc = connection_exec(*ret_connection, "BEGIN", err);
-    if (!rc) /* the read that begins it */
-        rc = connection_exec(*ret_connection, "SELECT count(*) FROM sqlite_schema", err);
-    if (rc) {
+    int code = open_existing(path, ret_connection, err);
+    if (!code)
+        code = connection_exec(*ret_connection, "BEGIN", err);
+    if (!code) /* the read that begins it */
+        code = connection_exec(*ret_connection, "SELECT count(*) FROM sqlite_schema", err);
+    if (code) {
         connection_close(*ret_connection);
         *ret_connection = NULL;
     }
-    return rc;
+    return code;
 }
 
 /* The same of a daemon's database, which nobody moves between the opening of the file and that of its log.
  * Later SQLite has both open and needs no names. */
 static int open_snapshot_beside(const char *path, struct connection **ret_connection, struct err *err)
 {
-    int fd = -1, rc = lock_take_beside(path, &fd, err);
-    if (!rc)
-        rc = restore_check_pending(path, err);
-    if (!rc)
-        rc = backup_open_snapshot(path, ret_connection, err);
+    int fd = -1, code = lock_take_beside(path, &fd, err);
+    if (!code)
+        code = restore_check_pending(path, err);
+    if (!code)
+        code = backup_open_snapshot(path, ret_connection, err);
     if (fd >= 0)
         (void)close(fd);
-    return rc;
+    return code;
 }
 
 static int copy_pages(struct connection *from, struct connection *to, backup_progress *progress,
@@ -113,12 +113,12 @@ static int copy_pages(struct connection *from, struct connection *to, backup_pro
 {
     int64_t page_bytes = 0;
     struct query query;
-    int rc = query_begin(&query, from, "SELECT page_size FROM pragma_page_size", err);
-    if (!rc)
-        rc = query_run_int(&query, &page_bytes, err);
-    if (rc < 0)
-        return rc;
-    rc = 0;
+    int code = query_begin(&query, from, "SELECT page_size FROM pragma_page_size", err);
+    if (!code)
+        code = query_run_int(&query, &page_bytes, err);
+    if (code < 0)
+        return code;
+    code = 0;
     sqlite3_backup *backup = sqlite3_backup_init(to->db, "main", from->db, "main");
     if (!backup)
         return connection_fail(to, sqlite3_extended_errcode(to->db), err);
@@ -133,10 +133,10 @@ static int copy_pages(struct connection *from, struct connection *to, backup_pro
     (void)sqlite3_backup_finish(backup); /* from then on the connection has the words for it */
     errno = reason;
     if (result != SQLITE_DONE)
-        rc = connection_fail(to, result, err);
+        code = connection_fail(to, result, err);
     if (!sqlite3_get_autocommit(from->db))
         (void)sqlite3_exec(from->db, "COMMIT", NULL, NULL, NULL);
-    return rc;
+    return code;
 }
 
 /* Makes the file, readable by its owner alone: SQLite would let the umask decide. A piece of an earlier copy
@@ -157,36 +157,36 @@ int backup_sync_folder_of(const char *path, struct err *err)
     char *copy = strdup(path);
     if (!copy)
         return err_set(err, ERR_NO_MEMORY, "%s: out of memory", path);
-    int fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC), rc = 0;
+    int fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC), code = 0;
     if (fd < 0 || fsync(fd))
-        rc = err_set_errno(err, errno, "folder of %s", path);
+        code = err_set_errno(err, errno, "folder of %s", path);
     if (fd >= 0)
         (void)close(fd);
     free(copy);
-    return rc;
+    return code;
 }
 
 int backup_copy(struct connection *from, const char *target, const char *prepare, backup_progress *progress,
                 void *context, struct backup_facts *facts, struct err *err)
 {
     struct connection *to = NULL;
-    int rc;
-    if ((rc = make_file(target, err)) || (rc = connection_open_plain(target, &to, err)) ||
-        (rc = copy_pages(from, to, progress, context, err)))
+    int code;
+    if ((code = make_file(target, err)) || (code = connection_open_plain(target, &to, err)) ||
+        (code = copy_pages(from, to, progress, context, err)))
         goto out;
     connection_close(from); /* before the long check, since its snapshot keeps the log from being reset */
     from = NULL;
     /* One file instead of one and a log; this also writes and syncs it. */
-    if ((rc = connection_exec(to, "PRAGMA journal_mode = DELETE", err)) ||
-        (prepare && (rc = connection_exec(to, prepare, err))) || (rc = connection_check(to, err)))
+    if ((code = connection_exec(to, "PRAGMA journal_mode = DELETE", err)) ||
+        (prepare && (code = connection_exec(to, prepare, err))) || (code = connection_check(to, err)))
         goto out;
-    rc = read_facts(to, facts, err);
+    code = read_facts(to, facts, err);
 out:
     connection_close(from);
     connection_close(to);
-    if (rc)
+    if (code)
         (void)unlink(target);
-    return rc;
+    return code;
 }
 
 char *backup_suffixed(const char *path, const char *suffix)
@@ -221,21 +221,21 @@ int backup_name_file(const char *part, const char *target, struct err *err)
 int backup_write(const char *path, const char *target, backup_progress *progress, void *context,
                  struct backup_facts *ret_facts, struct err *err)
 {
-    int rc = 0;
+    int code = 0;
     struct connection *from = NULL;
     char *part = backup_suffixed(target, BACKUP_PART);
     if (!part)
         return err_set(err, ERR_NO_MEMORY, "%s: out of memory", target);
     if (file_exists(target))
-        rc = err_set(err, ERR_CONFLICT, "%s: exists already: name another file", target);
-    if (!rc)
-        rc = open_snapshot_beside(path, &from, err);
-    if (!rc)
-        rc = backup_copy(from, part, NULL, progress, context, ret_facts, err);
-    if (!rc && (rc = backup_name_file(part, target, err)))
+        code = err_set(err, ERR_CONFLICT, "%s: exists already: name another file", target);
+    if (!code)
+        code = open_snapshot_beside(path, &from, err);
+    if (!code)
+        code = backup_copy(from, part, NULL, progress, context, ret_facts, err);
+    if (!code && (code = backup_name_file(part, target, err)))
         (void)unlink(part);
-    if (!rc)
-        rc = backup_sync_folder_of(target, err);
+    if (!code)
+        code = backup_sync_folder_of(target, err);
     free(part);
-    return rc;
+    return code;
 }

@@ -69,9 +69,9 @@ static int decompress(const void *data, size_t size, int64_t encoding, int64_t s
 int blob_check(const void *data, size_t size, int64_t encoding, int64_t size_raw, struct err *err)
 {
     unsigned char *raw = NULL;
-    int rc = decompress(data, size, encoding, size_raw, &raw, err);
+    int code = decompress(data, size, encoding, size_raw, &raw, err);
     free(raw);
-    return rc;
+    return code;
 }
 
 /* -- Counts --------------------------------------------------------------------------------------------- */
@@ -116,32 +116,32 @@ int blob_encode_counts(const uint64_t *counts, size_t count, struct blob *blob, 
         size += put_number(raw + size, counts[i]);
         next = i + 1;
     }
-    int rc = compress(raw, size, blob, err);
+    int code = compress(raw, size, blob, err);
     free(raw);
-    return rc;
+    return code;
 }
 
 int blob_decode_counts(const void *data, size_t size, int64_t encoding, int64_t size_raw, uint64_t *counts,
                        size_t count, struct err *err)
 {
     unsigned char *raw = NULL;
-    int rc = decompress(data, size, encoding, size_raw, &raw, err);
-    if (rc)
-        return rc;
+    int code = decompress(data, size, encoding, size_raw, &raw, err);
+    if (code)
+        return code;
     const unsigned char *at = raw, *end = raw + size_raw;
     uint64_t next = 0;
     memset(counts, 0, count * sizeof *counts);
     while (at < end) {
         uint64_t distance, value;
         if (!get_number(&at, end, &distance) || !get_number(&at, end, &value) || distance >= count - next) {
-            rc = damaged("its counts are not well-formed", err);
+            code = damaged("its counts are not well-formed", err);
             break;
         }
         next += distance;
         counts[next++] = value;
     }
     free(raw);
-    return rc;
+    return code;
 }
 
 /* -- Reals ---------------------------------------------------------------------------------------------- */
@@ -158,24 +158,24 @@ int blob_encode_reals(const void *values, size_t count, size_t width, struct blo
         for (size_t j = 0; j < width; j++)
             raw[j * count + i] = bytes[i * width + j];
     }
-    int rc = compress(raw, count * width, blob, err);
+    int code = compress(raw, count * width, blob, err);
     free(raw);
-    return rc;
+    return code;
 }
 
 int blob_decode_reals(const void *data, size_t size, int64_t encoding, int64_t size_raw, void *values,
                       size_t count, size_t width, struct err *err)
 {
     unsigned char *raw = NULL, *bytes = values;
-    int rc = decompress(data, size, encoding, size_raw, &raw, err);
-    if (rc)
-        return rc;
+    int code = decompress(data, size, encoding, size_raw, &raw, err);
+    if (code)
+        return code;
     if ((size_t)size_raw / width != count || (size_t)size_raw % width)
-        rc = damaged("its size does not fit", err);
-    for (size_t i = 0; !rc && i < count; i++) {
+        code = damaged("its size does not fit", err);
+    for (size_t i = 0; !code && i < count; i++) {
         for (size_t j = 0; j < width; j++)
             bytes[i * width + j] = raw[j * count + i];
     }
     free(raw);
-    return rc;
+    return code;
 }

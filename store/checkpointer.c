@@ -93,21 +93,21 @@ int checkpointer_start(const char *path, struct connection *writer, struct check
     (void)pthread_mutex_init(&checkpointer->running, NULL);
     (void)pthread_mutex_init(&checkpointer->mutex, NULL);
     (void)pthread_cond_init(&checkpointer->asked, NULL);
-    int rc = connection_open(path, 0, &checkpointer->connection, err);
-    if (!rc) /* a connection knows of the log once it has read */
-        rc = connection_exec(checkpointer->connection, "SELECT count(*) FROM sqlite_schema", err);
-    if (!rc) {
+    int code = connection_open(path, 0, &checkpointer->connection, err);
+    if (!code) /* a connection knows of the log once it has read */
+        code = connection_exec(checkpointer->connection, "SELECT count(*) FROM sqlite_schema", err);
+    if (!code) {
         int failed = pthread_create(&checkpointer->thread, NULL, run, checkpointer);
         if (failed)
-            rc = err_set_errno(err, failed, "database %s: cannot start a thread", path);
+            code = err_set_errno(err, failed, "database %s: cannot start a thread", path);
     }
-    if (rc) {
+    if (code) {
         connection_close(checkpointer->connection);
         (void)pthread_cond_destroy(&checkpointer->asked);
         (void)pthread_mutex_destroy(&checkpointer->mutex);
         (void)pthread_mutex_destroy(&checkpointer->running);
         free(checkpointer);
-        return rc;
+        return code;
     }
     (void)sqlite3_wal_hook(writer->db, on_commit, checkpointer);
     *ret_checkpointer = checkpointer;

@@ -24,10 +24,10 @@ static int read_columns(struct query *query, struct columns_row *ret_row, double
     double *values = malloc(2 * count * sizeof *values);
     if (!values)
         return err_set(err, ERR_NO_MEMORY, "columns: out of memory");
-    int rc = blob_decode_reals(data, size, encoding, size_raw, values, 2 * count, sizeof *values, err);
-    if (rc) {
+    int code = blob_decode_reals(data, size, encoding, size_raw, values, 2 * count, sizeof *values, err);
+    if (code) {
         free(values);
-        return rc;
+        return code;
     }
     row.mean = values;
     row.bimodality = values + count;
@@ -45,9 +45,9 @@ static int read_columns(struct query *query, struct columns_row *ret_row, double
 static int open_series(struct query *query, struct store *store, const char *sql,
                        const struct values_range *range, int64_t token_rows, struct err *err)
 {
-    int rc = query_open(query, store, sql, err);
-    if (rc)
-        return rc;
+    int code = query_open(query, store, sql, err);
+    if (code)
+        return code;
     query_bind_text(query, range->tensor);
     query_bind_int(query, token_rows);
     values_bind_range(query, range);
@@ -61,25 +61,25 @@ int columns_list(struct store *store, const struct values_range *range, int64_t 
 {
     struct query query;
     struct revision_row revision;
-    int rc =
+    int code =
         open_series(&query, store,
                     "SELECT " ROWS_REVISION
                     ", d.definition, d.token_rows, d.columns, d.encoding, d.size_raw, d.data " COLUMNS_FROM,
                     range, token_rows, err);
-    if (rc)
-        return rc;
-    while ((rc = query_next(&query, err)) > 0) {
+    if (code)
+        return code;
+    while ((code = query_next(&query, err)) > 0) {
         double *values = NULL;
         struct columns_row columns = {.mean = NULL};
         rows_read_revision(&query, &revision);
-        if ((rc = values_forgive_damage(read_columns(&query, &columns, &values, err), err)))
+        if ((code = values_forgive_damage(read_columns(&query, &columns, &values, err), err)))
             break;
         int is_enough = row(context, &revision, &columns);
         free(values);
         if (is_enough)
             break;
     }
-    return query_close(&query, rc);
+    return query_close(&query, code);
 }
 
 int columns_list_contents(struct store *store, const struct values_range *range, int64_t token_rows,
@@ -90,12 +90,12 @@ int columns_list_contents(struct store *store, const struct values_range *range,
     struct query query;
     struct revision_row revision;
     struct columns_content content;
-    int rc = open_series(&query, store,
-                         "SELECT " ROWS_REVISION ", d.content_id, d.definition, d.token_rows " COLUMNS_FROM,
-                         range, token_rows, err);
-    if (rc)
-        return rc;
-    while ((rc = query_next(&query, err)) > 0) {
+    int code = open_series(&query, store,
+                           "SELECT " ROWS_REVISION ", d.content_id, d.definition, d.token_rows " COLUMNS_FROM,
+                           range, token_rows, err);
+    if (code)
+        return code;
+    while ((code = query_next(&query, err)) > 0) {
         rows_read_revision(&query, &revision);
         content.id = query_int(&query);
         content.definition = query_int(&query);
@@ -103,7 +103,7 @@ int columns_list_contents(struct store *store, const struct values_range *range,
         if (row(context, &revision, &content))
             break;
     }
-    return query_close(&query, rc);
+    return query_close(&query, code);
 }
 
 int columns_get(struct store *store, const struct columns_content *content, struct columns_row *ret_row,
@@ -112,19 +112,19 @@ int columns_get(struct store *store, const struct columns_content *content, stru
     struct query query;
     *ret_row = (struct columns_row){.mean = NULL};
     *ret_values = NULL;
-    int rc = query_open(&query, store,
-                        "SELECT definition, token_rows, columns, encoding, size_raw, data FROM "
-                        "columns_statistics WHERE content_id = ? AND definition = ? AND token_rows = ?",
-                        err);
-    if (rc)
-        return rc;
+    int code = query_open(&query, store,
+                          "SELECT definition, token_rows, columns, encoding, size_raw, data FROM "
+                          "columns_statistics WHERE content_id = ? AND definition = ? AND token_rows = ?",
+                          err);
+    if (code)
+        return code;
     query_bind_int(&query, content->id);
     query_bind_int(&query, content->definition);
     query_bind_int(&query, content->token_rows);
-    rc = query_next(&query, err);
-    if (rc > 0)
-        rc = values_forgive_damage(read_columns(&query, ret_row, ret_values, err), err);
-    else if (rc == 0)
-        rc = err_set(err, ERR_NOT_FOUND, "these columns were deleted meanwhile");
-    return query_close(&query, rc);
+    code = query_next(&query, err);
+    if (code > 0)
+        code = values_forgive_damage(read_columns(&query, ret_row, ret_values, err), err);
+    else if (code == 0)
+        code = err_set(err, ERR_NOT_FOUND, "these columns were deleted meanwhile");
+    return query_close(&query, code);
 }

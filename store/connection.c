@@ -76,15 +76,15 @@ static int set_wal(struct connection *connection, struct err *err)
     if (result == SQLITE_OK)
         result = sqlite3_step(statement);
     const char *mode = result == SQLITE_ROW ? (const char *)sqlite3_column_text(statement, 0) : NULL;
-    int rc = 0;
+    int code = 0;
     if (!mode)
-        rc = connection_fail(connection, result == SQLITE_ROW ? SQLITE_NOMEM : result, err);
+        code = connection_fail(connection, result == SQLITE_ROW ? SQLITE_NOMEM : result, err);
     else if (strcmp(mode, "wal") != 0)
-        rc = err_set(err, ERR_IO,
-                     "database %s: write-ahead logging is impossible here: use a local file system",
-                     sqlite3_db_filename(connection->db, "main"));
+        code = err_set(err, ERR_IO,
+                       "database %s: write-ahead logging is impossible here: use a local file system",
+                       sqlite3_db_filename(connection->db, "main"));
     (void)sqlite3_finalize(statement);
-    return rc;
+    return code;
 }
 
 /* Opens the file and sets what every connection has. The caller closes it, also after an error. */
@@ -119,40 +119,40 @@ int connection_open(const char *path, int is_writer, struct connection **ret_con
     struct connection *connection = NULL;
     if (is_writer)
         make_file(path);
-    int rc = open_file(path, is_writer ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE : SQLITE_OPEN_READWRITE,
-                       &connection, err);
-    if (rc)
+    int code = open_file(path, is_writer ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE : SQLITE_OPEN_READWRITE,
+                         &connection, err);
+    if (code)
         goto out;
     if (is_writer && sqlite3_db_readonly(connection->db, "main") == 1) {
-        rc = err_set(err, ERR_IO, "database %s: is read-only: make the file and its folder writable", path);
+        code = err_set(err, ERR_IO, "database %s: is read-only: make the file and its folder writable", path);
         goto out;
     }
-    if ((rc = connection_exec(connection, CONNECTION_SETTINGS, err)))
+    if ((code = connection_exec(connection, CONNECTION_SETTINGS, err)))
         goto out;
     if (is_writer)
-        rc = set_wal(connection, err);
-    if (!rc)
-        rc = connection_exec(connection, is_writer ? "PRAGMA synchronous = FULL" : "PRAGMA query_only = ON",
-                             err);
+        code = set_wal(connection, err);
+    if (!code)
+        code = connection_exec(connection, is_writer ? "PRAGMA synchronous = FULL" : "PRAGMA query_only = ON",
+                               err);
 out:
-    if (rc)
+    if (code)
         connection_close(connection);
     else
         *ret_connection = connection;
-    return rc;
+    return code;
 }
 
 int connection_open_plain(const char *path, struct connection **ret_connection, struct err *err)
 {
     struct connection *connection = NULL;
-    int rc = open_file(path, SQLITE_OPEN_READWRITE, &connection, err);
-    if (!rc)
-        rc = connection_exec(connection, "PRAGMA trusted_schema = OFF; PRAGMA synchronous = FULL", err);
-    if (rc)
+    int code = open_file(path, SQLITE_OPEN_READWRITE, &connection, err);
+    if (!code)
+        code = connection_exec(connection, "PRAGMA trusted_schema = OFF; PRAGMA synchronous = FULL", err);
+    if (code)
         connection_close(connection);
     else
         *ret_connection = connection;
-    return rc;
+    return code;
 }
 
 void connection_close(struct connection *connection)
@@ -198,18 +198,18 @@ int connection_check(struct connection *connection, struct err *err)
     struct query query;
     char text[256];
     const char *path = sqlite3_db_filename(connection->db, "main");
-    int rc = query_begin(&query, connection, "PRAGMA integrity_check(1)", err);
-    if (!rc && (rc = query_next(&query, err)) > 0) {
+    int code = query_begin(&query, connection, "PRAGMA integrity_check(1)", err);
+    if (!code && (code = query_next(&query, err)) > 0) {
         query_text(&query, text, sizeof text);
-        rc = strcmp(text, "ok") ? err_set(err, ERR_DATABASE, "database %s: damaged: %s", path, text) : 0;
+        code = strcmp(text, "ok") ? err_set(err, ERR_DATABASE, "database %s: damaged: %s", path, text) : 0;
     }
-    rc = query_end(&query, rc);
-    if (!rc)
-        rc = query_begin(&query, connection, "PRAGMA foreign_key_check", err);
-    if (!rc && (rc = query_next(&query, err)) > 0) {
+    code = query_end(&query, code);
+    if (!code)
+        code = query_begin(&query, connection, "PRAGMA foreign_key_check", err);
+    if (!code && (code = query_next(&query, err)) > 0) {
         query_text(&query, text, sizeof text);
-        rc = err_set(err, ERR_DATABASE, "database %s: damaged: a row of table %s refers to nothing", path,
-                     text);
+        code = err_set(err, ERR_DATABASE, "database %s: damaged: a row of table %s refers to nothing", path,
+                       text);
     }
-    return query_end(&query, rc);
+    return query_end(&query, code);
 }

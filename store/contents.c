@@ -6,26 +6,26 @@
 /* Runs a bound statement for one content. */
 static int find_content(struct query *query, struct content_row *ret_row, const char *what, struct err *err)
 {
-    int rc = query_next(query, err);
-    if (rc > 0)
+    int code = query_next(query, err);
+    if (code > 0)
         rows_read_content(query, ret_row);
-    else if (rc == 0)
-        rc = err_set(err, ERR_NOT_FOUND, "no content is known of %s", what);
-    rc = query_end(query, rc);
-    return rc < 0 ? rc : 0;
+    else if (code == 0)
+        code = err_set(err, ERR_NOT_FOUND, "no content is known of %s", what);
+    code = query_end(query, code);
+    return code < 0 ? code : 0;
 }
 
 int contents_ensure(struct store *store, const struct content_row *key, int64_t *ret_id, struct err *err)
 {
     struct connection *connection = NULL;
     int64_t id = 0;
-    int rc = store_write_begin(store, CONNECTION_DURABILITY_FULL, &connection, err);
-    if (rc)
-        return rc;
-    rc = store_write_end(store, record_content(connection, key, &id, err), err);
-    if (!rc)
+    int code = store_write_begin(store, CONNECTION_DURABILITY_FULL, &connection, err);
+    if (code)
+        return code;
+    code = store_write_end(store, record_content(connection, key, &id, err), err);
+    if (!code)
         *ret_id = id;
-    return rc;
+    return code;
 }
 
 int contents_find_by_file(struct store *store, const char *file_digest, const char *tensor,
@@ -34,17 +34,17 @@ int contents_find_by_file(struct store *store, const char *file_digest, const ch
     struct query query;
     if (!file_digest[0])
         return err_set(err, ERR_NOT_FOUND, "no content is known of a file without a digest");
-    int rc =
+    int code =
         query_open(&query, store,
                    "SELECT " ROWS_CONTENT " FROM revision_tensors t JOIN contents c ON c.id = t.content_id "
                    "WHERE t.file_digest = ?1 AND t.file_digest <> '' AND t.tensor = ?2 LIMIT 1",
                    err);
-    if (rc)
-        return rc;
+    if (code)
+        return code;
     query_bind_text(&query, file_digest);
     query_bind_text(&query, tensor);
-    rc = find_content(&query, ret_row, tensor, err);
-    return query_close(&query, rc);
+    code = find_content(&query, ret_row, tensor, err);
+    return query_close(&query, code);
 }
 
 /* From each tensor of a file straight to the next name: of many branches with the same file, one row of each
@@ -66,11 +66,11 @@ int contents_list_by_files(struct store *store, int64_t revision_id,
 {
     struct query query;
     struct revision_tensor_row tensor = {.revision_id = revision_id};
-    int rc = query_open(&query, store, BY_FILES, err);
-    if (rc)
-        return rc;
+    int code = query_open(&query, store, BY_FILES, err);
+    if (code)
+        return code;
     query_bind_int(&query, revision_id);
-    while ((rc = query_next(&query, err)) > 0) {
+    while ((code = query_next(&query, err)) > 0) {
         query_text(&query, tensor.file_path, sizeof tensor.file_path);
         query_text(&query, tensor.file_digest, sizeof tensor.file_digest);
         query_text(&query, tensor.tensor, sizeof tensor.tensor);
@@ -78,45 +78,45 @@ int contents_list_by_files(struct store *store, int64_t revision_id,
         if (row(context, &tensor))
             break;
     }
-    return query_close(&query, rc);
+    return query_close(&query, code);
 }
 
 int contents_find_by_revision(struct store *store, int64_t revision_id, const char *tensor,
                               struct revision_tensor_row *ret_row, struct err *err)
 {
     struct query query;
-    int rc = query_open(&query, store,
-                        "SELECT " ROWS_TENSOR ", " ROWS_CONTENT " FROM revision_tensors t "
-                        "JOIN contents c ON c.id = t.content_id WHERE t.revision_id = ? AND t.tensor = ?",
-                        err);
-    if (rc)
-        return rc;
+    int code = query_open(&query, store,
+                          "SELECT " ROWS_TENSOR ", " ROWS_CONTENT " FROM revision_tensors t "
+                          "JOIN contents c ON c.id = t.content_id WHERE t.revision_id = ? AND t.tensor = ?",
+                          err);
+    if (code)
+        return code;
     query_bind_int(&query, revision_id);
     query_bind_text(&query, tensor);
-    rc = query_next(&query, err);
-    if (rc > 0)
+    code = query_next(&query, err);
+    if (code > 0)
         rows_read_tensor(&query, ret_row);
-    else if (rc == 0)
-        rc = err_set(err, ERR_NOT_FOUND, "tensor %s of this revision was not measured", tensor);
-    return query_close(&query, rc);
+    else if (code == 0)
+        code = err_set(err, ERR_NOT_FOUND, "tensor %s of this revision was not measured", tensor);
+    return query_close(&query, code);
 }
 
 int contents_find(struct store *store, const struct content_row *key, struct content_row *ret_row,
                   struct err *err)
 {
     struct query query;
-    int rc = query_open(&query, store,
-                        "SELECT " ROWS_CONTENT " FROM contents c "
-                        "WHERE c.digest = ? AND c.dtype = ? AND c.rows = ? AND c.columns = ?",
-                        err);
-    if (rc)
-        return rc;
+    int code = query_open(&query, store,
+                          "SELECT " ROWS_CONTENT " FROM contents c "
+                          "WHERE c.digest = ? AND c.dtype = ? AND c.rows = ? AND c.columns = ?",
+                          err);
+    if (code)
+        return code;
     query_bind_text(&query, key->digest);
     query_bind_text(&query, key->dtype);
     query_bind_int(&query, key->rows);
     query_bind_int(&query, key->columns);
-    rc = find_content(&query, ret_row, key->digest, err);
-    return query_close(&query, rc);
+    code = find_content(&query, ret_row, key->digest, err);
+    return query_close(&query, code);
 }
 
 int contents_list_of_revision(struct store *store, int64_t revision_id,
@@ -125,17 +125,17 @@ int contents_list_of_revision(struct store *store, int64_t revision_id,
 {
     struct query query;
     struct revision_tensor_row tensor;
-    int rc = query_open(&query, store,
-                        "SELECT " ROWS_TENSOR ", " ROWS_CONTENT " FROM revision_tensors t "
-                        "JOIN contents c ON c.id = t.content_id WHERE t.revision_id = ? ORDER BY t.tensor",
-                        err);
-    if (rc)
-        return rc;
+    int code = query_open(&query, store,
+                          "SELECT " ROWS_TENSOR ", " ROWS_CONTENT " FROM revision_tensors t "
+                          "JOIN contents c ON c.id = t.content_id WHERE t.revision_id = ? ORDER BY t.tensor",
+                          err);
+    if (code)
+        return code;
     query_bind_int(&query, revision_id);
-    while ((rc = query_next(&query, err)) > 0) {
+    while ((code = query_next(&query, err)) > 0) {
         rows_read_tensor(&query, &tensor);
         if (row(context, &tensor))
             break;
     }
-    return query_close(&query, rc);
+    return query_close(&query, code);
 }

@@ -24,27 +24,27 @@ static int find(struct connection *connection, size_t table, int64_t *after, int
 {
     struct query query;
     size_t count = 0;
-    int rc = query_begin(&query, connection, TABLES[table].list, err);
-    if (rc)
-        return rc;
+    int code = query_begin(&query, connection, TABLES[table].list, err);
+    if (code)
+        return code;
     query_bind_int(&query, *after);
-    while (count < IDS_MAX && (rc = query_next(&query, err)) > 0) {
+    while (count < IDS_MAX && (code = query_next(&query, err)) > 0) {
         struct err reason = ERR_INIT;
         size_t size = 0;
         int64_t id = query_int(&query), encoding = query_int(&query), size_raw = query_int(&query);
         const void *data = query_blob(&query, &size);
-        int code = blob_check(data, size, encoding, size_raw, &reason);
-        if (code == ERR_DATABASE)
+        int fault = blob_check(data, size, encoding, size_raw, &reason);
+        if (fault == ERR_DATABASE)
             *after = ids[count++] = id;
-        else if (code) { /* no memory, or an encoding of a later program */
+        else if (fault) { /* no memory, or an encoding of a later program */
             *err = reason;
-            rc = code;
+            code = fault;
             break;
         }
     }
-    rc = query_end(&query, rc);
+    code = query_end(&query, code);
     *ret_count = count;
-    return rc < 0 ? rc : 0;
+    return code < 0 ? code : 0;
 }
 
 /* For each part of what is damaged; `take` may be NULL. */
@@ -54,24 +54,24 @@ static int visit(struct connection *connection, struct store *store,
                  int64_t *ret_count, struct err *err)
 {
     int64_t ids[IDS_MAX];
-    int rc = 0;
+    int code = 0;
     *ret_count = 0;
-    for (size_t table = 0; !rc && table < TABLE_COUNT; table++) {
+    for (size_t table = 0; !code && table < TABLE_COUNT; table++) {
         size_t count = IDS_MAX;
         int64_t after = 0;
-        while (!rc && count == IDS_MAX) {
+        while (!code && count == IDS_MAX) {
             struct connection *reader = connection;
-            if (!reader && (rc = store_read_begin(store, &reader, err)))
+            if (!reader && (code = store_read_begin(store, &reader, err)))
                 break;
-            rc = find(reader, table, &after, ids, &count, err);
+            code = find(reader, table, &after, ids, &count, err);
             if (!connection)
                 store_read_end(store, reader);
-            if (!rc && count && take)
-                rc = take(store, table, ids, count, err);
-            *ret_count += rc ? 0 : (int64_t)count;
+            if (!code && count && take)
+                code = take(store, table, ids, count, err);
+            *ret_count += code ? 0 : (int64_t)count;
         }
     }
-    return rc;
+    return code;
 }
 
 int damage_count(struct connection *connection, int64_t *ret_count, struct err *err)
@@ -83,23 +83,23 @@ static int delete_one(struct connection *connection, size_t table, int64_t id, s
 {
     struct query query;
     int64_t content_id = 0;
-    int rc = query_begin(&query, connection, TABLES[table].remove, err);
-    if (rc)
-        return rc;
+    int code = query_begin(&query, connection, TABLES[table].remove, err);
+    if (code)
+        return code;
     query_bind_int(&query, id);
-    rc = query_run_int(&query, &content_id, err);
-    return rc > 0 ? touch_models_with(connection, content_id, 0, err) : rc;
+    code = query_run_int(&query, &content_id, err);
+    return code > 0 ? touch_models_with(connection, content_id, 0, err) : code;
 }
 
 static int delete_of(struct store *store, size_t table, const int64_t *ids, size_t count, struct err *err)
 {
     struct connection *connection = NULL;
-    int rc = store_write_begin(store, CONNECTION_DURABILITY_FULL, &connection, err);
-    if (rc)
-        return rc;
-    for (size_t i = 0; !rc && i < count; i++)
-        rc = delete_one(connection, table, ids[i], err);
-    return store_write_end(store, rc, err);
+    int code = store_write_begin(store, CONNECTION_DURABILITY_FULL, &connection, err);
+    if (code)
+        return code;
+    for (size_t i = 0; !code && i < count; i++)
+        code = delete_one(connection, table, ids[i], err);
+    return store_write_end(store, code, err);
 }
 
 int damage_delete(struct store *store, int64_t *ret_count, struct err *err)

@@ -57,13 +57,13 @@ int outbox_add(struct connection *connection, int64_t watch_id, enum delivery_ev
                const char *body, struct err *err)
 {
     struct query query;
-    int rc =
+    int code =
         query_begin(&query, connection,
                     "INSERT INTO deliveries (watch_id, name, event, sweep_id, body, next_ms, created_ms) "
                     "VALUES (?1, lower(hex(randomblob(16))), ?2, ?3, ?4, ?5, ?5)",
                     err);
-    if (rc)
-        return rc;
+    if (code)
+        return code;
     query_bind_int(&query, watch_id);
     query_bind_text(&query, delivery_event_name(event));
     query_bind_id(&query, sweep_id);
@@ -76,20 +76,20 @@ int outbox_note_sweep(struct connection *connection, int64_t sweep_id, struct er
 {
     struct query query;
     int64_t watch_id = 0, has_webhook = 0;
-    int rc = query_begin(&query, connection,
-                         "UPDATE watches SET sweeps_ended = sweeps_ended + 1 WHERE model_id = "
-                         "(SELECT model_id FROM sweeps WHERE id = ?) RETURNING id, webhook_url <> ''",
-                         err);
-    if (rc)
-        return rc;
+    int code = query_begin(&query, connection,
+                           "UPDATE watches SET sweeps_ended = sweeps_ended + 1 WHERE model_id = "
+                           "(SELECT model_id FROM sweeps WHERE id = ?) RETURNING id, webhook_url <> ''",
+                           err);
+    if (code)
+        return code;
     query_bind_int(&query, sweep_id);
-    if ((rc = query_next(&query, err)) > 0) {
+    if ((code = query_next(&query, err)) > 0) {
         watch_id = query_int(&query);
         has_webhook = query_int(&query);
     }
-    rc = query_end(&query, rc);
-    if (rc < 0)
-        return rc;
+    code = query_end(&query, code);
+    if (code < 0)
+        return code;
     if (!has_webhook)
         return 0;
     return outbox_add(connection, watch_id, DELIVERY_EVENT_SWEEP_FINISHED, sweep_id, "", err);
@@ -101,17 +101,17 @@ static int find_wait(struct connection *connection, int64_t now_ms, int64_t *ret
 {
     struct query query;
     int64_t next_ms = 0;
-    int rc = query_begin(&query, connection,
-                         "SELECT next_ms FROM deliveries INDEXED BY deliveries_pending WHERE state = "
-                         "'pending' AND next_ms > ? "
-                         "ORDER BY next_ms LIMIT 1",
-                         err);
-    if (rc)
-        return rc;
+    int code = query_begin(&query, connection,
+                           "SELECT next_ms FROM deliveries INDEXED BY deliveries_pending WHERE state = "
+                           "'pending' AND next_ms > ? "
+                           "ORDER BY next_ms LIMIT 1",
+                           err);
+    if (code)
+        return code;
     query_bind_int(&query, now_ms);
-    if ((rc = query_run_int(&query, &next_ms, err)) < 0)
-        return rc;
-    *ret_wait_ms = rc == 0 ? -1 : next_ms - now_ms;
+    if ((code = query_run_int(&query, &next_ms, err)) < 0)
+        return code;
+    *ret_wait_ms = code == 0 ? -1 : next_ms - now_ms;
     return 0;
 }
 
@@ -122,20 +122,20 @@ int deliveries_next(struct store *store, int64_t now_ms,
 {
     struct connection *connection = NULL;
     struct query query;
-    int rc = store_snapshot_begin(store, &connection, err);
-    if (rc)
-        return rc;
-    rc = query_begin(&query, connection,
-                     "SELECT " DELIVERY_COLUMNS ", " ROWS_WATCH
-                     " FROM deliveries d INDEXED BY deliveries_pending "
-                     "JOIN watches w ON w.id = d.watch_id JOIN models m ON m.id = w.model_id "
-                     "WHERE d.state = 'pending' AND (d.next_ms <= ?1 OR d.next_ms > ?1 + ?2) "
-                     "ORDER BY d.next_ms, d.id",
-                     err);
-    if (!rc) {
+    int code = store_snapshot_begin(store, &connection, err);
+    if (code)
+        return code;
+    code = query_begin(&query, connection,
+                       "SELECT " DELIVERY_COLUMNS ", " ROWS_WATCH
+                       " FROM deliveries d INDEXED BY deliveries_pending "
+                       "JOIN watches w ON w.id = d.watch_id JOIN models m ON m.id = w.model_id "
+                       "WHERE d.state = 'pending' AND (d.next_ms <= ?1 OR d.next_ms > ?1 + ?2) "
+                       "ORDER BY d.next_ms, d.id",
+                       err);
+    if (!code) {
         query_bind_int(&query, now_ms);
         query_bind_int(&query, DELIVERIES_PAUSE_LONGEST_MS);
-        while ((rc = query_next(&query, err)) > 0) {
+        while ((code = query_next(&query, err)) > 0) {
             read_row(&query, ret_row);
             rows_read_watch(&query, ret_watch);
             memcpy(ret_row->model, ret_watch->model, sizeof ret_row->model);
@@ -143,54 +143,54 @@ int deliveries_next(struct store *store, int64_t now_ms,
                 break;
         }
     }
-    rc = query_end(&query, rc);
-    if (rc == 0 && !(rc = find_wait(connection, now_ms, ret_wait_ms, err)))
-        rc = err_set(err, ERR_NOT_FOUND, "no delivery is due");
+    code = query_end(&query, code);
+    if (code == 0 && !(code = find_wait(connection, now_ms, ret_wait_ms, err)))
+        code = err_set(err, ERR_NOT_FOUND, "no delivery is due");
     store_read_end(store, connection);
-    return rc < 0 ? rc : 0;
+    return code < 0 ? code : 0;
 }
 
 int deliveries_get_body(struct store *store, int64_t id, struct buf *body, struct err *err)
 {
     struct query query;
-    int rc = query_open(&query, store, "SELECT body FROM deliveries WHERE id = ?", err);
-    if (rc)
-        return rc;
+    int code = query_open(&query, store, "SELECT body FROM deliveries WHERE id = ?", err);
+    if (code)
+        return code;
     query_bind_int(&query, id);
-    rc = query_next(&query, err);
-    if (rc > 0)
-        rc = query_append(&query, body, "body of a delivery", err);
-    else if (rc == 0)
-        rc = err_set(err, ERR_NOT_FOUND, "there is no delivery %lld", (long long)id);
-    return query_close(&query, rc);
+    code = query_next(&query, err);
+    if (code > 0)
+        code = query_append(&query, body, "body of a delivery", err);
+    else if (code == 0)
+        code = err_set(err, ERR_NOT_FOUND, "there is no delivery %lld", (long long)id);
+    return query_close(&query, code);
 }
 
 int deliveries_set_body(struct store *store, int64_t id, const char *body, struct err *err)
 {
     struct connection *connection = NULL;
     struct query query;
-    int rc = store_write_begin(store, CONNECTION_DURABILITY_FULL, &connection, err);
-    if (rc)
-        return rc;
-    rc = query_begin(&query, connection, "UPDATE deliveries SET body = ? WHERE id = ? AND body = ''", err);
-    if (!rc) {
+    int code = store_write_begin(store, CONNECTION_DURABILITY_FULL, &connection, err);
+    if (code)
+        return code;
+    code = query_begin(&query, connection, "UPDATE deliveries SET body = ? WHERE id = ? AND body = ''", err);
+    if (!code) {
         query_bind_text(&query, body);
         query_bind_int(&query, id);
-        rc = query_run(&query, err);
+        code = query_run(&query, err);
     }
-    return store_write_end(store, rc, err);
+    return store_write_end(store, code, err);
 }
 
 static int prune(struct connection *connection, int64_t watch_id, struct err *err)
 {
     struct query query;
-    int rc = query_begin(&query, connection,
-                         "DELETE FROM deliveries WHERE watch_id = ?1 AND state <> 'pending' AND id <= "
-                         "(SELECT id FROM deliveries WHERE watch_id = ?1 AND state <> 'pending' "
-                         "ORDER BY id DESC LIMIT 1 OFFSET ?2)",
-                         err);
-    if (rc)
-        return rc;
+    int code = query_begin(&query, connection,
+                           "DELETE FROM deliveries WHERE watch_id = ?1 AND state <> 'pending' AND id <= "
+                           "(SELECT id FROM deliveries WHERE watch_id = ?1 AND state <> 'pending' "
+                           "ORDER BY id DESC LIMIT 1 OFFSET ?2)",
+                           err);
+    if (code)
+        return code;
     query_bind_int(&query, watch_id);
     query_bind_int(&query, DELIVERIES_KEPT);
     return query_run(&query, err);
@@ -203,25 +203,25 @@ int deliveries_record(struct store *store, int64_t id, const struct delivery_att
     struct query query;
     int64_t watch_id = 0;
     int is_over = attempt->state != DELIVERY_STATE_PENDING;
-    int rc = store_write_begin(store, CONNECTION_DURABILITY_FULL, &connection, err);
-    if (rc)
-        return rc;
-    rc = query_begin(&query, connection,
-                     "UPDATE deliveries SET state = ?, attempts = attempts + 1, next_ms = ?, ended_ms = ?, "
-                     "status = ?, error = ? WHERE id = ? AND state = 'pending' RETURNING watch_id",
-                     err);
-    if (!rc) {
+    int code = store_write_begin(store, CONNECTION_DURABILITY_FULL, &connection, err);
+    if (code)
+        return code;
+    code = query_begin(&query, connection,
+                       "UPDATE deliveries SET state = ?, attempts = attempts + 1, next_ms = ?, ended_ms = ?, "
+                       "status = ?, error = ? WHERE id = ? AND state = 'pending' RETURNING watch_id",
+                       err);
+    if (!code) {
         query_bind_text(&query, delivery_state_name(attempt->state));
         query_bind_int(&query, attempt->next_ms);
         query_bind_id(&query, is_over ? clock_wall_ms() : 0);
         query_bind_id(&query, attempt->status);
         query_bind_text(&query, attempt->error);
         query_bind_int(&query, id);
-        rc = query_run_int(&query, &watch_id, err);
+        code = query_run_int(&query, &watch_id, err);
     }
-    if (rc > 0)
-        rc = is_over ? prune(connection, watch_id, err) : 0;
-    return store_write_end(store, rc, err);
+    if (code > 0)
+        code = is_over ? prune(connection, watch_id, err) : 0;
+    return store_write_end(store, code, err);
 }
 
 int deliveries_list(struct store *store, int64_t watch_id, int64_t before_id, int limit,
@@ -229,21 +229,21 @@ int deliveries_list(struct store *store, int64_t watch_id, int64_t before_id, in
 {
     struct query query;
     struct delivery_row delivery;
-    int rc = query_open(&query, store,
-                        "SELECT " DELIVERY_COLUMNS " FROM deliveries d WHERE d.watch_id = ? AND d.id < ? "
-                        "ORDER BY d.id DESC LIMIT ?",
-                        err);
-    if (rc)
-        return rc;
+    int code = query_open(&query, store,
+                          "SELECT " DELIVERY_COLUMNS " FROM deliveries d WHERE d.watch_id = ? AND d.id < ? "
+                          "ORDER BY d.id DESC LIMIT ?",
+                          err);
+    if (code)
+        return code;
     query_bind_int(&query, watch_id);
     query_bind_int(&query, before_id > 0 ? before_id : INT64_MAX);
     query_bind_int(&query, limit);
-    while ((rc = query_next(&query, err)) > 0) {
+    while ((code = query_next(&query, err)) > 0) {
         read_row(&query, &delivery);
         if (row(context, &delivery))
             break;
     }
-    return query_close(&query, rc);
+    return query_close(&query, code);
 }
 
 int deliveries_count(struct store *store, int64_t *counts, struct err *err)
@@ -251,17 +251,17 @@ int deliveries_count(struct store *store, int64_t *counts, struct err *err)
     struct connection *connection = NULL;
     struct query query;
     char name[16];
-    int rc = store_read_begin(store, &connection, err);
-    if (rc)
-        return rc;
+    int code = store_read_begin(store, &connection, err);
+    if (code)
+        return code;
     memset(counts, 0, DELIVERY_STATE_COUNT * sizeof *counts);
-    rc = query_begin(&query, connection, "SELECT state, count(*) FROM deliveries GROUP BY state", err);
-    while (!rc && (rc = query_next(&query, err)) > 0) {
+    code = query_begin(&query, connection, "SELECT state, count(*) FROM deliveries GROUP BY state", err);
+    while (!code && (code = query_next(&query, err)) > 0) {
         query_text(&query, name, sizeof name);
         counts[index_of(state_names, DELIVERY_STATE_COUNT, name)] = query_int(&query);
-        rc = 0;
+        code = 0;
     }
-    rc = query_end(&query, rc);
+    code = query_end(&query, code);
     store_read_end(store, connection);
-    return rc < 0 ? rc : 0;
+    return code < 0 ? code : 0;
 }

@@ -18,34 +18,34 @@ static int read_counts(struct query *query, const struct distribution_row *key, 
     int64_t size_raw = query_int(query);
     const void *data = query_blob(query, &size);
     row.counts = counts;
-    int rc = blob_decode_counts(data, size, encoding, size_raw, counts, DISTRIBUTION_CODES, err);
-    if (!rc)
+    int code = blob_decode_counts(data, size, encoding, size_raw, counts, DISTRIBUTION_CODES, err);
+    if (!code)
         *ret_row = row;
-    return rc;
+    return code;
 }
 
 int distributions_find(struct store *store, int64_t content_id, const struct distribution_row *key,
                        uint64_t *counts, struct distribution_row *ret_row, struct err *err)
 {
     struct query query;
-    int rc = query_open(
+    int code = query_open(
         &query, store,
         "SELECT definition, code, encoding, size_raw, data FROM distributions WHERE content_id = ? "
         "AND definition = ? AND row_set = ? AND token_rows = ? AND is_centred = ?",
         err);
-    if (rc)
-        return rc;
+    if (code)
+        return code;
     query_bind_int(&query, content_id);
     query_bind_int(&query, key->definition);
     query_bind_text(&query, row_set_name(key->row_set));
     query_bind_int(&query, key->token_rows);
     query_bind_int(&query, key->is_centred != 0);
-    rc = query_next(&query, err);
-    if (rc > 0)
-        rc = read_counts(&query, key, counts, ret_row, err);
-    else if (rc == 0)
-        rc = err_set(err, ERR_NOT_FOUND, "this distribution was not computed or is not kept any more");
-    return query_close(&query, rc);
+    code = query_next(&query, err);
+    if (code > 0)
+        code = read_counts(&query, key, counts, ret_row, err);
+    else if (code == 0)
+        code = err_set(err, ERR_NOT_FOUND, "this distribution was not computed or is not kept any more");
+    return query_close(&query, code);
 }
 
 int distributions_are_kept(struct store *store, int64_t content_id, int64_t token_rows, int64_t definition,
@@ -53,21 +53,21 @@ int distributions_are_kept(struct store *store, int64_t content_id, int64_t toke
 {
     struct query query;
     int64_t are_kept = 0;
-    int rc = query_open(
+    int code = query_open(
         &query, store,
         "SELECT (SELECT count(*) FROM distributions WHERE content_id = ?1 AND definition = ?3 "
         "AND (row_set = 'all' OR token_rows = ?2)) = 4 AND (SELECT count(*) FROM "
         "columns_statistics WHERE content_id = ?1 AND definition = ?3 AND token_rows IN (0, ?2)) = 2 "
         "AND EXISTS (SELECT 1 FROM samples WHERE content_id = ?1 AND token_rows = ?2)",
         err);
-    if (rc)
-        return rc;
+    if (code)
+        return code;
     query_bind_int(&query, content_id);
     query_bind_int(&query, token_rows);
     query_bind_int(&query, definition);
-    rc = query_run_int(&query, &are_kept, err);
+    code = query_run_int(&query, &are_kept, err);
     *ret_are_kept = are_kept != 0;
-    return query_close(&query, rc);
+    return query_close(&query, code);
 }
 
 /* -- Over a series -------------------------------------------------------------------------------------- */
@@ -85,34 +85,34 @@ int distributions_list(struct store *store, const struct values_range *range,
     uint64_t *counts = malloc(DISTRIBUTION_CODES * sizeof *counts);
     if (!counts)
         return err_set(err, ERR_NO_MEMORY, "distributions: out of memory");
-    int rc = store_read_begin(store, &connection, err);
-    if (rc)
+    int code = store_read_begin(store, &connection, err);
+    if (code)
         goto out;
-    rc = query_begin(
+    code = query_begin(
         &query, connection,
         "SELECT " ROWS_REVISION ", d.definition, d.code, d.encoding, d.size_raw, d.data " VALUES_FROM
         "distributions d ON d.content_id = t.content_id AND d.definition = t.definition AND d.row_set = ? "
         "AND d.token_rows = ? AND d.is_centred = ? " VALUES_WHERE VALUES_ORDER,
         err);
-    if (rc)
+    if (code)
         goto out;
     query_bind_text(&query, range->tensor);
     query_bind_text(&query, row_set_name(key->row_set));
     query_bind_int(&query, key->token_rows);
     query_bind_int(&query, key->is_centred != 0);
     values_bind_range(&query, range);
-    while ((rc = query_next(&query, err)) > 0) {
+    while ((code = query_next(&query, err)) > 0) {
         rows_read_revision(&query, &revision);
         distribution = (struct distribution_row){.counts = NULL};
-        rc = values_forgive_damage(read_counts(&query, key, counts, &distribution, err), err);
-        if (rc || row(context, &revision, &distribution))
+        code = values_forgive_damage(read_counts(&query, key, counts, &distribution, err), err);
+        if (code || row(context, &revision, &distribution))
             break;
     }
 out:
-    rc = query_end(&query, rc);
+    code = query_end(&query, code);
     store_read_end(store, connection);
     free(counts);
-    return rc < 0 ? rc : 0;
+    return code < 0 ? code : 0;
 }
 
 int samples_list(struct store *store, const struct values_range *range, int64_t token_rows,
@@ -131,15 +131,15 @@ int samples_list(struct store *store, const struct values_range *range, int64_t 
         return err_set(err, ERR_NO_MEMORY, "samples: out of memory");
     struct sample_row sample = *key;
     sample.values = values;
-    int rc = store_read_begin(store, &connection, err);
-    if (rc)
+    int code = store_read_begin(store, &connection, err);
+    if (code)
         goto out;
-    rc = query_begin(&query, connection,
-                     "SELECT " ROWS_REVISION ", d.encoding, d.size_raw, d.data " VALUES_FROM
-                     "samples d ON d.content_id = t.content_id AND d.token_rows = ? AND d.definition = ? "
-                     "AND d.seed = ? AND d.count = ? " VALUES_WHERE VALUES_ORDER,
-                     err);
-    if (rc)
+    code = query_begin(&query, connection,
+                       "SELECT " ROWS_REVISION ", d.encoding, d.size_raw, d.data " VALUES_FROM
+                       "samples d ON d.content_id = t.content_id AND d.token_rows = ? AND d.definition = ? "
+                       "AND d.seed = ? AND d.count = ? " VALUES_WHERE VALUES_ORDER,
+                       err);
+    if (code)
         goto out;
     query_bind_text(&query, range->tensor);
     query_bind_int(&query, token_rows);
@@ -147,19 +147,19 @@ int samples_list(struct store *store, const struct values_range *range, int64_t 
     query_bind_int(&query, key->seed);
     query_bind_int(&query, key->count);
     values_bind_range(&query, range);
-    while ((rc = query_next(&query, err)) > 0) {
+    while ((code = query_next(&query, err)) > 0) {
         size_t size = 0;
         rows_read_revision(&query, &revision);
         int64_t encoding = query_int(&query), size_raw = query_int(&query);
         const void *data = query_blob(&query, &size);
-        rc = blob_decode_reals(data, size, encoding, size_raw, values, count, sizeof *values, err);
-        sample.values = rc ? NULL : values;
-        if ((rc = values_forgive_damage(rc, err)) || row(context, &revision, &sample))
+        code = blob_decode_reals(data, size, encoding, size_raw, values, count, sizeof *values, err);
+        sample.values = code ? NULL : values;
+        if ((code = values_forgive_damage(code, err)) || row(context, &revision, &sample))
             break;
     }
 out:
-    rc = query_end(&query, rc);
+    code = query_end(&query, code);
     store_read_end(store, connection);
     free(values);
-    return rc < 0 ? rc : 0;
+    return code < 0 ? code : 0;
 }

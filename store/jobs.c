@@ -67,9 +67,9 @@ static void read_row(struct query *query, struct job_row *row)
 static int touch_sweep(struct connection *connection, int64_t sweep_id, struct err *err)
 {
     struct query query;
-    int rc = query_begin(&query, connection, "UPDATE sweeps SET version = version + 1 WHERE id = ?", err);
-    if (rc)
-        return rc;
+    int code = query_begin(&query, connection, "UPDATE sweeps SET version = version + 1 WHERE id = ?", err);
+    if (code)
+        return code;
     query_bind_int(&query, sweep_id);
     return query_run(&query, err);
 }
@@ -78,46 +78,46 @@ static int insert(struct connection *connection, int64_t sweep_id, int64_t size,
                   struct err *err)
 {
     struct query query;
-    int rc = query_begin(&query, connection,
-                         "INSERT INTO jobs (sweep_id, state, size, attempts, submitted_ms, tasks_ended) "
-                         "VALUES (?, 'submitting', ?, 1, ?, "
-                         "(SELECT tasks_ended FROM totals)) RETURNING id",
-                         err);
-    if (rc)
-        return rc;
+    int code = query_begin(&query, connection,
+                           "INSERT INTO jobs (sweep_id, state, size, attempts, submitted_ms, tasks_ended) "
+                           "VALUES (?, 'submitting', ?, 1, ?, "
+                           "(SELECT tasks_ended FROM totals)) RETURNING id",
+                           err);
+    if (code)
+        return code;
     query_bind_int(&query, sweep_id);
     query_bind_int(&query, size);
     query_bind_int(&query, clock_wall_ms());
-    rc = query_run_int(&query, ret_id, err);
-    return rc < 0 ? rc : touch_sweep(connection, sweep_id, err);
+    code = query_run_int(&query, ret_id, err);
+    return code < 0 ? code : touch_sweep(connection, sweep_id, err);
 }
 
 static int load(struct connection *connection, int64_t id, struct job_row *ret_row, struct err *err)
 {
     struct query query;
-    int rc = query_begin(&query, connection, "SELECT " JOB_COLUMNS JOB_FROM "WHERE j.id = ?", err);
-    if (rc)
-        return rc;
+    int code = query_begin(&query, connection, "SELECT " JOB_COLUMNS JOB_FROM "WHERE j.id = ?", err);
+    if (code)
+        return code;
     query_bind_int(&query, id);
-    rc = query_next(&query, err);
-    if (rc > 0)
+    code = query_next(&query, err);
+    if (code > 0)
         read_row(&query, ret_row);
-    else if (rc == 0)
-        rc = err_set(err, ERR_NOT_FOUND, "there is no job row %lld", (long long)id);
-    rc = query_end(&query, rc);
-    return rc < 0 ? rc : 0;
+    else if (code == 0)
+        code = err_set(err, ERR_NOT_FOUND, "there is no job row %lld", (long long)id);
+    code = query_end(&query, code);
+    return code < 0 ? code : 0;
 }
 
 int jobs_create(struct store *store, int64_t sweep_id, int64_t size, struct job_row *ret_row, struct err *err)
 {
     struct connection *connection = NULL;
     int64_t id = 0;
-    int rc = store_write_begin(store, CONNECTION_DURABILITY_FULL, &connection, err);
-    if (rc)
-        return rc;
-    if (!(rc = insert(connection, sweep_id, size, &id, err)))
-        rc = load(connection, id, ret_row, err);
-    return store_write_end(store, rc, err);
+    int code = store_write_begin(store, CONNECTION_DURABILITY_FULL, &connection, err);
+    if (code)
+        return code;
+    if (!(code = insert(connection, sweep_id, size, &id, err)))
+        code = load(connection, id, ret_row, err);
+    return store_write_end(store, code, err);
 }
 
 static int is_same(const struct job_row *a, const struct job_row *b)
@@ -133,7 +133,7 @@ static int is_same(const struct job_row *a, const struct job_row *b)
 static int write_row(struct connection *connection, const struct job_row *row, struct err *err)
 {
     struct query query;
-    int rc =
+    int code =
         query_begin(&query, connection,
                     "UPDATE jobs SET tasks_ended = CASE WHEN state = 'refused' AND ?2 = 'submitting' "
                     "THEN (SELECT tasks_ended FROM totals) ELSE tasks_ended END, "
@@ -141,8 +141,8 @@ static int write_row(struct connection *connection, const struct job_row *row, s
                     "completed = ?, failed = ?, cancelled = ?, reason = ?, attempts = ?, submitted_ms = ?, "
                     "ended_ms = ?, cancelled_ms = ? WHERE id = ?",
                     err);
-    if (rc)
-        return rc;
+    if (code)
+        return code;
     query_bind_id(&query, row->job_id);
     query_bind_text(&query, job_state_name(row->state));
     query_bind_int(&query, row->size);
@@ -157,29 +157,29 @@ static int write_row(struct connection *connection, const struct job_row *row, s
     query_bind_id(&query, row->ended_ms);
     query_bind_id(&query, row->cancelled_ms);
     query_bind_int(&query, row->id);
-    rc = query_run(&query, err);
-    return rc ? rc : touch_sweep(connection, row->sweep_id, err);
+    code = query_run(&query, err);
+    return code ? code : touch_sweep(connection, row->sweep_id, err);
 }
 
 static int count_submission(struct connection *connection, struct err *err)
 {
     struct query query;
-    int rc = query_begin(&query, connection, "UPDATE totals SET jobs_submitted = jobs_submitted + 1", err);
-    return rc ? rc : query_run(&query, err);
+    int code = query_begin(&query, connection, "UPDATE totals SET jobs_submitted = jobs_submitted + 1", err);
+    return code ? code : query_run(&query, err);
 }
 
 int jobs_update(struct store *store, const struct job_row *row, struct err *err)
 {
     struct connection *connection = NULL;
     struct job_row old = {0};
-    int rc = store_write_begin(store, CONNECTION_DURABILITY_FULL, &connection, err);
-    if (rc)
-        return rc;
-    if (!(rc = load(connection, row->id, &old, err)) && !is_same(&old, row))
-        rc = write_row(connection, row, err);
-    if (!rc && row->job_id && !old.job_id)
-        rc = count_submission(connection, err);
-    return store_write_end(store, rc, err);
+    int code = store_write_begin(store, CONNECTION_DURABILITY_FULL, &connection, err);
+    if (code)
+        return code;
+    if (!(code = load(connection, row->id, &old, err)) && !is_same(&old, row))
+        code = write_row(connection, row, err);
+    if (!code && row->job_id && !old.job_id)
+        code = count_submission(connection, err);
+    return store_write_end(store, code, err);
 }
 
 /* -- Read ------------------------------------------------------------------------------------------------ */
@@ -189,114 +189,114 @@ static int list(struct query *query, int (*row)(void *context, const struct job_
                 struct err *err)
 {
     struct job_row job;
-    int rc;
-    while ((rc = query_next(query, err)) > 0) {
+    int code;
+    while ((code = query_next(query, err)) > 0) {
         read_row(query, &job);
         if (row(context, &job))
             break;
     }
-    rc = query_end(query, rc);
-    return rc < 0 ? rc : 0;
+    code = query_end(query, code);
+    return code < 0 ? code : 0;
 }
 
 int jobs_list_live(struct store *store, int (*row)(void *context, const struct job_row *row), void *context,
                    struct err *err)
 {
     struct query query;
-    int rc = query_open(&query, store,
-                        "SELECT " JOB_COLUMNS JOB_FROM
-                        "WHERE j.state IN ('submitting', 'pending', 'running') ORDER BY j.id",
-                        err);
-    if (rc)
-        return rc;
-    rc = list(&query, row, context, err);
-    return query_close(&query, rc);
+    int code = query_open(&query, store,
+                          "SELECT " JOB_COLUMNS JOB_FROM
+                          "WHERE j.state IN ('submitting', 'pending', 'running') ORDER BY j.id",
+                          err);
+    if (code)
+        return code;
+    code = list(&query, row, context, err);
+    return query_close(&query, code);
 }
 
 int jobs_list_all(struct store *store, const enum job_state *state, int64_t before, int limit,
                   int (*row)(void *context, const struct job_row *row), void *context, struct err *err)
 {
     struct query query;
-    int rc = query_open(&query, store,
-                        "SELECT " JOB_COLUMNS JOB_FROM
-                        "WHERE (?1 IS NULL OR j.state = ?1) AND j.id < ?2 ORDER BY j.id DESC LIMIT ?3",
-                        err);
-    if (rc)
-        return rc;
+    int code = query_open(&query, store,
+                          "SELECT " JOB_COLUMNS JOB_FROM
+                          "WHERE (?1 IS NULL OR j.state = ?1) AND j.id < ?2 ORDER BY j.id DESC LIMIT ?3",
+                          err);
+    if (code)
+        return code;
     query_bind_text(&query, state ? job_state_name(*state) : NULL);
     query_bind_int(&query, before > 0 ? before : INT64_MAX);
     query_bind_int(&query, limit);
-    rc = list(&query, row, context, err);
-    return query_close(&query, rc);
+    code = list(&query, row, context, err);
+    return query_close(&query, code);
 }
 
 int jobs_list(struct store *store, int64_t sweep_id, int limit,
               int (*row)(void *context, const struct job_row *row), void *context, struct err *err)
 {
     struct query query;
-    int rc = query_open(
+    int code = query_open(
         &query, store, "SELECT " JOB_COLUMNS JOB_FROM "WHERE j.sweep_id = ? ORDER BY j.id DESC LIMIT ?", err);
-    if (rc)
-        return rc;
+    if (code)
+        return code;
     query_bind_int(&query, sweep_id);
     query_bind_int(&query, limit);
-    rc = list(&query, row, context, err);
-    return query_close(&query, rc);
+    code = list(&query, row, context, err);
+    return query_close(&query, code);
 }
 
 int jobs_demand(struct store *store, const struct jobs_question *question,
                 int (*row)(void *context, int64_t sweep_id, int64_t tasks), void *context, struct err *err)
 {
     struct query query;
-    int rc = query_open(&query, store,
-                        "SELECT s.id, min(?1, (SELECT count(*) FROM (SELECT 1 FROM tasks k WHERE "
-                        "k.sweep_id = s.id AND k.state = 'queued' AND (k.not_before_ms <= ?2 OR "
-                        "k.not_before_ms > ?2 + ?5) LIMIT ?1)) + "
-                        "(SELECT count(*) FROM tasks k WHERE k.sweep_id = s.id AND k.state = 'claimed' "
-                        "AND (instr(k.worker, ?3) OR k.lease_until_ms < ?6))) "
-                        "FROM sweeps s WHERE s.state = 'running' ORDER BY s.priority DESC, s.id LIMIT ?4",
-                        err);
-    if (rc)
-        return rc;
+    int code = query_open(&query, store,
+                          "SELECT s.id, min(?1, (SELECT count(*) FROM (SELECT 1 FROM tasks k WHERE "
+                          "k.sweep_id = s.id AND k.state = 'queued' AND (k.not_before_ms <= ?2 OR "
+                          "k.not_before_ms > ?2 + ?5) LIMIT ?1)) + "
+                          "(SELECT count(*) FROM tasks k WHERE k.sweep_id = s.id AND k.state = 'claimed' "
+                          "AND (instr(k.worker, ?3) OR k.lease_until_ms < ?6))) "
+                          "FROM sweeps s WHERE s.state = 'running' ORDER BY s.priority DESC, s.id LIMIT ?4",
+                          err);
+    if (code)
+        return code;
     query_bind_int(&query, question->tasks_max);
     query_bind_int(&query, clock_wall_ms());
     query_bind_text(&query, question->ours);
     query_bind_int(&query, question->limit);
     query_bind_int(&query, question->pause_ms_max);
     query_bind_int(&query, question->over_ms);
-    while ((rc = query_next(&query, err)) > 0) {
+    while ((code = query_next(&query, err)) > 0) {
         int64_t sweep_id = query_int(&query);
         if (row(context, sweep_id, query_int(&query)))
             break;
     }
-    return query_close(&query, rc);
+    return query_close(&query, code);
 }
 
 int jobs_count(struct store *store, struct jobs_counts *ret_counts, struct err *err)
 {
     struct query query;
     *ret_counts = (struct jobs_counts){0};
-    int rc = query_open(&query, store,
-                        "SELECT (SELECT jobs_submitted FROM totals), "
-                        "coalesce(sum(pending), 0), coalesce(sum(running), 0) FROM jobs "
-                        "WHERE state IN ('submitting', 'pending', 'running')",
-                        err);
-    if (rc)
-        return rc;
-    if ((rc = query_next(&query, err)) > 0) {
+    int code = query_open(&query, store,
+                          "SELECT (SELECT jobs_submitted FROM totals), "
+                          "coalesce(sum(pending), 0), coalesce(sum(running), 0) FROM jobs "
+                          "WHERE state IN ('submitting', 'pending', 'running')",
+                          err);
+    if (code)
+        return code;
+    if ((code = query_next(&query, err)) > 0) {
         ret_counts->submitted = query_int(&query);
         ret_counts->pending = query_int(&query);
         ret_counts->running = query_int(&query);
     }
-    return query_close(&query, rc);
+    return query_close(&query, code);
 }
 
 int jobs_count_ended_tasks(struct store *store, int64_t *ret_count, struct err *err)
 {
     struct query query;
-    int rc = query_open(&query, store, "SELECT tasks_ended FROM totals", err);
-    if (rc)
-        return rc;
-    rc = query_run_int(&query, ret_count, err);
-    return query_close(&query, rc);
+    int code = query_open(&query, store, "SELECT tasks_ended FROM totals", err);
+    if (code)
+        return code;
+    code = query_run_int(&query, ret_count, err);
+    return query_close(&query, code);
 }

@@ -15,25 +15,25 @@ static int read_int(struct connection *connection, const char *sql, int64_t *ret
     int result = sqlite3_prepare_v2(connection->db, sql, -1, &statement, NULL);
     if (result == SQLITE_OK)
         result = sqlite3_step(statement);
-    int rc = 0;
+    int code = 0;
     if (result == SQLITE_ROW)
         *ret_value = sqlite3_column_int64(statement, 0);
     else
-        rc = connection_fail(connection, result, err);
+        code = connection_fail(connection, result, err);
     (void)sqlite3_finalize(statement);
-    return rc;
+    return code;
 }
 
 /* Refuses what this program did not write, or what a newer one wrote; sets the version that is there. */
 static int check_origin(struct connection *connection, size_t count, int64_t *ret_version, struct err *err)
 {
-    int rc;
+    int code;
     int64_t version = 0, application = 0, objects = 0;
     const char *path = sqlite3_db_filename(connection->db, "main");
-    if ((rc = read_int(connection, "PRAGMA user_version", &version, err)) ||
-        (rc = read_int(connection, "PRAGMA application_id", &application, err)) ||
-        (rc = read_int(connection, "SELECT count(*) FROM sqlite_schema", &objects, err)))
-        return rc;
+    if ((code = read_int(connection, "PRAGMA user_version", &version, err)) ||
+        (code = read_int(connection, "PRAGMA application_id", &application, err)) ||
+        (code = read_int(connection, "SELECT count(*) FROM sqlite_schema", &objects, err)))
+        return code;
     int is_ours = application == APPLICATION_ID || (application == 0 && version == 0 && objects == 0);
     if (!is_ours || version < 0)
         return err_set(err, ERR_DATABASE,
@@ -54,34 +54,34 @@ static int apply(struct connection *connection, const struct base_embedded *migr
 {
     int64_t version = 0;
     char bump[64];
-    int rc = connection_exec(connection, "BEGIN IMMEDIATE", err);
-    if (rc)
+    int code = connection_exec(connection, "BEGIN IMMEDIATE", err);
+    if (code)
         return err_wrap(err, "migration %s", migration->name);
-    if ((rc = read_int(connection, "PRAGMA user_version", &version, err)))
+    if ((code = read_int(connection, "PRAGMA user_version", &version, err)))
         goto out;
     if (version >= number)
         goto out;
     /* The bytes are followed by a 0 (daemon/base/embedded.h). */
-    if ((rc = connection_exec(connection, (const char *)migration->begin, err)))
+    if ((code = connection_exec(connection, (const char *)migration->begin, err)))
         goto out;
     (void)snprintf(bump, sizeof bump, "PRAGMA user_version = %lld", (long long)number);
-    if ((rc = connection_exec(connection, bump, err)))
+    if ((code = connection_exec(connection, bump, err)))
         goto out;
-    rc = connection_exec(connection, "COMMIT", err);
+    code = connection_exec(connection, "COMMIT", err);
 out:
     if (!sqlite3_get_autocommit(connection->db))
         (void)sqlite3_exec(connection->db, "ROLLBACK", NULL, NULL, NULL);
-    return rc ? err_wrap(err, "migration %s", migration->name) : 0;
+    return code ? err_wrap(err, "migration %s", migration->name) : 0;
 }
 
 int migrate_with(struct connection *connection, const struct base_embedded *migrations, size_t count,
                  struct err *err)
 {
     int64_t version = 0;
-    int rc = check_origin(connection, count, &version, err);
-    for (size_t i = (size_t)version; !rc && i < count; i++)
-        rc = apply(connection, &migrations[i], (int64_t)i + 1, err);
-    return rc;
+    int code = check_origin(connection, count, &version, err);
+    for (size_t i = (size_t)version; !code && i < count; i++)
+        code = apply(connection, &migrations[i], (int64_t)i + 1, err);
+    return code;
 }
 
 int migrate_check(struct connection *connection, int64_t *ret_version, struct err *err)

@@ -45,30 +45,30 @@ int models_ensure(struct store *store, const char *name, enum model_kind kind, i
     struct connection *connection = NULL;
     struct query query;
     int64_t id = 0, now = clock_wall_ms();
-    int rc = store_write_begin(store, CONNECTION_DURABILITY_FULL, &connection, err);
-    if (rc)
-        return rc;
-    rc = query_begin(&query, connection,
-                     "INSERT INTO models (id, name, kind, created_ms, updated_ms) "
-                     "VALUES (" ROWS_NEW_ID("models") ", ?, ?, ?, ?) ON CONFLICT (name) DO NOTHING",
-                     err);
-    if (rc)
+    int code = store_write_begin(store, CONNECTION_DURABILITY_FULL, &connection, err);
+    if (code)
+        return code;
+    code = query_begin(&query, connection,
+                       "INSERT INTO models (id, name, kind, created_ms, updated_ms) "
+                       "VALUES (" ROWS_NEW_ID("models") ", ?, ?, ?, ?) ON CONFLICT (name) DO NOTHING",
+                       err);
+    if (code)
         goto out;
     query_bind_text(&query, name);
     query_bind_text(&query, model_kind_name(kind));
     query_bind_int(&query, now);
     query_bind_int(&query, now);
-    if ((rc = query_run(&query, err)) ||
-        (rc = query_begin(&query, connection, "SELECT id FROM models WHERE name = ?", err)))
+    if ((code = query_run(&query, err)) ||
+        (code = query_begin(&query, connection, "SELECT id FROM models WHERE name = ?", err)))
         goto out;
     query_bind_text(&query, name);
-    rc = query_run_int(&query, &id, err);
-    rc = rc < 0 ? rc : 0;
+    code = query_run_int(&query, &id, err);
+    code = code < 0 ? code : 0;
 out:
-    rc = store_write_end(store, rc, err);
-    if (!rc)
+    code = store_write_end(store, code, err);
+    if (!code)
         *ret_id = id;
-    return rc;
+    return code;
 }
 
 int models_describe(struct store *store, const struct model_row *row, struct err *err)
@@ -76,18 +76,18 @@ int models_describe(struct store *store, const struct model_row *row, struct err
     struct connection *connection = NULL;
     struct query query;
     int64_t id = 0;
-    int rc = store_write_begin(store, CONNECTION_DURABILITY_FULL, &connection, err);
-    if (rc)
-        return rc;
+    int code = store_write_begin(store, CONNECTION_DURABILITY_FULL, &connection, err);
+    if (code)
+        return code;
     /* Unchanged descriptions leave the version alone: every nightly sweep comes by here. */
-    rc = query_begin(
+    code = query_begin(
         &query, connection,
         "UPDATE models SET model_type = ?2, vocabulary_size = ?3, token_rows = ?4, hidden_size = ?5, "
         "layers = ?6, parameter_count = ?7, tensor = ?8 WHERE id = ?1 AND (model_type, vocabulary_size, "
         "token_rows, hidden_size, layers, parameter_count, tensor) <> (?2, ?3, ?4, ?5, ?6, ?7, ?8) "
         "RETURNING id",
         err);
-    if (rc)
+    if (code)
         goto out;
     query_bind_int(&query, row->id);
     query_bind_text(&query, row->model_type);
@@ -97,79 +97,79 @@ int models_describe(struct store *store, const struct model_row *row, struct err
     query_bind_int(&query, row->layers);
     query_bind_int(&query, row->parameter_count);
     query_bind_text(&query, row->tensor);
-    rc = query_run_int(&query, &id, err);
-    if (rc > 0)
-        rc = touch_recount_model(connection, row->id, err);
+    code = query_run_int(&query, &id, err);
+    if (code > 0)
+        code = touch_recount_model(connection, row->id, err);
 out:
-    return store_write_end(store, rc, err);
+    return store_write_end(store, code, err);
 }
 
 /* Runs a bound statement for one model. */
 static int find_one(struct query *query, struct model_row *ret_row, const char *what, struct err *err)
 {
-    int rc = query_next(query, err);
-    if (rc > 0)
+    int code = query_next(query, err);
+    if (code > 0)
         read_row(query, ret_row);
-    else if (rc == 0)
-        rc = err_set_absent(err, ERR_ABSENT_MODEL, "model %s is not known", what);
-    rc = query_end(query, rc);
-    return rc < 0 ? rc : 0;
+    else if (code == 0)
+        code = err_set_absent(err, ERR_ABSENT_MODEL, "model %s is not known", what);
+    code = query_end(query, code);
+    return code < 0 ? code : 0;
 }
 
 int models_find(struct store *store, const char *name, struct model_row *ret_row, struct err *err)
 {
     struct query query;
-    int rc = query_open(&query, store,
-                        "SELECT " MODEL_COLUMNS " FROM models WHERE name = ? AND removed IS NULL", err);
-    if (rc)
-        return rc;
+    int code = query_open(&query, store,
+                          "SELECT " MODEL_COLUMNS " FROM models WHERE name = ? AND removed IS NULL", err);
+    if (code)
+        return code;
     query_bind_text(&query, name);
-    rc = find_one(&query, ret_row, name, err);
-    return query_close(&query, rc);
+    code = find_one(&query, ret_row, name, err);
+    return query_close(&query, code);
 }
 
 int models_get(struct store *store, int64_t id, struct model_row *ret_row, struct err *err)
 {
     struct query query;
-    int rc = query_open(&query, store,
-                        "SELECT " MODEL_COLUMNS " FROM models WHERE id = ? AND removed IS NULL", err);
-    if (rc)
-        return rc;
+    int code = query_open(&query, store,
+                          "SELECT " MODEL_COLUMNS " FROM models WHERE id = ? AND removed IS NULL", err);
+    if (code)
+        return code;
     query_bind_int(&query, id);
-    rc = find_one(&query, ret_row, "with this id", err);
-    return query_close(&query, rc);
+    code = find_one(&query, ret_row, "with this id", err);
+    return query_close(&query, code);
 }
 
 int models_get_rule(struct store *store, int64_t id, struct buf *buf, struct err *err)
 {
     struct query query;
-    int rc = query_open(&query, store, "SELECT rule FROM models WHERE id = ?", err);
-    if (rc)
-        return rc;
+    int code = query_open(&query, store, "SELECT rule FROM models WHERE id = ?", err);
+    if (code)
+        return code;
     query_bind_int(&query, id);
-    rc = query_next(&query, err);
-    if (rc > 0)
-        rc = query_append(&query, buf, "rule of a model", err);
-    return query_close(&query, rc);
+    code = query_next(&query, err);
+    if (code > 0)
+        code = query_append(&query, buf, "rule of a model", err);
+    return query_close(&query, code);
 }
 
 int models_version(struct store *store, const char *name, int64_t *ret_id, uint64_t *ret_version,
                    struct err *err)
 {
     struct query query;
-    int rc =
+    int code =
         query_open(&query, store, "SELECT id, version FROM models WHERE name = ? AND removed IS NULL", err);
-    if (rc)
-        return rc;
+    if (code)
+        return code;
     query_bind_text(&query, name);
-    rc = query_next(&query, err);
-    if (rc > 0) {
+    code = query_next(&query, err);
+    if (code > 0) {
         *ret_id = query_int(&query);
         *ret_version = (uint64_t)query_int(&query);
-    } else if (rc == 0) {
-        rc = err_set_absent(err, ERR_ABSENT_MODEL, "model %s is not known", name);
+    } else if (code == 0) {
+        code = err_set_absent(err, ERR_ABSENT_MODEL, "model %s is not known", name);
     }
-    return query_close(&query, rc);
+    return query_close(&query, code);
 }
 
 int models_list(struct store *store, const char *after, int limit,
@@ -177,18 +177,19 @@ int models_list(struct store *store, const char *after, int limit,
 {
     struct query query;
     struct model_row model;
-    int rc = query_open(&query, store,
-                        "SELECT " MODEL_COLUMNS " FROM models WHERE name > ? AND removed IS NULL AND EXISTS "
-                        "(SELECT 1 FROM revisions WHERE model_id = models.id) ORDER BY name LIMIT ?",
-                        err);
-    if (rc)
-        return rc;
+    int code =
+        query_open(&query, store,
+                   "SELECT " MODEL_COLUMNS " FROM models WHERE name > ? AND removed IS NULL AND EXISTS "
+                   "(SELECT 1 FROM revisions WHERE model_id = models.id) ORDER BY name LIMIT ?",
+                   err);
+    if (code)
+        return code;
     query_bind_text(&query, after);
     query_bind_int(&query, limit);
-    while ((rc = query_next(&query, err)) > 0) {
+    while ((code = query_next(&query, err)) > 0) {
         read_row(&query, &model);
         if (row(context, &model))
             break;
     }
-    return query_close(&query, rc);
+    return query_close(&query, code);
 }

@@ -13,11 +13,11 @@ int moves_note(struct connection *connection, int64_t task_id, const char *event
                const char *detail, struct err *err)
 {
     struct query query;
-    int rc = query_begin(
+    int code = query_begin(
         &query, connection,
         "INSERT INTO task_events (task_id, at_ms, event, worker, detail) VALUES (?, ?, ?, ?, ?)", err);
-    if (rc)
-        return rc;
+    if (code)
+        return code;
     query_bind_int(&query, task_id);
     query_bind_int(&query, clock_wall_ms());
     query_bind_text(&query, event);
@@ -31,31 +31,31 @@ int moves_note(struct connection *connection, int64_t task_id, const char *event
 int moves_load_task(struct connection *connection, int64_t id, struct task_row *ret_row, struct err *err)
 {
     struct query query;
-    int rc = query_begin(&query, connection, "SELECT " ROWS_TASK ROWS_TASK_FROM "WHERE k.id = ?", err);
-    if (rc)
-        return rc;
+    int code = query_begin(&query, connection, "SELECT " ROWS_TASK ROWS_TASK_FROM "WHERE k.id = ?", err);
+    if (code)
+        return code;
     query_bind_int(&query, id);
-    rc = query_next(&query, err);
-    if (rc > 0)
+    code = query_next(&query, err);
+    if (code > 0)
         rows_read_task(&query, ret_row);
-    else if (rc == 0)
-        rc = err_set_absent(err, ERR_ABSENT_TASK, "there is no task %lld", (long long)id);
-    rc = query_end(&query, rc);
-    return rc < 0 ? rc : 0;
+    else if (code == 0)
+        code = err_set_absent(err, ERR_ABSENT_TASK, "there is no task %lld", (long long)id);
+    code = query_end(&query, code);
+    return code < 0 ? code : 0;
 }
 
 /* Writes the whole row. */
 static int write_task(struct connection *connection, const struct task_row *task, struct err *err)
 {
     struct query query;
-    int rc = query_begin(
+    int code = query_begin(
         &query, connection,
         "UPDATE tasks SET state = ?, attempts = ?, failures = ?, interruptions = ?, not_before_ms = ?, "
         "worker = ?, lease_until_ms = ?, claimed_ms = ?, finished_ms = ?, error_code = ?, "
         "error_message = ?, bytes_fetched = ?, bytes_expected = ?, lease_ms = ?, suspect = ? WHERE id = ?",
         err);
-    if (rc)
-        return rc;
+    if (code)
+        return code;
     query_bind_text(&query, task_state_name(task->state));
     query_bind_int(&query, task->attempts);
     query_bind_int(&query, task->failures);
@@ -83,7 +83,7 @@ static int count_move(struct connection *connection, int64_t sweep_id, enum task
                       enum task_state to, int64_t fetched, int64_t expected, int is_claim, struct err *err)
 {
     struct query query;
-    int rc =
+    int code =
         query_begin(&query, connection,
                     "UPDATE sweeps SET tasks_queued = tasks_queued + ?, tasks_claimed = tasks_claimed + ?, "
                     "tasks_done = tasks_done + ?, tasks_failed = tasks_failed + ?, "
@@ -91,8 +91,8 @@ static int count_move(struct connection *connection, int64_t sweep_id, enum task
                     "bytes_expected = bytes_expected + ?, version = version + 1, "
                     "served = CASE WHEN ? THEN (SELECT version FROM store) ELSE served END WHERE id = ?",
                     err);
-    if (rc)
-        return rc;
+    if (code)
+        return code;
     for (int state = 0; state < TASK_STATE_COUNT; state++)
         query_bind_int(&query, (state == (int)to) - (state == (int)from));
     query_bind_int(&query, fetched);
@@ -106,25 +106,25 @@ static int count_move(struct connection *connection, int64_t sweep_id, enum task
 static int count_end(struct connection *connection, struct err *err)
 {
     struct query query;
-    int rc = query_begin(&query, connection, "UPDATE totals SET tasks_ended = tasks_ended + 1", err);
-    return rc ? rc : query_run(&query, err);
+    int code = query_begin(&query, connection, "UPDATE totals SET tasks_ended = tasks_ended + 1", err);
+    return code ? code : query_run(&query, err);
 }
 
 static int load_bytes(struct connection *connection, int64_t task_id, int64_t *ret_fetched,
                       int64_t *ret_expected, struct err *err)
 {
     struct query query;
-    int rc =
+    int code =
         query_begin(&query, connection, "SELECT bytes_fetched, bytes_expected FROM tasks WHERE id = ?", err);
-    if (rc)
-        return rc;
+    if (code)
+        return code;
     query_bind_int(&query, task_id);
-    if ((rc = query_next(&query, err)) > 0) {
+    if ((code = query_next(&query, err)) > 0) {
         *ret_fetched = query_int(&query);
         *ret_expected = query_int(&query);
     }
-    rc = query_end(&query, rc);
-    return rc < 0 ? rc : 0;
+    code = query_end(&query, code);
+    return code < 0 ? code : 0;
 }
 
 int moves_task(struct connection *connection, struct task_row *task, enum task_event event,
@@ -135,27 +135,27 @@ int moves_task(struct connection *connection, struct task_row *task, enum task_e
     if (!task_machine_next(from, event, &to))
         return err_set(err, ERR_CONFLICT, "task %lld is %s: no %s", (long long)task->id,
                        task_state_name(from), task_event_name(event));
-    int rc = load_bytes(connection, task->id, &fetched, &expected, err);
-    if (rc)
-        return rc;
+    int code = load_bytes(connection, task->id, &fetched, &expected, err);
+    if (code)
+        return code;
     task->state = to;
     if (to != TASK_STATE_CLAIMED)
         task->lease_until_ms = 0;
     if (task_state_is_final(to))
         task->finished_ms = clock_wall_ms();
-    if ((rc = write_task(connection, task, err)) ||
-        (rc = count_move(connection, task->sweep_id, from, to, task->bytes_fetched - fetched,
-                         task->bytes_expected - expected, event == TASK_EVENT_CLAIM, err)))
-        return rc;
+    if ((code = write_task(connection, task, err)) ||
+        (code = count_move(connection, task->sweep_id, from, to, task->bytes_fetched - fetched,
+                           task->bytes_expected - expected, event == TASK_EVENT_CLAIM, err)))
+        return code;
     if (event != TASK_EVENT_HEARTBEAT &&
-        (rc = moves_note(connection, task->id, task_event_name(event), task->worker, detail, err)))
-        return rc;
+        (code = moves_note(connection, task->id, task_event_name(event), task->worker, detail, err)))
+        return code;
     if (!task_state_is_final(to))
         return 0;
-    if ((to == TASK_STATE_DONE || to == TASK_STATE_FAILED) && (rc = count_end(connection, err)))
-        return rc;
-    if ((rc = touch_model(connection, task->model_id, err)))
-        return rc;
+    if ((to == TASK_STATE_DONE || to == TASK_STATE_FAILED) && (code = count_end(connection, err)))
+        return code;
+    if ((code = touch_model(connection, task->model_id, err)))
+        return code;
     return moves_finish_sweep(connection, task->sweep_id, err);
 }
 
@@ -168,24 +168,25 @@ static int cancel_state(struct connection *connection, int64_t sweep_id, enum ta
     int64_t now = clock_wall_ms();
     if (!task_machine_next(from, TASK_EVENT_CANCEL, &to))
         return 0;
-    int rc = query_begin(&query, connection,
-                         "INSERT INTO task_events (task_id, at_ms, event, worker, detail) "
-                         "SELECT id, ?, ?, worker, '' FROM tasks WHERE sweep_id = ? AND state = ?",
-                         err);
-    if (rc)
-        return rc;
+    int code = query_begin(&query, connection,
+                           "INSERT INTO task_events (task_id, at_ms, event, worker, detail) "
+                           "SELECT id, ?, ?, worker, '' FROM tasks WHERE sweep_id = ? AND state = ?",
+                           err);
+    if (code)
+        return code;
     query_bind_int(&query, now);
     query_bind_text(&query, task_event_name(TASK_EVENT_CANCEL));
     query_bind_int(&query, sweep_id);
     query_bind_text(&query, task_state_name(from));
-    if ((rc = query_run(&query, err)))
-        return rc;
-    rc = query_begin(&query, connection,
-                     "UPDATE tasks SET state = ?, lease_until_ms = NULL, finished_ms = ? WHERE sweep_id = ? "
-                     "AND state = ?",
-                     err);
-    if (rc)
-        return rc;
+    if ((code = query_run(&query, err)))
+        return code;
+    code =
+        query_begin(&query, connection,
+                    "UPDATE tasks SET state = ?, lease_until_ms = NULL, finished_ms = ? WHERE sweep_id = ? "
+                    "AND state = ?",
+                    err);
+    if (code)
+        return code;
     query_bind_text(&query, task_state_name(to));
     query_bind_int(&query, now);
     query_bind_int(&query, sweep_id);
@@ -196,21 +197,21 @@ static int cancel_state(struct connection *connection, int64_t sweep_id, enum ta
 int moves_cancel_tasks(struct connection *connection, int64_t sweep_id, struct err *err)
 {
     struct query query;
-    int rc = 0;
-    for (int state = 0; !rc && state < TASK_STATE_COUNT; state++)
-        rc = cancel_state(connection, sweep_id, (enum task_state)state, err);
-    if (!rc)
-        rc = query_begin(
+    int code = 0;
+    for (int state = 0; !code && state < TASK_STATE_COUNT; state++)
+        code = cancel_state(connection, sweep_id, (enum task_state)state, err);
+    if (!code)
+        code = query_begin(
             &query, connection,
             "UPDATE sweeps SET tasks_cancelled = tasks_cancelled + tasks_queued + tasks_claimed, "
             "tasks_queued = 0, tasks_claimed = 0, version = version + 1 WHERE id = ? RETURNING model_id",
             err);
-    if (rc)
-        return rc;
+    if (code)
+        return code;
     int64_t model_id = 0;
     query_bind_int(&query, sweep_id);
-    if ((rc = query_run_int(&query, &model_id, err)) < 0)
-        return rc;
+    if ((code = query_run_int(&query, &model_id, err)) < 0)
+        return code;
     return touch_model(connection, model_id, err);
 }
 
@@ -220,16 +221,16 @@ int moves_sweep_state(struct connection *connection, int64_t id, enum sweep_stat
 {
     struct query query;
     char name[16] = "";
-    int rc = query_begin(&query, connection, "SELECT state FROM sweeps WHERE id = ?", err);
-    if (rc)
-        return rc;
+    int code = query_begin(&query, connection, "SELECT state FROM sweeps WHERE id = ?", err);
+    if (code)
+        return code;
     query_bind_int(&query, id);
-    rc = query_next(&query, err);
-    if (rc > 0)
+    code = query_next(&query, err);
+    if (code > 0)
         query_text(&query, name, sizeof name);
-    rc = query_end(&query, rc);
-    if (rc < 0)
-        return rc;
+    code = query_end(&query, code);
+    if (code < 0)
+        return code;
     if (!sweep_state_parse(name, ret_state))
         return err_set_absent(err, ERR_ABSENT_SWEEP, "there is no sweep %lld", (long long)id);
     return 0;
@@ -238,32 +239,32 @@ int moves_sweep_state(struct connection *connection, int64_t id, enum sweep_stat
 int moves_sweep_state_is(struct connection *connection, int64_t id, enum sweep_state state, struct err *err)
 {
     enum sweep_state found;
-    int rc = moves_sweep_state(connection, id, &found, err);
-    if (!rc && found != state)
-        rc = err_set(err, ERR_CONFLICT, "sweep %lld is %s, not %s", (long long)id, sweep_state_name(found),
-                     sweep_state_name(state));
-    return rc;
+    int code = moves_sweep_state(connection, id, &found, err);
+    if (!code && found != state)
+        code = err_set(err, ERR_CONFLICT, "sweep %lld is %s, not %s", (long long)id, sweep_state_name(found),
+                       sweep_state_name(state));
+    return code;
 }
 
 static int count_sweep_end(struct connection *connection, struct err *err)
 {
     struct query query;
-    int rc = query_begin(&query, connection, "UPDATE totals SET sweeps_ended = sweeps_ended + 1", err);
-    return rc ? rc : query_run(&query, err);
+    int code = query_begin(&query, connection, "UPDATE totals SET sweeps_ended = sweeps_ended + 1", err);
+    return code ? code : query_run(&query, err);
 }
 
 /* Later sweeps of the model take the rule over. */
 static int keep_rule(struct connection *connection, int64_t id, struct err *err)
 {
     struct query query;
-    int rc =
+    int code =
         query_begin(&query, connection,
                     "UPDATE models SET rule = s.rule FROM (SELECT model_id, iif(json_valid(request), "
                     "json_extract(request, '$.revisions.rule'), NULL) AS rule FROM sweeps WHERE id = ?) s "
                     "WHERE models.id = s.model_id AND s.rule IS NOT NULL",
                     err);
-    if (rc)
-        return rc;
+    if (code)
+        return code;
     query_bind_int(&query, id);
     return query_run(&query, err);
 }
@@ -273,22 +274,22 @@ int moves_sweep(struct connection *connection, int64_t id, enum sweep_event even
 {
     struct query query;
     enum sweep_state from, to;
-    int rc = moves_sweep_state(connection, id, &from, err);
-    if (rc)
-        return rc;
+    int code = moves_sweep_state(connection, id, &from, err);
+    if (code)
+        return code;
     if (!sweep_machine_next(from, event, &to))
         return err_set(err, ERR_CONFLICT, "sweep %lld is %s already: nothing to %s", (long long)id,
                        sweep_state_name(from), sweep_event_name(event));
-    if (sweep_state_is_final(to) && (rc = count_sweep_end(connection, err)))
-        return rc;
-    rc = query_begin(&query, connection,
-                     "UPDATE sweeps SET state = ?2, started_ms = CASE WHEN ?3 THEN ?4 ELSE started_ms END, "
-                     "finished_ms = CASE WHEN ?5 THEN ?4 END, error_code = ?6, error_message = ?7, "
-                     "end_number = CASE WHEN ?5 THEN (SELECT sweeps_ended FROM totals) END, "
-                     "version = version + 1 WHERE id = ?1",
-                     err);
-    if (rc)
-        return rc;
+    if (sweep_state_is_final(to) && (code = count_sweep_end(connection, err)))
+        return code;
+    code = query_begin(&query, connection,
+                       "UPDATE sweeps SET state = ?2, started_ms = CASE WHEN ?3 THEN ?4 ELSE started_ms END, "
+                       "finished_ms = CASE WHEN ?5 THEN ?4 END, error_code = ?6, error_message = ?7, "
+                       "end_number = CASE WHEN ?5 THEN (SELECT sweeps_ended FROM totals) END, "
+                       "version = version + 1 WHERE id = ?1",
+                       err);
+    if (code)
+        return code;
     query_bind_int(&query, id);
     query_bind_text(&query, sweep_state_name(to));
     query_bind_int(&query, event == SWEEP_EVENT_START);
@@ -296,10 +297,10 @@ int moves_sweep(struct connection *connection, int64_t id, enum sweep_event even
     query_bind_int(&query, sweep_state_is_final(to));
     query_bind_text(&query, reason && reason->code ? err_name(reason->code) : "");
     query_bind_text(&query, reason ? reason->message : "");
-    if (!(rc = query_run(&query, err)) && event == SWEEP_EVENT_START)
-        rc = keep_rule(connection, id, err);
-    if (rc || !sweep_state_is_final(to))
-        return rc;
+    if (!(code = query_run(&query, err)) && event == SWEEP_EVENT_START)
+        code = keep_rule(connection, id, err);
+    if (code || !sweep_state_is_final(to))
+        return code;
     return outbox_note_sweep(connection, id, err);
 }
 
@@ -308,25 +309,25 @@ static int describe_failure(struct connection *connection, int64_t id, int64_t f
                             struct err *reason, struct err *err)
 {
     struct query query;
-    char code[STORE_ERROR_NAME_SIZE], message[STORE_ERROR_MESSAGE_SIZE], name[LIMIT_REVISION_NAME_BYTES + 1];
-    int rc = query_begin(&query, connection,
-                         "SELECT k.error_code, k.error_message, r.name FROM tasks k JOIN revisions r "
-                         "ON r.id = k.revision_id WHERE k.sweep_id = ? AND k.state = 'failed' "
-                         "ORDER BY k.ordinal LIMIT 1",
-                         err);
-    if (rc)
-        return rc;
+    char error[STORE_ERROR_NAME_SIZE], message[STORE_ERROR_MESSAGE_SIZE], name[LIMIT_REVISION_NAME_BYTES + 1];
+    int code = query_begin(&query, connection,
+                           "SELECT k.error_code, k.error_message, r.name FROM tasks k JOIN revisions r "
+                           "ON r.id = k.revision_id WHERE k.sweep_id = ? AND k.state = 'failed' "
+                           "ORDER BY k.ordinal LIMIT 1",
+                           err);
+    if (code)
+        return code;
     query_bind_int(&query, id);
-    if ((rc = query_next(&query, err)) > 0) {
-        query_text(&query, code, sizeof code);
+    if ((code = query_next(&query, err)) > 0) {
+        query_text(&query, error, sizeof error);
         query_text(&query, message, sizeof message);
         query_text(&query, name, sizeof name);
-        (void)err_set(reason, (enum err_code)err_code_of(code),
+        (void)err_set(reason, (enum err_code)err_code_of(error),
                       "%lld of %lld revisions failed; the first, %s: %s", (long long)failed, (long long)all,
                       name, message);
     }
-    rc = query_end(&query, rc);
-    return rc < 0 ? rc : 0;
+    code = query_end(&query, code);
+    return code < 0 ? code : 0;
 }
 
 int moves_finish_sweep(struct connection *connection, int64_t id, struct err *err)
@@ -334,24 +335,24 @@ int moves_finish_sweep(struct connection *connection, int64_t id, struct err *er
     struct query query;
     struct err reason = ERR_INIT;
     int64_t failed = 0, all = 0;
-    int rc = query_begin(
+    int code = query_begin(
         &query, connection,
         "SELECT tasks_failed, tasks_done + tasks_failed + tasks_cancelled FROM sweeps WHERE id = ? "
         "AND state = 'running' AND tasks_queued = 0 AND tasks_claimed = 0",
         err);
-    if (rc)
-        return rc;
+    if (code)
+        return code;
     query_bind_int(&query, id);
-    if ((rc = query_next(&query, err)) > 0) {
+    if ((code = query_next(&query, err)) > 0) {
         failed = query_int(&query);
         all = query_int(&query);
     }
-    rc = query_end(&query, rc);
-    if (rc <= 0)
-        return rc;
+    code = query_end(&query, code);
+    if (code <= 0)
+        return code;
     if (!failed)
         return moves_sweep(connection, id, SWEEP_EVENT_FINISH, NULL, err);
-    if ((rc = describe_failure(connection, id, failed, all, &reason, err)))
-        return rc;
+    if ((code = describe_failure(connection, id, failed, all, &reason, err)))
+        return code;
     return moves_sweep(connection, id, SWEEP_EVENT_FAIL, &reason, err);
 }

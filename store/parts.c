@@ -10,16 +10,16 @@
 int parts_take(struct query *query, int64_t rows_max, struct parts_found *found, struct err *err)
 {
     int64_t rows = 0;
-    int rc = 0;
+    int code = 0;
     while ((!rows_max || rows < rows_max) && found->count < PARTS_IDS_MAX &&
-           (rc = query_next(query, err)) > 0) {
+           (code = query_next(query, err)) > 0) {
         int64_t id = query_int(query);
         rows += query_int(query);
         if (rows_max && rows > rows_max && found->count)
             break;
         found->ids[found->count++] = id;
     }
-    return rc < 0 ? rc : 0;
+    return code < 0 ? code : 0;
 }
 
 /* What is deleted from found->ids[*at] on within PART_MS, one at least: a slow disk makes parts small. */
@@ -29,11 +29,11 @@ static int delete_part(struct connection *connection, const struct parts_found *
                        void *context, struct err *err)
 {
     int64_t until_ms = clock_monotonic_ms() + PART_MS;
-    int rc = 0;
+    int code = 0;
     do {
-        rc = delete_one(connection, context, found->ids[(*at)++], err);
-    } while (!rc && *at < found->count && clock_monotonic_ms() < until_ms);
-    return rc;
+        code = delete_one(connection, context, found->ids[(*at)++], err);
+    } while (!code && *at < found->count && clock_monotonic_ms() < until_ms);
+    return code;
 }
 
 void parts_pause(struct store *store)
@@ -48,28 +48,28 @@ int parts_delete(struct store *store, const struct parts_found *found, int is_sh
                  int (*delete_one)(struct connection *connection, void *context, int64_t id, struct err *err),
                  void *context, struct err *err)
 {
-    int rc = 0;
-    for (size_t at = 0; !rc && at < found->count;) {
+    int code = 0;
+    for (size_t at = 0; !code && at < found->count;) {
         struct connection *connection = NULL;
         parts_pause(store);
-        rc = store_write_begin(store, is_shown ? CONNECTION_DURABILITY_FULL : CONNECTION_DURABILITY_CRASH,
-                               &connection, err);
-        if (rc)
-            return rc;
-        rc = delete_part(connection, found, &at, delete_one, context, err);
+        code = store_write_begin(store, is_shown ? CONNECTION_DURABILITY_FULL : CONNECTION_DURABILITY_CRASH,
+                                 &connection, err);
+        if (code)
+            return code;
+        code = delete_part(connection, found, &at, delete_one, context, err);
         if (!is_shown)
             store_write_keep_version(connection);
-        rc = store_write_end(store, rc, err);
+        code = store_write_end(store, code, err);
     }
-    return rc;
+    return code;
 }
 
 int parts_run(struct connection *connection, const char *sql, int64_t id, struct err *err)
 {
     struct query query;
-    int rc = query_begin(&query, connection, sql, err);
-    if (rc)
-        return rc;
+    int code = query_begin(&query, connection, sql, err);
+    if (code)
+        return code;
     query_bind_int(&query, id);
     return query_run(&query, err);
 }
@@ -77,9 +77,9 @@ int parts_run(struct connection *connection, const char *sql, int64_t id, struct
 int parts_run_two(struct connection *connection, const char *sql, int64_t id, int64_t other, struct err *err)
 {
     struct query query;
-    int rc = query_begin(&query, connection, sql, err);
-    if (rc)
-        return rc;
+    int code = query_begin(&query, connection, sql, err);
+    if (code)
+        return code;
     query_bind_int(&query, id);
     query_bind_int(&query, other);
     return query_run(&query, err);
@@ -91,28 +91,28 @@ int parts_run_two(struct connection *connection, const char *sql, int64_t id, in
 static int shorten_sweep(struct store *store, int64_t id, struct err *err)
 {
     int64_t last = 1;
-    int rc = 0;
-    while (!rc && last) {
+    int code = 0;
+    while (!code && last) {
         struct connection *connection = NULL;
         struct query query;
         parts_pause(store);
         last = 0; /* the last ordinal of a part, if there are tasks beyond it */
-        if ((rc = store_write_begin(store, CONNECTION_DURABILITY_CRASH, &connection, err)))
-            return rc;
-        rc = query_begin(&query, connection,
-                         "SELECT ordinal FROM tasks WHERE sweep_id = ?1 ORDER BY ordinal LIMIT 1 OFFSET ?2",
-                         err);
-        if (!rc) {
+        if ((code = store_write_begin(store, CONNECTION_DURABILITY_CRASH, &connection, err)))
+            return code;
+        code = query_begin(&query, connection,
+                           "SELECT ordinal FROM tasks WHERE sweep_id = ?1 ORDER BY ordinal LIMIT 1 OFFSET ?2",
+                           err);
+        if (!code) {
             query_bind_int(&query, id);
             query_bind_int(&query, SWEEPS_PRUNE_TASKS);
-            rc = query_run_int(&query, &last, err);
+            code = query_run_int(&query, &last, err);
         }
-        if (rc > 0)
-            rc = parts_run_two(connection, "DELETE FROM tasks WHERE sweep_id = ?1 AND ordinal < ?2", id, last,
-                               err);
-        rc = store_write_end(store, rc, err);
+        if (code > 0)
+            code = parts_run_two(connection, "DELETE FROM tasks WHERE sweep_id = ?1 AND ordinal < ?2", id,
+                                 last, err);
+        code = store_write_end(store, code, err);
     }
-    return rc;
+    return code;
 }
 
 static int delete_sweep(struct connection *connection, void *context, int64_t id, struct err *err)
@@ -123,6 +123,6 @@ static int delete_sweep(struct connection *connection, void *context, int64_t id
 
 int parts_delete_sweeps(struct store *store, const struct parts_found *found, struct err *err)
 {
-    int rc = found->count == 1 ? shorten_sweep(store, found->ids[0], err) : 0;
-    return rc ? rc : parts_delete(store, found, 1, delete_sweep, NULL, err);
+    int code = found->count == 1 ? shorten_sweep(store, found->ids[0], err) : 0;
+    return code ? code : parts_delete(store, found, 1, delete_sweep, NULL, err);
 }

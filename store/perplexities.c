@@ -44,15 +44,15 @@ int perplexities_find(struct store *store, const struct perplexity_row *key, str
                       struct err *err)
 {
     struct query query;
-    int rc = query_open(
+    int code = query_open(
         &query, store,
         "SELECT " ROWS_PERPLEXITY(
             "p") " FROM perplexities p WHERE weights_digest = ?1 "
                  "AND dataset_digest = ?2 AND tokenizer_digest = ?3 AND mode = ?4 AND parameters = ?5 "
                  "AND precision = ?6 AND (?7 = '' OR backend = ?7) AND definition = ?8 ORDER BY id LIMIT 1",
         err);
-    if (rc)
-        return rc;
+    if (code)
+        return code;
     query_bind_text(&query, key->weights_digest);
     query_bind_text(&query, key->dataset_digest);
     query_bind_text(&query, key->tokenizer_digest);
@@ -61,10 +61,10 @@ int perplexities_find(struct store *store, const struct perplexity_row *key, str
     query_bind_text(&query, key->precision);
     query_bind_text(&query, key->backend);
     query_bind_int(&query, key->definition);
-    rc = query_next(&query, err);
-    if (rc > 0)
+    code = query_next(&query, err);
+    if (code > 0)
         rows_read_perplexity(&query, ret_row);
-    else if (rc == 0)
-        rc = err_set(err, ERR_NOT_FOUND, "this perplexity was not computed");
-    return query_close(&query, rc);
+    else if (code == 0)
+        code = err_set(err, ERR_NOT_FOUND, "this perplexity was not computed");
+    return query_close(&query, code);
 }

@@ -33,11 +33,11 @@ static int delete_stale(struct connection *connection, void *context, int64_t co
         "DELETE FROM columns_statistics WHERE content_id = ?1 AND " IS_STALE("?1"),
         "DELETE FROM samples WHERE content_id = ?1 AND " IS_STALE("?1"),
     };
-    int rc = 0;
+    int code = 0;
     (void)context;
-    for (size_t i = 0; !rc && i < sizeof sql / sizeof sql[0]; i++)
-        rc = parts_run(connection, sql[i], content_id, err);
-    return rc;
+    for (size_t i = 0; !code && i < sizeof sql / sizeof sql[0]; i++)
+        code = parts_run(connection, sql[i], content_id, err);
+    return code;
 }
 
 /* Searches behind `after`; before_ms is bound where it is not NULL. */
@@ -47,9 +47,9 @@ static int search(struct store *store, const char *sql, int64_t after, const int
     struct query query;
     if (limit < 1 || limit > PARTS_IDS_MAX)
         return err_set(err, ERR_INVALID, "prune: the limit is 1 to %d", PARTS_IDS_MAX);
-    int rc = query_open(&query, store, sql, err);
-    if (rc)
-        return rc;
+    int code = query_open(&query, store, sql, err);
+    if (code)
+        return code;
     query_bind_int(&query, after);
     if (before_ms)
         query_bind_int(&query, *before_ms);
@@ -68,22 +68,22 @@ static void move_on(const struct parts_found *found, int64_t *after, int64_t *re
 int distributions_prune(struct store *store, int64_t *after, int limit, int64_t *ret_count, struct err *err)
 {
     struct parts_found found = {.count = 0};
-    int rc = search(store, FIND_STALE, *after, NULL, limit, 0, &found, err);
-    if (!rc)
-        rc = parts_delete(store, &found, 1, delete_stale, NULL, err);
-    if (!rc)
+    int code = search(store, FIND_STALE, *after, NULL, limit, 0, &found, err);
+    if (!code)
+        code = parts_delete(store, &found, 1, delete_stale, NULL, err);
+    if (!code)
         move_on(&found, after, ret_count);
-    return rc;
+    return code;
 }
 
 int sweeps_prune(struct store *store, int64_t before_ms, int64_t *after, int limit, int64_t *ret_count,
                  struct err *err)
 {
     struct parts_found found = {.count = 0};
-    int rc = search(store, FIND_OVER, *after, &before_ms, limit, SWEEPS_PRUNE_TASKS, &found, err);
-    if (!rc)
-        rc = parts_delete_sweeps(store, &found, err);
-    if (!rc)
+    int code = search(store, FIND_OVER, *after, &before_ms, limit, SWEEPS_PRUNE_TASKS, &found, err);
+    if (!code)
+        code = parts_delete_sweeps(store, &found, err);
+    if (!code)
         move_on(&found, after, ret_count);
-    return rc;
+    return code;
 }

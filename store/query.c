@@ -14,19 +14,19 @@ int query_begin(struct query *query, struct connection *connection, const char *
 int query_open(struct query *query, struct store *store, const char *sql, struct err *err)
 {
     struct connection *connection = NULL;
-    int rc = store_read_begin(store, &connection, err);
-    if (rc)
-        return rc;
-    rc = query_begin(query, connection, sql, err);
+    int code = store_read_begin(store, &connection, err);
+    if (code)
+        return code;
+    code = query_begin(query, connection, sql, err);
     query->store = store;
-    return rc ? query_close(query, rc) : 0;
+    return code ? query_close(query, code) : 0;
 }
 
-int query_close(struct query *query, int rc)
+int query_close(struct query *query, int code)
 {
-    rc = query_end(query, rc);
+    code = query_end(query, code);
     store_read_end(query->store, query->connection);
-    return rc < 0 ? rc : 0;
+    return code < 0 ? code : 0;
 }
 
 static void note(struct query *query, int result)
@@ -159,27 +159,27 @@ int query_append(struct query *query, struct buf *buf, const char *what, struct 
     return buf_check(buf, what, err);
 }
 
-int query_end(struct query *query, int rc)
+int query_end(struct query *query, int code)
 {
     if (query->result != SQLITE_OK)
-        rc = connection_fail_text(sqlite3_db_filename(query->connection->db, "main"), query->result,
-                                  sqlite3_errstr(query->result), query->err);
+        code = connection_fail_text(sqlite3_db_filename(query->connection->db, "main"), query->result,
+                                    sqlite3_errstr(query->result), query->err);
     if (query->statement)
         (void)sqlite3_reset(query->statement);
     query->statement = NULL;
-    return rc;
+    return code;
 }
 
 int query_run(struct query *query, struct err *err)
 {
-    int rc = query_end(query, query_next(query, err));
-    return rc < 0 ? rc : 0;
+    int code = query_end(query, query_next(query, err));
+    return code < 0 ? code : 0;
 }
 
 int query_run_int(struct query *query, int64_t *ret_value, struct err *err)
 {
-    int rc = query_next(query, err);
-    if (rc > 0)
+    int code = query_next(query, err);
+    if (code > 0)
         *ret_value = query_int(query);
-    return query_end(query, rc);
+    return query_end(query, code);
 }

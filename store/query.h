@@ -3,17 +3,17 @@
  * so that the order of the calls is the order in the SQL text.
  *
  *     struct query query;
- *     int rc = query_open(&query, store, "SELECT id, name FROM models WHERE kind = ?", err);
- *     if (rc)
- *         return rc;
+ *     int code = query_open(&query, store, "SELECT id, name FROM models WHERE kind = ?", err);
+ *     if (code)
+ *         return code;
  *     query_bind_text(&query, "hub");
- *     while ((rc = query_next(&query, err)) > 0) {
+ *     while ((code = query_next(&query, err)) > 0) {
  *         id = query_int(&query);
  *         query_text(&query, name, sizeof name);
  *     }
- *     return query_close(&query, rc);
+ *     return query_close(&query, code);
  *
- * Within a transaction or a snapshot, on its connection: query_begin() and query_end(&query, rc).
+ * Within a transaction or a snapshot, on its connection: query_begin() and query_end(&query, code).
  * A failure to bind, or to read a text for lack of memory ("" then), is reported by the next query_next(),
  * query_end() or query_close(): before that, nothing that was read may be trusted.
  */
@@ -35,9 +35,9 @@ struct query {
 
 /* A single read (`sql` is a string constant): takes a connection from the store's pool for it. On failure
  * nothing is held; otherwise query_close() must follow, which ends the query, gives the connection back, and
- * returns `rc` where that is an error, else 0. */
+ * returns `code` where that is an error, else 0. */
 int query_open(struct query *query, struct store *store, const char *sql, struct err *err);
-int query_close(struct query *query, int rc);
+int query_close(struct query *query, int code);
 
 /* `sql` is a string constant. On failure query_end() is not needed, but allowed. */
 int query_begin(struct query *query, struct connection *connection, const char *sql, struct err *err);
@@ -66,8 +66,8 @@ const void *query_blob(struct query *query, size_t *ret_size);
 int query_append(struct query *query, struct buf *buf, const char *what, struct err *err);
 
 /* Resets the statement; the query may not be used afterwards. Returns the failure of a binding or a text if
- * there was one, whatever was made of it meanwhile, else `rc`. */
-int query_end(struct query *query, int rc) __attribute__((warn_unused_result));
+ * there was one, whatever was made of it meanwhile, else `code`. */
+int query_end(struct query *query, int code) __attribute__((warn_unused_result));
 
 /* Runs a bound statement that returns no rows, and ends it. */
 int query_run(struct query *query, struct err *err);

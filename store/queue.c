@@ -112,12 +112,12 @@ static int interrupt_task(struct connection *connection, struct task_row *task,
 int queue_cut_leases(struct connection *connection, int64_t now, int64_t lease_ms, struct err *err)
 {
     struct query query;
-    int rc = query_begin(&query, connection,
-                         "UPDATE tasks SET lease_until_ms = ?1 + lease_ms WHERE state = 'claimed' "
-                         "AND lease_until_ms > ?2 AND lease_until_ms > ?1 + lease_ms",
-                         err);
-    if (rc)
-        return rc;
+    int code = query_begin(&query, connection,
+                           "UPDATE tasks SET lease_until_ms = ?1 + lease_ms WHERE state = 'claimed' "
+                           "AND lease_until_ms > ?2 AND lease_until_ms > ?1 + lease_ms",
+                           err);
+    if (code)
+        return code;
     query_bind_int(&query, now);
     query_bind_int(&query, now + lease_ms);
     return query_run(&query, err);
@@ -127,11 +127,11 @@ int queue_cut_leases(struct connection *connection, int64_t now, int64_t lease_m
 static int find_last_report(struct connection *connection, int64_t *ret_at_ms, struct err *err)
 {
     struct query query;
-    int rc = query_begin(&query, connection,
-                         "SELECT max(lease_until_ms - lease_ms) FROM tasks WHERE state = 'claimed'", err);
-    if (!rc)
-        rc = query_run_int(&query, ret_at_ms, err);
-    return rc < 0 ? rc : 0;
+    int code = query_begin(&query, connection,
+                           "SELECT max(lease_until_ms - lease_ms) FROM tasks WHERE state = 'claimed'", err);
+    if (!code)
+        code = query_run_int(&query, ret_at_ms, err);
+    return code < 0 ? code : 0;
 }
 
 int queue_lengthen_leases(struct connection *connection, int64_t wall_ms, int64_t monotonic_ms,
@@ -139,19 +139,19 @@ int queue_lengthen_leases(struct connection *connection, int64_t wall_ms, int64_
 {
     struct query query;
     int64_t before_ms = connection->boot_ms, last_ms = 0;
-    int rc = before_ms ? 0 : find_last_report(connection, &last_ms, err);
-    if (rc)
-        return rc;
+    int code = before_ms ? 0 : find_last_report(connection, &last_ms, err);
+    if (code)
+        return code;
     connection->boot_ms = wall_ms - monotonic_ms;
     int64_t away_ms = before_ms ? connection->boot_ms - before_ms : wall_ms - last_ms;
     if (away_ms < AWAY_MS_MIN)
         return 0;
-    rc = query_begin(&query, connection,
-                     "UPDATE tasks SET lease_until_ms = min(lease_until_ms + ?1, ?2 + lease_ms) "
-                     "WHERE state = 'claimed' AND lease_until_ms < ?2 + lease_ms",
-                     err);
-    if (rc)
-        return rc;
+    code = query_begin(&query, connection,
+                       "UPDATE tasks SET lease_until_ms = min(lease_until_ms + ?1, ?2 + lease_ms) "
+                       "WHERE state = 'claimed' AND lease_until_ms < ?2 + lease_ms",
+                       err);
+    if (code)
+        return code;
     query_bind_int(&query, away_ms);
     query_bind_int(&query, wall_ms);
     return query_run(&query, err);
@@ -162,28 +162,28 @@ static int find_expired(struct connection *connection, int64_t now, struct task_
                         struct err *err)
 {
     struct query query;
-    int rc = query_begin(&query, connection,
-                         "SELECT " ROWS_TASK ROWS_TASK_FROM
-                         "WHERE k.state = 'claimed' AND k.lease_until_ms <= ? LIMIT 1",
-                         err);
-    if (rc)
-        return rc;
+    int code = query_begin(&query, connection,
+                           "SELECT " ROWS_TASK ROWS_TASK_FROM
+                           "WHERE k.state = 'claimed' AND k.lease_until_ms <= ? LIMIT 1",
+                           err);
+    if (code)
+        return code;
     query_bind_int(&query, now);
-    if ((rc = query_next(&query, err)) > 0)
+    if ((code = query_next(&query, err)) > 0)
         rows_read_task(&query, ret_task);
-    return query_end(&query, rc);
+    return query_end(&query, code);
 }
 
 int queue_expire_all(struct connection *connection, const struct tasks_policy *policy, struct err *err)
 {
     struct task_row task = {0};
     int64_t now = clock_wall_ms();
-    int rc;
-    while ((rc = find_expired(connection, now, &task, err)) > 0) {
-        if ((rc = expire_task(connection, &task, policy, err)))
-            return rc;
+    int code;
+    while ((code = find_expired(connection, now, &task, err)) > 0) {
+        if ((code = expire_task(connection, &task, policy, err)))
+            return code;
     }
-    return rc;
+    return code;
 }
 
 /* A claimed task of the worker, or of one below a name that ends with '/': 1, or 0 if there is none. */
@@ -191,19 +191,19 @@ static int find_of_worker(struct connection *connection, const char *worker, str
                           struct err *err)
 {
     struct query query;
-    int rc =
+    int code =
         query_begin(&query, connection,
                     "SELECT " ROWS_TASK " FROM tasks k INDEXED BY tasks_lease "
                     "JOIN revisions r ON r.id = k.revision_id WHERE k.state = 'claimed' "
                     "AND CASE WHEN ?1 LIKE '%/' THEN substr(k.worker, 1, length(?1)) ELSE k.worker END = ?1 "
                     "LIMIT 1",
                     err);
-    if (rc)
-        return rc;
+    if (code)
+        return code;
     query_bind_text(&query, worker);
-    if ((rc = query_next(&query, err)) > 0)
+    if ((code = query_next(&query, err)) > 0)
         rows_read_task(&query, ret_task);
-    return query_end(&query, rc);
+    return query_end(&query, code);
 }
 
 int tasks_requeue_of_worker(struct store *store, const char *worker, const char *why,
@@ -212,18 +212,18 @@ int tasks_requeue_of_worker(struct store *store, const char *worker, const char 
     struct connection *connection = NULL;
     struct task_row task = {0};
     int64_t count = 0;
-    int rc = store_write_begin(store, CONNECTION_DURABILITY_FULL, &connection, err);
-    if (rc)
-        return rc;
-    while ((rc = find_of_worker(connection, worker, &task, err)) > 0) {
-        if ((rc = interrupt_task(connection, &task, queue_policy(policy), why, err)))
+    int code = store_write_begin(store, CONNECTION_DURABILITY_FULL, &connection, err);
+    if (code)
+        return code;
+    while ((code = find_of_worker(connection, worker, &task, err)) > 0) {
+        if ((code = interrupt_task(connection, &task, queue_policy(policy), why, err)))
             break;
         count++;
     }
-    rc = store_write_end(store, rc, err);
-    if (!rc && ret_count)
+    code = store_write_end(store, code, err);
+    if (!code && ret_count)
         *ret_count = count;
-    return rc;
+    return code;
 }
 
 /* -- A lease in use ------------------------------------------------------------------------------------- */
@@ -240,11 +240,11 @@ int queue_check_lease(const char *worker, int64_t lease_ms, struct err *err)
 int queue_load_leased(struct connection *connection, const struct task_lease *lease,
                       struct task_row *ret_task, struct err *err)
 {
-    int rc = moves_load_task(connection, lease->task_id, ret_task, err);
-    if (rc == ERR_NOT_FOUND)
+    int code = moves_load_task(connection, lease->task_id, ret_task, err);
+    if (code == ERR_NOT_FOUND)
         return err_set(err, ERR_CANCELLED, "task %lld is gone with its sweep", (long long)lease->task_id);
-    if (rc)
-        return rc;
+    if (code)
+        return code;
     int is_same = ret_task->attempts == lease->attempt && !strcmp(ret_task->worker, lease->worker);
     if (is_same && ret_task->state == TASK_STATE_CANCELLED)
         return err_set(err, ERR_CANCELLED, "task %lld was cancelled", (long long)lease->task_id);
@@ -263,15 +263,15 @@ static int is_fresh(struct store *store, const struct task_lease *lease, int64_t
 {
     struct connection *connection = NULL;
     struct task_row task = {0};
-    int rc = store_read_begin(store, &connection, err);
-    if (rc)
-        return rc;
-    rc = queue_load_leased(connection, lease, &task, err);
+    int code = store_read_begin(store, &connection, err);
+    if (code)
+        return code;
+    code = queue_load_leased(connection, lease, &task, err);
     store_read_end(store, connection);
     int64_t left_ms = task.lease_until_ms - clock_wall_ms();
     *ret_is_fresh = task.bytes_fetched == bytes_fetched && task.lease_ms == lease_ms && left_ms <= lease_ms &&
                     left_ms >= lease_ms - lease_ms / 16;
-    return rc;
+    return code;
 }
 
 int tasks_heartbeat(struct store *store, const struct task_lease *lease, int64_t lease_ms,
@@ -279,23 +279,23 @@ int tasks_heartbeat(struct store *store, const struct task_lease *lease, int64_t
 {
     struct connection *connection = NULL;
     struct task_row task = {0};
-    int fresh = 0, rc = queue_check_lease(lease->worker, lease_ms, err);
-    if (rc)
-        return rc;
+    int fresh = 0, code = queue_check_lease(lease->worker, lease_ms, err);
+    if (code)
+        return code;
     if (bytes_fetched < 0 || bytes_fetched > LIMIT_TASK_BYTES)
         return err_set(err, ERR_INVALID, "heartbeat: the number of bytes is out of bounds");
-    if ((rc = is_fresh(store, lease, lease_ms, bytes_fetched, &fresh, err)) || fresh)
-        return rc;
-    if ((rc = store_write_begin(store, CONNECTION_DURABILITY_CRASH, &connection, err)))
-        return rc;
-    if (!(rc = queue_lengthen_leases(connection, clock_wall_ms(), clock_monotonic_ms(), err)) &&
-        !(rc = queue_load_leased(connection, lease, &task, err))) {
+    if ((code = is_fresh(store, lease, lease_ms, bytes_fetched, &fresh, err)) || fresh)
+        return code;
+    if ((code = store_write_begin(store, CONNECTION_DURABILITY_CRASH, &connection, err)))
+        return code;
+    if (!(code = queue_lengthen_leases(connection, clock_wall_ms(), clock_monotonic_ms(), err)) &&
+        !(code = queue_load_leased(connection, lease, &task, err))) {
         task.lease_until_ms = clock_wall_ms() + lease_ms;
         task.lease_ms = lease_ms;
         task.bytes_fetched = bytes_fetched;
-        rc = moves_task(connection, &task, TASK_EVENT_HEARTBEAT, NULL, err);
+        code = moves_task(connection, &task, TASK_EVENT_HEARTBEAT, NULL, err);
     }
-    return store_write_end(store, rc, err);
+    return store_write_end(store, code, err);
 }
 
 static int fail(struct store *store, const struct task_lease *lease, const struct err *reason, int may_pass,
@@ -304,23 +304,23 @@ static int fail(struct store *store, const struct task_lease *lease, const struc
     struct connection *connection = NULL;
     struct task_row task = {0};
     enum task_event event = TASK_EVENT_FAIL;
-    int rc = store_write_begin(store, CONNECTION_DURABILITY_FULL, &connection, err);
-    if (rc)
-        return rc;
+    int code = store_write_begin(store, CONNECTION_DURABILITY_FULL, &connection, err);
+    if (code)
+        return code;
     policy = queue_policy(policy);
-    if ((rc = queue_load_leased(connection, lease, &task, err)))
+    if ((code = queue_load_leased(connection, lease, &task, err)))
         goto out;
     count_failure(&task, reason->code, reason->message);
     if (may_pass)
         event = task.failures >= policy->failures_max ? TASK_EVENT_EXHAUST : TASK_EVENT_RETRY;
     if (event == TASK_EVENT_RETRY)
         task.not_before_ms = clock_wall_ms() + backoff(policy, &task);
-    rc = moves_task(connection, &task, event, task.error_message, err);
+    code = moves_task(connection, &task, event, task.error_message, err);
 out:
-    rc = store_write_end(store, rc, err);
-    if (!rc && ret_state)
+    code = store_write_end(store, code, err);
+    if (!code && ret_state)
         *ret_state = task.state;
-    return rc;
+    return code;
 }
 
 int tasks_fail(struct store *store, const struct task_lease *lease, const struct err *reason,
@@ -342,12 +342,12 @@ int tasks_release(struct store *store, const struct task_lease *lease, const str
 {
     struct connection *connection = NULL;
     struct task_row task = {0};
-    int rc = store_write_begin(store, CONNECTION_DURABILITY_CRASH, &connection, err);
-    if (rc)
-        return rc;
-    if (!(rc = queue_load_leased(connection, lease, &task, err)))
-        rc = interrupt_task(connection, &task, queue_policy(policy), "given back by its worker", err);
-    return store_write_end(store, rc, err);
+    int code = store_write_begin(store, CONNECTION_DURABILITY_CRASH, &connection, err);
+    if (code)
+        return code;
+    if (!(code = queue_load_leased(connection, lease, &task, err)))
+        code = interrupt_task(connection, &task, queue_policy(policy), "given back by its worker", err);
+    return store_write_end(store, code, err);
 }
 
 /* To the queue's other workers, at once; with a reason, or NULL, that stands in the task meanwhile. */
@@ -356,16 +356,16 @@ static int leave(struct store *store, const struct task_lease *lease, const stru
 {
     struct connection *connection = NULL;
     struct task_row task = {0};
-    int rc = store_write_begin(store, CONNECTION_DURABILITY_CRASH, &connection, err);
-    if (rc)
-        return rc;
-    if (!(rc = queue_load_leased(connection, lease, &task, err))) {
+    int code = store_write_begin(store, CONNECTION_DURABILITY_CRASH, &connection, err);
+    if (code)
+        return code;
+    if (!(code = queue_load_leased(connection, lease, &task, err))) {
         task.not_before_ms = 0;
         if (reason)
             set_error(&task, reason->code, reason->message);
-        rc = moves_task(connection, &task, TASK_EVENT_INTERRUPT, reason ? task.error_message : why, err);
+        code = moves_task(connection, &task, TASK_EVENT_INTERRUPT, reason ? task.error_message : why, err);
     }
-    return store_write_end(store, rc, err);
+    return store_write_end(store, code, err);
 }
 
 int tasks_leave(struct store *store, const struct task_lease *lease, const struct err *reason,

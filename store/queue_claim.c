@@ -73,9 +73,9 @@ static int find_in_sweep(struct connection *connection, const char *sql, const s
                          struct err *err)
 {
     struct query query;
-    int rc = query_begin(&query, connection, sql, err);
-    if (rc)
-        return rc;
+    int code = query_begin(&query, connection, sql, err);
+    if (code)
+        return code;
     query_bind_int(&query, sweep_id);
     query_bind_int(&query, from_ms);
     query_bind_int(&query, to_ms);
@@ -84,12 +84,12 @@ static int find_in_sweep(struct connection *connection, const char *sql, const s
     if (sql == PAUSED)
         query_bind_int(&query, TASKS_REFUSED_MS);
     *ret_candidate = (struct candidate){.ordinal = INT64_MAX};
-    if ((rc = query_next(&query, err)) > 0) {
+    if ((code = query_next(&query, err)) > 0) {
         ret_candidate->id = query_int(&query);
         ret_candidate->ordinal = query_int(&query);
     }
-    rc = query_end(&query, rc);
-    return rc < 0 ? rc : 0;
+    code = query_end(&query, code);
+    return code < 0 ? code : 0;
 }
 
 /* A run of tasks that can be claimed. */
@@ -113,13 +113,13 @@ static int read_runs(struct connection *connection, int64_t sweep_id, struct can
     struct run run = {0};
     size_t count = 0;
     int was_claimed = 0;
-    int rc = query_begin(&query, connection, ROW, err);
-    if (rc)
-        return rc;
+    int code = query_begin(&query, connection, ROW, err);
+    if (code)
+        return code;
     query_bind_int(&query, sweep_id);
     query_bind_int(&query, TASKS_SPREAD_MAX);
     *ret_best = (struct run){0};
-    while ((rc = query_next(&query, err)) > 0) {
+    while ((code = query_next(&query, err)) > 0) {
         struct candidate task = {.id = query_int(&query)};
         task.ordinal = query_int(&query);
         int is_claimed = query_int(&query) != 0;
@@ -135,7 +135,7 @@ static int read_runs(struct connection *connection, int64_t sweep_id, struct can
         if (run.length && room_of(&run) > room_of(ret_best))
             *ret_best = run;
     }
-    return query_end(&query, rc);
+    return query_end(&query, code);
 }
 
 /* Where a worker is farthest from the others. */
@@ -146,11 +146,11 @@ static int find_apart(struct connection *connection, int64_t sweep_id, struct ca
     struct candidate *tasks = calloc(TASKS_SPREAD_MAX, sizeof *tasks);
     if (!tasks)
         return err_set(err, ERR_NO_MEMORY, "claim: out of memory");
-    int rc = read_runs(connection, sweep_id, tasks, &run, err);
-    if (!rc && run.length)
+    int code = read_runs(connection, sweep_id, tasks, &run, err);
+    if (!code && run.length)
         *ret_candidate = tasks[run.begin + (run.is_walked ? run.length / 2 : 0)];
     free(tasks);
-    return rc;
+    return code;
 }
 
 /* A task that never failed: what the worker likes best of them. */
@@ -158,15 +158,15 @@ static int find_fresh(struct connection *connection, int64_t sweep_id, const str
                       struct candidate *ret_candidate, struct err *err)
 {
     const struct tasks_choice *choice = search->choice;
-    int rc = 0;
+    int code = 0;
     *ret_candidate = (struct candidate){.ordinal = INT64_MAX};
-    for (size_t i = 0; !rc && !ret_candidate->id && i < choice->near_count; i++)
-        rc = find_in_sweep(connection, BEHIND, search, sweep_id, choice->near[i], 0, ret_candidate, err);
-    if (!rc && !ret_candidate->id && choice->does_spread)
-        rc = find_apart(connection, sweep_id, ret_candidate, err);
-    if (!rc && !ret_candidate->id)
-        rc = find_in_sweep(connection, FRESH, search, sweep_id, 0, 0, ret_candidate, err);
-    return rc;
+    for (size_t i = 0; !code && !ret_candidate->id && i < choice->near_count; i++)
+        code = find_in_sweep(connection, BEHIND, search, sweep_id, choice->near[i], 0, ret_candidate, err);
+    if (!code && !ret_candidate->id && choice->does_spread)
+        code = find_apart(connection, sweep_id, ret_candidate, err);
+    if (!code && !ret_candidate->id)
+        code = find_in_sweep(connection, FRESH, search, sweep_id, 0, 0, ret_candidate, err);
+    return code;
 }
 
 /* The next task of one sweep, 1, or 0 if none can run now. Of a fresh and a paused one the earlier in step
@@ -175,14 +175,14 @@ static int next_in_sweep(struct connection *connection, int64_t sweep_id, const 
                          int64_t *ret_id, struct err *err)
 {
     struct candidate fresh, paused;
-    int rc = find_fresh(connection, sweep_id, search, &fresh, err);
-    if (!rc)
-        rc = find_in_sweep(connection, PAUSED, search, sweep_id, 1, search->now, &paused, err);
-    if (!rc && !fresh.id && !paused.id)
-        rc = find_in_sweep(connection, PAUSED, search, sweep_id, search->now + search->pause_ms_max + 1,
-                           INT64_MAX, &paused, err);
-    if (rc)
-        return rc;
+    int code = find_fresh(connection, sweep_id, search, &fresh, err);
+    if (!code)
+        code = find_in_sweep(connection, PAUSED, search, sweep_id, 1, search->now, &paused, err);
+    if (!code && !fresh.id && !paused.id)
+        code = find_in_sweep(connection, PAUSED, search, sweep_id, search->now + search->pause_ms_max + 1,
+                             INT64_MAX, &paused, err);
+    if (code)
+        return code;
     *ret_id = paused.ordinal < fresh.ordinal ? paused.id : fresh.id;
     return *ret_id != 0;
 }
@@ -201,25 +201,25 @@ static int next_task(struct connection *connection, const struct search *search,
                      struct err *err)
 {
     struct query query;
-    int rc = query_begin(
+    int code = query_begin(
         &query, connection,
         "SELECT id FROM sweeps INDEXED BY sweeps_queue WHERE state = 'running' AND tasks_queued > 0 "
         "AND ?1 IN (0, id) "
         "AND (?2 = 0 OR (SELECT m.name GLOB 'file:*' FROM models m WHERE m.id = model_id)) "
         "ORDER BY priority DESC, tasks_claimed, served, id",
         err);
-    if (rc)
-        return rc;
+    if (code)
+        return code;
     query_bind_int(&query, search->choice->sweep_id);
     query_bind_int(&query, search->choice->only_folders);
-    while ((rc = query_next(&query, err)) > 0) {
+    while ((code = query_next(&query, err)) > 0) {
         int64_t sweep_id = query_int(&query);
         if (is_excepted(search->choice, sweep_id))
             continue;
-        if ((rc = next_in_sweep(connection, sweep_id, search, ret_id, err)))
+        if ((code = next_in_sweep(connection, sweep_id, search, ret_id, err)))
             break;
     }
-    return query_end(&query, rc);
+    return query_end(&query, code);
 }
 
 /* Milliseconds until a pause or a lease ends, or -1. */
@@ -228,7 +228,7 @@ static int find_wait(struct connection *connection, int64_t only_sweep_id, int64
 {
     struct query query;
     int64_t next = 0;
-    int rc = query_begin(
+    int code = query_begin(
         &query, connection,
         "SELECT min(at) FROM (SELECT min(lease_until_ms) AS at FROM tasks WHERE state = 'claimed' "
         "UNION ALL SELECT (SELECT min(CASE WHEN k.not_before_ms > ?2 THEN k.not_before_ms "
@@ -236,13 +236,13 @@ static int find_wait(struct connection *connection, int64_t only_sweep_id, int64
         "WHERE k.sweep_id = s.id AND k.state = 'queued' AND k.not_before_ms >= ?2 - ?3) FROM sweeps s "
         "WHERE s.state = 'running' AND s.tasks_queued > 0 AND ?1 IN (0, s.id))",
         err);
-    if (rc)
-        return rc;
+    if (code)
+        return code;
     query_bind_int(&query, only_sweep_id);
     query_bind_int(&query, now);
     query_bind_int(&query, TASKS_REFUSED_MS);
-    if ((rc = query_run_int(&query, &next, err)) < 0)
-        return rc;
+    if ((code = query_run_int(&query, &next, err)) < 0)
+        return code;
     *ret_wait_ms = next == 0 ? -1 : next > now ? next - now : 0;
     return 0;
 }
@@ -250,9 +250,9 @@ static int find_wait(struct connection *connection, int64_t only_sweep_id, int64
 static int claim_task(struct connection *connection, int64_t id, const char *worker, int64_t lease_ms,
                       int64_t now, struct task_row *task, struct err *err)
 {
-    int rc = moves_load_task(connection, id, task, err);
-    if (rc)
-        return rc;
+    int code = moves_load_task(connection, id, task, err);
+    if (code)
+        return code;
     task->attempts++;
     task->claimed_ms = now;
     task->lease_until_ms = now + lease_ms;
@@ -279,24 +279,24 @@ int tasks_claim_chosen(struct store *store, const char *worker, const struct tas
     struct search search = {
         .choice = choice, .now = clock_wall_ms(), .pause_ms_max = queue_longest_pause(queue_policy(policy))};
     int64_t id = 0, wait_ms = -1, now = search.now;
-    int rc = queue_check_lease(worker, lease_ms, err);
-    if (rc)
-        return rc;
+    int code = queue_check_lease(worker, lease_ms, err);
+    if (code)
+        return code;
     search_for(&search, worker);
-    if ((rc = store_write_begin(store, CONNECTION_DURABILITY_CRASH, &connection, err)))
-        return rc;
-    if ((rc = queue_lengthen_leases(connection, now, clock_monotonic_ms(), err)) ||
-        (rc = queue_cut_leases(connection, now, lease_ms, err)) ||
-        (rc = queue_expire_all(connection, queue_policy(policy), err)))
+    if ((code = store_write_begin(store, CONNECTION_DURABILITY_CRASH, &connection, err)))
+        return code;
+    if ((code = queue_lengthen_leases(connection, now, clock_monotonic_ms(), err)) ||
+        (code = queue_cut_leases(connection, now, lease_ms, err)) ||
+        (code = queue_expire_all(connection, queue_policy(policy), err)))
         goto out;
-    if ((rc = next_task(connection, &search, &id, err)) < 0)
+    if ((code = next_task(connection, &search, &id, err)) < 0)
         goto out;
-    rc = id ? claim_task(connection, id, worker, lease_ms, now, &task, err)
-            : find_wait(connection, choice->sweep_id, now, &wait_ms, err);
+    code = id ? claim_task(connection, id, worker, lease_ms, now, &task, err)
+              : find_wait(connection, choice->sweep_id, now, &wait_ms, err);
 out:
-    rc = store_write_end(store, rc, err);
-    if (rc)
-        return rc;
+    code = store_write_end(store, code, err);
+    if (code)
+        return code;
     if (!id) {
         if (ret_wait_ms)
             *ret_wait_ms = wait_ms;

@@ -14,13 +14,13 @@
 static int write_all(struct connection *connection, struct task_row *task, const struct task_result *result,
                      const struct record_blobs *blobs, struct err *err)
 {
-    int rc = 0;
-    for (size_t i = 0; !rc && i < result->tensor_count; i++)
-        rc = record_tensor(connection, task, &result->tensors[i], result->is_hearsay, &blobs[i], err);
-    if (!rc)
-        rc = record_perplexities(connection, task, result, err);
-    if (rc)
-        return rc;
+    int code = 0;
+    for (size_t i = 0; !code && i < result->tensor_count; i++)
+        code = record_tensor(connection, task, &result->tensors[i], result->is_hearsay, &blobs[i], err);
+    if (!code)
+        code = record_perplexities(connection, task, result, err);
+    if (code)
+        return code;
     if (result->is_part)
         return touch_model(connection, task->model_id, err);
     task->bytes_fetched = result->bytes_fetched;
@@ -42,29 +42,29 @@ int tasks_record(struct store *store, const struct task_lease *lease, const stru
     struct connection *connection = NULL;
     struct task_row task = {0};
     struct err lost = ERR_INIT;
-    int rc = record_check(result, err);
-    if (rc)
-        return rc;
+    int code = record_check(result, err);
+    if (code)
+        return code;
     struct record_blobs *blobs = calloc(result->tensor_count ? result->tensor_count : 1, sizeof *blobs);
     if (!blobs)
         return err_set(err, ERR_NO_MEMORY, "result: out of memory");
-    for (size_t i = 0; !rc && i < result->tensor_count; i++)
-        rc = record_encode(&result->tensors[i], &blobs[i], err);
-    if (rc)
+    for (size_t i = 0; !code && i < result->tensor_count; i++)
+        code = record_encode(&result->tensors[i], &blobs[i], err);
+    if (code)
         goto out;
-    if ((rc = store_write_begin(store, CONNECTION_DURABILITY_FULL, &connection, err)))
+    if ((code = store_write_begin(store, CONNECTION_DURABILITY_FULL, &connection, err)))
         goto out;
-    rc = queue_load_leased(connection, lease, &task, &lost);
-    if (!rc)
-        rc = write_all(connection, &task, result, blobs, err);
-    else if (rc == ERR_CONFLICT && is_recorded_already(&task, lease))
-        rc = 0;
+    code = queue_load_leased(connection, lease, &task, &lost);
+    if (!code)
+        code = write_all(connection, &task, result, blobs, err);
+    else if (code == ERR_CONFLICT && is_recorded_already(&task, lease))
+        code = 0;
     else
         *err = lost;
-    rc = store_write_end(store, rc, err);
+    code = store_write_end(store, code, err);
 out:
     for (size_t i = 0; i < result->tensor_count; i++)
         record_blobs_free(&blobs[i]);
     free(blobs);
-    return rc;
+    return code;
 }

@@ -25,25 +25,25 @@ static int check_row_set(enum row_set row_set, int64_t token_rows, int64_t defin
 
 static int check_large(const struct task_tensor *tensor, struct err *err)
 {
-    int rc = 0;
-    for (size_t i = 0; !rc && i < tensor->distribution_count; i++) {
+    int code = 0;
+    for (size_t i = 0; !code && i < tensor->distribution_count; i++) {
         const struct distribution_row *row = &tensor->distributions[i];
-        rc = check_row_set(row->row_set, row->token_rows, row->definition, err);
-        if (!rc && (!row->code[0] || (!row->counts && !row->packed.data)))
-            rc = err_set(err, ERR_INVALID, "result: a distribution has no code or no counts");
+        code = check_row_set(row->row_set, row->token_rows, row->definition, err);
+        if (!code && (!row->code[0] || (!row->counts && !row->packed.data)))
+            code = err_set(err, ERR_INVALID, "result: a distribution has no code or no counts");
     }
-    for (size_t i = 0; !rc && i < tensor->columns_count; i++) {
+    for (size_t i = 0; !code && i < tensor->columns_count; i++) {
         const struct columns_row *row = &tensor->columns[i];
         int has_values = row->mean ? row->bimodality != NULL : row->packed.data != NULL;
         if (row->columns < 1 || row->token_rows < 0 || row->definition < 1 || !has_values)
-            rc = err_set(err, ERR_INVALID, "result: columns are not well-formed");
+            code = err_set(err, ERR_INVALID, "result: columns are not well-formed");
     }
-    for (size_t i = 0; !rc && i < tensor->sample_count; i++) {
+    for (size_t i = 0; !code && i < tensor->sample_count; i++) {
         const struct sample_row *row = &tensor->samples[i];
         if (row->count < 1 || row->definition < 1 || (!row->values && !row->packed.data))
-            rc = err_set(err, ERR_INVALID, "result: a sample is not well-formed");
+            code = err_set(err, ERR_INVALID, "result: a sample is not well-formed");
     }
-    return rc;
+    return code;
 }
 
 /* Digest, dtype, shape and size. */
@@ -60,8 +60,8 @@ static int check_content(const struct content_row *content, const char *tensor, 
 
 static int check_displacements(const struct task_tensor *tensor, struct err *err)
 {
-    int rc = 0;
-    for (size_t i = 0; !rc && i < tensor->displacement_count; i++) {
+    int code = 0;
+    for (size_t i = 0; !code && i < tensor->displacement_count; i++) {
         const struct task_displacement *displacement = &tensor->displacements[i];
         int has_reference = displacement->reference_id > 0 ||
                             (displacement->reference_id == 0 && displacement->reference != NULL);
@@ -70,17 +70,17 @@ static int check_displacements(const struct task_tensor *tensor, struct err *err
             return err_set(err, ERR_INVALID,
                            "result: a displacement does not name its reference and definition");
         if (displacement->reference_id == 0)
-            rc = check_content(displacement->reference, tensor->tensor, err);
+            code = check_content(displacement->reference, tensor->tensor, err);
         if (displacement->count > ROWS_MAX)
             return err_set(err, ERR_LIMIT, "result: too many displacements");
-        for (size_t j = 0; !rc && j < displacement->count; j++) {
+        for (size_t j = 0; !code && j < displacement->count; j++) {
             const struct displacement_row *row = &displacement->rows[j];
-            rc = check_row_set(row->row_set, row->token_rows, row->definition, err);
-            if (!rc && (row->elements < 0 || !row->backend[0]))
-                rc = err_set(err, ERR_INVALID, "result: a displacement is not well-formed");
+            code = check_row_set(row->row_set, row->token_rows, row->definition, err);
+            if (!code && (row->elements < 0 || !row->backend[0]))
+                code = err_set(err, ERR_INVALID, "result: a displacement is not well-formed");
         }
     }
-    return rc;
+    return code;
 }
 
 static int check_tensor(const struct task_tensor *tensor, struct err *err)
@@ -88,9 +88,9 @@ static int check_tensor(const struct task_tensor *tensor, struct err *err)
     const struct content_row *content = &tensor->content;
     if (!tensor->tensor[0])
         return err_set(err, ERR_INVALID, "result: a tensor needs a name, a sha256 and a dtype");
-    int rc = check_content(content, tensor->tensor, err);
-    if (rc)
-        return rc;
+    int code = check_content(content, tensor->tensor, err);
+    if (code)
+        return code;
     if (!is_lower_hex(tensor->file_digest, 0, 64) || tensor->fetched_bytes < 0 || tensor->definition < 1 ||
         tensor->token_rows < 0 || tensor->token_rows > content->rows || !tensor->backend[0])
         return err_set(err, ERR_INVALID, "result: file, rows or definition of %s is not well-formed",
@@ -99,41 +99,42 @@ static int check_tensor(const struct task_tensor *tensor, struct err *err)
         tensor->distribution_count > ROWS_MAX || tensor->columns_count > ROWS_MAX ||
         tensor->sample_count > ROWS_MAX)
         return err_set(err, ERR_LIMIT, "result: too many rows of %s", tensor->tensor);
-    for (size_t i = 0; !rc && i < tensor->statistics_count; i++) {
+    for (size_t i = 0; !code && i < tensor->statistics_count; i++) {
         const struct statistics_row *row = &tensor->statistics[i];
-        rc = check_row_set(row->row_set, row->token_rows, row->definition, err);
-        if (!rc && (row->elements < 0 || row->nan_count < 0 || row->zero_count < 0 || !row->backend[0]))
-            rc = err_set(err, ERR_INVALID, "result: statistics of %s are not well-formed", tensor->tensor);
+        code = check_row_set(row->row_set, row->token_rows, row->definition, err);
+        if (!code && (row->elements < 0 || row->nan_count < 0 || row->zero_count < 0 || !row->backend[0]))
+            code = err_set(err, ERR_INVALID, "result: statistics of %s are not well-formed", tensor->tensor);
     }
-    if (!rc)
-        rc = check_displacements(tensor, err);
-    return rc ? rc : check_large(tensor, err);
+    if (!code)
+        code = check_displacements(tensor, err);
+    return code ? code : check_large(tensor, err);
 }
 
 int record_check(const struct task_result *result, struct err *err)
 {
-    int rc = 0;
+    int code = 0;
     if (result->tensor_count > LIMIT_CLAIM_TENSORS || result->perplexity_count > ROWS_MAX ||
         result->scored_file_count > LIMIT_CLAIM_FILES)
         return err_set(err, ERR_LIMIT, "result: too many tensors, perplexities or files");
     if (result->bytes_fetched < 0 || result->bytes_fetched > LIMIT_TASK_BYTES ||
         !is_lower_hex(result->weights_digest, 0, 64))
         return err_set(err, ERR_INVALID, "result: bytes or digest of the weights are not well-formed");
-    for (size_t i = 0; !rc && i < result->tensor_count; i++)
-        rc = check_tensor(&result->tensors[i], err);
-    for (size_t i = 0; !rc && i < result->perplexity_count; i++) {
+    for (size_t i = 0; !code && i < result->tensor_count; i++)
+        code = check_tensor(&result->tensors[i], err);
+    for (size_t i = 0; !code && i < result->perplexity_count; i++) {
         const struct perplexity_row *row = &result->perplexities[i];
         if (!row->weights_digest[0] || strcmp(row->weights_digest, result->weights_digest) != 0 ||
             !row->dataset_digest[0] || !row->backend[0] || !row->precision[0] || row->definition < 1 ||
             (unsigned)row->mode >= PERPLEXITY_MODE_COUNT || row->documents < 0 || row->tokens < 0)
-            rc = err_set(err, ERR_INVALID, "result: a perplexity is not well-formed or of other weights");
+            code = err_set(err, ERR_INVALID, "result: a perplexity is not well-formed or of other weights");
     }
-    for (size_t i = 0; !rc && i < result->scored_file_count; i++) {
+    for (size_t i = 0; !code && i < result->scored_file_count; i++) {
         const struct revision_file_row *file = &result->scored_files[i];
         if (!file->path[0] || !is_lower_hex(file->digest, 1, 64))
-            rc = err_set(err, ERR_INVALID, "result: a file of the scored weights needs a path and a digest");
+            code =
+                err_set(err, ERR_INVALID, "result: a file of the scored weights needs a path and a digest");
     }
-    return rc;
+    return code;
 }
 
 /* -- Large values --------------------------------------------------------------------------------------- */
@@ -158,14 +159,14 @@ static int encode_columns(const struct columns_row *row, struct blob *blob, stru
         return err_set(err, ERR_NO_MEMORY, "result: out of memory");
     memcpy(values, row->mean, count * sizeof *values);
     memcpy(values + count, row->bimodality, count * sizeof *values);
-    int rc = blob_encode_reals(values, 2 * count, sizeof *values, blob, err);
+    int code = blob_encode_reals(values, 2 * count, sizeof *values, blob, err);
     free(values);
-    return rc;
+    return code;
 }
 
 int record_encode(const struct task_tensor *tensor, struct record_blobs *blobs, struct err *err)
 {
-    int rc = 0;
+    int code = 0;
     size_t all = tensor->distribution_count + tensor->columns_count + tensor->sample_count;
     *blobs = (struct record_blobs){0};
     if (!all)
@@ -177,23 +178,23 @@ int record_encode(const struct task_tensor *tensor, struct record_blobs *blobs, 
     for (size_t i = 0; i < all; i++)
         blob_init(&blobs->blobs[i]);
     struct blob *blob = blobs->blobs;
-    for (size_t i = 0; !rc && i < tensor->distribution_count; i++, blob++) {
+    for (size_t i = 0; !code && i < tensor->distribution_count; i++, blob++) {
         const struct distribution_row *row = &tensor->distributions[i];
-        rc = row->counts ? blob_encode_counts(row->counts, DISTRIBUTION_CODES, blob, err)
-                         : take_packed(&row->packed, blob, err);
+        code = row->counts ? blob_encode_counts(row->counts, DISTRIBUTION_CODES, blob, err)
+                           : take_packed(&row->packed, blob, err);
     }
-    for (size_t i = 0; !rc && i < tensor->columns_count; i++, blob++)
-        rc = encode_columns(&tensor->columns[i], blob, err);
-    for (size_t i = 0; !rc && i < tensor->sample_count; i++, blob++) {
+    for (size_t i = 0; !code && i < tensor->columns_count; i++, blob++)
+        code = encode_columns(&tensor->columns[i], blob, err);
+    for (size_t i = 0; !code && i < tensor->sample_count; i++, blob++) {
         const struct sample_row *row = &tensor->samples[i];
         if (!row->values)
-            rc = take_packed(&row->packed, blob, err);
+            code = take_packed(&row->packed, blob, err);
         else if ((uint64_t)row->count > BLOB_RAW_BYTES_MAX / 2 / sizeof(float))
-            rc = err_set(err, ERR_LIMIT, "result: a sample has too many values");
+            code = err_set(err, ERR_LIMIT, "result: a sample has too many values");
         else
-            rc = blob_encode_reals(row->values, (size_t)row->count, sizeof(float), blob, err);
+            code = blob_encode_reals(row->values, (size_t)row->count, sizeof(float), blob, err);
     }
-    return rc;
+    return code;
 }
 
 void record_blobs_free(struct record_blobs *blobs)

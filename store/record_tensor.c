@@ -15,33 +15,33 @@ static int ensure_content(struct connection *connection, const struct content_ro
                           int *ret_is_new, struct err *err)
 {
     struct query query;
-    int rc = query_begin(&query, connection,
-                         "INSERT INTO contents (id, digest, dtype, rows, columns, size_bytes) "
-                         "VALUES (" ROWS_NEW_ID("contents") ", ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-                         err);
-    if (rc)
-        return rc;
+    int code = query_begin(&query, connection,
+                           "INSERT INTO contents (id, digest, dtype, rows, columns, size_bytes) "
+                           "VALUES (" ROWS_NEW_ID("contents") ", ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+                           err);
+    if (code)
+        return code;
     query_bind_text(&query, content->digest);
     query_bind_text(&query, content->dtype);
     query_bind_int(&query, content->rows);
     query_bind_int(&query, content->columns);
     query_bind_int(&query, content->size_bytes);
     sqlite3_int64 before = sqlite3_total_changes64(connection->db);
-    if ((rc = query_run(&query, err)))
-        return rc;
+    if ((code = query_run(&query, err)))
+        return code;
     if (ret_is_new)
         *ret_is_new = sqlite3_total_changes64(connection->db) != before;
-    rc = query_begin(&query, connection,
-                     "SELECT id FROM contents WHERE digest = ? AND dtype = ? AND rows = ? AND columns = ?",
-                     err);
-    if (rc)
-        return rc;
+    code = query_begin(&query, connection,
+                       "SELECT id FROM contents WHERE digest = ? AND dtype = ? AND rows = ? AND columns = ?",
+                       err);
+    if (code)
+        return code;
     query_bind_text(&query, content->digest);
     query_bind_text(&query, content->dtype);
     query_bind_int(&query, content->rows);
     query_bind_int(&query, content->columns);
-    rc = query_run_int(&query, ret_id, err);
-    return rc < 0 ? rc : 0;
+    code = query_run_int(&query, ret_id, err);
+    return code < 0 ? code : 0;
 }
 
 int record_content(struct connection *connection, const struct content_row *content, int64_t *ret_id,
@@ -64,10 +64,11 @@ static int find_before(struct connection *connection, const struct task_row *tas
                        int64_t *ret_content_id, struct err *err)
 {
     struct query query;
-    int rc = query_begin(&query, connection,
-                         "SELECT content_id FROM revision_tensors WHERE revision_id = ? AND tensor = ?", err);
-    if (rc)
-        return rc;
+    int code =
+        query_begin(&query, connection,
+                    "SELECT content_id FROM revision_tensors WHERE revision_id = ? AND tensor = ?", err);
+    if (code)
+        return code;
     query_bind_int(&query, task->revision_id);
     query_bind_text(&query, tensor);
     return query_run_int(&query, ret_content_id, err);
@@ -77,13 +78,13 @@ static int count_measured(struct connection *connection, const struct task_row *
                           struct err *err)
 {
     struct query query;
-    int rc =
+    int code =
         query_begin(&query, connection,
                     "UPDATE models SET measured_count = measured_count + 1 WHERE id = ?1 AND tensor = ?2 AND "
                     "EXISTS (SELECT 1 FROM revisions WHERE id = ?3 AND is_current = 1 AND is_stepless = 0)",
                     err);
-    if (rc)
-        return rc;
+    if (code)
+        return code;
     query_bind_int(&query, task->model_id);
     query_bind_text(&query, tensor);
     query_bind_int(&query, task->revision_id);
@@ -99,7 +100,7 @@ static int place_content(struct connection *connection, const struct task_row *t
     if (had < 0)
         return had;
     /* What a second sweep did not fetch keeps the file and the bytes of the first. */
-    int rc = query_begin(
+    int code = query_begin(
         &query, connection,
         "INSERT INTO revision_tensors (revision_id, tensor, content_id, token_rows, definition, backend, "
         "file_path, file_digest, fetched_bytes, measured_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
@@ -112,8 +113,8 @@ static int place_content(struct connection *connection, const struct task_row *t
         "definition = excluded.definition, backend = excluded.backend, "
         "file_path = excluded.file_path, file_digest = excluded.file_digest",
         err);
-    if (rc)
-        return rc;
+    if (code)
+        return code;
     query_bind_int(&query, task->revision_id);
     query_bind_text(&query, tensor->tensor);
     query_bind_int(&query, content_id);
@@ -124,15 +125,15 @@ static int place_content(struct connection *connection, const struct task_row *t
     query_bind_text(&query, tensor->file_digest);
     query_bind_int(&query, tensor->fetched_bytes);
     query_bind_int(&query, clock_wall_ms());
-    if ((rc = query_run(&query, err)))
-        return rc;
+    if ((code = query_run(&query, err)))
+        return code;
     if (!had)
-        rc = count_measured(connection, task, tensor->tensor, err);
-    if (!rc && had && before != content_id)
-        rc = touch_regroup(connection, task->model_id, tensor->tensor, before, err);
-    if (!rc && before != content_id)
-        rc = touch_same_as(connection, task->revision_id, tensor->tensor, content_id, err);
-    return rc;
+        code = count_measured(connection, task, tensor->tensor, err);
+    if (!code && had && before != content_id)
+        code = touch_regroup(connection, task->model_id, tensor->tensor, before, err);
+    if (!code && before != content_id)
+        code = touch_same_as(connection, task->revision_id, tensor->tensor, content_id, err);
+    return code;
 }
 
 /* -- Numbers -------------------------------------------------------------------------------------------- */
@@ -141,9 +142,9 @@ int record_statistics(struct connection *connection, const char *sql, int64_t co
                       const struct statistics_row *row, struct err *err)
 {
     struct query query;
-    int rc = query_begin(&query, connection, sql, err);
-    if (rc)
-        return rc;
+    int code = query_begin(&query, connection, sql, err);
+    if (code)
+        return code;
     query_bind_int(&query, content_id);
     query_bind_text(&query, row_set_name(row->row_set));
     query_bind_int(&query, row->token_rows);
@@ -168,9 +169,9 @@ static int insert_displacement(struct connection *connection, int64_t content_id
                                const struct displacement_row *row, struct err *err)
 {
     struct query query;
-    int rc = query_begin(&query, connection, INSERT_DISPLACEMENT, err);
-    if (rc)
-        return rc;
+    int code = query_begin(&query, connection, INSERT_DISPLACEMENT, err);
+    if (code)
+        return code;
     query_bind_int(&query, content_id);
     query_bind_int(&query, reference_id);
     query_bind_text(&query, row_set_name(row->row_set));
@@ -190,13 +191,13 @@ static int link_displacement(struct connection *connection, const struct task_ro
                              struct err *err)
 {
     struct query query;
-    int rc =
+    int code =
         query_begin(&query, connection,
                     "INSERT OR REPLACE INTO series_links (revision_id, tensor, kind, reference_revision_id, "
                     "reference_id, token_rows, definition, backend) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                     err);
-    if (rc)
-        return rc;
+    if (code)
+        return code;
     query_bind_int(&query, task->revision_id);
     query_bind_text(&query, tensor);
     query_bind_text(&query, displacement->link == TASK_LINK_FIRST ? "first" : "previous");
@@ -215,12 +216,12 @@ static int record_displacement(struct connection *connection, const struct task_
                                int *ret_is_reference_new, struct err *err)
 {
     int64_t reference_id = displacement->reference_id;
-    int rc = displacement->reference ? ensure_content(connection, displacement->reference, &reference_id,
-                                                      ret_is_reference_new, err)
-                                     : 0;
-    for (size_t i = 0; !rc && i < displacement->count; i++)
-        rc = insert_displacement(connection, content_id, reference_id, &displacement->rows[i], err);
-    return rc ? rc : link_displacement(connection, task, tensor, displacement, reference_id, err);
+    int code = displacement->reference ? ensure_content(connection, displacement->reference, &reference_id,
+                                                        ret_is_reference_new, err)
+                                       : 0;
+    for (size_t i = 0; !code && i < displacement->count; i++)
+        code = insert_displacement(connection, content_id, reference_id, &displacement->rows[i], err);
+    return code ? code : link_displacement(connection, task, tensor, displacement, reference_id, err);
 }
 
 int record_tensor(struct connection *connection, const struct task_row *task,
@@ -231,24 +232,24 @@ int record_tensor(struct connection *connection, const struct task_row *task,
                                  " ON CONFLICT DO UPDATE SET elements = elements" STATISTICS_REALS(FILL_GAP);
     int64_t content_id = 0;
     int is_new = 0;
-    int rc = ensure_content(connection, &tensor->content, &content_id, &is_new, err);
+    int code = ensure_content(connection, &tensor->content, &content_id, &is_new, err);
     int lacks_known = is_new && !tensor->statistics_count;
-    if (!rc)
-        rc = place_content(connection, task, tensor, content_id, err);
-    for (size_t i = 0; !rc && i < tensor->statistics_count; i++)
-        rc = record_statistics(connection, insert, content_id, &tensor->statistics[i], err);
-    for (size_t i = 0; !rc && i < tensor->displacement_count; i++) {
+    if (!code)
+        code = place_content(connection, task, tensor, content_id, err);
+    for (size_t i = 0; !code && i < tensor->statistics_count; i++)
+        code = record_statistics(connection, insert, content_id, &tensor->statistics[i], err);
+    for (size_t i = 0; !code && i < tensor->displacement_count; i++) {
         int is_reference_new = 0;
-        rc = record_displacement(connection, task, tensor->tensor, content_id, &tensor->displacements[i],
-                                 &is_reference_new, err);
+        code = record_displacement(connection, task, tensor->tensor, content_id, &tensor->displacements[i],
+                                   &is_reference_new, err);
         lacks_known |= !tensor->displacements[i].count && (is_new || is_reference_new);
     }
-    if (!rc && lacks_known && !is_hearsay)
-        rc = refuse_left_out(err);
-    if (!rc)
-        rc = record_large(connection, content_id, tensor, blobs, err);
+    if (!code && lacks_known && !is_hearsay)
+        code = refuse_left_out(err);
+    if (!code)
+        code = record_large(connection, content_id, tensor, blobs, err);
     int has_numbers = tensor->statistics_count || tensor->distribution_count || tensor->columns_count ||
                       tensor->sample_count;
     /* Where others have the content already, their gaps are filled, too. */
-    return rc || !has_numbers ? rc : touch_models_with(connection, content_id, task->model_id, err);
+    return code || !has_numbers ? code : touch_models_with(connection, content_id, task->model_id, err);
 }

@@ -39,11 +39,11 @@ static const char COUNT[] =
 static int count(struct connection *connection, int64_t id, struct removal_counts *counts, struct err *err)
 {
     struct query query;
-    int rc = query_begin(&query, connection, COUNT, err);
-    if (rc)
-        return rc;
+    int code = query_begin(&query, connection, COUNT, err);
+    if (code)
+        return code;
     query_bind_int(&query, id);
-    if ((rc = query_next(&query, err)) > 0) {
+    if ((code = query_next(&query, err)) > 0) {
         counts->revisions = query_int(&query);
         counts->contents = query_int(&query);
         counts->kept_contents = query_int(&query);
@@ -54,8 +54,8 @@ static int count(struct connection *connection, int64_t id, struct removal_count
         counts->deliveries = query_int(&query);
         counts->size_bytes = query_int(&query);
     }
-    rc = query_end(&query, rc);
-    return rc < 0 ? rc : 0;
+    code = query_end(&query, code);
+    return code < 0 ? code : 0;
 }
 
 /* -- Begin ----------------------------------------------------------------------------------------------- */
@@ -63,14 +63,15 @@ static int count(struct connection *connection, int64_t id, struct removal_count
 static int find_model(struct connection *connection, const char *model, int64_t *ret_id, struct err *err)
 {
     struct query query;
-    int rc = query_begin(&query, connection, "SELECT id FROM models WHERE name = ? AND removed IS NULL", err);
-    if (rc)
-        return rc;
+    int code =
+        query_begin(&query, connection, "SELECT id FROM models WHERE name = ? AND removed IS NULL", err);
+    if (code)
+        return code;
     query_bind_text(&query, model);
-    rc = query_run_int(&query, ret_id, err);
-    if (rc == 0)
+    code = query_run_int(&query, ret_id, err);
+    if (code == 0)
         return err_set_absent(err, ERR_ABSENT_MODEL, "model %s is not known", model);
-    return rc < 0 ? rc : 0;
+    return code < 0 ? code : 0;
 }
 
 /* Whoever started a sweep that has not ended still wants it; and its workers have its tasks. */
@@ -78,20 +79,20 @@ static int check_sweeps(struct connection *connection, const char *model, int64_
 {
     struct query query;
     int64_t sweep = 0;
-    int rc = query_begin(&query, connection,
-                         "SELECT id FROM sweeps INDEXED BY sweeps_model WHERE model_id = ? "
-                         "AND state IN ('planning', 'running') ORDER BY id LIMIT 1",
-                         err);
-    if (rc)
-        return rc;
+    int code = query_begin(&query, connection,
+                           "SELECT id FROM sweeps INDEXED BY sweeps_model WHERE model_id = ? "
+                           "AND state IN ('planning', 'running') ORDER BY id LIMIT 1",
+                           err);
+    if (code)
+        return code;
     query_bind_int(&query, id);
-    rc = query_run_int(&query, &sweep, err);
-    if (rc > 0)
+    code = query_run_int(&query, &sweep, err);
+    if (code > 0)
         return err_set(err, ERR_CONFLICT,
                        "model %s: its sweep %lld has not ended: cancel that first (bifurcate cancel %lld), "
                        "or wait for its end",
                        model, (long long)sweep, (long long)sweep);
-    return rc;
+    return code;
 }
 
 static int read_counts(struct store *store, const char *model, int64_t *ret_id, struct removal_counts *counts,
@@ -99,16 +100,16 @@ static int read_counts(struct store *store, const char *model, int64_t *ret_id, 
 {
     struct connection *connection = NULL;
     *counts = (struct removal_counts){0};
-    int rc = store_snapshot_begin(store, &connection, err);
-    if (rc)
-        return rc;
-    rc = find_model(connection, model, ret_id, err);
-    if (!rc)
-        rc = check_sweeps(connection, model, *ret_id, err);
-    if (!rc)
-        rc = count(connection, *ret_id, counts, err);
+    int code = store_snapshot_begin(store, &connection, err);
+    if (code)
+        return code;
+    code = find_model(connection, model, ret_id, err);
+    if (!code)
+        code = check_sweeps(connection, model, *ret_id, err);
+    if (!code)
+        code = count(connection, *ret_id, counts, err);
     store_read_end(store, connection);
-    return rc;
+    return code;
 }
 
 int removal_count(struct store *store, const char *model, struct removal_counts *ret_counts, struct err *err)
@@ -125,10 +126,10 @@ static int mark(struct connection *connection, int64_t id, struct err *err)
         "UPDATE sweeps SET idempotency_key = NULL WHERE model_id = ? AND idempotency_key IS NOT NULL",
         "UPDATE models SET removed = name, name = 'removed:' || id, version = version + 1 WHERE id = ?",
     };
-    int rc = 0;
-    for (size_t i = 0; !rc && i < sizeof sql / sizeof sql[0]; i++)
-        rc = parts_run(connection, sql[i], id, err);
-    return rc;
+    int code = 0;
+    for (size_t i = 0; !code && i < sizeof sql / sizeof sql[0]; i++)
+        code = parts_run(connection, sql[i], id, err);
+    return code;
 }
 
 int removal_begin(struct store *store, const char *model, struct removal_counts *ret_counts, struct err *err)
@@ -136,19 +137,19 @@ int removal_begin(struct store *store, const char *model, struct removal_counts 
     struct connection *connection = NULL;
     int64_t counted = 0, id = 0;
     /* Counted before, beside other writers: of a long series that takes seconds. */
-    int rc = read_counts(store, model, &counted, ret_counts, err);
-    if (!rc)
-        rc = store_write_begin(store, CONNECTION_DURABILITY_FULL, &connection, err);
-    if (rc)
-        return rc;
-    rc = find_model(connection, model, &id, err);
-    if (!rc)
-        rc = check_sweeps(connection, model, id, err);
-    if (!rc && id != counted) /* another one has taken its name meanwhile */
-        rc = count(connection, id, ret_counts, err);
-    if (!rc)
-        rc = mark(connection, id, err);
-    return store_write_end(store, rc, err);
+    int code = read_counts(store, model, &counted, ret_counts, err);
+    if (!code)
+        code = store_write_begin(store, CONNECTION_DURABILITY_FULL, &connection, err);
+    if (code)
+        return code;
+    code = find_model(connection, model, &id, err);
+    if (!code)
+        code = check_sweeps(connection, model, id, err);
+    if (!code && id != counted) /* another one has taken its name meanwhile */
+        code = count(connection, id, ret_counts, err);
+    if (!code)
+        code = mark(connection, id, err);
+    return store_write_end(store, code, err);
 }
 
 /* -- In parts -------------------------------------------------------------------------------------------- */
@@ -167,57 +168,57 @@ static int note_number(struct connection *connection, int64_t id, struct err *er
 static int delete_content(struct connection *connection, void *context, int64_t id, struct err *err)
 {
     int64_t model_id = *(const int64_t *)context;
-    int rc = parts_run_two(connection, "DELETE FROM series_links WHERE reference_id = ?1 AND " OF_MODEL, id,
-                           model_id, err);
-    if (!rc)
-        rc = parts_run_two(connection, "DELETE FROM revision_tensors WHERE content_id = ?1 AND " OF_MODEL, id,
-                           model_id, err);
-    if (!rc)
-        rc = note_number(connection, id, err);
-    if (!rc)
-        rc = parts_run(connection,
-                       "DELETE FROM contents WHERE id = ?1 "
-                       "AND NOT EXISTS (SELECT 1 FROM revision_tensors WHERE content_id = ?1) "
-                       "AND NOT EXISTS (SELECT 1 FROM series_links WHERE reference_id = ?1)",
-                       id, err);
-    return rc;
+    int code = parts_run_two(connection, "DELETE FROM series_links WHERE reference_id = ?1 AND " OF_MODEL, id,
+                             model_id, err);
+    if (!code)
+        code = parts_run_two(connection, "DELETE FROM revision_tensors WHERE content_id = ?1 AND " OF_MODEL,
+                             id, model_id, err);
+    if (!code)
+        code = note_number(connection, id, err);
+    if (!code)
+        code = parts_run(connection,
+                         "DELETE FROM contents WHERE id = ?1 "
+                         "AND NOT EXISTS (SELECT 1 FROM revision_tensors WHERE content_id = ?1) "
+                         "AND NOT EXISTS (SELECT 1 FROM series_links WHERE reference_id = ?1)",
+                         id, err);
+    return code;
 }
 
 /* One perplexity stands for all of its weights. */
 static int delete_weights(struct connection *connection, void *context, int64_t id, struct err *err)
 {
-    int rc = parts_run_two(connection,
-                           "DELETE FROM revision_perplexities WHERE perplexity_id IN (SELECT id FROM "
-                           "perplexities WHERE weights_digest = " DIGEST_OF_1 ") AND " OF_MODEL,
-                           id, *(const int64_t *)context, err);
-    if (!rc)
-        rc = parts_run(connection,
-                       "DELETE FROM perplexities WHERE weights_digest = " DIGEST_OF_1
-                       " AND NOT EXISTS (SELECT 1 FROM perplexities q JOIN revision_perplexities l "
-                       "ON l.perplexity_id = q.id WHERE q.weights_digest = " DIGEST_OF_1 ")",
-                       id, err);
-    return rc;
+    int code = parts_run_two(connection,
+                             "DELETE FROM revision_perplexities WHERE perplexity_id IN (SELECT id FROM "
+                             "perplexities WHERE weights_digest = " DIGEST_OF_1 ") AND " OF_MODEL,
+                             id, *(const int64_t *)context, err);
+    if (!code)
+        code = parts_run(connection,
+                         "DELETE FROM perplexities WHERE weights_digest = " DIGEST_OF_1
+                         " AND NOT EXISTS (SELECT 1 FROM perplexities q JOIN revision_perplexities l "
+                         "ON l.perplexity_id = q.id WHERE q.weights_digest = " DIGEST_OF_1 ")",
+                         id, err);
+    return code;
 }
 
 static int delete_revision(struct connection *connection, void *context, int64_t id, struct err *err)
 {
     (void)context;
-    int rc = note_number(connection, id, err);
-    return rc ? rc : parts_run(connection, "DELETE FROM revisions WHERE id = ?", id, err);
+    int code = note_number(connection, id, err);
+    return code ? code : parts_run(connection, "DELETE FROM revisions WHERE id = ?", id, err);
 }
 
 /* Unless something keeps it, or was added since. */
 static int delete_model(struct connection *connection, void *context, int64_t id, struct err *err)
 {
     (void)context;
-    int rc = note_number(connection, id, err);
-    if (!rc)
-        rc = parts_run(connection,
-                       "DELETE FROM models WHERE id = ?1 AND removed IS NOT NULL "
-                       "AND NOT EXISTS (SELECT 1 FROM sweeps WHERE model_id = ?1) "
-                       "AND NOT EXISTS (SELECT 1 FROM revisions WHERE model_id = ?1)",
-                       id, err);
-    return rc;
+    int code = note_number(connection, id, err);
+    if (!code)
+        code = parts_run(connection,
+                         "DELETE FROM models WHERE id = ?1 AND removed IS NOT NULL "
+                         "AND NOT EXISTS (SELECT 1 FROM sweeps WHERE model_id = ?1) "
+                         "AND NOT EXISTS (SELECT 1 FROM revisions WHERE model_id = ?1)",
+                         id, err);
+    return code;
 }
 
 /* The first revisions of model ?1, so that no search looks at all of them for each part. */
@@ -258,9 +259,9 @@ static int find(struct store *store, const struct step *step, int64_t id, struct
 {
     struct query query;
     found->count = 0;
-    int rc = query_open(&query, store, step->find, err);
-    if (rc)
-        return rc;
+    int code = query_open(&query, store, step->find, err);
+    if (code)
+        return code;
     query_bind_int(&query, id);
     query_bind_int(&query, step->limit);
     return query_close(&query, parts_take(&query, ROWS_MAX, found, err));
@@ -269,32 +270,32 @@ static int find(struct store *store, const struct step *step, int64_t id, struct
 static int is_there(struct store *store, int64_t id, int *ret_is_there, struct err *err)
 {
     struct query query;
-    int rc = query_open(&query, store, "SELECT 1 FROM models WHERE id = ?", err);
-    if (rc)
-        return rc;
+    int code = query_open(&query, store, "SELECT 1 FROM models WHERE id = ?", err);
+    if (code)
+        return code;
     query_bind_int(&query, id);
-    rc = query_next(&query, err);
-    *ret_is_there = rc > 0;
-    return query_close(&query, rc);
+    code = query_next(&query, err);
+    *ret_is_there = code > 0;
+    return query_close(&query, code);
 }
 
 int removal_next(struct store *store, int64_t after, int64_t *ret_id, char *name, size_t name_size,
                  struct err *err)
 {
     struct query query;
-    int rc = query_open(
+    int code = query_open(
         &query, store,
         "SELECT id, removed FROM models WHERE removed IS NOT NULL AND id > ? ORDER BY id LIMIT 1", err);
-    if (rc)
-        return rc;
+    if (code)
+        return code;
     query_bind_int(&query, after);
-    if ((rc = query_next(&query, err)) > 0) {
+    if ((code = query_next(&query, err)) > 0) {
         *ret_id = query_int(&query);
         query_text(&query, name, name_size);
-    } else if (rc == 0) {
-        rc = err_set(err, ERR_NOT_FOUND, "no model is being removed");
+    } else if (code == 0) {
+        code = err_set(err, ERR_NOT_FOUND, "no model is being removed");
     }
-    return query_close(&query, rc);
+    return query_close(&query, code);
 }
 
 /* Until its search finds nothing more; *found_any becomes 1 if it found something. */
@@ -302,19 +303,19 @@ static int run_step(struct store *store, const struct step *step, int64_t id, co
                     int *found_any, struct err *err)
 {
     struct parts_found found = {.count = 0};
-    int rc = 0;
+    int code = 0;
     do {
         if (cancel && atomic_load(cancel))
             return err_set(err, ERR_CANCELLED, "the removal goes on at the next start");
         pulse_beat();
-        rc = find(store, step, id, &found, err);
-        if (!rc && found.count) {
+        code = find(store, step, id, &found, err);
+        if (!code && found.count) {
             *found_any = 1;
-            rc = step->delete_one ? parts_delete(store, &found, 0, step->delete_one, &id, err)
-                                  : parts_delete_sweeps(store, &found, err);
+            code = step->delete_one ? parts_delete(store, &found, 0, step->delete_one, &id, err)
+                                    : parts_delete_sweeps(store, &found, err);
         }
-    } while (!rc && found.count);
-    return rc;
+    } while (!code && found.count);
+    return code;
 }
 
 int removal_finish(struct store *store, int64_t id, const atomic_bool *cancel, int *ret_is_gone,
@@ -323,16 +324,16 @@ int removal_finish(struct store *store, int64_t id, const atomic_bool *cancel, i
     const struct parts_found model = {.ids = {id}, .count = 1};
     int found_any = 1, is_left = 1;
     *ret_is_gone = 0;
-    int rc = run_step(store, &SWEEPS, id, cancel, &found_any, err);
-    while (!rc && found_any) {
+    int code = run_step(store, &SWEEPS, id, cancel, &found_any, err);
+    while (!code && found_any) {
         found_any = 0;
-        for (size_t i = 0; !rc && i < STEP_COUNT; i++)
-            rc = run_step(store, &STEPS[i], id, cancel, &found_any, err);
+        for (size_t i = 0; !code && i < STEP_COUNT; i++)
+            code = run_step(store, &STEPS[i], id, cancel, &found_any, err);
     }
-    if (!rc)
-        rc = parts_delete(store, &model, 0, delete_model, NULL, err);
-    if (!rc)
-        rc = is_there(store, id, &is_left, err);
+    if (!code)
+        code = parts_delete(store, &model, 0, delete_model, NULL, err);
+    if (!code)
+        code = is_there(store, id, &is_left, err);
     *ret_is_gone = !is_left;
-    return rc;
+    return code;
 }

@@ -41,24 +41,24 @@ static int name_aside(const char *path, const char *copy, char **ret_aside, stru
 static int move_if_there(const char *path, const char *aside, const char *suffix, struct err *err)
 {
     char *from = backup_suffixed(path, suffix), *to = backup_suffixed(aside, suffix);
-    int rc = from && to ? 0 : err_set(err, ERR_NO_MEMORY, "%s: out of memory", path);
-    if (!rc && file_exists(from) && backup_name_file(from, to, err))
-        rc = err_wrap(err, "%s cannot be kept", from);
+    int code = from && to ? 0 : err_set(err, ERR_NO_MEMORY, "%s: out of memory", path);
+    if (!code && file_exists(from) && backup_name_file(from, to, err))
+        code = err_wrap(err, "%s cannot be kept", from);
     free(from);
     free(to);
-    return rc;
+    return code;
 }
 
 /* Each step may have been made before. A log goes after its database and is gone, also from the disk, before
  * another database gets that name: so nothing ever reads a database without its log, or with another's. */
 static int put_in_place(const char *path, const char *copy, const char *aside, struct err *err)
 {
-    int rc = move_if_there(path, aside, "", err);
-    if (!rc && !(rc = move_if_there(path, aside, "-wal", err)))
-        rc = move_if_there(path, aside, "-shm", err);
-    if (!rc && !(rc = backup_sync_folder_of(path, err)) && rename(copy, path))
-        rc = err_set_errno(err, errno, "%s", path);
-    return rc;
+    int code = move_if_there(path, aside, "", err);
+    if (!code && !(code = move_if_there(path, aside, "-wal", err)))
+        code = move_if_there(path, aside, "-shm", err);
+    if (!code && !(code = backup_sync_folder_of(path, err)) && rename(copy, path))
+        code = err_set_errno(err, errno, "%s", path);
+    return code;
 }
 
 /* All is in its place; only the disk may not know it yet. If power fails before it does, the copy waits for
@@ -110,16 +110,16 @@ int restore_finish(const char *path, struct err *err)
 {
     char *aside = NULL, *copy = backup_suffixed(path, RESTORED);
     drop_piece(path);
-    int rc = copy ? 0 : err_set(err, ERR_NO_MEMORY, "%s: out of memory", path);
-    if (!rc && file_exists(copy)) {
-        rc = name_aside(path, copy, &aside, err);
-        if (!rc)
-            rc = put_in_place(path, copy, aside, err);
-        rc = rc ? err_wrap(err, "a restore that was interrupted cannot be finished") : settle(path, err);
+    int code = copy ? 0 : err_set(err, ERR_NO_MEMORY, "%s: out of memory", path);
+    if (!code && file_exists(copy)) {
+        code = name_aside(path, copy, &aside, err);
+        if (!code)
+            code = put_in_place(path, copy, aside, err);
+        code = code ? err_wrap(err, "a restore that was interrupted cannot be finished") : settle(path, err);
     }
     free(aside);
     free(copy);
-    return rc;
+    return code;
 }
 
 /* Makes the checked copy at `part` the one that is to be put in place, whatever happens to this process. */
@@ -138,15 +138,15 @@ static int replace(const char *path, const char *part, const char *copy, char **
     char *aside = NULL;
     if (file_exists(path))
         fold_log(path);
-    int rc = promise(part, copy, err);
-    if (!rc)
-        rc = name_aside(path, copy, &aside, err);
-    if (!rc)
-        rc = put_in_place(path, copy, aside, err);
+    int code = promise(part, copy, err);
+    if (!code)
+        code = name_aside(path, copy, &aside, err);
+    if (!code)
+        code = put_in_place(path, copy, aside, err);
     int is_aside = aside && file_exists(aside);
-    if (rc && is_aside && !file_exists(path)) {
-        rc = err_wrap(err, "the next start finishes the restore");
-    } else if (rc) { /* all is as it was */
+    if (code && is_aside && !file_exists(path)) {
+        code = err_wrap(err, "the next start finishes the restore");
+    } else if (code) { /* all is as it was */
         (void)unlink(part);
         (void)unlink(copy);
     } else {
@@ -154,10 +154,10 @@ static int replace(const char *path, const char *part, const char *copy, char **
             *ret_aside = aside;
             aside = NULL;
         }
-        rc = settle(path, err);
+        code = settle(path, err);
     }
     free(aside);
-    return rc;
+    return code;
 }
 
 int restore_database(const char *source, const char *path, backup_progress *progress, void *context,
@@ -168,19 +168,19 @@ int restore_database(const char *source, const char *path, backup_progress *prog
     int fd = -1;
     struct connection *from = NULL;
     char *part = backup_suffixed(path, BACKUP_PART), *restored = backup_suffixed(path, RESTORED);
-    int rc =
+    int code =
         part && restored ? lock_take(path, &fd, err) : err_set(err, ERR_NO_MEMORY, "%s: out of memory", path);
-    if (!rc)
-        rc = restore_finish(path, err);
-    if (!rc)
-        rc = backup_open_snapshot(source, &from, err);
-    if (!rc)
-        rc = backup_copy(from, part, PREPARE, progress, context, ret_facts, err);
-    if (!rc)
-        rc = replace(path, part, restored, ret_aside, err);
+    if (!code)
+        code = restore_finish(path, err);
+    if (!code)
+        code = backup_open_snapshot(source, &from, err);
+    if (!code)
+        code = backup_copy(from, part, PREPARE, progress, context, ret_facts, err);
+    if (!code)
+        code = replace(path, part, restored, ret_aside, err);
     if (fd >= 0)
         (void)close(fd);
     free(restored);
     free(part);
-    return rc;
+    return code;
 }

@@ -20,18 +20,18 @@ static int note_time(struct store *store, int64_t now_ms, int64_t wall_ms, struc
 {
     struct connection *connection = NULL;
     struct query query;
-    int rc = store_write_begin(store, CONNECTION_DURABILITY_CRASH, &connection, err);
-    if (rc)
-        return rc;
-    rc = query_begin(&query, connection,
-                     "UPDATE totals SET retention_ms = max(retention_ms, ?), retention_noted_ms = ?", err);
-    if (!rc) {
+    int code = store_write_begin(store, CONNECTION_DURABILITY_CRASH, &connection, err);
+    if (code)
+        return code;
+    code = query_begin(&query, connection,
+                       "UPDATE totals SET retention_ms = max(retention_ms, ?), retention_noted_ms = ?", err);
+    if (!code) {
         query_bind_int(&query, now_ms);
         query_bind_int(&query, wall_ms);
-        rc = query_run(&query, err);
+        code = query_run(&query, err);
     }
     store_write_keep_version(connection);
-    return store_write_end(store, rc, err);
+    return store_write_end(store, code, err);
 }
 
 int retention_time(struct store *store, int64_t wall_ms, int64_t *ret_now_ms, struct err *err)
@@ -41,15 +41,15 @@ int retention_time(struct store *store, int64_t wall_ms, int64_t *ret_now_ms, st
     *ret_now_ms = wall_ms;
     if (!clock_is_set(wall_ms))
         return 0;
-    int rc = query_open(&query, store, "SELECT retention_ms, retention_noted_ms FROM totals", err);
-    if (rc)
-        return rc;
-    if ((rc = query_next(&query, err)) > 0) {
+    int code = query_open(&query, store, "SELECT retention_ms, retention_noted_ms FROM totals", err);
+    if (code)
+        return code;
+    if ((code = query_next(&query, err)) > 0) {
         known_ms = query_int(&query);
         noted_ms = query_int(&query);
     }
-    if ((rc = query_close(&query, rc)))
-        return rc;
+    if ((code = query_close(&query, code)))
+        return code;
     if (known_ms && wall_ms > known_ms + STEP_MS)
         *ret_now_ms = known_ms + STEP_MS;
     if (wall_ms >= noted_ms && wall_ms - noted_ms < NOTED_EVERY_MS) /* starts do not add up */

@@ -42,11 +42,11 @@ int rewrites_list(struct store *store, int64_t model_id,
                   int (*row)(void *context, const struct rewrite_row *row), void *context, struct err *err)
 {
     struct query query;
-    int is_over = 0, rc = query_open(&query, store, REWRITES, err);
-    if (rc)
-        return rc;
+    int is_over = 0, code = query_open(&query, store, REWRITES, err);
+    if (code)
+        return code;
     query_bind_int(&query, model_id);
-    while (!is_over && (rc = query_next(&query, err)) > 0) {
+    while (!is_over && (code = query_next(&query, err)) > 0) {
         struct rewrite_row rewrite = {.since_id = 0};
         float *values = NULL, *before = NULL;
         rows_read_revision(&query, &rewrite.revision);
@@ -55,14 +55,14 @@ int rewrites_list(struct store *store, int64_t model_id,
         int64_t count = query_int(&query);
         if (count > 0 && (uint64_t)count <= BLOB_RAW_BYTES_MAX / sizeof(float))
             rewrite.count = (size_t)count;
-        rc = read_values(&query, &rewrite.count, &values, err);
-        if (!rc)
-            rc = read_values(&query, &rewrite.count, &before, err);
+        code = read_values(&query, &rewrite.count, &values, err);
+        if (!code)
+            code = read_values(&query, &rewrite.count, &before, err);
         rewrite.values = values;
         rewrite.values_before = before;
-        is_over = rc || row(context, &rewrite);
+        is_over = code || row(context, &rewrite);
         free(values);
         free(before);
     }
-    return query_close(&query, rc);
+    return query_close(&query, code);
 }

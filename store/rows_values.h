@@ -23,10 +23,10 @@ static inline void values_bind_range(struct query *query, const struct values_ra
 }
 
 /* Damage of one value is no failure of a list, which gives it without numbers. */
-static inline int values_forgive_damage(int rc, struct err *err)
+static inline int values_forgive_damage(int code, struct err *err)
 {
-    if (rc != ERR_DATABASE)
-        return rc;
+    if (code != ERR_DATABASE)
+        return code;
     *err = (struct err)ERR_INIT;
     return 0;
 }

@@ -8,14 +8,14 @@ static int are_listed(struct connection *connection, int64_t revision_id, int *r
 {
     struct query query;
     int64_t are = 0;
-    int rc =
+    int code =
         query_begin(&query, connection, "SELECT EXISTS (SELECT 1 FROM files WHERE revision_id = ?)", err);
-    if (rc)
-        return rc;
+    if (code)
+        return code;
     query_bind_int(&query, revision_id);
-    rc = query_run_int(&query, &are, err);
+    code = query_run_int(&query, &are, err);
     *ret_are_listed = are != 0;
-    return rc < 0 ? rc : 0;
+    return code < 0 ? code : 0;
 }
 
 static int check(struct connection *connection, int64_t revision_id, const struct revision_file_row *file,
@@ -23,16 +23,16 @@ static int check(struct connection *connection, int64_t revision_id, const struc
 {
     struct query query;
     int64_t is_there = 0;
-    int rc = query_begin(
+    int code = query_begin(
         &query, connection,
         "SELECT EXISTS (SELECT 1 FROM files WHERE revision_id = ? AND path = ? AND digest = ?)", err);
-    if (rc)
-        return rc;
+    if (code)
+        return code;
     query_bind_int(&query, revision_id);
     query_bind_text(&query, file->path);
     query_bind_text(&query, file->digest);
-    if ((rc = query_run_int(&query, &is_there, err)) < 0 || is_there)
-        return rc < 0 ? rc : 0;
+    if ((code = query_run_int(&query, &is_there, err)) < 0 || is_there)
+        return code < 0 ? code : 0;
     return err_set(err, ERR_MISMATCH,
                    "perplexity: the revision has no %.200s of this digest; the worker read other bytes than "
                    "the daemon knows: its cache or its hub serves damaged or other data",
@@ -43,12 +43,12 @@ static int keep(struct connection *connection, int64_t revision_id, const char *
                 const struct revision_file_row *file, struct err *err)
 {
     struct query query;
-    int rc = query_begin(&query, connection,
-                         "INSERT INTO scored_files (revision_id, mode, path, digest) VALUES (?, ?, ?, ?) "
-                         "ON CONFLICT DO NOTHING",
-                         err);
-    if (rc)
-        return rc;
+    int code = query_begin(&query, connection,
+                           "INSERT INTO scored_files (revision_id, mode, path, digest) VALUES (?, ?, ?, ?) "
+                           "ON CONFLICT DO NOTHING",
+                           err);
+    if (code)
+        return code;
     query_bind_int(&query, revision_id);
     query_bind_text(&query, mode);
     query_bind_text(&query, file->path);
@@ -60,11 +60,11 @@ int scored_files_note(struct connection *connection, int64_t revision_id, const 
                       const struct revision_file_row *files, size_t count, struct err *err)
 {
     int is_known = 0;
-    int rc = are_listed(connection, revision_id, &is_known, err);
-    for (size_t i = 0; !rc && i < count; i++)
-        rc = is_known ? check(connection, revision_id, &files[i], err)
-                      : keep(connection, revision_id, mode, &files[i], err);
-    return rc;
+    int code = are_listed(connection, revision_id, &is_known, err);
+    for (size_t i = 0; !code && i < count; i++)
+        code = is_known ? check(connection, revision_id, &files[i], err)
+                        : keep(connection, revision_id, mode, &files[i], err);
+    return code;
 }
 
 /* Takes one perplexity of other files away: 1, or 0 if there is none. */
@@ -72,33 +72,33 @@ static int forget_one(struct connection *connection, int64_t revision_id, struct
 {
     struct query query;
     int64_t model_id = 0;
-    int rc = query_begin(
+    int code = query_begin(
         &query, connection,
         "DELETE FROM revision_perplexities WHERE revision_id = ?1 AND mode = (SELECT min(s.mode) FROM "
         "scored_files s WHERE s.revision_id = ?1 AND NOT EXISTS (SELECT 1 FROM files f WHERE "
         "f.revision_id = ?1 AND f.path = s.path AND f.digest = s.digest)) "
         "RETURNING (SELECT model_id FROM revisions WHERE id = ?1)",
         err);
-    if (rc)
-        return rc;
+    if (code)
+        return code;
     query_bind_int(&query, revision_id);
-    if ((rc = query_run_int(&query, &model_id, err)) <= 0)
-        return rc;
-    rc = touch_model(connection, model_id, err);
-    return rc ? rc : 1;
+    if ((code = query_run_int(&query, &model_id, err)) <= 0)
+        return code;
+    code = touch_model(connection, model_id, err);
+    return code ? code : 1;
 }
 
 int scored_files_confirm(struct connection *connection, int64_t revision_id, int *ret_forgotten,
                          struct err *err)
 {
     struct query query;
-    int rc;
-    while ((rc = forget_one(connection, revision_id, err)) > 0)
+    int code;
+    while ((code = forget_one(connection, revision_id, err)) > 0)
         ++*ret_forgotten;
-    if (!rc)
-        rc = query_begin(&query, connection, "DELETE FROM scored_files WHERE revision_id = ?", err);
-    if (rc)
-        return rc;
+    if (!code)
+        code = query_begin(&query, connection, "DELETE FROM scored_files WHERE revision_id = ?", err);
+    if (code)
+        return code;
     query_bind_int(&query, revision_id);
     return query_run(&query, err);
 }

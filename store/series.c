@@ -195,21 +195,21 @@ struct frame {
 static int load_model(struct connection *connection, int64_t model_id, struct frame *frame, struct err *err)
 {
     struct query query;
-    int rc = query_begin(
+    int code = query_begin(
         &query, connection,
         "SELECT version, revision_count, tensor FROM models WHERE id = ? AND removed IS NULL", err);
-    if (rc)
-        return rc;
+    if (code)
+        return code;
     query_bind_int(&query, model_id);
-    if ((rc = query_next(&query, err)) > 0) {
+    if ((code = query_next(&query, err)) > 0) {
         frame->version = (uint64_t)query_int(&query);
         frame->revision_count = query_int(&query);
         query_text(&query, frame->tensor, sizeof frame->tensor);
-    } else if (rc == 0) {
-        rc = err_set_absent(err, ERR_ABSENT_MODEL, "model with id %lld is not known", (long long)model_id);
+    } else if (code == 0) {
+        code = err_set_absent(err, ERR_ABSENT_MODEL, "model with id %lld is not known", (long long)model_id);
     }
-    rc = query_end(&query, rc);
-    return rc < 0 ? rc : 0;
+    code = query_end(&query, code);
+    return code < 0 ? code : 0;
 }
 
 /* Stage and ingredient of the first or last revision with a step; 0 if there is none. */
@@ -217,16 +217,16 @@ static int load_group(struct connection *connection, int64_t model_id, const cha
                       struct revision_key *key, struct err *err)
 {
     struct query query;
-    int rc = query_begin(&query, connection, sql, err);
-    if (rc)
-        return rc;
+    int code = query_begin(&query, connection, sql, err);
+    if (code)
+        return code;
     query_bind_int(&query, model_id);
-    if ((rc = query_next(&query, err)) > 0) {
+    if ((code = query_next(&query, err)) > 0) {
         key->stage = query_int(&query);
         key->ingredient = query_int(&query);
     }
-    rc = query_end(&query, rc);
-    return rc < 0 ? rc : 0;
+    code = query_end(&query, code);
+    return code < 0 ? code : 0;
 }
 
 #define FIRST_GROUP                                                                                          \
@@ -244,9 +244,9 @@ static int load_group(struct connection *connection, int64_t model_id, const cha
 static int load_frame(struct connection *connection, const struct series_query *series, struct frame *frame,
                       struct err *err)
 {
-    int rc = load_model(connection, series->model_id, frame, err);
-    if (rc)
-        return rc;
+    int code = load_model(connection, series->model_id, frame, err);
+    if (code)
+        return code;
     frame->start = (struct revision_key){.is_stepless = -1};
     frame->end = (struct revision_key){.stage = INT64_MAX, .ingredient = INT64_MAX, .step = series->step_max};
     frame->end.is_stepless = series->is_stepless_included && series->step_max == INT64_MAX;
@@ -254,12 +254,12 @@ static int load_frame(struct connection *connection, const struct series_query *
         frame->start = *series->after;
     } else if (series->step_min > 0) {
         frame->start = (struct revision_key){.step = series->step_min, .tokens = INT64_MIN};
-        if ((rc = load_group(connection, series->model_id, FIRST_GROUP, &frame->start, err)))
-            return rc;
+        if ((code = load_group(connection, series->model_id, FIRST_GROUP, &frame->start, err)))
+            return code;
     }
     if (series->step_max < INT64_MAX)
-        rc = load_group(connection, series->model_id, LAST_GROUP, &frame->end, err);
-    return rc;
+        code = load_group(connection, series->model_id, LAST_GROUP, &frame->end, err);
+    return code;
 }
 
 /* Binds ?2 to ?13 of SERIES_WHERE. */
@@ -288,28 +288,28 @@ int series_read(struct store *store, const struct series_query *series, uint64_t
     struct series_row line;
     if (series->limit < 1 || series->limit > SERIES_LIMIT_MAX)
         return err_set(err, ERR_INVALID, "series: the limit of a page is 1 to %d", SERIES_LIMIT_MAX);
-    int rc = store_snapshot_begin(store, &connection, err);
-    if (rc)
-        return rc;
-    if ((rc = load_frame(connection, series, &frame, err)))
+    int code = store_snapshot_begin(store, &connection, err);
+    if (code)
+        return code;
+    if ((code = load_frame(connection, series, &frame, err)))
         goto out;
     const char *tensor = series->tensor ? series->tensor : frame.tensor;
-    if ((rc = query_begin(&query, connection, SERIES_PAGE, err)))
+    if ((code = query_begin(&query, connection, SERIES_PAGE, err)))
         goto out;
     query_bind_text(&query, tensor);
     bind_frame(&query, series, &frame);
     query_bind_int(&query, series->limit);
-    while ((rc = query_next(&query, err)) > 0) {
+    while ((code = query_next(&query, err)) > 0) {
         read_row(&query, tensor, &line);
         if (row(context, &line))
             break;
     }
-    if (rc >= 0 && ret_version)
+    if (code >= 0 && ret_version)
         *ret_version = frame.version;
 out:
-    rc = query_end(&query, rc);
+    code = query_end(&query, code);
     store_read_end(store, connection);
-    return rc < 0 ? rc : 0;
+    return code < 0 ? code : 0;
 }
 
 int series_count(struct store *store, const struct series_query *series, int64_t *ret_count, struct err *err)
@@ -319,25 +319,25 @@ int series_count(struct store *store, const struct series_query *series, int64_t
     struct frame frame = {0};
     struct series_query whole = *series;
     int64_t count = 0;
-    int rc = store_snapshot_begin(store, &connection, err);
-    if (rc)
-        return rc;
+    int code = store_snapshot_begin(store, &connection, err);
+    if (code)
+        return code;
     whole.after = NULL;
-    if ((rc = load_frame(connection, &whole, &frame, err)))
+    if ((code = load_frame(connection, &whole, &frame, err)))
         goto out;
     if (!frame.end.is_stepless && whole.step_min <= 0 && whole.step_max == INT64_MAX) {
         count = frame.revision_count;
         goto out;
     }
-    if ((rc = query_begin(&query, connection, SERIES_COUNT, err)))
+    if ((code = query_begin(&query, connection, SERIES_COUNT, err)))
         goto out;
     query_bind_null(&query); /* ?1, the tensor, does not matter */
     bind_frame(&query, &whole, &frame);
-    rc = query_run_int(&query, &count, err);
+    code = query_run_int(&query, &count, err);
 out:
     store_read_end(store, connection);
-    if (rc < 0)
-        return rc;
+    if (code < 0)
+        return code;
     *ret_count = count;
     return 0;
 }
@@ -348,27 +348,27 @@ int series_find(struct store *store, int64_t model_id, const char *tensor, const
     struct connection *connection = NULL;
     struct query query = {0};
     struct frame frame = {0};
-    int rc = store_snapshot_begin(store, &connection, err);
-    if (rc)
-        return rc;
-    if ((rc = load_model(connection, model_id, &frame, err)))
+    int code = store_snapshot_begin(store, &connection, err);
+    if (code)
+        return code;
+    if ((code = load_model(connection, model_id, &frame, err)))
         goto out;
     if (!tensor)
         tensor = frame.tensor;
-    if ((rc = query_begin(&query, connection, commit ? SERIES_ONE_COMMIT : SERIES_ONE_CURRENT, err)))
+    if ((code = query_begin(&query, connection, commit ? SERIES_ONE_COMMIT : SERIES_ONE_CURRENT, err)))
         goto out;
     query_bind_text(&query, tensor);
     query_bind_int(&query, model_id);
     query_bind_text(&query, revision);
     if (commit)
         query_bind_text(&query, commit);
-    rc = query_next(&query, err);
-    if (rc > 0)
+    code = query_next(&query, err);
+    if (code > 0)
         read_row(&query, tensor, ret_row);
-    else if (rc == 0)
-        rc = err_set_absent(err, ERR_ABSENT_REVISION, "revision %s is not known", revision);
+    else if (code == 0)
+        code = err_set_absent(err, ERR_ABSENT_REVISION, "revision %s is not known", revision);
 out:
-    rc = query_end(&query, rc);
+    code = query_end(&query, code);
     store_read_end(store, connection);
-    return rc < 0 ? rc : 0;
+    return code < 0 ? code : 0;
 }

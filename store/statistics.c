@@ -24,31 +24,31 @@ int statistics_exists(struct store *store, int64_t content_id, int64_t token_row
     struct connection *connection = NULL;
     struct query query;
     char found[STORE_BACKEND_SIZE] = "";
-    int rc = store_read_begin(store, &connection, err);
-    if (rc)
-        return rc;
+    int code = store_read_begin(store, &connection, err);
+    if (code)
+        return code;
     /* The variants are separate keys, so as many rows as wanted means that all are there. */
-    rc = query_begin(
+    code = query_begin(
         &query, connection,
         "SELECT backend FROM statistics WHERE content_id = ?1 AND definition = ?2 "
         "AND (?3 = '' OR backend = ?3) AND (row_set = 'all' OR token_rows = ?4) "
         "GROUP BY backend HAVING count(*) >= CASE WHEN ?4 > 0 THEN 4 ELSE 2 END ORDER BY backend LIMIT 1",
         err);
-    if (!rc) {
+    if (!code) {
         query_bind_int(&query, content_id);
         query_bind_int(&query, definition);
         query_bind_text(&query, backend);
         query_bind_int(&query, token_rows);
-        rc = query_next(&query, err);
-        if (rc > 0)
+        code = query_next(&query, err);
+        if (code > 0)
             query_text(&query, found, sizeof found);
     }
-    rc = query_end(&query, rc);
+    code = query_end(&query, code);
     store_read_end(store, connection);
-    if (rc < 0)
-        return rc;
-    *ret_exists = rc > 0;
-    if (rc > 0 && ret_backend)
+    if (code < 0)
+        return code;
+    *ret_exists = code > 0;
+    if (code > 0 && ret_backend)
         memcpy(ret_backend, found, sizeof found);
     return 0;
 }
@@ -59,18 +59,18 @@ int statistics_list(struct store *store, int64_t content_id,
 {
     struct query query;
     struct statistics_row statistics;
-    int rc = query_open(&query, store,
-                        "SELECT " ROWS_STATISTICS " FROM statistics WHERE content_id = ? "
-                        "ORDER BY definition DESC, backend, row_set, token_rows, is_centred LIMIT ?",
-                        err);
-    if (rc)
-        return rc;
+    int code = query_open(&query, store,
+                          "SELECT " ROWS_STATISTICS " FROM statistics WHERE content_id = ? "
+                          "ORDER BY definition DESC, backend, row_set, token_rows, is_centred LIMIT ?",
+                          err);
+    if (code)
+        return code;
     query_bind_int(&query, content_id);
     query_bind_int(&query, STATISTICS_LIST_MAX);
-    while ((rc = query_next(&query, err)) > 0) {
+    while ((code = query_next(&query, err)) > 0) {
         rows_read_statistics(&query, &statistics);
         if (row(context, &statistics))
             break;
     }
-    return query_close(&query, rc);
+    return query_close(&query, code);
 }

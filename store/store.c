@@ -45,15 +45,15 @@ struct store {
 static int read_identity(struct store *store, struct err *err)
 {
     struct query query;
-    int rc = query_begin(&query, store->writer, "SELECT instance, version FROM store WHERE id = 1", err);
-    if (!rc && (rc = query_next(&query, err)) > 0) {
+    int code = query_begin(&query, store->writer, "SELECT instance, version FROM store WHERE id = 1", err);
+    if (!code && (code = query_next(&query, err)) > 0) {
         query_text(&query, store->instance, sizeof store->instance);
         store->version = (uint64_t)query_int(&query);
-    } else if (!rc) {
-        rc = err_set(err, ERR_DATABASE, "database %s: its row of table store is missing", store->path);
+    } else if (!code) {
+        code = err_set(err, ERR_DATABASE, "database %s: its row of table store is missing", store->path);
     }
-    rc = query_end(&query, rc);
-    return rc < 0 ? rc : 0;
+    code = query_end(&query, code);
+    return code < 0 ? code : 0;
 }
 
 static int note_place(struct store *store, struct err *err)
@@ -70,12 +70,12 @@ static int note_place(struct store *store, struct err *err)
 static int check_version(struct connection *connection, struct err *err)
 {
     int64_t version = 0;
-    int rc = migrate_check(connection, &version, err);
-    if (!rc && version != store_schema_version())
-        rc = err_set(err, ERR_UNSUPPORTED,
-                     "database %s: the daemon that has it open is of another version: restart it",
-                     sqlite3_db_filename(connection->db, "main"));
-    return rc;
+    int code = migrate_check(connection, &version, err);
+    if (!code && version != store_schema_version())
+        code = err_set(err, ERR_UNSUPPORTED,
+                       "database %s: the daemon that has it open is of another version: restart it",
+                       sqlite3_db_filename(connection->db, "main"));
+    return code;
 }
 
 /* Who is told of an upgrade. */
@@ -87,16 +87,16 @@ struct listener {
 static int upgrade(struct connection *connection, const struct listener *listener, struct err *err)
 {
     int64_t version = 0;
-    int rc = migrate_check(connection, &version, err);
-    if (!rc && version > 0 && version < store_schema_version() && listener->tell)
+    int code = migrate_check(connection, &version, err);
+    if (!code && version > 0 && version < store_schema_version() && listener->tell)
         listener->tell(listener->context, version, store_schema_version());
-    return rc ? rc : migrate(connection, err);
+    return code ? code : migrate(connection, err);
 }
 
 static int open_store(const char *path, int is_beside, struct listener listener, struct store **ret_store,
                       struct err *err)
 {
-    int rc;
+    int code;
     pthread_condattr_t attributes;
     struct store *store = calloc(1, sizeof *store);
     if (!store)
@@ -111,27 +111,27 @@ static int open_store(const char *path, int is_beside, struct listener listener,
     (void)pthread_condattr_destroy(&attributes);
     store->path = strdup(path);
     if (!store->path) {
-        rc = err_set(err, ERR_NO_MEMORY, "store: out of memory");
+        code = err_set(err, ERR_NO_MEMORY, "store: out of memory");
         goto out;
     }
-    if ((rc = place_check(path, err)) ||
-        (rc = is_beside ? lock_take_beside(path, &store->lock_fd, err)
-                        : lock_take(path, &store->lock_fd, err)) ||
+    if ((code = place_check(path, err)) ||
+        (code = is_beside ? lock_take_beside(path, &store->lock_fd, err)
+                          : lock_take(path, &store->lock_fd, err)) ||
         /* nothing is made where a restore is to be finished */
-        (rc = is_beside ? restore_check_pending(path, err) : restore_finish(path, err)) ||
-        (rc = connection_open(path, 1, &store->writer, err)) || (rc = note_place(store, err)) ||
-        (rc = is_beside ? check_version(store->writer, err) : upgrade(store->writer, &listener, err)))
+        (code = is_beside ? restore_check_pending(path, err) : restore_finish(path, err)) ||
+        (code = connection_open(path, 1, &store->writer, err)) || (code = note_place(store, err)) ||
+        (code = is_beside ? check_version(store->writer, err) : upgrade(store->writer, &listener, err)))
         goto out;
-    if (!(rc = read_identity(store, err)) && !is_beside)
-        rc = checkpointer_start(path, store->writer, &store->checkpointer, err);
-    if (!rc && !is_beside)
+    if (!(code = read_identity(store, err)) && !is_beside)
+        code = checkpointer_start(path, store->writer, &store->checkpointer, err);
+    if (!code && !is_beside)
         lock_share(store->lock_fd);
 out:
-    if (rc)
+    if (code)
         store_close(store);
     else
         *ret_store = store;
-    return rc;
+    return code;
 }
 
 int store_open(const char *path, struct store **ret_store, struct err *err)
@@ -191,13 +191,13 @@ int store_read_begin(struct store *store, struct connection **ret_connection, st
     }
     (void)pthread_mutex_unlock(&store->mutex);
     if (!connection) {
-        int rc = connection_open(store->path, 0, &connection, err);
-        if (rc) {
+        int code = connection_open(store->path, 0, &connection, err);
+        if (code) {
             (void)pthread_mutex_lock(&store->mutex);
             store->reader_count--;
             (void)pthread_cond_signal(&store->reader_returned);
             (void)pthread_mutex_unlock(&store->mutex);
-            return rc;
+            return code;
         }
     }
     *ret_connection = connection;
@@ -207,18 +207,18 @@ int store_read_begin(struct store *store, struct connection **ret_connection, st
 int store_snapshot_begin(struct store *store, struct connection **ret_connection, struct err *err)
 {
     struct connection *connection = NULL;
-    int rc = store_read_begin(store, &connection, err);
-    if (rc)
-        return rc;
+    int code = store_read_begin(store, &connection, err);
+    if (code)
+        return code;
     struct query query;
-    rc = query_begin(&query, connection, "BEGIN", err);
-    if (!rc)
-        rc = query_run(&query, err);
-    if (rc)
+    code = query_begin(&query, connection, "BEGIN", err);
+    if (!code)
+        code = query_run(&query, err);
+    if (code)
         store_read_end(store, connection);
     else
         *ret_connection = connection;
-    return rc;
+    return code;
 }
 
 void store_read_end(struct store *store, struct connection *connection)
@@ -247,27 +247,27 @@ void store_read_end(struct store *store, struct connection *connection)
 int store_write_begin(struct store *store, enum connection_durability durability,
                       struct connection **ret_connection, struct err *err)
 {
-    int rc = 0;
+    int code = 0;
     struct query query;
-    if ((rc = store_check_place(store, err)))
-        return rc;
+    if ((code = store_check_place(store, err)))
+        return code;
     (void)pthread_mutex_lock(&store->writer_mutex);
     struct connection *writer = store->writer;
     if (writer->durability != durability) {
-        rc = connection_exec(writer,
-                             durability == CONNECTION_DURABILITY_FULL ? "PRAGMA synchronous = FULL"
-                                                                      : "PRAGMA synchronous = NORMAL",
-                             err);
-        if (!rc)
+        code = connection_exec(writer,
+                               durability == CONNECTION_DURABILITY_FULL ? "PRAGMA synchronous = FULL"
+                                                                        : "PRAGMA synchronous = NORMAL",
+                               err);
+        if (!code)
             writer->durability = durability;
     }
-    if (!rc)
-        rc = query_begin(&query, writer, "BEGIN IMMEDIATE", err);
-    if (!rc)
-        rc = query_run(&query, err);
-    if (rc) {
+    if (!code)
+        code = query_begin(&query, writer, "BEGIN IMMEDIATE", err);
+    if (!code)
+        code = query_run(&query, err);
+    if (code) {
         (void)pthread_mutex_unlock(&store->writer_mutex);
-        return rc;
+        return code;
     }
     writer->changes = sqlite3_total_changes64(writer->db);
     *ret_connection = writer;
@@ -282,18 +282,18 @@ void store_write_keep_version(struct connection *connection)
 static int commit(struct connection *writer, int64_t *ret_version, struct err *err)
 {
     struct query query;
-    int rc = 0;
+    int code = 0;
     if (sqlite3_total_changes64(writer->db) != writer->changes) {
-        rc = query_begin(&query, writer,
-                         "UPDATE store SET version = version + 1 WHERE id = 1 RETURNING version", err);
-        if (!rc)
-            rc = query_run_int(&query, ret_version, err);
+        code = query_begin(&query, writer,
+                           "UPDATE store SET version = version + 1 WHERE id = 1 RETURNING version", err);
+        if (!code)
+            code = query_run_int(&query, ret_version, err);
     }
-    if (rc >= 0)
-        rc = query_begin(&query, writer, "COMMIT", err);
-    if (!rc)
-        rc = query_run(&query, err);
-    return rc;
+    if (code >= 0)
+        code = query_begin(&query, writer, "COMMIT", err);
+    if (!code)
+        code = query_run(&query, err);
+    return code;
 }
 
 int store_write_end(struct store *store, int result, struct err *err)
@@ -399,9 +399,9 @@ uint64_t store_log_size(const struct store *store)
 int store_vacuum(struct store *store, struct err *err)
 {
     (void)pthread_mutex_lock(&store->writer_mutex);
-    int rc = connection_exec(store->writer, "VACUUM", err);
+    int code = connection_exec(store->writer, "VACUUM", err);
     (void)pthread_mutex_unlock(&store->writer_mutex);
-    return rc ? rc : store_checkpoint(store, err);
+    return code ? code : store_checkpoint(store, err);
 }
 
 int store_checkpoint(struct store *store, struct err *err)
@@ -409,10 +409,10 @@ int store_checkpoint(struct store *store, struct err *err)
     (void)pthread_mutex_lock(&store->writer_mutex);
     checkpointer_hold(store->checkpointer);
     int result = sqlite3_wal_checkpoint_v2(store->writer->db, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
-    int rc = result == SQLITE_OK ? 0 : connection_fail(store->writer, result, err);
+    int code = result == SQLITE_OK ? 0 : connection_fail(store->writer, result, err);
     checkpointer_release(store->checkpointer);
     (void)pthread_mutex_unlock(&store->writer_mutex);
-    return rc;
+    return code;
 }
 
 int store_log_is_behind(struct store *store)

@@ -73,26 +73,26 @@ static int find_key(struct connection *connection, const struct sweep_request *r
 {
     struct query query;
     int is_same = 0;
-    int rc = query_begin(&query, connection,
-                         "SELECT id, request = ?2 AND model_id = ?3 AND priority = ?4 FROM sweeps "
-                         "WHERE idempotency_key = ?1",
-                         err);
-    if (rc)
-        return rc;
+    int code = query_begin(&query, connection,
+                           "SELECT id, request = ?2 AND model_id = ?3 AND priority = ?4 FROM sweeps "
+                           "WHERE idempotency_key = ?1",
+                           err);
+    if (code)
+        return code;
     query_bind_text(&query, request->idempotency_key);
     query_bind_text(&query, request->request);
     query_bind_int(&query, request->model_id);
     query_bind_int(&query, request->priority);
-    if ((rc = query_next(&query, err)) > 0) {
+    if ((code = query_next(&query, err)) > 0) {
         *ret_id = query_int(&query);
         is_same = (int)query_int(&query);
     }
-    rc = query_end(&query, rc);
-    if (rc > 0 && !is_same)
+    code = query_end(&query, code);
+    if (code > 0 && !is_same)
         return err_set(err, ERR_CONFLICT,
                        "sweep: the idempotency key was used for another request (sweep %lld)",
                        (long long)*ret_id);
-    return rc;
+    return code;
 }
 
 int sweeps_create(struct store *store, const struct sweep_request *request, int64_t *ret_id, int *ret_is_new,
@@ -102,19 +102,19 @@ int sweeps_create(struct store *store, const struct sweep_request *request, int6
     struct query query;
     int64_t id = 0;
     int is_new = 0;
-    int rc = check_request(request, err);
-    if (rc)
-        return rc;
-    if ((rc = store_write_begin(store, CONNECTION_DURABILITY_FULL, &connection, err)))
-        return rc;
-    if ((rc = touch_check_model(connection, request->model_id, err)) ||
-        (request->idempotency_key && (rc = find_key(connection, request, &id, err))))
+    int code = check_request(request, err);
+    if (code)
+        return code;
+    if ((code = store_write_begin(store, CONNECTION_DURABILITY_FULL, &connection, err)))
+        return code;
+    if ((code = touch_check_model(connection, request->model_id, err)) ||
+        (request->idempotency_key && (code = find_key(connection, request, &id, err))))
         goto out;
-    rc = query_begin(&query, connection,
-                     "INSERT INTO sweeps (model_id, state, request, idempotency_key, priority, created_ms) "
-                     "VALUES (?, ?, ?, ?, ?, ?) RETURNING id",
-                     err);
-    if (rc)
+    code = query_begin(&query, connection,
+                       "INSERT INTO sweeps (model_id, state, request, idempotency_key, priority, created_ms) "
+                       "VALUES (?, ?, ?, ?, ?, ?) RETURNING id",
+                       err);
+    if (code)
         goto out;
     query_bind_int(&query, request->model_id);
     query_bind_text(&query, sweep_state_name(SWEEP_STATE_PLANNING));
@@ -122,12 +122,12 @@ int sweeps_create(struct store *store, const struct sweep_request *request, int6
     query_bind_text(&query, request->idempotency_key);
     query_bind_int(&query, request->priority);
     query_bind_int(&query, clock_wall_ms());
-    rc = query_run_int(&query, &id, err);
+    code = query_run_int(&query, &id, err);
     is_new = 1;
 out:
-    rc = store_write_end(store, rc < 0 ? rc : 0, err);
-    if (rc)
-        return rc;
+    code = store_write_end(store, code < 0 ? code : 0, err);
+    if (code)
+        return code;
     *ret_id = id;
     if (ret_is_new)
         *ret_is_new = is_new;
@@ -139,31 +139,32 @@ out:
 int sweeps_get(struct store *store, int64_t id, struct sweep_row *ret_row, struct err *err)
 {
     struct query query;
-    int rc = query_open(&query, store, "SELECT " SWEEP_COLUMNS " FROM sweeps s " SHOWN "WHERE s.id = ?", err);
-    if (rc)
-        return rc;
+    int code =
+        query_open(&query, store, "SELECT " SWEEP_COLUMNS " FROM sweeps s " SHOWN "WHERE s.id = ?", err);
+    if (code)
+        return code;
     query_bind_int(&query, id);
-    rc = query_next(&query, err);
-    if (rc > 0)
+    code = query_next(&query, err);
+    if (code > 0)
         read_row(&query, ret_row);
-    else if (rc == 0)
-        rc = err_set_absent(err, ERR_ABSENT_SWEEP, "there is no sweep %lld", (long long)id);
-    return query_close(&query, rc);
+    else if (code == 0)
+        code = err_set_absent(err, ERR_ABSENT_SWEEP, "there is no sweep %lld", (long long)id);
+    return query_close(&query, code);
 }
 
 int sweeps_get_request(struct store *store, int64_t id, struct buf *buf, struct err *err)
 {
     struct query query;
-    int rc = query_open(&query, store, "SELECT request FROM sweeps s " SHOWN "WHERE s.id = ?", err);
-    if (rc)
-        return rc;
+    int code = query_open(&query, store, "SELECT request FROM sweeps s " SHOWN "WHERE s.id = ?", err);
+    if (code)
+        return code;
     query_bind_int(&query, id);
-    rc = query_next(&query, err);
-    if (rc > 0)
-        rc = query_append(&query, buf, "request of a sweep", err);
-    else if (rc == 0)
-        rc = err_set_absent(err, ERR_ABSENT_SWEEP, "there is no sweep %lld", (long long)id);
-    return query_close(&query, rc);
+    code = query_next(&query, err);
+    if (code > 0)
+        code = query_append(&query, buf, "request of a sweep", err);
+    else if (code == 0)
+        code = err_set_absent(err, ERR_ABSENT_SWEEP, "there is no sweep %lld", (long long)id);
+    return query_close(&query, code);
 }
 
 static const char LIST_ALL[] = "SELECT " SWEEP_COLUMNS " FROM sweeps s " SHOWN
@@ -181,19 +182,19 @@ int sweeps_list(struct store *store, int64_t model_id, const enum sweep_state *s
     struct query query;
     struct sweep_row sweep;
     const char *sql = model_id ? LIST_OF_MODEL : state ? LIST_OF_STATE : LIST_ALL;
-    int rc = query_open(&query, store, sql, err);
-    if (rc)
-        return rc;
+    int code = query_open(&query, store, sql, err);
+    if (code)
+        return code;
     query_bind_int(&query, before > 0 ? before : INT64_MAX);
     query_bind_int(&query, model_id);
     query_bind_text(&query, state ? sweep_state_name(*state) : "");
     query_bind_int(&query, limit);
-    while ((rc = query_next(&query, err)) > 0) {
+    while ((code = query_next(&query, err)) > 0) {
         read_row(&query, &sweep);
         if (row(context, &sweep))
             break;
     }
-    return query_close(&query, rc);
+    return query_close(&query, code);
 }
 
 int sweeps_list_ended(struct store *store, int64_t after, int limit,
@@ -201,47 +202,47 @@ int sweeps_list_ended(struct store *store, int64_t after, int limit,
 {
     struct query query;
     struct sweep_row sweep;
-    int rc = query_open(&query, store,
-                        "SELECT " SWEEP_COLUMNS " FROM sweeps s INDEXED BY sweeps_end " SHOWN
-                        "WHERE s.end_number > ? ORDER BY s.end_number LIMIT ?",
-                        err);
-    if (rc)
-        return rc;
+    int code = query_open(&query, store,
+                          "SELECT " SWEEP_COLUMNS " FROM sweeps s INDEXED BY sweeps_end " SHOWN
+                          "WHERE s.end_number > ? ORDER BY s.end_number LIMIT ?",
+                          err);
+    if (code)
+        return code;
     query_bind_int(&query, after);
     query_bind_int(&query, limit);
-    while ((rc = query_next(&query, err)) > 0) {
+    while ((code = query_next(&query, err)) > 0) {
         read_row(&query, &sweep);
         if (row(context, &sweep))
             break;
     }
-    return query_close(&query, rc);
+    return query_close(&query, code);
 }
 
 int sweeps_read_told(struct store *store, int64_t *ret_number, struct err *err)
 {
     struct query query;
-    int rc = query_open(&query, store, "SELECT sweeps_told FROM totals", err);
-    if (rc)
-        return rc;
-    if ((rc = query_next(&query, err)) > 0)
+    int code = query_open(&query, store, "SELECT sweeps_told FROM totals", err);
+    if (code)
+        return code;
+    if ((code = query_next(&query, err)) > 0)
         *ret_number = query_int(&query);
-    return query_close(&query, rc);
+    return query_close(&query, code);
 }
 
 int sweeps_note_told(struct store *store, int64_t number, struct err *err)
 {
     struct connection *connection = NULL;
     struct query query;
-    int rc = store_write_begin(store, CONNECTION_DURABILITY_CRASH, &connection, err);
-    if (rc)
-        return rc;
-    rc = query_begin(&query, connection, "UPDATE totals SET sweeps_told = ?", err);
-    if (!rc) {
+    int code = store_write_begin(store, CONNECTION_DURABILITY_CRASH, &connection, err);
+    if (code)
+        return code;
+    code = query_begin(&query, connection, "UPDATE totals SET sweeps_told = ?", err);
+    if (!code) {
         query_bind_int(&query, number);
-        rc = query_run(&query, err);
+        code = query_run(&query, err);
     }
     store_write_keep_version(connection);
-    return store_write_end(store, rc, err);
+    return store_write_end(store, code, err);
 }
 
 static int is_excepted(int64_t id, const int64_t *except, size_t except_count)
@@ -257,23 +258,23 @@ int sweeps_next_planning(struct store *store, int only_folders, const int64_t *e
                          struct sweep_row *ret_row, struct err *err)
 {
     struct query query;
-    int rc = query_open(&query, store,
-                        "SELECT " SWEEP_COLUMNS " FROM sweeps s JOIN models m ON m.id = s.model_id "
-                        "WHERE s.state = 'planning' AND (?1 = 0 OR m.name GLOB 'file:*') "
-                        "ORDER BY s.priority DESC, s.id LIMIT ?2",
-                        err);
-    if (rc)
-        return rc;
+    int code = query_open(&query, store,
+                          "SELECT " SWEEP_COLUMNS " FROM sweeps s JOIN models m ON m.id = s.model_id "
+                          "WHERE s.state = 'planning' AND (?1 = 0 OR m.name GLOB 'file:*') "
+                          "ORDER BY s.priority DESC, s.id LIMIT ?2",
+                          err);
+    if (code)
+        return code;
     query_bind_int(&query, only_folders);
     query_bind_int(&query, (int64_t)except_count + 1);
-    while ((rc = query_next(&query, err)) > 0) {
+    while ((code = query_next(&query, err)) > 0) {
         read_row(&query, ret_row);
         if (!is_excepted(ret_row->id, except, except_count))
             break;
     }
-    if (!rc)
-        rc = err_set(err, ERR_NOT_FOUND, "no sweep waits for its plan");
-    return query_close(&query, rc);
+    if (!code)
+        code = err_set(err, ERR_NOT_FOUND, "no sweep waits for its plan");
+    return query_close(&query, code);
 }
 
 int sweeps_count(struct store *store, int64_t *counts, struct err *err)
@@ -283,21 +284,21 @@ int sweeps_count(struct store *store, int64_t *counts, struct err *err)
     enum sweep_state state;
     char name[16];
     int64_t found[SWEEP_STATE_COUNT] = {0};
-    int rc = store_read_begin(store, &connection, err);
-    if (rc)
-        return rc;
-    if (!(rc = query_begin(&query, connection, "SELECT state, count(*) FROM sweeps GROUP BY state", err))) {
-        while ((rc = query_next(&query, err)) > 0) {
+    int code = store_read_begin(store, &connection, err);
+    if (code)
+        return code;
+    if (!(code = query_begin(&query, connection, "SELECT state, count(*) FROM sweeps GROUP BY state", err))) {
+        while ((code = query_next(&query, err)) > 0) {
             query_text(&query, name, sizeof name);
             if (sweep_state_parse(name, &state))
                 found[state] = query_int(&query);
         }
     }
-    rc = query_end(&query, rc);
+    code = query_end(&query, code);
     store_read_end(store, connection);
-    if (!rc)
+    if (!code)
         memcpy(counts, found, sizeof found);
-    return rc;
+    return code;
 }
 
 /* -- Moves ----------------------------------------------------------------------------------------------- */
@@ -305,89 +306,89 @@ int sweeps_count(struct store *store, int64_t *counts, struct err *err)
 int sweeps_start(struct store *store, int64_t id, struct err *err)
 {
     struct connection *connection = NULL;
-    int rc = store_write_begin(store, CONNECTION_DURABILITY_FULL, &connection, err);
-    if (rc)
-        return rc;
-    rc = moves_sweep(connection, id, SWEEP_EVENT_START, NULL, err);
-    if (!rc)
-        rc = moves_finish_sweep(connection, id, err);
-    return store_write_end(store, rc, err);
+    int code = store_write_begin(store, CONNECTION_DURABILITY_FULL, &connection, err);
+    if (code)
+        return code;
+    code = moves_sweep(connection, id, SWEEP_EVENT_START, NULL, err);
+    if (!code)
+        code = moves_finish_sweep(connection, id, err);
+    return store_write_end(store, code, err);
 }
 
 int sweeps_fail(struct store *store, int64_t id, const struct err *reason, struct err *err)
 {
     struct connection *connection = NULL;
-    int rc = store_write_begin(store, CONNECTION_DURABILITY_FULL, &connection, err);
-    if (rc)
-        return rc;
-    rc = moves_sweep_state_is(connection, id, SWEEP_STATE_PLANNING, err);
-    if (!rc)
-        rc = moves_sweep(connection, id, SWEEP_EVENT_FAIL, reason, err);
-    if (!rc)
-        rc = moves_cancel_tasks(connection, id, err);
-    return store_write_end(store, rc, err);
+    int code = store_write_begin(store, CONNECTION_DURABILITY_FULL, &connection, err);
+    if (code)
+        return code;
+    code = moves_sweep_state_is(connection, id, SWEEP_STATE_PLANNING, err);
+    if (!code)
+        code = moves_sweep(connection, id, SWEEP_EVENT_FAIL, reason, err);
+    if (!code)
+        code = moves_cancel_tasks(connection, id, err);
+    return store_write_end(store, code, err);
 }
 
 int sweeps_note_wait(struct store *store, int64_t id, const struct err *reason, struct err *err)
 {
     struct connection *connection = NULL;
     struct query query;
-    int rc = store_write_begin(store, CONNECTION_DURABILITY_CRASH, &connection, err);
-    if (rc)
-        return rc;
-    rc = query_begin(&query, connection,
-                     "UPDATE sweeps SET error_code = ?2, error_message = ?3, version = version + 1 "
-                     "WHERE id = ?1 AND state = 'planning'",
-                     err);
-    if (!rc) {
+    int code = store_write_begin(store, CONNECTION_DURABILITY_CRASH, &connection, err);
+    if (code)
+        return code;
+    code = query_begin(&query, connection,
+                       "UPDATE sweeps SET error_code = ?2, error_message = ?3, version = version + 1 "
+                       "WHERE id = ?1 AND state = 'planning'",
+                       err);
+    if (!code) {
         query_bind_int(&query, id);
         query_bind_text(&query, err_name(reason->code));
         query_bind_text(&query, reason->message);
-        rc = query_run(&query, err);
+        code = query_run(&query, err);
     }
-    return store_write_end(store, rc, err);
+    return store_write_end(store, code, err);
 }
 
 static int check_unclaimed(struct connection *connection, int64_t id, struct err *err)
 {
     struct query query;
     int64_t claimed = 0;
-    int rc = query_begin(&query, connection, "SELECT tasks_claimed FROM sweeps WHERE id = ?", err);
-    if (rc)
-        return rc;
+    int code = query_begin(&query, connection, "SELECT tasks_claimed FROM sweeps WHERE id = ?", err);
+    if (code)
+        return code;
     query_bind_int(&query, id);
-    if ((rc = query_run_int(&query, &claimed, err)) < 0)
-        return rc;
+    if ((code = query_run_int(&query, &claimed, err)) < 0)
+        return code;
     return claimed ? err_set(err, ERR_CONFLICT, "sweep %lld is being worked at", (long long)id) : 0;
 }
 
 int sweeps_give_up(struct store *store, int64_t id, const struct err *reason, struct err *err)
 {
     struct connection *connection = NULL;
-    int rc = store_write_begin(store, CONNECTION_DURABILITY_FULL, &connection, err);
-    if (rc)
-        return rc;
-    rc = moves_sweep_state_is(connection, id, SWEEP_STATE_RUNNING, err);
-    if (!rc)
-        rc = check_unclaimed(connection, id, err);
-    if (!rc)
-        rc = moves_sweep(connection, id, SWEEP_EVENT_FAIL, reason, err);
-    if (!rc)
-        rc = moves_cancel_tasks(connection, id, err);
-    return store_write_end(store, rc, err);
+    int code = store_write_begin(store, CONNECTION_DURABILITY_FULL, &connection, err);
+    if (code)
+        return code;
+    code = moves_sweep_state_is(connection, id, SWEEP_STATE_RUNNING, err);
+    if (!code)
+        code = check_unclaimed(connection, id, err);
+    if (!code)
+        code = moves_sweep(connection, id, SWEEP_EVENT_FAIL, reason, err);
+    if (!code)
+        code = moves_cancel_tasks(connection, id, err);
+    return store_write_end(store, code, err);
 }
 
 int sweeps_cancel(struct store *store, int64_t id, struct err *err)
 {
     struct connection *connection = NULL;
     enum sweep_state state;
-    int rc = store_write_begin(store, CONNECTION_DURABILITY_FULL, &connection, err);
-    if (rc)
-        return rc;
-    if ((rc = moves_sweep_state(connection, id, &state, err)) || state == SWEEP_STATE_CANCELLED)
+    int code = store_write_begin(store, CONNECTION_DURABILITY_FULL, &connection, err);
+    if (code)
+        return code;
+    if ((code = moves_sweep_state(connection, id, &state, err)) || state == SWEEP_STATE_CANCELLED)
         goto out;
-    if (!(rc = moves_sweep(connection, id, SWEEP_EVENT_CANCEL, NULL, err)))
-        rc = moves_cancel_tasks(connection, id, err);
+    if (!(code = moves_sweep(connection, id, SWEEP_EVENT_CANCEL, NULL, err)))
+        code = moves_cancel_tasks(connection, id, err);
 out:
-    return store_write_end(store, rc, err);
+    return store_write_end(store, code, err);
 }

@@ -50,21 +50,21 @@ static int insert_task(struct connection *connection, int64_t sweep_id, const st
         return err_set(err, ERR_INVALID, "plan: an ordinal or a number of bytes is negative");
     if (plan->bytes_expected > LIMIT_TASK_BYTES)
         return err_set(err, ERR_LIMIT, "plan: a revision of more than 64 TiB");
-    int rc = query_begin(&query, connection,
-                         "INSERT INTO tasks (sweep_id, revision_id, ordinal, reference_revision_id, "
-                         "previous_revision_id, state, bytes_expected) VALUES (?, ?, ?, ?, ?, 'queued', ?) "
-                         "ON CONFLICT DO NOTHING RETURNING id",
-                         err);
-    if (rc)
-        return rc;
+    int code = query_begin(&query, connection,
+                           "INSERT INTO tasks (sweep_id, revision_id, ordinal, reference_revision_id, "
+                           "previous_revision_id, state, bytes_expected) VALUES (?, ?, ?, ?, ?, 'queued', ?) "
+                           "ON CONFLICT DO NOTHING RETURNING id",
+                           err);
+    if (code)
+        return code;
     query_bind_int(&query, sweep_id);
     query_bind_int(&query, plan->revision_id);
     query_bind_int(&query, plan->ordinal);
     query_bind_id(&query, plan->reference_revision_id);
     query_bind_id(&query, plan->previous_revision_id);
     query_bind_int(&query, plan->bytes_expected);
-    if ((rc = query_run_int(&query, &id, err)) < 0)
-        return rc;
+    if ((code = query_run_int(&query, &id, err)) < 0)
+        return code;
     if (!id)
         return err_set(err, ERR_INVALID, "plan: a revision or ordinal occurs twice");
     return moves_note(connection, id, "plan", "", NULL, err);
@@ -75,17 +75,17 @@ static int count_plan(struct connection *connection, int64_t sweep_id, size_t co
 {
     struct query query;
     int64_t model_id = 0;
-    int rc = query_begin(&query, connection,
-                         "UPDATE sweeps SET tasks_queued = ?, bytes_expected = ?, "
-                         "version = version + 1 WHERE id = ? RETURNING model_id",
-                         err);
-    if (rc)
-        return rc;
+    int code = query_begin(&query, connection,
+                           "UPDATE sweeps SET tasks_queued = ?, bytes_expected = ?, "
+                           "version = version + 1 WHERE id = ? RETURNING model_id",
+                           err);
+    if (code)
+        return code;
     query_bind_int(&query, (int64_t)count);
     query_bind_int(&query, bytes);
     query_bind_int(&query, sweep_id);
-    if ((rc = query_run_int(&query, &model_id, err)) < 0)
-        return rc;
+    if ((code = query_run_int(&query, &model_id, err)) < 0)
+        return code;
     return touch_model(connection, model_id, err);
 }
 
@@ -93,9 +93,9 @@ static int count_plan(struct connection *connection, int64_t sweep_id, size_t co
 static int drop_plan(struct connection *connection, int64_t sweep_id, struct err *err)
 {
     struct query query;
-    int rc = query_begin(&query, connection, "DELETE FROM tasks WHERE sweep_id = ?", err);
-    if (rc)
-        return rc;
+    int code = query_begin(&query, connection, "DELETE FROM tasks WHERE sweep_id = ?", err);
+    if (code)
+        return code;
     query_bind_int(&query, sweep_id);
     return query_run(&query, err);
 }
@@ -107,19 +107,19 @@ int tasks_plan(struct store *store, int64_t sweep_id, const struct task_plan *pl
     int64_t bytes = 0;
     if (count > LIMIT_HUB_REFS)
         return err_set(err, ERR_LIMIT, "plan: %zu tasks are more than %d", count, LIMIT_HUB_REFS);
-    int rc = store_write_begin(store, CONNECTION_DURABILITY_FULL, &connection, err);
-    if (rc)
-        return rc;
-    rc = moves_sweep_state_is(connection, sweep_id, SWEEP_STATE_PLANNING, err);
-    if (!rc)
-        rc = drop_plan(connection, sweep_id, err);
-    for (size_t i = 0; !rc && i < count; i++) {
-        rc = insert_task(connection, sweep_id, &plans[i], err);
-        bytes += rc ? 0 : plans[i].bytes_expected;
+    int code = store_write_begin(store, CONNECTION_DURABILITY_FULL, &connection, err);
+    if (code)
+        return code;
+    code = moves_sweep_state_is(connection, sweep_id, SWEEP_STATE_PLANNING, err);
+    if (!code)
+        code = drop_plan(connection, sweep_id, err);
+    for (size_t i = 0; !code && i < count; i++) {
+        code = insert_task(connection, sweep_id, &plans[i], err);
+        bytes += code ? 0 : plans[i].bytes_expected;
     }
-    if (!rc)
-        rc = count_plan(connection, sweep_id, count, bytes, err);
-    return store_write_end(store, rc, err);
+    if (!code)
+        code = count_plan(connection, sweep_id, count, bytes, err);
+    return store_write_end(store, code, err);
 }
 
 /* -- Read ------------------------------------------------------------------------------------------------ */
@@ -127,12 +127,12 @@ int tasks_plan(struct store *store, int64_t sweep_id, const struct task_plan *pl
 int tasks_get(struct store *store, int64_t id, struct task_row *ret_row, struct err *err)
 {
     struct connection *connection = NULL;
-    int rc = store_read_begin(store, &connection, err);
-    if (rc)
-        return rc;
-    rc = moves_load_task(connection, id, ret_row, err);
+    int code = store_read_begin(store, &connection, err);
+    if (code)
+        return code;
+    code = moves_load_task(connection, id, ret_row, err);
     store_read_end(store, connection);
-    return rc;
+    return code;
 }
 
 static const char LIST_ALL[] =
@@ -149,19 +149,19 @@ int tasks_list(struct store *store, int64_t sweep_id, const enum task_state *sta
 {
     struct query query;
     struct task_row task;
-    int rc = query_open(&query, store, state ? LIST_OF_STATE : LIST_ALL, err);
-    if (rc)
-        return rc;
+    int code = query_open(&query, store, state ? LIST_OF_STATE : LIST_ALL, err);
+    if (code)
+        return code;
     query_bind_int(&query, sweep_id);
     query_bind_int(&query, after_ordinal);
     query_bind_text(&query, state ? task_state_name(*state) : "");
     query_bind_int(&query, limit);
-    while ((rc = query_next(&query, err)) > 0) {
+    while ((code = query_next(&query, err)) > 0) {
         rows_read_task(&query, &task);
         if (row(context, &task))
             break;
     }
-    return query_close(&query, rc);
+    return query_close(&query, code);
 }
 
 int tasks_list_claimed(struct store *store, int limit, int (*row)(void *context, const struct task_row *row),
@@ -169,18 +169,18 @@ int tasks_list_claimed(struct store *store, int limit, int (*row)(void *context,
 {
     struct query query;
     struct task_row task;
-    int rc = query_open(
+    int code = query_open(
         &query, store,
         "SELECT " ROWS_TASK ROWS_TASK_FROM "WHERE k.state = 'claimed' ORDER BY k.worker, k.id LIMIT ?", err);
-    if (rc)
-        return rc;
+    if (code)
+        return code;
     query_bind_int(&query, limit);
-    while ((rc = query_next(&query, err)) > 0) {
+    while ((code = query_next(&query, err)) > 0) {
         rows_read_task(&query, &task);
         if (row(context, &task))
             break;
     }
-    return query_close(&query, rc);
+    return query_close(&query, code);
 }
 
 int tasks_were_with_others(struct store *store, int64_t sweep_id, const char *name, int64_t before_ms,
@@ -188,56 +188,56 @@ int tasks_were_with_others(struct store *store, int64_t sweep_id, const char *na
 {
     struct query query;
     int64_t found = 0;
-    int rc = query_open(&query, store,
-                        "SELECT 1 FROM tasks INDEXED BY tasks_order WHERE sweep_id = ?1 AND worker <> '' "
-                        "AND claimed_ms < ?3 AND substr(worker, 1, length(?2) + 1) <> ?2 || '/' LIMIT 1",
-                        err);
-    if (rc)
-        return rc;
+    int code = query_open(&query, store,
+                          "SELECT 1 FROM tasks INDEXED BY tasks_order WHERE sweep_id = ?1 AND worker <> '' "
+                          "AND claimed_ms < ?3 AND substr(worker, 1, length(?2) + 1) <> ?2 || '/' LIMIT 1",
+                          err);
+    if (code)
+        return code;
     query_bind_int(&query, sweep_id);
     query_bind_text(&query, name);
     query_bind_int(&query, before_ms);
-    if ((rc = query_next(&query, err)) > 0)
+    if ((code = query_next(&query, err)) > 0)
         found = query_int(&query);
     *ret_were = found != 0;
-    return query_close(&query, rc);
+    return query_close(&query, code);
 }
 
 int tasks_find_left(struct store *store, int64_t sweep_id, struct task_row *ret_row, struct err *err)
 {
     struct query query;
     int is_found = 0;
-    int rc = query_open(&query, store,
-                        "SELECT " ROWS_TASK " FROM tasks k INDEXED BY tasks_state "
-                        "JOIN revisions r ON r.id = k.revision_id WHERE k.sweep_id = ?1 "
-                        "AND k.state = 'queued' AND k.error_code = ?2 ORDER BY k.ordinal LIMIT 1",
-                        err);
-    if (rc)
-        return rc;
+    int code = query_open(&query, store,
+                          "SELECT " ROWS_TASK " FROM tasks k INDEXED BY tasks_state "
+                          "JOIN revisions r ON r.id = k.revision_id WHERE k.sweep_id = ?1 "
+                          "AND k.state = 'queued' AND k.error_code = ?2 ORDER BY k.ordinal LIMIT 1",
+                          err);
+    if (code)
+        return code;
     query_bind_int(&query, sweep_id);
     query_bind_text(&query, err_name(ERR_GATED));
-    if ((rc = query_next(&query, err)) > 0) {
+    if ((code = query_next(&query, err)) > 0) {
         rows_read_task(&query, ret_row);
         is_found = 1;
     }
-    rc = query_close(&query, rc);
-    return rc || is_found ? rc : err_set(err, ERR_NOT_FOUND, "no task is left to others");
+    code = query_close(&query, code);
+    return code || is_found ? code : err_set(err, ERR_NOT_FOUND, "no task is left to others");
 }
 
 int tasks_depth(struct store *store, int64_t *ret_queued, int64_t *ret_claimed, struct err *err)
 {
     struct query query;
-    int rc = query_open(
+    int code = query_open(
         &query, store,
         "SELECT sum(tasks_queued), sum(tasks_claimed) FROM sweeps WHERE state IN ('planning', 'running')",
         err);
-    if (rc)
-        return rc;
-    if ((rc = query_next(&query, err)) > 0) {
+    if (code)
+        return code;
+    if ((code = query_next(&query, err)) > 0) {
         *ret_queued = query_int(&query);
         *ret_claimed = query_int(&query);
     }
-    return query_close(&query, rc);
+    return query_close(&query, code);
 }
 
 int tasks_list_events(struct store *store, int64_t task_id, int64_t after, int limit,
@@ -246,16 +246,16 @@ int tasks_list_events(struct store *store, int64_t task_id, int64_t after, int l
 {
     struct query query;
     struct task_event_row event;
-    int rc = query_open(&query, store,
-                        "SELECT id, task_id, at_ms, event, worker, detail FROM task_events "
-                        "WHERE task_id = ? AND id > ? ORDER BY id LIMIT ?",
-                        err);
-    if (rc)
-        return rc;
+    int code = query_open(&query, store,
+                          "SELECT id, task_id, at_ms, event, worker, detail FROM task_events "
+                          "WHERE task_id = ? AND id > ? ORDER BY id LIMIT ?",
+                          err);
+    if (code)
+        return code;
     query_bind_int(&query, task_id);
     query_bind_int(&query, after);
     query_bind_int(&query, limit);
-    while ((rc = query_next(&query, err)) > 0) {
+    while ((code = query_next(&query, err)) > 0) {
         event.id = query_int(&query);
         event.task_id = query_int(&query);
         event.at_ms = query_int(&query);
@@ -265,5 +265,5 @@ int tasks_list_events(struct store *store, int64_t task_id, int64_t after, int l
         if (row(context, &event))
             break;
     }
-    return query_close(&query, rc);
+    return query_close(&query, code);
 }

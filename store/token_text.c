@@ -13,9 +13,9 @@
 static int checksum_of(const char *text, char digits[CHECKSUM_DIGITS + 1], struct err *err)
 {
     char hex[DIGEST_SHA256_HEX_SIZE];
-    int rc = digest_sha256_hex(text, CHECKED_SIZE, hex, err);
-    if (rc)
-        return rc;
+    int code = digest_sha256_hex(text, CHECKED_SIZE, hex, err);
+    if (code)
+        return code;
     memcpy(digits, hex, CHECKSUM_DIGITS);
     digits[CHECKSUM_DIGITS] = 0;
     return 0;

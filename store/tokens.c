@@ -94,40 +94,40 @@ static int read_row(struct query *query, struct token_row *row, struct err *err)
 static int list_rows(struct query *query, int (*row)(void *context, const struct token_row *row),
                      void *context, struct err *err)
 {
-    int rc;
-    while ((rc = query_next(query, err)) > 0) {
+    int code;
+    while ((code = query_next(query, err)) > 0) {
         struct token_row one = {0};
-        if ((rc = read_row(query, &one, err)) || row(context, &one))
+        if ((code = read_row(query, &one, err)) || row(context, &one))
             break;
     }
-    rc = query_end(query, rc);
-    return rc < 0 ? rc : 0;
+    code = query_end(query, code);
+    return code < 0 ? code : 0;
 }
 
 int tokens_list(struct store *store, int64_t after_id, int limit,
                 int (*row)(void *context, const struct token_row *row), void *context, struct err *err)
 {
     struct query query;
-    int rc = query_open(&query, store,
-                        "SELECT " TOKEN_COLUMNS " FROM tokens WHERE id > ? ORDER BY id LIMIT ?", err);
-    if (rc)
-        return rc;
+    int code = query_open(&query, store,
+                          "SELECT " TOKEN_COLUMNS " FROM tokens WHERE id > ? ORDER BY id LIMIT ?", err);
+    if (code)
+        return code;
     query_bind_int(&query, after_id);
     query_bind_int(&query, limit);
-    rc = list_rows(&query, row, context, err);
-    return query_close(&query, rc);
+    code = list_rows(&query, row, context, err);
+    return query_close(&query, code);
 }
 
 int tokens_list_live(struct store *store, int (*row)(void *context, const struct token_row *row),
                      void *context, struct err *err)
 {
     struct query query;
-    int rc = query_open(&query, store,
-                        "SELECT " TOKEN_COLUMNS " FROM tokens WHERE revoked_ms IS NULL ORDER BY id", err);
-    if (rc)
-        return rc;
-    rc = list_rows(&query, row, context, err);
-    return query_close(&query, rc);
+    int code = query_open(&query, store,
+                          "SELECT " TOKEN_COLUMNS " FROM tokens WHERE revoked_ms IS NULL ORDER BY id", err);
+    if (code)
+        return code;
+    code = list_rows(&query, row, context, err);
+    return query_close(&query, code);
 }
 
 static int take_row(void *context, const struct token_row *row)
@@ -139,9 +139,9 @@ static int take_row(void *context, const struct token_row *row)
 int tokens_get(struct store *store, int64_t id, struct token_row *ret_row, struct err *err)
 {
     struct token_row row = {0};
-    int rc = tokens_list(store, id - 1, 1, take_row, &row, err);
-    if (rc)
-        return rc;
+    int code = tokens_list(store, id - 1, 1, take_row, &row, err);
+    if (code)
+        return code;
     if (row.id != id)
         return err_set_absent(err, ERR_ABSENT_TOKEN, "token %lld: there is no such token", (long long)id);
     *ret_row = row;
@@ -168,9 +168,9 @@ int tokens_find(struct store *store, const char *name_or_id, struct token_row *r
     if (length && length < 18 && strspn(name_or_id, "0123456789") == length) /* names have a letter */
         return tokens_get(store, strtoll(name_or_id, NULL, 10), ret_row, err);
     struct search search = {.name = name_or_id};
-    int rc = tokens_list_live(store, compare_name, &search, err);
-    if (rc)
-        return rc;
+    int code = tokens_list_live(store, compare_name, &search, err);
+    if (code)
+        return code;
     if (!search.row.id)
         return err_set_absent(err, ERR_ABSENT_TOKEN, "token %.80s: no valid token has this name", name_or_id);
     *ret_row = search.row;
@@ -200,18 +200,18 @@ static int check_room(struct connection *connection, const char *name, struct er
 {
     struct query query;
     int64_t count = 0, same = 0;
-    int rc = query_begin(&query, connection,
-                         "SELECT count(*), sum(name = ?) FROM tokens WHERE revoked_ms IS NULL", err);
-    if (rc)
-        return rc;
+    int code = query_begin(&query, connection,
+                           "SELECT count(*), sum(name = ?) FROM tokens WHERE revoked_ms IS NULL", err);
+    if (code)
+        return code;
     query_bind_text(&query, name);
-    if ((rc = query_next(&query, err)) > 0) {
+    if ((code = query_next(&query, err)) > 0) {
         count = query_int(&query);
         same = query_int(&query);
     }
-    rc = query_end(&query, rc);
-    if (rc < 0)
-        return rc;
+    code = query_end(&query, code);
+    if (code < 0)
+        return code;
     if (same)
         return err_set(err, ERR_CONFLICT, "token %s: the name is in use; revoke that token or choose another",
                        name);
@@ -224,19 +224,19 @@ static int check_room(struct connection *connection, const char *name, struct er
 static int count_up(struct connection *connection, struct err *err)
 {
     struct query query;
-    int rc =
+    int code =
         query_begin(&query, connection, "UPDATE token_changes SET version = version + 1 WHERE id = 1", err);
-    return rc ? rc : query_run(&query, err);
+    return code ? code : query_run(&query, err);
 }
 
 /* Runs a bound statement that returns the row it has changed: 1, 0 for none, or a negative code. */
 static int run_row(struct query *query, struct token_row *row, struct err *err)
 {
-    int rc = query_next(query, err);
-    if (rc > 0 && read_row(query, row, err))
-        rc = err->code;
-    rc = query_end(query, rc);
-    return rc;
+    int code = query_next(query, err);
+    if (code > 0 && read_row(query, row, err))
+        code = err->code;
+    code = query_end(query, code);
+    return code;
 }
 
 static int insert(struct connection *connection, const struct token_request *request, const char *text,
@@ -244,23 +244,23 @@ static int insert(struct connection *connection, const struct token_request *req
 {
     struct query query;
     char digest[DIGEST_SHA256_HEX_SIZE], scopes[TOKEN_SCOPES_SIZE];
-    int rc = digest_sha256_hex(text, strlen(text), digest, err);
-    if (rc)
-        return rc;
+    int code = digest_sha256_hex(text, strlen(text), digest, err);
+    if (code)
+        return code;
     token_scopes_format(request->scopes, scopes);
-    rc = query_begin(&query, connection,
-                     "INSERT INTO tokens (name, digest, scopes, created_ms, expires_ms) "
-                     "VALUES (?, ?, ?, ?, ?) RETURNING " TOKEN_COLUMNS,
-                     err);
-    if (rc)
-        return rc;
+    code = query_begin(&query, connection,
+                       "INSERT INTO tokens (name, digest, scopes, created_ms, expires_ms) "
+                       "VALUES (?, ?, ?, ?, ?) RETURNING " TOKEN_COLUMNS,
+                       err);
+    if (code)
+        return code;
     query_bind_text(&query, request->name);
     query_bind_text(&query, digest);
     query_bind_text(&query, scopes);
     query_bind_int(&query, clock_wall_ms());
     query_bind_id(&query, request->expires_ms);
-    rc = run_row(&query, row, err);
-    return rc < 0 ? rc : count_up(connection, err);
+    code = run_row(&query, row, err);
+    return code < 0 ? code : count_up(connection, err);
 }
 
 int tokens_create(struct store *store, const struct token_request *request, char text[TOKEN_TEXT_SIZE],
@@ -268,21 +268,21 @@ int tokens_create(struct store *store, const struct token_request *request, char
 {
     struct connection *connection = NULL;
     struct token_row row = {0};
-    int rc = check_request(request, err);
-    if (!rc)
-        rc = token_text_make(text, err);
-    if (!rc)
-        rc = store_write_begin(store, CONNECTION_DURABILITY_FULL, &connection, err);
-    if (rc)
-        return rc;
-    rc = check_room(connection, request->name, err);
-    if (!rc)
-        rc = insert(connection, request, text, &row, err);
+    int code = check_request(request, err);
+    if (!code)
+        code = token_text_make(text, err);
+    if (!code)
+        code = store_write_begin(store, CONNECTION_DURABILITY_FULL, &connection, err);
+    if (code)
+        return code;
+    code = check_room(connection, request->name, err);
+    if (!code)
+        code = insert(connection, request, text, &row, err);
     store_write_keep_version(connection);
-    rc = store_write_end(store, rc, err);
-    if (!rc && ret_row)
+    code = store_write_end(store, code, err);
+    if (!code && ret_row)
         *ret_row = row;
-    return rc;
+    return code;
 }
 
 int tokens_revoke(struct store *store, int64_t id, struct token_row *ret_row, struct err *err)
@@ -290,55 +290,56 @@ int tokens_revoke(struct store *store, int64_t id, struct token_row *ret_row, st
     struct token_row row;
     struct connection *connection = NULL;
     struct query query;
-    int rc = tokens_get(store, id, &row, err);
-    if (!rc)
-        rc = store_write_begin(store, CONNECTION_DURABILITY_FULL, &connection, err);
-    if (rc)
-        return rc;
-    rc = query_begin(&query, connection,
-                     "UPDATE tokens SET revoked_ms = ? WHERE id = ? AND revoked_ms IS NULL "
-                     "RETURNING " TOKEN_COLUMNS,
-                     err);
-    if (!rc) {
+    int code = tokens_get(store, id, &row, err);
+    if (!code)
+        code = store_write_begin(store, CONNECTION_DURABILITY_FULL, &connection, err);
+    if (code)
+        return code;
+    code = query_begin(&query, connection,
+                       "UPDATE tokens SET revoked_ms = ? WHERE id = ? AND revoked_ms IS NULL "
+                       "RETURNING " TOKEN_COLUMNS,
+                       err);
+    if (!code) {
         query_bind_int(&query, clock_wall_ms());
         query_bind_int(&query, id);
-        rc = run_row(&query, &row, err);
+        code = run_row(&query, &row, err);
     }
-    if (rc >= 0)
-        rc = rc ? count_up(connection, err)
-                : err_set(err, ERR_CONFLICT, "token %lld (%s): it was revoked before", (long long)id,
-                          row.name);
+    if (code >= 0)
+        code = code ? count_up(connection, err)
+                    : err_set(err, ERR_CONFLICT, "token %lld (%s): it was revoked before", (long long)id,
+                              row.name);
     store_write_keep_version(connection);
-    rc = store_write_end(store, rc, err);
-    if (!rc && ret_row)
+    code = store_write_end(store, code, err);
+    if (!code && ret_row)
         *ret_row = row;
-    return rc;
+    return code;
 }
 
 int tokens_touch(struct store *store, int64_t id, int64_t used_ms, struct err *err)
 {
     struct connection *connection = NULL;
     struct query query;
-    int rc = store_write_begin(store, CONNECTION_DURABILITY_CRASH, &connection, err);
-    if (rc)
-        return rc;
-    rc = query_begin(&query, connection,
-                     "UPDATE tokens SET last_used_ms = max(coalesce(last_used_ms, 0), ?) WHERE id = ?", err);
-    if (!rc) {
+    int code = store_write_begin(store, CONNECTION_DURABILITY_CRASH, &connection, err);
+    if (code)
+        return code;
+    code =
+        query_begin(&query, connection,
+                    "UPDATE tokens SET last_used_ms = max(coalesce(last_used_ms, 0), ?) WHERE id = ?", err);
+    if (!code) {
         query_bind_int(&query, used_ms);
         query_bind_int(&query, id);
-        rc = query_run(&query, err);
+        code = query_run(&query, err);
     }
     store_write_keep_version(connection);
-    return store_write_end(store, rc, err);
+    return store_write_end(store, code, err);
 }
 
 int tokens_version(struct store *store, int64_t *ret_version, struct err *err)
 {
     struct query query;
-    int rc = query_open(&query, store, "SELECT version FROM token_changes WHERE id = 1", err);
-    if (rc)
-        return rc;
-    rc = query_run_int(&query, ret_version, err);
-    return query_close(&query, rc);
+    int code = query_open(&query, store, "SELECT version FROM token_changes WHERE id = 1", err);
+    if (code)
+        return code;
+    code = query_run_int(&query, ret_version, err);
+    return query_close(&query, code);
 }

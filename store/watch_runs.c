@@ -35,21 +35,21 @@ int watches_list_due_revisions(struct store *store, const struct watch_row *watc
 {
     struct query query;
     struct revision_row revision;
-    int rc = query_open(&query, store, LIST_DUE, err);
-    if (rc)
-        return rc;
+    int code = query_open(&query, store, LIST_DUE, err);
+    if (code)
+        return code;
     query_bind_int(&query, watch->model_id);
     query_bind_int(&query, (int64_t)wanted->statistics);
     query_bind_int(&query, (int64_t)wanted->perplexity);
     query_bind_text(&query, perplexity_mode_name(wanted->mode));
     query_bind_int(&query, watch->id);
     query_bind_int(&query, watch->request_number);
-    while ((rc = query_next(&query, err)) > 0) {
+    while ((code = query_next(&query, err)) > 0) {
         rows_read_revision(&query, &revision);
         if (row(context, &revision, (int)query_int(&query)))
             break;
     }
-    return query_close(&query, rc);
+    return query_close(&query, code);
 }
 
 int watches_list_links(struct store *store, int64_t model_id,
@@ -58,17 +58,17 @@ int watches_list_links(struct store *store, int64_t model_id,
 {
     struct query query;
     struct watch_link link;
-    int rc = query_open(&query, store,
-                        "SELECT l.revision_id, l.kind = 'first', l.reference_revision_id, f.is_current "
-                        "FROM revisions r JOIN models m ON m.id = r.model_id "
-                        "JOIN series_links l ON l.revision_id = r.id AND l.tensor = m.tensor "
-                        "JOIN revisions f ON f.id = l.reference_revision_id "
-                        "WHERE r.model_id = ? AND r.is_current = 1",
-                        err);
-    if (rc)
-        return rc;
+    int code = query_open(&query, store,
+                          "SELECT l.revision_id, l.kind = 'first', l.reference_revision_id, f.is_current "
+                          "FROM revisions r JOIN models m ON m.id = r.model_id "
+                          "JOIN series_links l ON l.revision_id = r.id AND l.tensor = m.tensor "
+                          "JOIN revisions f ON f.id = l.reference_revision_id "
+                          "WHERE r.model_id = ? AND r.is_current = 1",
+                          err);
+    if (code)
+        return code;
     query_bind_int(&query, model_id);
-    while ((rc = query_next(&query, err)) > 0) {
+    while ((code = query_next(&query, err)) > 0) {
         link.revision_id = query_int(&query);
         link.is_first = (int)query_int(&query);
         link.reference_id = query_int(&query);
@@ -76,7 +76,7 @@ int watches_list_links(struct store *store, int64_t model_id,
         if (row(context, &link))
             break;
     }
-    return query_close(&query, rc);
+    return query_close(&query, code);
 }
 
 int watches_has_swept(struct store *store, const struct watch_row *watch, int64_t revision_id,
@@ -84,46 +84,47 @@ int watches_has_swept(struct store *store, const struct watch_row *watch, int64_
                       struct err *err)
 {
     struct query query;
-    int rc = query_open(&query, store,
-                        "SELECT count(*) FILTER (WHERE NOT (k.state = 'failed' AND k.error_code IN (" PASSING
-                        ", " GATED "))), "
-                        "count(*) FILTER (WHERE k.state = 'failed' AND k.error_code = " GATED ") "
-                        "FROM tasks k JOIN sweeps s ON s.id = k.sweep_id WHERE k.revision_id = ?1 "
-                        "AND (k.state IN ('queued', 'claimed') OR (s.watch_id = ?2 AND s.watch_request = ?3 "
-                        "AND k.reference_revision_id IS ?4 AND k.previous_revision_id IS ?5))",
-                        err);
-    if (rc)
-        return rc;
+    int code =
+        query_open(&query, store,
+                   "SELECT count(*) FILTER (WHERE NOT (k.state = 'failed' AND k.error_code IN (" PASSING
+                   ", " GATED "))), "
+                   "count(*) FILTER (WHERE k.state = 'failed' AND k.error_code = " GATED ") "
+                   "FROM tasks k JOIN sweeps s ON s.id = k.sweep_id WHERE k.revision_id = ?1 "
+                   "AND (k.state IN ('queued', 'claimed') OR (s.watch_id = ?2 AND s.watch_request = ?3 "
+                   "AND k.reference_revision_id IS ?4 AND k.previous_revision_id IS ?5))",
+                   err);
+    if (code)
+        return code;
     query_bind_int(&query, revision_id);
     query_bind_int(&query, watch->id);
     query_bind_int(&query, watch->request_number);
     query_bind_id(&query, reference_id);
     query_bind_id(&query, previous_id);
-    if ((rc = query_next(&query, err)) > 0) {
+    if ((code = query_next(&query, err)) > 0) {
         *ret_has_swept = query_int(&query) > 0;
         *ret_refusals = (int)query_int(&query);
     }
-    return query_close(&query, rc);
+    return query_close(&query, code);
 }
 
 static int insert_sweep(struct connection *connection, const struct watch_row *watch, const char *request,
                         int64_t *ret_id, struct err *err)
 {
     struct query query;
-    int rc = query_begin(&query, connection,
-                         "INSERT INTO sweeps (model_id, state, request, priority, created_ms, watch_id, "
-                         "watch_request) VALUES (?, 'planning', ?, ?, ?, ?, ?) RETURNING id",
-                         err);
-    if (rc)
-        return rc;
+    int code = query_begin(&query, connection,
+                           "INSERT INTO sweeps (model_id, state, request, priority, created_ms, watch_id, "
+                           "watch_request) VALUES (?, 'planning', ?, ?, ?, ?, ?) RETURNING id",
+                           err);
+    if (code)
+        return code;
     query_bind_int(&query, watch->model_id);
     query_bind_text(&query, request);
     query_bind_int(&query, watch->priority);
     query_bind_int(&query, clock_wall_ms());
     query_bind_int(&query, watch->id);
     query_bind_int(&query, watch->request_number);
-    rc = query_run_int(&query, ret_id, err);
-    return rc < 0 ? rc : 0;
+    code = query_run_int(&query, ret_id, err);
+    return code < 0 ? code : 0;
 }
 
 int watches_record_run(struct store *store, const struct watch_row *watch, const struct watch_run *run,
@@ -136,15 +137,15 @@ int watches_record_run(struct store *store, const struct watch_row *watch, const
         (run->sweep_request && strlen(run->sweep_request) > LIMIT_API_BODY_BYTES))
         return err_set(err, ERR_LIMIT, "watch: report or request is longer than %zu bytes",
                        (size_t)LIMIT_API_BODY_BYTES);
-    int rc = store_write_begin(store, CONNECTION_DURABILITY_FULL, &connection, err);
-    if (rc)
-        return rc;
-    rc = query_begin(&query, connection,
-                     "UPDATE watches SET run_ms = ?, run_report = ?, run_sweep_id = NULL, failures = ?, "
-                     "retry_ms = ?, is_asked = (asks <> ?), changes = CASE WHEN ? THEN '' ELSE changes END "
-                     "WHERE id = ? AND request_number = ? RETURNING id",
-                     err);
-    if (rc)
+    int code = store_write_begin(store, CONNECTION_DURABILITY_FULL, &connection, err);
+    if (code)
+        return code;
+    code = query_begin(&query, connection,
+                       "UPDATE watches SET run_ms = ?, run_report = ?, run_sweep_id = NULL, failures = ?, "
+                       "retry_ms = ?, is_asked = (asks <> ?), changes = CASE WHEN ? THEN '' ELSE changes END "
+                       "WHERE id = ? AND request_number = ? RETURNING id",
+                       err);
+    if (code)
         goto out;
     query_bind_int(&query, run->started_ms);
     query_bind_text(&query, run->report);
@@ -154,35 +155,35 @@ int watches_record_run(struct store *store, const struct watch_row *watch, const
     query_bind_int(&query, run->has_changes);
     query_bind_int(&query, watch->id);
     query_bind_int(&query, watch->request_number); /* what another request found is no result of this one */
-    rc = query_run_int(&query, &id, err);
-    if (rc == 0)
-        rc = err_set(err, ERR_NOT_FOUND, "%s: the watch was deleted or changed meanwhile", watch->model);
-    if (rc < 0 || !run->sweep_request)
+    code = query_run_int(&query, &id, err);
+    if (code == 0)
+        code = err_set(err, ERR_NOT_FOUND, "%s: the watch was deleted or changed meanwhile", watch->model);
+    if (code < 0 || !run->sweep_request)
         goto out;
-    if ((rc = insert_sweep(connection, watch, run->sweep_request, &sweep_id, err)) ||
-        (rc = query_begin(&query, connection, "UPDATE watches SET run_sweep_id = ? WHERE id = ?", err)))
+    if ((code = insert_sweep(connection, watch, run->sweep_request, &sweep_id, err)) ||
+        (code = query_begin(&query, connection, "UPDATE watches SET run_sweep_id = ? WHERE id = ?", err)))
         goto out;
     query_bind_int(&query, sweep_id);
     query_bind_int(&query, watch->id);
-    rc = query_run(&query, err);
+    code = query_run(&query, err);
 out:
-    rc = store_write_end(store, rc < 0 ? rc : 0, err);
-    if (!rc)
+    code = store_write_end(store, code < 0 ? code : 0, err);
+    if (!code)
         *ret_sweep_id = sweep_id;
-    return rc;
+    return code;
 }
 
 int watches_find_unfinished(struct store *store, int64_t id, int64_t *ret_sweep_id, struct err *err)
 {
     struct query query;
     *ret_sweep_id = 0;
-    int rc = query_open(&query, store,
-                        "SELECT id FROM sweeps INDEXED BY sweeps_state WHERE watch_id = ? "
-                        "AND state IN ('planning', 'running') ORDER BY id DESC LIMIT 1",
-                        err);
-    if (rc)
-        return rc;
+    int code = query_open(&query, store,
+                          "SELECT id FROM sweeps INDEXED BY sweeps_state WHERE watch_id = ? "
+                          "AND state IN ('planning', 'running') ORDER BY id DESC LIMIT 1",
+                          err);
+    if (code)
+        return code;
     query_bind_int(&query, id);
-    rc = query_run_int(&query, ret_sweep_id, err);
-    return query_close(&query, rc);
+    code = query_run_int(&query, ret_sweep_id, err);
+    return query_close(&query, code);
 }

@@ -49,7 +49,7 @@ static int update_watch(struct connection *connection, const struct watch_settin
                         int64_t *ret_id, struct err *err)
 {
     struct query query;
-    int rc = query_begin(
+    int code = query_begin(
         &query, connection,
         "UPDATE watches SET at_minute = ?2, every_minutes = ?3, request = ?4, priority = ?5, webhook_url = "
         "?6, "
@@ -58,8 +58,8 @@ static int update_watch(struct connection *connection, const struct watch_settin
         "since_ms = CASE WHEN at_minute IS ?2 AND every_minutes IS ?3 THEN since_ms ELSE ?8 END, "
         "failures = 0, retry_ms = NULL WHERE model_id = ?1 RETURNING id",
         err);
-    if (rc)
-        return rc;
+    if (code)
+        return code;
     bind_setting(&query, setting, now);
     return query_run_int(&query, ret_id, err);
 }
@@ -68,13 +68,13 @@ static int insert_watch(struct connection *connection, const struct watch_settin
                         int64_t *ret_id, struct err *err)
 {
     struct query query;
-    int rc = query_begin(&query, connection,
-                         "INSERT INTO watches (model_id, at_minute, every_minutes, request, priority, "
-                         "webhook_url, webhook_secret, created_ms, since_ms) "
-                         "VALUES (?1, ?2, ?3, ?4, ?5, ?6, coalesce(?7, ''), ?8, ?8) RETURNING id",
-                         err);
-    if (rc)
-        return rc;
+    int code = query_begin(&query, connection,
+                           "INSERT INTO watches (model_id, at_minute, every_minutes, request, priority, "
+                           "webhook_url, webhook_secret, created_ms, since_ms) "
+                           "VALUES (?1, ?2, ?3, ?4, ?5, ?6, coalesce(?7, ''), ?8, ?8) RETURNING id",
+                           err);
+    if (code)
+        return code;
     bind_setting(&query, setting, now);
     return query_run_int(&query, ret_id, err);
 }
@@ -84,23 +84,23 @@ static int settle_webhook(struct connection *connection, int64_t id, struct err 
 {
     struct query query;
     int64_t lacks = 0;
-    int rc = query_begin(&query, connection,
-                         "SELECT webhook_url <> '' AND webhook_secret = '' FROM watches WHERE id = ?", err);
-    if (rc)
-        return rc;
+    int code = query_begin(&query, connection,
+                           "SELECT webhook_url <> '' AND webhook_secret = '' FROM watches WHERE id = ?", err);
+    if (code)
+        return code;
     query_bind_int(&query, id);
-    if ((rc = query_run_int(&query, &lacks, err)) < 0)
-        return rc;
+    if ((code = query_run_int(&query, &lacks, err)) < 0)
+        return code;
     if (lacks)
         return err_set(err, ERR_INVALID,
                        "watch: a webhook needs a secret of at least %d characters, which signs what is sent",
                        WATCHES_SECRET_MIN);
-    rc = query_begin(&query, connection,
-                     "DELETE FROM deliveries WHERE watch_id = ?1 AND state = 'pending' AND EXISTS "
-                     "(SELECT 1 FROM watches WHERE id = ?1 AND webhook_url = '')",
-                     err);
-    if (rc)
-        return rc;
+    code = query_begin(&query, connection,
+                       "DELETE FROM deliveries WHERE watch_id = ?1 AND state = 'pending' AND EXISTS "
+                       "(SELECT 1 FROM watches WHERE id = ?1 AND webhook_url = '')",
+                       err);
+    if (code)
+        return code;
     query_bind_int(&query, id);
     return query_run(&query, err);
 }
@@ -110,24 +110,24 @@ int watches_put(struct store *store, const struct watch_setting *setting, int *r
     struct connection *connection = NULL;
     int64_t id = 0, now = clock_wall_ms();
     int is_new = 0;
-    int rc = check_setting(setting, err);
-    if (rc)
-        return rc;
-    if ((rc = store_write_begin(store, CONNECTION_DURABILITY_FULL, &connection, err)))
-        return rc;
-    rc = touch_check_model(connection, setting->model_id, err);
-    if (!rc)
-        rc = update_watch(connection, setting, now, &id, err);
-    if (!rc) {
+    int code = check_setting(setting, err);
+    if (code)
+        return code;
+    if ((code = store_write_begin(store, CONNECTION_DURABILITY_FULL, &connection, err)))
+        return code;
+    code = touch_check_model(connection, setting->model_id, err);
+    if (!code)
+        code = update_watch(connection, setting, now, &id, err);
+    if (!code) {
         is_new = 1;
-        rc = insert_watch(connection, setting, now, &id, err);
+        code = insert_watch(connection, setting, now, &id, err);
     }
-    if (rc > 0)
-        rc = settle_webhook(connection, id, err);
-    rc = store_write_end(store, rc, err);
-    if (!rc && ret_is_new)
+    if (code > 0)
+        code = settle_webhook(connection, id, err);
+    code = store_write_end(store, code, err);
+    if (!code && ret_is_new)
         *ret_is_new = is_new;
-    return rc;
+    return code;
 }
 
 /* Runs a statement on the watch of a model; ERR_NOT_FOUND if it returns no row. */
@@ -136,16 +136,16 @@ static int change_one(struct store *store, const char *sql, const char *model, s
     struct connection *connection = NULL;
     struct query query;
     int64_t id = 0;
-    int rc = store_write_begin(store, CONNECTION_DURABILITY_FULL, &connection, err);
-    if (rc)
-        return rc;
-    if (!(rc = query_begin(&query, connection, sql, err))) {
+    int code = store_write_begin(store, CONNECTION_DURABILITY_FULL, &connection, err);
+    if (code)
+        return code;
+    if (!(code = query_begin(&query, connection, sql, err))) {
         query_bind_text(&query, model);
-        rc = query_run_int(&query, &id, err);
-        if (rc == 0)
-            rc = err_set_absent(err, ERR_ABSENT_WATCH, "%s: this model is not watched", model);
+        code = query_run_int(&query, &id, err);
+        if (code == 0)
+            code = err_set_absent(err, ERR_ABSENT_WATCH, "%s: this model is not watched", model);
     }
-    return store_write_end(store, rc < 0 ? rc : 0, err);
+    return store_write_end(store, code < 0 ? code : 0, err);
 }
 
 int watches_delete(struct store *store, const char *model, struct err *err)
@@ -169,16 +169,16 @@ int watches_ask(struct store *store, const char *model, struct err *err)
 int watches_find(struct store *store, const char *model, struct watch_row *ret_row, struct err *err)
 {
     struct query query;
-    int rc = query_open(&query, store, "SELECT " ROWS_WATCH ROWS_WATCH_FROM "WHERE m.name = ?", err);
-    if (rc)
-        return rc;
+    int code = query_open(&query, store, "SELECT " ROWS_WATCH ROWS_WATCH_FROM "WHERE m.name = ?", err);
+    if (code)
+        return code;
     query_bind_text(&query, model);
-    rc = query_next(&query, err);
-    if (rc > 0)
+    code = query_next(&query, err);
+    if (code > 0)
         rows_read_watch(&query, ret_row);
-    else if (rc == 0)
-        rc = err_set_absent(err, ERR_ABSENT_WATCH, "%s: this model is not watched", model);
-    return query_close(&query, rc);
+    else if (code == 0)
+        code = err_set_absent(err, ERR_ABSENT_WATCH, "%s: this model is not watched", model);
+    return query_close(&query, code);
 }
 
 int watches_list(struct store *store, const char *after, int limit,
@@ -186,18 +186,18 @@ int watches_list(struct store *store, const char *after, int limit,
 {
     struct query query;
     struct watch_row watch;
-    int rc = query_open(&query, store,
-                        "SELECT " ROWS_WATCH ROWS_WATCH_FROM "WHERE m.name > ? ORDER BY m.name LIMIT ?", err);
-    if (rc)
-        return rc;
+    int code = query_open(
+        &query, store, "SELECT " ROWS_WATCH ROWS_WATCH_FROM "WHERE m.name > ? ORDER BY m.name LIMIT ?", err);
+    if (code)
+        return code;
     query_bind_text(&query, after);
     query_bind_int(&query, limit);
-    while ((rc = query_next(&query, err)) > 0) {
+    while ((code = query_next(&query, err)) > 0) {
         rows_read_watch(&query, &watch);
         if (row(context, &watch))
             break;
     }
-    return query_close(&query, rc);
+    return query_close(&query, code);
 }
 
 int watches_get_texts(struct store *store, int64_t id, struct buf *request, struct buf *report,
@@ -205,18 +205,19 @@ int watches_get_texts(struct store *store, int64_t id, struct buf *request, stru
 {
     struct query query;
     struct buf *texts[] = {request, report, changes};
-    int rc = query_open(&query, store, "SELECT request, run_report, changes FROM watches WHERE id = ?", err);
-    if (rc)
-        return rc;
+    int code =
+        query_open(&query, store, "SELECT request, run_report, changes FROM watches WHERE id = ?", err);
+    if (code)
+        return code;
     query_bind_int(&query, id);
-    rc = query_next(&query, err);
-    if (rc == 0)
-        rc = err_set(err, ERR_NOT_FOUND, "the watch was deleted meanwhile");
-    for (int i = 0; rc > 0 && i < 3 && texts[i]; i++) {
-        int code = query_append(&query, texts[i], "text of a watch", err);
-        rc = code ? code : rc;
+    code = query_next(&query, err);
+    if (code == 0)
+        code = err_set(err, ERR_NOT_FOUND, "the watch was deleted meanwhile");
+    for (int i = 0; code > 0 && i < 3 && texts[i]; i++) {
+        const int failure = query_append(&query, texts[i], "text of a watch", err);
+        code = failure ? failure : code;
     }
-    return query_close(&query, rc);
+    return query_close(&query, code);
 }
 
 int64_t watch_due(const struct watch_row *watch, int64_t now_ms)

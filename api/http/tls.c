@@ -95,26 +95,26 @@ static int load(const char *certificate, const char *key, struct pair **ret_pair
                                        (unsigned)strlen(certificate)};
     gnutls_datum_t key_data = {(unsigned char *)(uintptr_t)key, (unsigned)strlen(key)};
     unsigned size = CHAIN_MAX;
-    int rc = 0;
-    int code =
+    int code = 0;
+    int result =
         gnutls_pcert_list_import_x509_raw(pair->chain, &size, &certificate_data, GNUTLS_X509_FMT_PEM, 0);
-    if (code < 0) {
-        rc = fail(err, "tls-certificate", code);
+    if (result < 0) {
+        code = fail(err, "tls-certificate", result);
         goto out;
     }
     pair->chain_size = size;
-    if ((rc = read_times(pair, err)))
+    if ((code = read_times(pair, err)))
         goto out;
-    code = gnutls_privkey_init(&pair->key);
-    if (code >= 0)
-        code = gnutls_privkey_import_x509_raw(pair->key, &key_data, GNUTLS_X509_FMT_PEM, NULL, 0);
-    rc = code < 0 ? fail(err, "tls-key", code) : check_match(pair, err);
+    result = gnutls_privkey_init(&pair->key);
+    if (result >= 0)
+        result = gnutls_privkey_import_x509_raw(pair->key, &key_data, GNUTLS_X509_FMT_PEM, NULL, 0);
+    code = result < 0 ? fail(err, "tls-key", result) : check_match(pair, err);
 out:
-    if (rc)
+    if (code)
         free_pair(pair);
     else
         *ret_pair = pair;
-    return rc;
+    return code;
 }
 
 /* Called by GnuTLS at each handshake. */

@@ -170,8 +170,8 @@ int slurm_parse_queue(const char *text, size_t size, struct slurm_array *arrays,
 {
     struct line line;
     int64_t number = 0;
-    int rc;
-    while ((rc = next_line(&text, &size, 4, &line, err)) > 0) {
+    int code;
+    while ((code = next_line(&text, &size, 4, &line, err)) > 0) {
         int64_t job_id = 0;
         number++;
         if (number > SLURM_ELEMENTS_MAX)
@@ -191,17 +191,17 @@ int slurm_parse_queue(const char *text, size_t size, struct slurm_array *arrays,
             array->elements[fate]++;
         }
     }
-    return rc < 0 ? err_wrap(err, "squeue") : 0;
+    return code < 0 ? err_wrap(err, "squeue") : 0;
 }
 
 int slurm_parse_account(const char *text, size_t size, struct slurm_array *array, struct err *err)
 {
     struct line line;
     int64_t number = 0;
-    int rc;
+    int code;
     memset(array->elements, 0, sizeof array->elements);
     array->reason[0] = '\0';
-    while ((rc = next_line(&text, &size, 2, &line, err)) > 0) {
+    while ((code = next_line(&text, &size, 2, &line, err)) > 0) {
         char reason[64];
         number++;
         if (number > SLURM_ELEMENTS_MAX)
@@ -214,7 +214,7 @@ int slurm_parse_account(const char *text, size_t size, struct slurm_array *array
         note_reason(array, fate, line.fields[0], reason);
         array->elements[fate]++;
     }
-    return rc < 0 ? err_wrap(err, "sacct") : 0;
+    return code < 0 ? err_wrap(err, "sacct") : 0;
 }
 
 /* -- Failures -------------------------------------------------------------------------------------------- */

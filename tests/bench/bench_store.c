@@ -107,9 +107,9 @@ static int read_model(struct bench *bench, double *sum, struct err *err)
     char name[64];
     int64_t id = any_model(bench);
     (void)snprintf(name, sizeof name, "owner-%03d/model-%05d", (int)(id % 100), (int)id);
-    int rc = models_find(bench->store, name, &row, err);
-    *sum += rc ? 0 : (double)row.id;
-    return rc;
+    int code = models_find(bench->store, name, &row, err);
+    *sum += code ? 0 : (double)row.id;
+    return code;
 }
 
 static int read_version(struct bench *bench, double *sum, struct err *err)
@@ -118,9 +118,9 @@ static int read_version(struct bench *bench, double *sum, struct err *err)
     int64_t id = any_model(bench), found = 0;
     uint64_t version = 0;
     (void)snprintf(name, sizeof name, "owner-%03d/model-%05d", (int)(id % 100), (int)id);
-    int rc = models_version(bench->store, name, &found, &version, err);
+    int code = models_version(bench->store, name, &found, &version, err);
     *sum += (double)found;
-    return rc;
+    return code;
 }
 
 static int read_models(struct bench *bench, double *sum, struct err *err)
@@ -166,18 +166,18 @@ static int read_series_row(struct bench *bench, double *sum, struct err *err)
     static struct series_row row;
     char name[32];
     (void)snprintf(name, sizeof name, "step%d", 1000 * (int)draw(bench, (uint64_t)bench->revisions));
-    int rc = series_find(bench->store, any_model(bench), NULL, name, NULL, &row, err);
-    *sum += rc ? 0 : row.statistics[0].mean;
-    return rc;
+    int code = series_find(bench->store, any_model(bench), NULL, name, NULL, &row, err);
+    *sum += code ? 0 : row.statistics[0].mean;
+    return code;
 }
 
 static int read_series_count(struct bench *bench, double *sum, struct err *err)
 {
     int64_t count = 0;
     struct series_query query = {.model_id = any_model(bench), .step_min = 5000, .step_max = 90000};
-    int rc = series_count(bench->store, &query, &count, err);
+    int code = series_count(bench->store, &query, &count, err);
     *sum += (double)count;
-    return rc;
+    return code;
 }
 
 static int read_revisions(struct bench *bench, double *sum, struct err *err)
@@ -193,28 +193,28 @@ static int read_files(struct bench *bench, double *sum, struct err *err)
 static int read_tensor(struct bench *bench, double *sum, struct err *err)
 {
     struct revision_tensor_row row;
-    int rc = contents_find_by_revision(bench->store, any_revision(bench), "embed_out.weight", &row, err);
-    *sum += rc ? 0 : (double)row.content.id;
-    return rc;
+    int code = contents_find_by_revision(bench->store, any_revision(bench), "embed_out.weight", &row, err);
+    *sum += code ? 0 : (double)row.content.id;
+    return code;
 }
 
 static int read_content_by_file(struct bench *bench, double *sum, struct err *err)
 {
     struct revision_tensor_row row;
     struct content_row content;
-    int rc = contents_find_by_revision(bench->store, any_revision(bench), "embed_out.weight", &row, err);
-    if (!rc)
-        rc = contents_find_by_file(bench->store, row.file_digest, row.tensor, &content, err);
-    *sum += rc ? 0 : (double)content.id;
-    return rc;
+    int code = contents_find_by_revision(bench->store, any_revision(bench), "embed_out.weight", &row, err);
+    if (!code)
+        code = contents_find_by_file(bench->store, row.file_digest, row.tensor, &content, err);
+    *sum += code ? 0 : (double)content.id;
+    return code;
 }
 
 static int read_statistics_exist(struct bench *bench, double *sum, struct err *err)
 {
     int exists = 0;
-    int rc = statistics_exists(bench->store, any_revision(bench), 50277, 1, "", &exists, NULL, err);
+    int code = statistics_exists(bench->store, any_revision(bench), 50277, 1, "", &exists, NULL, err);
     *sum += exists;
-    return rc;
+    return code;
 }
 
 static int read_sweeps(struct bench *bench, double *sum, struct err *err)
@@ -225,9 +225,9 @@ static int read_sweeps(struct bench *bench, double *sum, struct err *err)
 static int read_sweep(struct bench *bench, double *sum, struct err *err)
 {
     struct sweep_row row;
-    int rc = sweeps_get(bench->store, any_model(bench), &row, err);
-    *sum += rc ? 0 : (double)row.id;
-    return rc;
+    int code = sweeps_get(bench->store, any_model(bench), &row, err);
+    *sum += code ? 0 : (double)row.id;
+    return code;
 }
 
 static int read_tasks(struct bench *bench, double *sum, struct err *err)
@@ -243,9 +243,9 @@ static int read_events(struct bench *bench, double *sum, struct err *err)
 static int claim(struct bench *bench, double *sum, struct err *err)
 {
     struct task_row row;
-    int rc = tasks_claim(bench->store, "local/1", 0, 3600000, NULL, &row, NULL, err);
-    *sum += rc ? 0 : (double)row.id;
-    return rc;
+    int code = tasks_claim(bench->store, "local/1", 0, 3600000, NULL, &row, NULL, err);
+    *sum += code ? 0 : (double)row.id;
+    return code;
 }
 
 /* The next of 64 workers, each of which goes on after what it claimed last. */
@@ -256,9 +256,9 @@ static int claim_apart(struct bench *bench, double *sum, struct err *err)
     int64_t *near = &bench->near[bench->turn % WORKERS];
     struct tasks_choice choice = {.near = near, .near_count = *near != 0, .does_spread = 1};
     (void)snprintf(name, sizeof name, "remote%d/0", bench->turn++ % WORKERS);
-    int rc = tasks_claim_chosen(bench->store, name, &choice, 3600000, NULL, &row, NULL, err);
-    if (rc)
-        return rc;
+    int code = tasks_claim_chosen(bench->store, name, &choice, 3600000, NULL, &row, NULL, err);
+    if (code)
+        return code;
     *near = row.revision_id;
     task_lease_of(&row, &bench->lease);
     *sum += (double)row.id;
@@ -278,9 +278,9 @@ static int record(struct bench *bench, double *sum, struct err *err)
     struct task_lease lease;
     struct task_result result = {.bytes_fetched = 1};
     (void)sum;
-    int rc = tasks_claim(bench->store, "local/2", 0, 3600000, NULL, &row, NULL, err);
-    if (rc)
-        return rc;
+    int code = tasks_claim(bench->store, "local/2", 0, 3600000, NULL, &row, NULL, err);
+    if (code)
+        return code;
     task_lease_of(&row, &lease);
     return tasks_record(bench->store, &lease, &result, err);
 }
@@ -288,9 +288,9 @@ static int record(struct bench *bench, double *sum, struct err *err)
 static int read_depth(struct bench *bench, double *sum, struct err *err)
 {
     int64_t queued = 0, claimed = 0;
-    int rc = tasks_depth(bench->store, &queued, &claimed, err);
+    int code = tasks_depth(bench->store, &queued, &claimed, err);
     *sum += (double)(queued + claimed);
-    return rc;
+    return code;
 }
 
 /* -- Timing --------------------------------------------------------------------------------------------- */

@@ -21,9 +21,9 @@ static inline int record(struct fixture *fixture, const struct task_lease *lease
     (void)snprintf(name, sizeof name, "task %lld", (long long)lease->task_id);
     fixture_result(made, name, 1);
     made->result.caution = "the reference cannot be read";
-    int rc = tasks_record(fixture->store, lease, &made->result, err);
+    int code = tasks_record(fixture->store, lease, &made->result, err);
     free(made);
-    return rc;
+    return code;
 }
 
 static inline struct sweep_row get_sweep(struct fixture *fixture, int64_t id)

@@ -296,15 +296,15 @@ static void test_each_bit(void **state)
     for (size_t i = 0; i < blob.data.size * 8; i++) {
         struct err reason = ERR_INIT;
         blob.data.data[i / 8] ^= (char)(1 << i % 8);
-        int rc = blob_decode_reals(blob.data.data, blob.data.size, BLOB_ENCODING, blob.size_raw, back, SAMPLE,
-                                   sizeof *back, &reason);
-        assert_int_equal(rc,
+        int code = blob_decode_reals(blob.data.data, blob.data.size, BLOB_ENCODING, blob.size_raw, back,
+                                     SAMPLE, sizeof *back, &reason);
+        assert_int_equal(code,
                          blob_check(blob.data.data, blob.data.size, BLOB_ENCODING, blob.size_raw, &reason));
-        if (rc)
-            assert_int_equal(rc, ERR_DATABASE);
+        if (code)
+            assert_int_equal(code, ERR_DATABASE);
         else
             assert_memory_equal(back, values, sizeof values);
-        told += rc != 0;
+        told += code != 0;
         blob.data.data[i / 8] ^= (char)(1 << i % 8);
     }
     assert_in_range(told, blob.data.size * 8 - 8,

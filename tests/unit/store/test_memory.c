@@ -48,21 +48,21 @@ static int compare_finding(void *context, const char *text)
 static int read_finding(struct stored *stored, struct err *err)
 {
     stored->count = 0;
-    int rc = announcements_list(stored->fixture->store, stored->watch_id, compare_finding, stored, err);
-    assert_true(rc || stored->count == 1);
-    return rc;
+    int code = announcements_list(stored->fixture->store, stored->watch_id, compare_finding, stored, err);
+    assert_true(code || stored->count == 1);
+    return code;
 }
 
 /* Its request is as long, and the columns behind it lie on other pages. */
 static int read_sweep(struct stored *stored, struct err *err)
 {
     struct sweep_row row;
-    int rc = sweeps_get(stored->fixture->store, stored->sweep_id, &row, err);
-    if (!rc) {
+    int code = sweeps_get(stored->fixture->store, stored->sweep_id, &row, err);
+    if (!code) {
         assert_int_equal(row.state, SWEEP_STATE_FAILED);
         assert_string_equal(row.error_message, "the plan failed");
     }
-    return rc;
+    return code;
 }
 
 static int is_free(void *context, int64_t id, const char *url)
@@ -79,13 +79,13 @@ static int read_delivery(struct stored *stored, struct err *err)
     struct delivery_row delivery;
     struct watch_row watch;
     int64_t wait_ms = 0;
-    int rc = deliveries_next(stored->fixture->store, clock_wall_ms() + 1000, is_free, NULL, &delivery, &watch,
-                             &wait_ms, err);
-    if (!rc) {
+    int code = deliveries_next(stored->fixture->store, clock_wall_ms() + 1000, is_free, NULL, &delivery,
+                               &watch, &wait_ms, err);
+    if (!code) {
         assert_string_equal(watch.webhook_url, URL);
         assert_string_equal(watch.webhook_secret, SECRET);
     }
-    return rc;
+    return code;
 }
 
 static void store(struct fixture *fixture, struct stored *stored)
@@ -120,11 +120,11 @@ static void check(struct stored *stored, int (*read)(struct stored *stored, stru
         struct err err = ERR_INIT;
         before = failures;
         countdown = at++;
-        int rc = read(stored, &err);
+        int code = read(stored, &err);
         countdown = 0;
-        if (rc)
-            assert_int_equal(rc, ERR_NO_MEMORY);
-        errors += rc != 0;
+        if (code)
+            assert_int_equal(code, ERR_NO_MEMORY);
+        errors += code != 0;
     } while (failures != before);
     assert_true(errors > 0);
 }

@@ -342,9 +342,9 @@ static void test_full_disk_in_migration(void **state)
     (void)signal(SIGXFSZ, SIG_IGN);
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
     struct err reason = ERR_INIT;
-    int rc = migrate_with(connection, later, 3, &reason);
+    int code = migrate_with(connection, later, 3, &reason);
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &unlimited), 0);
-    assert_int_equal(rc, ERR_NO_SPACE);
+    assert_int_equal(code, ERR_NO_SPACE);
     assert_non_null(strstr(reason.message, "migration test: "));
     assert_non_null(strstr(reason.message, "free disk space"));
     connection_close(connection);
@@ -381,10 +381,10 @@ static void test_killed_in_migration(void **state)
         pid_t child = fork();
         if (child == 0) {
             struct err err = ERR_INIT;
-            int rc = connection_open(fixture->path, 1, &connection, &err);
-            if (!rc)
-                rc = migrate_with(connection, later, 3, &err);
-            _exit(rc ? 1 : 0);
+            int code = connection_open(fixture->path, 1, &connection, &err);
+            if (!code)
+                code = migrate_with(connection, later, 3, &err);
+            _exit(code ? 1 : 0);
         }
         clock_sleep_ms(delay_ms);
         (void)kill(child, SIGKILL);

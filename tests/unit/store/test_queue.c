@@ -31,10 +31,10 @@ static void test_lease_of_a_clock_that_was_ahead(void **state)
 static int lengthen(struct fixture *fixture, int64_t wall_ms, int64_t monotonic_ms, struct err *err)
 {
     struct connection *connection = NULL;
-    int rc = store_write_begin(fixture->store, CONNECTION_DURABILITY_CRASH, &connection, err);
-    return rc ? rc
-              : store_write_end(fixture->store, queue_lengthen_leases(connection, wall_ms, monotonic_ms, err),
-                                err);
+    int code = store_write_begin(fixture->store, CONNECTION_DURABILITY_CRASH, &connection, err);
+    return code ? code
+                : store_write_end(fixture->store,
+                                  queue_lengthen_leases(connection, wall_ms, monotonic_ms, err), err);
 }
 
 /* While the daemon is away nobody can report: whoever claims first when it is back takes nothing from the

@@ -209,8 +209,8 @@ static int restore_and_die(struct files *files, int kill_at)
         char *aside = NULL;
         cannot_be_opened = files->fixture->path;
         countdown = kill_at;
-        int rc = restore_database(files->copy, files->fixture->path, NULL, NULL, &facts, &aside, &err);
-        _exit(rc || !aside);
+        int code = restore_database(files->copy, files->fixture->path, NULL, NULL, &facts, &aside, &err);
+        _exit(code || !aside);
     }
     assert_int_equal(waitpid(child, &status, 0), child);
     if (WIFSIGNALED(status))
@@ -315,9 +315,9 @@ static void test_in_place_but_not_synced(void **state)
     lay_out(&files);
     renames = 0;
     fails_after_renames = 2; /* the promise, and the copy into its place */
-    int rc = restore_database(files.copy, fixture->path, NULL, NULL, &facts, &aside, &err);
+    int code = restore_database(files.copy, fixture->path, NULL, NULL, &facts, &aside, &err);
     fails_after_renames = 0;
-    assert_int_equal(rc, ERR_IO);
+    assert_int_equal(code, ERR_IO);
     assert_non_null(strstr(err.message, "is the restored database now"));
     assert_non_null(aside);
     assert_int_equal(has_model(aside, OLD), 1);

@@ -143,11 +143,11 @@ static void test_damage(void **state)
         struct err damage = ERR_INIT;
         struct backup_facts facts;
         struct store *store = NULL;
-        int rc = store_open(fixture->path, &store, &damage);
-        if (!rc)
-            rc = backup_check(fixture->path, &facts, &damage);
-        if (rc) {
-            assert_int_equal(rc, ERR_DATABASE);
+        int code = store_open(fixture->path, &store, &damage);
+        if (!code)
+            code = backup_check(fixture->path, &facts, &damage);
+        if (code) {
+            assert_int_equal(code, ERR_DATABASE);
             assert_true(damage.message[0] != 0);
             told++;
         }
@@ -160,10 +160,10 @@ static void test_damage(void **state)
     struct err damage = ERR_INIT;
     struct backup_facts facts;
     struct store *store = NULL;
-    int rc = store_open(fixture->path, &store, &damage);
-    if (!rc)
-        rc = backup_check(fixture->path, &facts, &damage);
-    assert_int_equal(rc, ERR_DATABASE);
+    int code = store_open(fixture->path, &store, &damage);
+    if (!code)
+        code = backup_check(fixture->path, &facts, &damage);
+    assert_int_equal(code, ERR_DATABASE);
     store_close(store);
     (void)close(fd);
     free(original);
@@ -178,8 +178,8 @@ static int open_as_nobody(const char *path)
         struct store *store = NULL;
         if (geteuid() == 0 && (setgid(65534) || setuid(65534)))
             _exit(99);
-        int rc = store_open(path, &store, &err);
-        _exit(rc == ERR_IO && strstr(err.message, path) ? 0 : rc ? 1 : 2);
+        int code = store_open(path, &store, &err);
+        _exit(code == ERR_IO && strstr(err.message, path) ? 0 : code ? 1 : 2);
     }
     int status = 0;
     assert_int_equal(waitpid(child, &status, 0), child);
@@ -216,20 +216,20 @@ static void test_full(void **state)
     OK(store_write_begin(fixture->store, CONNECTION_DURABILITY_FULL, &connection, &err));
     OK(connection_exec(connection, "PRAGMA max_page_count = 60", &err));
     OK(store_write_end(fixture->store, 0, &err));
-    int recorded = 0, rc = 0;
+    int recorded = 0, code = 0;
     struct err refusal = ERR_INIT;
-    while (!rc && recorded < 200) {
+    while (!code && recorded < 200) {
         char name[32];
         (void)snprintf(name, sizeof name, "content %d", recorded);
-        if ((rc = tasks_claim(fixture->store, "a", 0, LEASE_MS, NULL, &task, NULL, &refusal)))
+        if ((code = tasks_claim(fixture->store, "a", 0, LEASE_MS, NULL, &task, NULL, &refusal)))
             break;
         task_lease_of(&task, &lease);
         fixture_result(made, name, 1);
-        if (!(rc = tasks_record(fixture->store, &lease, &made->result, &refusal)))
+        if (!(code = tasks_record(fixture->store, &lease, &made->result, &refusal)))
             recorded++;
     }
-    assert_int_equal(rc, ERR_NO_SPACE);
-    assert_true(err_is_transient(rc));
+    assert_int_equal(code, ERR_NO_SPACE);
+    assert_true(err_is_transient(code));
     assert_true(recorded > 0 && recorded < 200);
     struct sweep_row row;
     OK(sweeps_get(fixture->store, sweep, &row, &err));
@@ -255,16 +255,16 @@ static void test_file_size_limit(void **state)
         struct rlimit limit = {.rlim_cur = 600000, .rlim_max = 600000};
         (void)signal(SIGXFSZ, SIG_IGN);
         (void)setrlimit(RLIMIT_FSIZE, &limit);
-        int rc = store_open(fixture->path, &fixture->store, &err);
-        for (int i = 0; !rc && i < 100000; i++) {
+        int code = store_open(fixture->path, &fixture->store, &err);
+        for (int i = 0; !code && i < 100000; i++) {
             char name[32];
             int64_t id = 0;
             (void)snprintf(name, sizeof name, "model/number-%d", i);
-            rc = models_ensure(fixture->store, name, MODEL_KIND_HUB, &id, &err);
+            code = models_ensure(fixture->store, name, MODEL_KIND_HUB, &id, &err);
         }
-        if (rc != ERR_NO_SPACE)
-            (void)fprintf(stderr, "%s: %s\n", err_name(rc), err.message);
-        _exit(rc == ERR_NO_SPACE ? 0 : 1);
+        if (code != ERR_NO_SPACE)
+            (void)fprintf(stderr, "%s: %s\n", err_name(code), err.message);
+        _exit(code == ERR_NO_SPACE ? 0 : 1);
     }
     int status = 0;
     assert_int_equal(waitpid(child, &status, 0), child);

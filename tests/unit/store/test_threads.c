@@ -28,22 +28,22 @@ static int work_once(struct shared *shared, const char *worker, struct fixture_r
     struct task_row task;
     struct task_lease lease;
     struct store *store = shared->fixture->store;
-    int rc = tasks_claim(store, worker, 0, LEASE_MS, NULL, &task, NULL, err);
-    if (rc)
-        return rc;
+    int code = tasks_claim(store, worker, 0, LEASE_MS, NULL, &task, NULL, err);
+    if (code)
+        return code;
     task_lease_of(&task, &lease);
     if (task.attempts == 1 && task.ordinal % 10 == 0)
         return tasks_release(store, &lease, NULL, err);
-    if ((rc = tasks_heartbeat(store, &lease, LEASE_MS, 500, err)))
-        return rc;
+    if ((code = tasks_heartbeat(store, &lease, LEASE_MS, 500, err)))
+        return code;
     memset(made->tensor.content.digest, 'a', 64);
     char number[16];
     int length = snprintf(number, sizeof number, "%lld", (long long)task.ordinal);
     memcpy(made->tensor.content.digest, number, (size_t)length);
-    rc = tasks_record(store, &lease, &made->result, err);
-    if (!rc)
+    code = tasks_record(store, &lease, &made->result, err);
+    if (!code)
         atomic_fetch_add(&shared->done, 1);
-    return rc;
+    return code;
 }
 
 static void *run_worker(void *argument)
@@ -55,11 +55,11 @@ static void *run_worker(void *argument)
     fixture_result(made, "any", 1);
     while (!atomic_load(&shared->stop)) {
         struct err err = ERR_INIT;
-        int rc = work_once(shared, worker, made, &err);
-        if (rc == ERR_NOT_FOUND) {
+        int code = work_once(shared, worker, made, &err);
+        if (code == ERR_NOT_FOUND) {
             uint64_t version = store_version(shared->fixture->store);
             (void)store_wait_change(shared->fixture->store, version, 5);
-        } else if (rc) {
+        } else if (code) {
             complain(shared, &err, "worker");
             break;
         }
@@ -89,16 +89,16 @@ static int read_once(struct shared *shared, int *last, struct err *err)
     struct store *store = shared->fixture->store;
     struct series_query query = {
         .model_id = shared->fixture->model_id, .step_max = INT64_MAX, .limit = LIMIT_API_PAGE_ROWS};
-    int rc = sweeps_get(store, shared->sweep_id, &sweep, err);
-    if (rc)
-        return rc;
+    int code = sweeps_get(store, shared->sweep_id, &sweep, err);
+    if (code)
+        return code;
     int64_t all = 0;
     for (int i = 0; i < TASK_STATE_COUNT; i++)
         all += sweep.tasks[i];
     if (all != REVISIONS)
         return err_set(err, ERR_INTERNAL, "a sweep of %d tasks has %lld", REVISIONS, (long long)all);
-    if ((rc = series_read(store, &query, NULL, count_row, &tally, err)))
-        return rc;
+    if ((code = series_read(store, &query, NULL, count_row, &tally, err)))
+        return code;
     if (tally.rows != REVISIONS || tally.measured < *last || tally.measured < sweep.tasks[TASK_STATE_DONE])
         return err_set(err, ERR_INTERNAL, "%d rows, %d measured after %d", tally.rows, tally.measured, *last);
     *last = tally.measured;
