@@ -114,20 +114,24 @@ int status_append_members(const struct status_context *status, struct buf *membe
     return code ? code : buf_check(members, "status", err);
 }
 
+static void append_head(struct buf *text, const char *name, const char *type, const char *help)
+{
+    (void)buf_appendf(text, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
+}
+
 static void append_metric(struct buf *text, const char *name, const char *type, const char *help,
                           double value)
 {
-    (void)buf_appendf(text, "# HELP %s %s\n# TYPE %s %s\n%s %.17g\n", name, help, name, type, name, value);
+    append_head(text, name, type, help);
+    (void)buf_appendf(text, "%s %.17g\n", name, value);
 }
 
-/* One metric with a label; the values of all labels follow one head. */
-static void append_labelled(struct buf *text, const char *name, const char *type, const char *help,
-                            const char *label, const char *(*label_of)(int index), const int64_t *values,
-                            int count)
+/* One value for each name that `label` can have. */
+static void append_values(struct buf *text, const char *name, const char *label,
+                          const char *(*name_of)(int index), const int64_t *values, int count)
 {
-    (void)buf_appendf(text, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
     for (int i = 0; i < count; i++)
-        (void)buf_appendf(text, "%s{%s=\"%s\"} %" PRId64 "\n", name, label, label_of(i), values[i]);
+        (void)buf_appendf(text, "%s{%s=\"%s\"} %" PRId64 "\n", name, label, name_of(i), values[i]);
 }
 
 static const char *wait_reason_of(int index)
@@ -143,11 +147,12 @@ static void append_wait_metrics(const struct status_context *status, struct buf 
     int64_t left_ms = wait.reason ? wait.until_ms - clock_wall_ms() : 0;
     if (wait.reason)
         waiting[wait.reason - 1] = 1;
-    append_labelled(
+    append_head(
         text, "bifurcated_hub_waiting", "gauge",
         "Whether requests wait: for our request budget, the hub's rate limit, a pause that it asks for, or a "
-        "hub that is down.",
-        "reason", wait_reason_of, waiting, HUB_WAIT_REASON_COUNT - 1);
+        "hub that is down.");
+    append_values(text, "bifurcated_hub_waiting", "reason", wait_reason_of, waiting,
+                  HUB_WAIT_REASON_COUNT - 1);
     append_metric(text, "bifurcated_hub_waiting_requests", "gauge", "Requests that wait for a limit.",
                   wait.request_count);
     append_metric(text, "bifurcated_hub_wait_left_seconds", "gauge",
@@ -184,14 +189,15 @@ static int append_watch_metrics(const struct status_context *status, struct buf 
 {
     int64_t runs[WATCH_OUTCOME_COUNT], deliveries[DELIVERY_STATE_COUNT];
     watcher_counts(status->watcher, runs);
-    append_labelled(text, "bifurcated_watch_runs_total", "counter", "Looks at watched models.", "outcome",
-                    outcome_of, runs, WATCH_OUTCOME_COUNT);
+    append_head(text, "bifurcated_watch_runs_total", "counter", "Checks of watched models.");
+    append_values(text, "bifurcated_watch_runs_total", "outcome", outcome_of, runs, WATCH_OUTCOME_COUNT);
     int code = deliveries_count(status->store, deliveries, err);
-    if (!code)
-        append_labelled(text, "bifurcated_webhook_deliveries", "gauge",
-                        "Messages to webhooks that are kept: waiting, delivered, given up.", "state",
-                        state_of, deliveries, DELIVERY_STATE_COUNT);
-    return code;
+    if (code)
+        return code;
+    append_head(text, "bifurcated_webhook_deliveries", "gauge",
+                "Messages to webhooks that are kept: waiting, delivered, given up.");
+    append_values(text, "bifurcated_webhook_deliveries", "state", state_of, deliveries, DELIVERY_STATE_COUNT);
+    return 0;
 }
 
 int status_append_metrics(const struct status_context *status, struct buf *text, struct err *err)

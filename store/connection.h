@@ -89,7 +89,7 @@ int store_write_begin(struct store *store, enum connection_durability durability
  * nobody else's commit has to move it. */
 int store_log_is_behind(struct store *store);
 
-/* No read shows what the transaction has written so far: the version stays, nobody is woken. */
+/* Call after the statements: no read shows what they have written, so the version stays, nobody is woken. */
 void store_write_keep_version(struct connection *connection);
 
 /* Commits if `result` is 0, counts the version up and wakes waiters if anything changed; rolls back

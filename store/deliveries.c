@@ -167,18 +167,14 @@ int deliveries_get_body(struct store *store, int64_t id, struct buf *body, struc
 
 int deliveries_set_body(struct store *store, int64_t id, const char *body, struct err *err)
 {
-    struct connection *connection = NULL;
     struct query query;
-    int code = store_write_begin(store, CONNECTION_DURABILITY_FULL, &connection, err);
+    int code = query_open_write(&query, store, CONNECTION_DURABILITY_FULL,
+                                "UPDATE deliveries SET body = ? WHERE id = ? AND body = ''", err);
     if (code)
         return code;
-    code = query_begin(&query, connection, "UPDATE deliveries SET body = ? WHERE id = ? AND body = ''", err);
-    if (!code) {
-        query_bind_text(&query, body);
-        query_bind_int(&query, id);
-        code = query_run(&query, err);
-    }
-    return store_write_end(store, code, err);
+    query_bind_text(&query, body);
+    query_bind_int(&query, id);
+    return query_commit(&query, err);
 }
 
 static int prune(struct connection *connection, int64_t watch_id, struct err *err)

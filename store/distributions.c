@@ -78,18 +78,14 @@ int distributions_list(struct store *store, const struct values_range *range,
                                   const struct distribution_row *row),
                        void *context, struct err *err)
 {
-    struct connection *connection = NULL;
-    struct query query = {0};
+    struct query query;
     struct revision_row revision;
     struct distribution_row distribution;
     uint64_t *counts = malloc(DISTRIBUTION_CODES * sizeof *counts);
     if (!counts)
         return err_set(err, ERR_NO_MEMORY, "distributions: out of memory");
-    int code = store_read_begin(store, &connection, err);
-    if (code)
-        goto out;
-    code = query_begin(
-        &query, connection,
+    int code = query_open(
+        &query, store,
         "SELECT " ROWS_REVISION ", d.definition, d.code, d.encoding, d.size_raw, d.data " VALUES_FROM
         "distributions d ON d.content_id = t.content_id AND d.definition = t.definition AND d.row_set = ? "
         "AND d.token_rows = ? AND d.is_centred = ? " VALUES_WHERE VALUES_ORDER,
@@ -108,11 +104,10 @@ int distributions_list(struct store *store, const struct values_range *range,
         if (code || row(context, &revision, &distribution))
             break;
     }
+    code = query_close(&query, code);
 out:
-    code = query_end(&query, code);
-    store_read_end(store, connection);
     free(counts);
-    return code < 0 ? code : 0;
+    return code;
 }
 
 int samples_list(struct store *store, const struct values_range *range, int64_t token_rows,
@@ -120,8 +115,7 @@ int samples_list(struct store *store, const struct values_range *range, int64_t 
                  int (*row)(void *context, const struct revision_row *revision, const struct sample_row *row),
                  void *context, struct err *err)
 {
-    struct connection *connection = NULL;
-    struct query query = {0};
+    struct query query;
     struct revision_row revision;
     if (key->count < 1 || (uint64_t)key->count > BLOB_RAW_BYTES_MAX / sizeof(float))
         return err_set(err, ERR_INVALID, "samples: the number of entries is out of bounds");
@@ -131,14 +125,12 @@ int samples_list(struct store *store, const struct values_range *range, int64_t 
         return err_set(err, ERR_NO_MEMORY, "samples: out of memory");
     struct sample_row sample = *key;
     sample.values = values;
-    int code = store_read_begin(store, &connection, err);
-    if (code)
-        goto out;
-    code = query_begin(&query, connection,
-                       "SELECT " ROWS_REVISION ", d.encoding, d.size_raw, d.data " VALUES_FROM
-                       "samples d ON d.content_id = t.content_id AND d.token_rows = ? AND d.definition = ? "
-                       "AND d.seed = ? AND d.count = ? " VALUES_WHERE VALUES_ORDER,
-                       err);
+    int code =
+        query_open(&query, store,
+                   "SELECT " ROWS_REVISION ", d.encoding, d.size_raw, d.data " VALUES_FROM
+                   "samples d ON d.content_id = t.content_id AND d.token_rows = ? AND d.definition = ? "
+                   "AND d.seed = ? AND d.count = ? " VALUES_WHERE VALUES_ORDER,
+                   err);
     if (code)
         goto out;
     query_bind_text(&query, range->tensor);
@@ -157,9 +149,8 @@ int samples_list(struct store *store, const struct values_range *range, int64_t 
         if ((code = values_forgive_damage(code, err)) || row(context, &revision, &sample))
             break;
     }
+    code = query_close(&query, code);
 out:
-    code = query_end(&query, code);
-    store_read_end(store, connection);
     free(values);
-    return code < 0 ? code : 0;
+    return code;
 }

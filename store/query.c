@@ -29,6 +29,30 @@ int query_close(struct query *query, int code)
     return code < 0 ? code : 0;
 }
 
+int query_open_write(struct query *query, struct store *store, enum connection_durability durability,
+                     const char *sql, struct err *err)
+{
+    struct connection *connection = NULL;
+    int code = store_write_begin(store, durability, &connection, err);
+    if (code)
+        return code;
+    code = query_begin(query, connection, sql, err);
+    query->store = store;
+    return code ? store_write_end(store, code, err) : 0;
+}
+
+int query_commit(struct query *query, struct err *err)
+{
+    return store_write_end(query->store, query_run(query, err), err);
+}
+
+int query_commit_quietly(struct query *query, struct err *err)
+{
+    int code = query_run(query, err);
+    store_write_keep_version(query->connection);
+    return store_write_end(query->store, code, err);
+}
+
 static void note(struct query *query, int result)
 {
     if (result != SQLITE_OK && query->result == SQLITE_OK)

@@ -25,7 +25,7 @@
 
 struct query {
     struct connection *connection;
-    struct store *store; /* of query_open() */
+    struct store *store; /* of query_open() and query_open_write() */
     struct err *err;
     sqlite3_stmt *statement;
     int parameter; /* bound so far */
@@ -38,6 +38,14 @@ struct query {
  * returns `code` where that is an error, else 0. */
 int query_open(struct query *query, struct store *store, const char *sql, struct err *err);
 int query_close(struct query *query, int code);
+
+/* A single write, in a transaction of its own. On failure nothing is held; otherwise query_commit() must
+ * follow, which runs the statement (it returns no rows) and commits. */
+int query_open_write(struct query *query, struct store *store, enum connection_durability durability,
+                     const char *sql, struct err *err);
+int query_commit(struct query *query, struct err *err);
+/* The same for what no read shows: the version stays, nobody is woken. */
+int query_commit_quietly(struct query *query, struct err *err);
 
 /* `sql` is a string constant. On failure query_end() is not needed, but allowed. */
 int query_begin(struct query *query, struct connection *connection, const char *sql, struct err *err);

@@ -18,20 +18,15 @@ static int is_cancelled(const atomic_bool *cancel)
 
 static int note_time(struct store *store, int64_t now_ms, int64_t wall_ms, struct err *err)
 {
-    struct connection *connection = NULL;
     struct query query;
-    int code = store_write_begin(store, CONNECTION_DURABILITY_CRASH, &connection, err);
+    int code = query_open_write(
+        &query, store, CONNECTION_DURABILITY_CRASH,
+        "UPDATE totals SET retention_ms = max(retention_ms, ?), retention_noted_ms = ?", err);
     if (code)
         return code;
-    code = query_begin(&query, connection,
-                       "UPDATE totals SET retention_ms = max(retention_ms, ?), retention_noted_ms = ?", err);
-    if (!code) {
-        query_bind_int(&query, now_ms);
-        query_bind_int(&query, wall_ms);
-        code = query_run(&query, err);
-    }
-    store_write_keep_version(connection);
-    return store_write_end(store, code, err);
+    query_bind_int(&query, now_ms);
+    query_bind_int(&query, wall_ms);
+    return query_commit_quietly(&query, err);
 }
 
 int retention_time(struct store *store, int64_t wall_ms, int64_t *ret_now_ms, struct err *err)

@@ -231,18 +231,13 @@ int sweeps_read_told(struct store *store, int64_t *ret_number, struct err *err)
 
 int sweeps_note_told(struct store *store, int64_t number, struct err *err)
 {
-    struct connection *connection = NULL;
     struct query query;
-    int code = store_write_begin(store, CONNECTION_DURABILITY_CRASH, &connection, err);
+    int code = query_open_write(&query, store, CONNECTION_DURABILITY_CRASH,
+                                "UPDATE totals SET sweeps_told = ?", err);
     if (code)
         return code;
-    code = query_begin(&query, connection, "UPDATE totals SET sweeps_told = ?", err);
-    if (!code) {
-        query_bind_int(&query, number);
-        code = query_run(&query, err);
-    }
-    store_write_keep_version(connection);
-    return store_write_end(store, code, err);
+    query_bind_int(&query, number);
+    return query_commit_quietly(&query, err);
 }
 
 static int is_excepted(int64_t id, const int64_t *except, size_t except_count)
@@ -331,22 +326,18 @@ int sweeps_fail(struct store *store, int64_t id, const struct err *reason, struc
 
 int sweeps_note_wait(struct store *store, int64_t id, const struct err *reason, struct err *err)
 {
-    struct connection *connection = NULL;
     struct query query;
-    int code = store_write_begin(store, CONNECTION_DURABILITY_CRASH, &connection, err);
+    int code =
+        query_open_write(&query, store, CONNECTION_DURABILITY_CRASH,
+                         "UPDATE sweeps SET error_code = ?2, error_message = ?3, version = version + 1 "
+                         "WHERE id = ?1 AND state = 'planning'",
+                         err);
     if (code)
         return code;
-    code = query_begin(&query, connection,
-                       "UPDATE sweeps SET error_code = ?2, error_message = ?3, version = version + 1 "
-                       "WHERE id = ?1 AND state = 'planning'",
-                       err);
-    if (!code) {
-        query_bind_int(&query, id);
-        query_bind_text(&query, err_name(reason->code));
-        query_bind_text(&query, reason->message);
-        code = query_run(&query, err);
-    }
-    return store_write_end(store, code, err);
+    query_bind_int(&query, id);
+    query_bind_text(&query, err_name(reason->code));
+    query_bind_text(&query, reason->message);
+    return query_commit(&query, err);
 }
 
 static int check_unclaimed(struct connection *connection, int64_t id, struct err *err)

@@ -317,21 +317,15 @@ int tokens_revoke(struct store *store, int64_t id, struct token_row *ret_row, st
 
 int tokens_touch(struct store *store, int64_t id, int64_t used_ms, struct err *err)
 {
-    struct connection *connection = NULL;
     struct query query;
-    int code = store_write_begin(store, CONNECTION_DURABILITY_CRASH, &connection, err);
+    int code = query_open_write(
+        &query, store, CONNECTION_DURABILITY_CRASH,
+        "UPDATE tokens SET last_used_ms = max(coalesce(last_used_ms, 0), ?) WHERE id = ?", err);
     if (code)
         return code;
-    code =
-        query_begin(&query, connection,
-                    "UPDATE tokens SET last_used_ms = max(coalesce(last_used_ms, 0), ?) WHERE id = ?", err);
-    if (!code) {
-        query_bind_int(&query, used_ms);
-        query_bind_int(&query, id);
-        code = query_run(&query, err);
-    }
-    store_write_keep_version(connection);
-    return store_write_end(store, code, err);
+    query_bind_int(&query, used_ms);
+    query_bind_int(&query, id);
+    return query_commit_quietly(&query, err);
 }
 
 int tokens_version(struct store *store, int64_t *ret_version, struct err *err)

@@ -71,26 +71,26 @@ static int read_schedule(const struct api_request *request, struct schedule *sch
     return code;
 }
 
-int api_analysis_append(struct store *store, const struct model_row *model, const char *tensor,
-                        const struct schedule *schedule, enum api_analysis_source source, int has_points,
-                        struct buf *body, struct err *err)
+int api_analysis_append(struct store *store, const struct model_row *model,
+                        const struct api_analysis_options *asked, struct buf *body, struct err *err)
 {
     struct api_run run = {0};
     struct series series = {0};
     struct series_options options;
-    int code = api_run_read(store, model, tensor, &run, err);
+    enum api_analysis_source source = asked->source;
+    int code = api_run_read(store, model, asked->tensor, &run, err);
     if (code)
         return code;
     api_run_options(&run, &options);
-    if (schedule)
-        options.schedule = *schedule;
+    if (asked->schedule)
+        options.schedule = *asked->schedule;
     else if (options.schedule.kind != SCHEDULE_KIND_UNKNOWN)
         source = API_ANALYSIS_SOURCE_BUILT_IN;
     code = series_analyze(run.series, run.count, &options, &series, err);
     if (!code) {
         struct api_json json;
         api_json_init(&json, body);
-        api_analysis_render(&json, &run, &options, source, &series, has_points);
+        api_analysis_render(&json, &run, &options, source, &series, asked->has_points);
         code = buf_check(body, "analysis", err);
     }
     series_free(&series);
@@ -102,20 +102,17 @@ int api_get_analysis(struct api_request *request, struct api_response *response,
 {
     struct model_row model;
     struct schedule schedule = {.kind = SCHEDULE_KIND_UNKNOWN};
-    enum api_analysis_source source = API_ANALYSIS_SOURCE_UNKNOWN;
-    const char *tensor = NULL;
-    int has_points = 1;
-    int code = api_query_tensor(request, &tensor, response, err);
+    struct api_analysis_options asked = {.schedule = &schedule, .has_points = 1};
+    int code = api_query_tensor(request, &asked.tensor, response, err);
     if (!code)
-        code = api_request_boolean(request, "points", &has_points, response, err);
+        code = api_request_boolean(request, "points", &asked.has_points, response, err);
     if (!code)
         code = api_query_model(request, &model, err);
     if (!code) {
         schedule = schedule_of_model(model.name);
-        code = read_schedule(request, &schedule, &source, response, err);
+        code = read_schedule(request, &schedule, &asked.source, response, err);
     }
     if (!code)
-        code = api_analysis_append(request->context->store, &model, tensor, &schedule, source, has_points,
-                                   &response->body, err);
+        code = api_analysis_append(request->context->store, &model, &asked, &response->body, err);
     return code;
 }

@@ -26,10 +26,16 @@ void api_analysis_render(struct api_json *json, const struct api_run *run,
                          const struct series_options *options, enum api_analysis_source source,
                          const struct series *series, int has_points);
 
-/* Reads the run of a tensor (NULL: the model's own), analyses and appends it. `schedule` NULL: the built-in
- * one, if the model has one. */
-int api_analysis_append(struct store *store, const struct model_row *model, const char *tensor,
-                        const struct schedule *schedule, enum api_analysis_source source, int has_points,
-                        struct buf *body, struct err *err);
+/* Zeroed: the model's own tensor under its built-in schedule, without points. */
+struct api_analysis_options {
+    const char *tensor;              /* NULL: the model's own */
+    const struct schedule *schedule; /* NULL: the built-in one, if the model has one */
+    enum api_analysis_source source; /* of `schedule` */
+    int has_points;
+};
+
+/* Reads the run, analyses it and appends the answer. */
+int api_analysis_append(struct store *store, const struct model_row *model,
+                        const struct api_analysis_options *asked, struct buf *body, struct err *err);
 
 #endif

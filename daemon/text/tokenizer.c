@@ -193,13 +193,23 @@ static int encode_parts(struct tokenizer_encoder *encoder, const char *word, siz
     return 0;
 }
 
-/* A piece without added tokens: words. */
-static int encode_words(struct tokenizer_encoder *encoder, const char *text, size_t size, int is_first,
-                        struct token_ids *ids, struct err *err)
+/* Text between added tokens. */
+struct piece {
+    const char *text;
+    size_t size;
+    int is_first; /* the whole text begins with it */
+};
+
+typedef int encode_piece(struct tokenizer_encoder *encoder, const struct piece *piece, struct token_ids *ids,
+                         struct err *err);
+
+static int encode_words(struct tokenizer_encoder *encoder, const struct piece *piece, struct token_ids *ids,
+                        struct err *err)
 {
-    size_t begin = 0, end = 0;
-    if (pre_tokenizer_rewrite(&encoder->tokenizer->pre_tokenizer, is_first, &encoder->rewritten, &text, &size,
-                              err))
+    const char *text = piece->text;
+    size_t size = piece->size, begin = 0, end = 0;
+    if (pre_tokenizer_rewrite(&encoder->tokenizer->pre_tokenizer, piece->is_first, &encoder->rewritten, &text,
+                              &size, err))
         return err->code;
     pre_tokenizer_begin(&encoder->walk, text, size);
     do {
@@ -210,21 +220,19 @@ static int encode_words(struct tokenizer_encoder *encoder, const char *text, siz
     return 0;
 }
 
-/* What comes between the tokens of a set. is_first: the text begins with it. */
-typedef int encode_piece(struct tokenizer_encoder *encoder, const char *text, size_t size, int is_first,
-                         struct token_ids *ids, struct err *err);
-
-static int encode_around(struct tokenizer_encoder *encoder, const struct added_tokens_set *set,
-                         const char *text, size_t size, int is_first, encode_piece *encode,
-                         struct token_ids *ids, struct err *err)
+/* Finds the added tokens of a set in a piece, and gives what lies between them to `encode`. */
+static int split_at_added(struct tokenizer_encoder *encoder, const struct added_tokens_set *set,
+                          const struct piece *piece, encode_piece *encode, struct token_ids *ids,
+                          struct err *err)
 {
     struct added_tokens_walk walk;
     struct added_tokens_step step;
-    added_tokens_begin(&walk, &encoder->tokenizer->added, set, text, size);
+    added_tokens_begin(&walk, &encoder->tokenizer->added, set, piece->text, piece->size);
     while (added_tokens_next(&walk, &step)) {
-        if (step.piece_begin < step.piece_end &&
-            encode(encoder, text + step.piece_begin, step.piece_end - step.piece_begin,
-                   is_first && step.piece_begin == 0, ids, err))
+        const struct piece between = {.text = piece->text + step.piece_begin,
+                                      .size = step.piece_end - step.piece_begin,
+                                      .is_first = piece->is_first && step.piece_begin == 0};
+        if (between.size && encode(encoder, &between, ids, err))
             return err->code;
         if (step.token && token_ids_append(ids, &step.token->id, 1, err))
             return err->code;
@@ -232,13 +240,15 @@ static int encode_around(struct tokenizer_encoder *encoder, const struct added_t
     return 0;
 }
 
-static int encode_raw_piece(struct tokenizer_encoder *encoder, const char *text, size_t size, int is_first,
+static int encode_raw_piece(struct tokenizer_encoder *encoder, const struct piece *piece,
                             struct token_ids *ids, struct err *err)
 {
     const struct tokenizer *tokenizer = encoder->tokenizer;
-    if (normalizer_apply(&tokenizer->normalizer, &encoder->normalizing, text, size, &text, &size, err))
+    struct piece normal = *piece;
+    if (normalizer_apply(&tokenizer->normalizer, &encoder->normalizing, piece->text, piece->size,
+                         &normal.text, &normal.size, err))
         return err->code;
-    return encode_around(encoder, &tokenizer->added.normalized, text, size, is_first, encode_words, ids, err);
+    return split_at_added(encoder, &tokenizer->added.normalized, &normal, encode_words, ids, err);
 }
 
 static int refuse_own_token(const char *token, struct err *err)
@@ -293,10 +303,10 @@ int tokenizer_encode(struct tokenizer_encoder *encoder, const char *text, size_t
         text = encoder->repaired.data;
         size = encoder->repaired.size;
     }
+    const struct piece whole = {.text = text, .size = size, .is_first = 1};
     int code = check_own_tokens(encoder, text, size, err);
     if (!code)
-        code =
-            encode_around(encoder, &encoder->tokenizer->added.raw, text, size, 1, encode_raw_piece, ids, err);
+        code = split_at_added(encoder, &encoder->tokenizer->added.raw, &whole, encode_raw_piece, ids, err);
     if (!code && encoder->rebuilt)
         code = check_rebuilt(encoder, text, size, ids, before, err);
     if (code)

@@ -184,7 +184,7 @@ static int read_answers(struct store *store, const struct watch_row *watch, json
     buf_init(&audit, ANSWER_BYTES_MAX);
     int code = models_get(store, watch->model_id, &model, err);
     if (!code)
-        code = api_analysis_append(store, &model, NULL, NULL, API_ANALYSIS_SOURCE_UNKNOWN, 0, &analysis, err);
+        code = api_analysis_append(store, &model, &(struct api_analysis_options){0}, &analysis, err);
     if (!code)
         code = api_audit_append(store, &model, NULL, &audit, err);
     if (!code) {
