@@ -30,8 +30,7 @@ static int open_file(const char *path, int *ret_fd, struct err *err)
     /* A pipe that nobody reads must hold up neither the start nor, once it is full, an answer. */
     int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0640);
     if (fd < 0 && errno == ENXIO)
-        return err_set(err, ERR_IO, "access-log: %s: is a pipe that nobody reads: start its reader first",
-                       path);
+        return err_set(err, ERR_IO, "access-log: %s: is a pipe without a reader: start that first", path);
     if (fd < 0)
         return err_set_errno(err, errno, "access-log: %s", path);
     *ret_fd = fd;

@@ -38,7 +38,7 @@ int api_setup_read_certificate(const struct options *options, struct api_setup *
     int code =
         api_tls_read(options->tls_certificate, options->tls_key, &setup->certificate, &setup->key, err);
     if (!code && api_tls_doubt(buf_text(&setup->certificate), clock_wall_ms(), doubt, sizeof doubt))
-        log_warning("the certificate's time is over, or nearly",
+        log_warning("the certificate has expired or soon will",
                     log_text("certificate", options->tls_certificate), log_text("reason", doubt), log_end);
     return code;
 }
@@ -100,11 +100,11 @@ void api_setup_log(const struct options *options, const char *url)
     if (is_loopback)
         return;
     if (!options->tls_certificate[0])
-        log_warning("others can read tokens and answers on the way: set tls-certificate and tls-key, or put "
+        log_warning("tokens and answers travel unencrypted: set tls-certificate and tls-key, or put "
                     "a proxy with TLS in front",
                     log_text("url", url), log_end);
     if (strcmp(options->read_access, "open") == 0)
-        log_warning("everybody who reaches this address may read; read-access = token asks for a token",
+        log_warning("anyone who can reach this address may read; read-access = token requires a token",
                     log_text("url", url), log_end);
 }
 

@@ -37,18 +37,18 @@ static void reload(int argc, char **argv, struct options *options, struct servic
     supervisor_tell_reloading();
     int code = options_reload(argc, argv, options, ignored, sizeof ignored, &err);
     if (service_reopen_access_log(service, &access_err))
-        log_error("the access log stays as it was", log_text("reason", access_err.message), log_end);
+        log_error("the access log was not reopened", log_text("reason", access_err.message), log_end);
     if (code) {
         log_error("the options cannot be read again; the old ones stay", log_text("reason", err.message),
                   log_end);
     } else {
         options_apply_log(options);
-        log_info("options read again", log_text("needs_restart", ignored), log_end);
+        log_info("options reloaded", log_text("needs_restart", ignored), log_end);
     }
     struct err fault = ERR_INIT;
     int renewed = service_reload_certificate(service, &fault);
     if (renewed > 0)
-        log_info("another certificate is served", log_end);
+        log_info("the certificate was reloaded", log_end);
     if (renewed < 0)
         log_error("the certificate cannot be read again; the old one stays",
                   log_text("reason", fault.message), log_end);

@@ -78,7 +78,7 @@ static void finish_removals(struct planning *planning)
            !(code = removal_next(planning->options.store, id, &id, name, sizeof name, &err))) {
         code = removal_finish(planning->options.store, id, planning->options.is_stopping, &is_gone, &err);
         if (!code && is_gone)
-            log_info("what was known of a removed model is deleted", log_text("model", name), log_end);
+            log_info("the data of a removed model was deleted", log_text("model", name), log_end);
     }
     const int has_failed = code && code != ERR_NOT_FOUND && code != ERR_CANCELLED;
     if (has_failed && !planning->has_removal_failed)
@@ -91,7 +91,7 @@ static void finish_removals(struct planning *planning)
 static void wait_for_room(struct planning *planning, const struct err *reason)
 {
     if (!planning->is_without_room)
-        log_warning("a plan waits for room on the disk", log_text("reason", reason->message), log_end);
+        log_warning("a plan waits for free disk space", log_text("reason", reason->message), log_end);
     planning->is_without_room = 1;
     for (int64_t i = 0; i < ROOM_PAUSE_MS / PULSE_MS && !atomic_load(planning->options.is_stopping); i++) {
         pulse_beat();
@@ -131,7 +131,7 @@ static void look_at_disk(struct planning *planning)
                   log_text("state", planning->options.state), log_int("free_bytes", (int64_t)room.free_bytes),
                   log_end);
     else
-        log_info("the disk has room again", log_text("state", planning->options.state),
+        log_info("the disk has free space again", log_text("state", planning->options.state),
                  log_int("free_bytes", (int64_t)room.free_bytes), log_end);
 }
 
@@ -144,9 +144,9 @@ static void look_at_place(struct planning *planning)
         return;
     planning->was_moved = is_moved;
     if (is_moved)
-        log_error("the database is gone", log_text("reason", err.message), log_end);
+        log_error("the database file is missing", log_text("reason", err.message), log_end);
     else
-        log_info("the database is back", log_text("state", planning->options.state), log_end);
+        log_info("the database file is back", log_text("state", planning->options.state), log_end);
 }
 
 static void *plan_sweeps(void *context)

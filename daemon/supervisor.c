@@ -75,12 +75,12 @@ void supervisor_tick(struct supervisor *supervisor, struct service *service)
         supervisor->watchdog_ms ? service_find_stuck(service, supervisor->watchdog_ms / 2) : NULL;
     if (stuck) {
         if (!supervisor->was_stuck)
-            log_error("a part of the daemon does not move; the watchdog is not fed", log_text("part", stuck),
+            log_error("a part of the daemon is stuck; the watchdog is not fed", log_text("part", stuck),
                       log_end);
         (void)snprintf(status, sizeof status, "stuck: %s", stuck);
     } else {
         if (supervisor->was_stuck)
-            log_warning("every part of the daemon moves again", log_end);
+            log_warning("every part of the daemon makes progress again", log_end);
         if (supervisor->watchdog_ms)
             notify("WATCHDOG=1");
         service_describe(service, status, sizeof status);

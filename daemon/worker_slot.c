@@ -143,7 +143,7 @@ static void give_up(struct worker_slot *slot, const struct task_row *task, const
                      reason);
     }
     if (code && code != ERR_CONFLICT && code != ERR_CANCELLED)
-        log_error("the end of a task cannot be recorded", log_int("task", task->id),
+        log_error("the outcome of a task cannot be recorded", log_int("task", task->id),
                   log_text("reason", err.message), log_end);
 }
 
@@ -185,7 +185,7 @@ void worker_slot_look_for_hang(struct worker_slot *slot)
     slot->is_doubted |= hang == HANG_DOUBT;
     const double seconds = (double)pulse_age_ms(&slot->pulse) / 1000.0;
     if (is_news) /* within the lock: it may end, and another begin */
-        log_task("task does not move", LOG_LEVEL_WARNING, &slot->task, seconds,
+        log_task("task makes no progress", LOG_LEVEL_WARNING, &slot->task, seconds,
                  atomic_load(&slot->fetched_bytes), &reason);
     if (hang == HANG_CERTAIN) {
         slot->is_hung = 1;

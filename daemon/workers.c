@@ -188,7 +188,7 @@ int workers_start(const struct workers_options *options, struct workers **ret_wo
     if (code)
         return code;
     if (requeued)
-        log_info("unfinished tasks of an earlier run are queued again", log_int("tasks", requeued), log_end);
+        log_info("unfinished tasks of an earlier run were queued again", log_int("tasks", requeued), log_end);
     struct workers *workers = calloc(1, sizeof *workers);
     if (!workers)
         return err_set(err, ERR_NO_MEMORY, "workers: out of memory");

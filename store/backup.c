@@ -214,7 +214,8 @@ int backup_name_file(const char *part, const char *target, struct err *err)
         return unlink(part) ? err_set_errno(err, errno, "%s", part) : 0;
     if (errno == EEXIST)
         return err_set(err, ERR_CONFLICT,
-                       "%s: was made by somebody else meanwhile: move it away, or name another file", target);
+                       "%s: was created by another process meanwhile: move it away, or name another file",
+                       target);
     return err_set_errno(err, errno, "%s", target);
 }
 

@@ -60,11 +60,10 @@ static int exclude_others(int fd, const char *path, struct err *err)
         code = set_byte(fd, F_WRLCK);
     }
     if (is_taken(code))
-        return err_set(
-            err, ERR_CONFLICT,
-            "state folder %.*s: a command (bifurcated token or check) is at work on its database and does "
-            "not end: try again once it has ended",
-            folder_size(path), path);
+        return err_set(err, ERR_CONFLICT,
+                       "state folder %.*s: a command (bifurcated token or check) has been using its database "
+                       "for too long: try again once it has ended",
+                       folder_size(path), path);
     return code ? err_set_errno(err, code, "state folder: lock %s", path) : 0;
 }
 

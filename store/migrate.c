@@ -41,7 +41,7 @@ static int check_origin(struct connection *connection, size_t count, int64_t *re
     if ((uint64_t)version > count)
         return err_set(err, ERR_UNSUPPORTED,
                        "database %s: was written by a newer version (schema %lld, this program knows %zu): "
-                       "upgrade the program, or restore a backup of before",
+                       "upgrade the program, or restore an earlier backup",
                        path, (long long)version, count);
     *ret_version = version;
     return 0;

@@ -250,9 +250,8 @@ int client_follow_sweeps(struct client_link *link, const struct client_arguments
         (void)fputc('\n', stderr);
     int status = CLIENT_EXIT_DONE;
     if (client_link_is_interrupted) {
-        (void)fputs(
-            "The sweeps go on. `bifurcate follow` shows all that are at work again, `bifurcate cancel",
-            stderr);
+        (void)fputs("The sweeps go on. `bifurcate follow` shows all that are active again, `bifurcate cancel",
+                    stderr);
         for (size_t i = 0; i < count; i++) {
             if (!list[i].is_over)
                 (void)fprintf(stderr, " %" PRId64, list[i].id);
@@ -288,7 +287,7 @@ int client_run_follow(const struct client_arguments *arguments)
     if (code)
         status = client_report(&err);
     else if (count == 0 && !arguments->values[CLIENT_OPTION_JSON])
-        (void)fputs("no sweep is at work; `bifurcate sweeps` lists those that have ended\n", stderr);
+        (void)fputs("no sweep is active; `bifurcate sweeps` lists those that have ended\n", stderr);
     else
         status = client_follow_sweeps(link, arguments, ids, count);
     free(ids);

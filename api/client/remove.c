@@ -60,7 +60,8 @@ static int ask(struct err *err)
 {
     char line[16] = "";
     if (!isatty(STDIN_FILENO) || !isatty(STDERR_FILENO))
-        return err_set(err, ERR_INVALID, "nobody can be asked here: repeat it with --yes, or with --dry-run");
+        return err_set(err, ERR_INVALID,
+                       "there is no terminal to ask on: repeat it with --yes, or with --dry-run");
     (void)fputs("Delete this, for everybody and for ever? [y/N] ", stderr);
     if (!fgets(line, sizeof line, stdin) || (strcmp(line, "y\n") != 0 && strcmp(line, "yes\n") != 0))
         return err_set(err, ERR_CANCELLED, "nothing was removed");

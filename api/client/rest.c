@@ -39,9 +39,10 @@ static int check_token(const char *token, struct err *err)
                        REST_TOKEN_BYTES_MAX);
     for (size_t i = 0; i < size; i++) {
         if (token[i] <= 0x20 || token[i] == 0x7f)
-            return err_set(err, ERR_INVALID,
-                           "the token has a character that no token has: check its file or variable, which "
-                           "holds the token alone");
+            return err_set(
+                err, ERR_INVALID,
+                "the token has a character that no token can have: check its file or variable, which "
+                "holds the token alone");
     }
     return 0;
 }

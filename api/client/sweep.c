@@ -307,7 +307,7 @@ static int print_sweeps(const struct client_arguments *arguments, const char *me
         code = client_find_sweeps(link, &ids, &count, &err);
     int status = code ? client_report(&err) : CLIENT_EXIT_DONE;
     if (!code && count == 0)
-        (void)fputs("no sweep is at work\n", stderr);
+        (void)fputs("no sweep is active\n", stderr);
     for (size_t i = 0; i < count && !code && !client_link_is_interrupted; i++) {
         struct err failure = ERR_INIT;
         int failed = print_sweep(link, arguments, method, ids[i], all, &failure);

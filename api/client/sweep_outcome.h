@@ -9,7 +9,7 @@
 /* Why the sweep or its revisions failed, a line for each reason. */
 void client_print_sweep_errors(const json_t *sweep);
 
-/* Which revisions it did not take, since their names tell no step; nothing if there are none. */
+/* Which revisions it did not take, since their names give no step; nothing if there are none. */
 void client_print_sweep_passed_over(const json_t *sweep);
 
 /* How it ended: its state, what was measured and fetched, why anything failed, and where to see the results.

@@ -151,7 +151,7 @@ function auditList(audit) {
     rest.length ? element("details", { "data-key": "more" }, element("summary", {}, `${rest.length} more`), element("ul", { class: "findings" }, ...rest.map(line))) : null);
 }
 
-/** Revisions that no sweep takes into the run: their names tell no step. */
+/** Revisions that no sweep takes into the run: their names give no step. */
 const passedOver = (audit) => audit?.passed_over && element("p", { class: "muted" }, `Passed over: ${audit.passed_over.text}.`);
 
 function card(model) {

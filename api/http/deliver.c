@@ -292,7 +292,7 @@ int api_deliver_check_room(const struct api_request *request, size_t size, size_
         if (size > options->answer_bytes_max) /* though nobody else read slowly */
             return err_set(
                 err, ERR_NO_MEMORY,
-                "this answer alone has %zu MiB, and all that are being read may take %zu: ask for less",
+                "this answer alone is %zu MiB, and all that are being read may take %zu: ask for less",
                 size / MIB, options->answer_bytes_max / MIB);
         atomic_store(&http->lacks_room, true);
         return err_set(err, ERR_NO_MEMORY,

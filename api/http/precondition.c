@@ -117,5 +117,5 @@ int api_precondition_check(const struct api_request *request, const char *digits
         return code;
     response->status = 412;
     return api_response_refuse(response, "header", "If-None-Match", err, ERR_CONFLICT,
-                               "it is there already: read it before you change it");
+                               "it exists already: read it before you change it");
 }

@@ -71,7 +71,7 @@ static void append_text(const struct passed_over *passed_over, struct api_json *
     int size =
         passed_over->count == 1
             ? snprintf(text, sizeof text, "1 revision has a name that tells no step")
-            : snprintf(text, sizeof text, "%zu revisions have names that tell no step", passed_over->count);
+            : snprintf(text, sizeof text, "%zu revisions have names that give no step", passed_over->count);
     for (size_t i = 0; i < told; i++)
         size += snprintf(text + size, sizeof text - (size_t)size, "%s%.*s", i ? ", " : ": ", NAME_TOLD_BYTES,
                          passed_over->names[i]);

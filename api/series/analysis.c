@@ -62,7 +62,7 @@ static int read_schedule(const struct api_request *request, struct schedule *sch
     if (!code && !schedule_has_stable(schedule->kind) && schedule->stable_until > 0)
         code = api_response_refuse(
             response, "query", "stable", err, ERR_INVALID,
-            "stable: of schedule=wsd and its kin only, which keep their peak until there");
+            "stable: only for schedule=wsd and its variants, which keep their peak until there");
     if (!code && schedule_has_stable(schedule->kind) &&
         !(schedule->stable_until >= schedule->warmup_steps && schedule->stable_until < schedule->end_step))
         code = api_response_refuse(response, "query", "stable", err, ERR_INVALID,

@@ -287,7 +287,7 @@ static int check_complete(const struct check *check, struct err *err)
     for (size_t i = 0; wants_statistics && i < json_array_size(tensors); i++) {
         const char *name = json_string_value(json_array_get(tensors, i));
         if (name && !strpbrk(name, "*?[") && !has_tensor(result, name))
-            return err_set(err, ERR_INVALID, "%s: the sweep asks for it, and the result has it not", name);
+            return err_set(err, ERR_INVALID, "%s: the sweep asks for it, and the result lacks it", name);
     }
     if (wants_statistics && result->tensor_count == 0)
         return err_set(err, ERR_INVALID, "the sweep asks for statistics, and the result has none");

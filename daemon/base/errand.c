@@ -88,14 +88,12 @@ static int judge(const struct errands *errands, const char *place, int64_t age_m
         return 0;
     clock_format(clock_wall_ms() - age_ms, since, sizeof since);
     if (errands->lost_ms && age_ms >= errands->lost_ms)
-        return err_set(
-            err, ERR_TIMEOUT,
-            "%.300s: has not answered since %s: see dmesg, and whether its mount is alive; once ls "
-            "of it answers, restart this program if it still says so",
-            place, since);
+        return err_set(err, ERR_TIMEOUT,
+                       "%.300s: has not answered since %s: check its mount and dmesg; once ls "
+                       "of it answers, restart this program if it still says so",
+                       place, since);
     return err_set(err, ERR_UNREACHABLE,
-                   "%.300s: has not answered since %s: see whether its mount is alive (ls of it, dmesg)",
-                   place, since);
+                   "%.300s: has not answered since %s: check its mount (ls of it, dmesg)", place, since);
 }
 
 /* With the lock. */
@@ -148,8 +146,7 @@ static int send_out(struct errands *errands, struct sent *sent, struct err *err)
         return code;
     if (count >= SILENT_MAX)
         return err_set(err, ERR_UNREACHABLE,
-                       "%.300s: not looked at, since %d folders do not answer: see whether their mounts are "
-                       "alive (dmesg)",
+                       "%.300s: not read, since %d folders do not answer: check their mounts (dmesg)",
                        sent->place, count);
     pulse_beat_for(&sent->pulse);
     (void)pthread_attr_init(&attributes);

@@ -91,7 +91,7 @@ int name_rule_check(const char *rule, struct err *err)
         int part = placeholder_at(p);
         if (part < NAME_RULE_PART_COUNT) {
             if (seen[part]++)
-                return err_set(err, ERR_INVALID, "%s stands twice in the rule for revision names",
+                return err_set(err, ERR_INVALID, "%s occurs twice in the rule for revision names",
                                parts[part].placeholder);
             p += strlen(parts[part].placeholder);
         } else if (*p == '{' || *p == '}') {

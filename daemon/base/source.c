@@ -81,7 +81,7 @@ static int refuse_cut(const struct memory_source *file, uint64_t offset, struct 
     uint64_t left = offset;
     if (fstat(file->fd, &status) == 0 && (uint64_t)status.st_size < offset)
         left = (uint64_t)status.st_size;
-    return err_set(err, ERR_FORMAT, "%s: truncated: it was cut short to %" PRIu64 " bytes meanwhile",
+    return err_set(err, ERR_FORMAT, "%s: truncated: it was shortened to %" PRIu64 " bytes meanwhile",
                    file->source.name, left);
 }
 

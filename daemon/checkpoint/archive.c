@@ -73,7 +73,7 @@ static int check_names(struct archive *archive, struct err *err)
     for (size_t i = 1; i < archive->record_count; i++) {
         if ((size_t)(records[i].name - records[i].path) != folder_size ||
             memcmp(records[i].path, records[0].path, folder_size) != 0)
-            return err_set(err, ERR_FORMAT, "%.200s lies in a second folder, beside that of %.200s",
+            return err_set(err, ERR_FORMAT, "%.200s is in a second folder, next to that of %.200s",
                            records[i].path, records[0].path);
         if (compare_names(&records[i - 1], &records[i]) == 0)
             return err_set(err, ERR_FORMAT, "the record %.200s occurs twice", records[i].path);

@@ -122,8 +122,7 @@ static int read_record(zip_t *zip, struct view *view, uint64_t index, struct arc
         return err_set(err, ERR_FORMAT, "record %" PRIu64 " of the zip archive cannot be described", index);
     const char *slash = strchr(status.name, '/');
     if (!file_is_safe_relative(status.name) || !slash)
-        return err_set(err, ERR_FORMAT, "the record \"%.200s\" lies outside of the archive's folder",
-                       status.name);
+        return err_set(err, ERR_FORMAT, "the record \"%.200s\" is outside the archive's folder", status.name);
     if (status.encryption_method != ZIP_EM_NONE)
         return err_set(err, ERR_UNSUPPORTED, "the record %.200s is encrypted", status.name);
     if (status.comp_method != ZIP_CM_STORE || status.comp_size != status.size)

@@ -202,7 +202,7 @@ int checkpoint_find(struct checkpoint *checkpoint, const char *name, struct chec
     if (!shard_find(shard, name, &index)) {
         if (checkpoint->index)
             return err_set(err, ERR_MISMATCH,
-                           "%.200s: the index says that tensor %.120s lies here, but it does not",
+                           "%.200s: the index says that tensor %.120s is here, but it is not",
                            file_name(checkpoint, file), name);
         return refuse_name(checkpoint, name, err);
     }

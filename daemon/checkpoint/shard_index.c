@@ -39,7 +39,7 @@ static int collect_files(json_t *map, struct shard_index *index, struct err *err
         if (!file_is_safe_relative(json_string_value(value)))
             return err_set(
                 err, ERR_FORMAT,
-                "weight_map: tensor %.120s lies in \"%.120s\", not a file of this revision: names with a "
+                "weight_map: tensor %.120s is in \"%.120s\", not a file of this revision: names with a "
                 "backslash, control characters or a path out of it are refused",
                 tensor, json_string_value(value));
         index->files[index->file_count] = strdup(json_string_value(value));

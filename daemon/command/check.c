@@ -86,8 +86,8 @@ static void check_access_log(const struct options *options, struct check_report 
     }
     int fault = try_append(setting);
     if (fault == ENXIO)
-        check_add(report, CHECK_LEVEL_ERROR, subject,
-                  "%s is a pipe that nobody reads: start its reader first", setting);
+        check_add(report, CHECK_LEVEL_ERROR, subject, "%s is a pipe without a reader: start that first",
+                  setting);
     else if (fault)
         check_add(
             report, CHECK_LEVEL_ERROR, subject,

@@ -49,7 +49,7 @@ void check_device(const struct options *options, struct check_report *report)
         check_add(report, CHECK_LEVEL_OK, "device", "%s: %s", info->id, info->description.name);
         check_limit(options, info, report);
         if (device_passed_over(device)[0])
-            check_add(report, CHECK_LEVEL_WARNING, "cuda", "a GPU is there and not used: %s",
+            check_add(report, CHECK_LEVEL_WARNING, "cuda", "a GPU is present but not used: %s",
                       device_passed_over(device));
         const char *absence = registry_absence(registry);
         if (absence[0]) /* only what was asked for by name is a fault */

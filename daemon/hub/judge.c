@@ -37,7 +37,7 @@ static enum client_verdict judge_proxy(const char *host, int status, struct err 
         return CLIENT_VERDICT_FAILED;
     }
     (void)err_set(err, ERR_NETWORK,
-                  "%s: the proxy lets nobody through (%d): check HTTPS_PROXY, http_proxy and NO_PROXY", host,
+                  "%s: the proxy refuses access (%d): check HTTPS_PROXY, http_proxy and NO_PROXY", host,
                   status);
     return CLIENT_VERDICT_RETRY;
 }
@@ -72,8 +72,8 @@ enum client_verdict client_judge_connection(const struct transfer *transfer, str
         return judge_proxy(host, transfer->proxy_status, err);
     switch (transfer->curl_code) {
     case CURLE_COULDNT_RESOLVE_HOST:
-        (void)err_set(err, ERR_NETWORK,
-                      "%s: no such host can be found: check the network, DNS and HF_ENDPOINT", host);
+        (void)err_set(err, ERR_NETWORK, "%s: no such host was found: check the network, DNS and HF_ENDPOINT",
+                      host);
         return CLIENT_VERDICT_RETRY;
     case CURLE_COULDNT_RESOLVE_PROXY:
         (void)err_set(err, ERR_NETWORK,
@@ -167,7 +167,7 @@ static void judge_forbidden(const struct hub_repository *repository, const struc
                           : "put a token of that account",
                       place);
     } else if (strstr(said, "Access to this resource is disabled")) {
-        (void)err_set(err, ERR_UNAUTHORIZED, "%s %s is disabled by the hub: nobody can read it", kind, name);
+        (void)err_set(err, ERR_UNAUTHORIZED, "%s %s is disabled by the hub: it cannot be read", kind, name);
     } else if (strstr(said, "Invalid credentials")) {
         (void)err_set(err, is_file ? ERR_GATED : ERR_UNAUTHORIZED,
                       "the hub does not accept the token: put a renewed one %s, or remove it to ask "

@@ -31,8 +31,8 @@ int token_parse(const char *raw, const char *place, char *text, struct err *err)
     for (size_t i = begin; i < end; i++) {
         unsigned char c = (unsigned char)raw[i];
         if (c <= 0x20 || c >= 0x7f)
-            return err_set(err, ERR_INVALID, "%s: the token has a character that no token has: correct it",
-                           place);
+            return err_set(err, ERR_INVALID,
+                           "%s: the token has a character that no token can have: correct it", place);
     }
     memcpy(text, raw + begin, end - begin);
     text[end - begin] = 0;

@@ -17,7 +17,7 @@ struct walk {
 static int walk_folder(struct walk *walk, const char *folder, const char *relative, int depth_left,
                        struct err *err);
 
-/* Whether what cannot be looked at for this reason is passed over: 0, or an error. */
+/* Whether what cannot be read for this reason is passed over: 0, or an error. */
 static int pass_over(int reason, const char *path, struct err *err)
 {
     switch (reason) {
@@ -29,7 +29,7 @@ static int pass_over(int reason, const char *path, struct err *err)
     case EPERM:
         return 0;
     default:
-        return err_set_errno(err, reason, "%s: cannot be looked at", path);
+        return err_set_errno(err, reason, "%s: cannot be read", path);
     }
 }
 

@@ -40,7 +40,7 @@ static int open_device(struct engine *engine, const struct options *options, str
              log_int("memory_limit_mb", options->device_memory_mb),
              log_text("no_cuda_because", registry_absence(engine->registry)), log_end);
     if (why[0])
-        log_warning("a GPU is there and not used", log_text("reason", why), log_text("used", device->id),
+        log_warning("a GPU is present but not used", log_text("reason", why), log_text("used", device->id),
                     log_text("remedy", "see what holds it (nvidia-smi), then start the daemon again"),
                     log_end);
     return 0;
@@ -76,7 +76,7 @@ static void log_wait(void *context, const struct hub_wait *wait)
     struct engine *engine = context;
     char until[CLOCK_TEXT_SIZE];
     if (!wait->reason) {
-        log_info("requests to the hub go on",
+        log_info("requests to the hub continue",
                  log_real("waited_s_since_start", (double)wait->waited_ms / 1000.0), log_end);
         return;
     }
@@ -91,7 +91,7 @@ static void log_outage(void *context, const struct hub_outage *outage)
 {
     (void)context;
     if (outage->is_over)
-        log_info("requests to the hub go on", log_text("host", outage->host), log_end);
+        log_info("requests to the hub continue", log_text("host", outage->host), log_end);
     else if (outage->is_endured)
         log_error(outage->is_partial
                       ? "a host of the hub's files is down for a day; what needs it fails from now on"

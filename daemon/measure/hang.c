@@ -18,12 +18,11 @@ enum hang hang_judge(const struct pulse *pulse, int64_t limit_ms, struct err *re
             "again",
             callee, age_ms / 1000);
     else
-        (void)err_set(
-            reason, ERR_TIMEOUT,
-            "nothing has moved for %" PRId64
-            " s: no byte was read, nothing was computed. A network file system that does not answer "
-            "does this: see dmesg, and whether the mount of the folder is alive",
-            age_ms / 1000);
+        (void)err_set(reason, ERR_TIMEOUT,
+                      "nothing has moved for %" PRId64
+                      " s: no byte was read, nothing was computed. A network file system that does not "
+                      "answer does this: check dmesg and the folder's mount",
+                      age_ms / 1000);
     return age_ms < limit_ms ? HANG_DOUBT : HANG_CERTAIN;
 }
 

@@ -97,11 +97,12 @@ static int complete(const struct scoring_request *request, const struct model_co
     if (request->mode != PASSAGES_MODE_LAST_WORD)
         use->start_id = TOKENIZER_START_NONE;
     if (use->start_id != TOKENIZER_START_NONE && use->start_id != use->prefix_id)
-        return err_set(err, ERR_UNSUPPORTED,
-                       "tokenizer.json: transformers' versions do not put the same tokens around each text, "
-                       "or others than one bos_token before it: mend its post_processor or the add_bos_token "
-                       "of tokenizer_config.json, take another mode, or leave the metric perplexity out of "
-                       "the sweep");
+        return err_set(
+            err, ERR_UNSUPPORTED,
+            "tokenizer.json: transformers' versions do not put the same tokens around each text, "
+            "or others than one bos_token before it: correct its post_processor or the add_bos_token "
+            "of tokenizer_config.json, take another mode, or leave the metric perplexity out of "
+            "the sweep");
     if (use->prefix_id != TOKENIZER_CONFIG_FOREIGN_PREFIX || request->mode != PASSAGES_MODE_TEXT_MEAN)
         return 0;
     return err_set(

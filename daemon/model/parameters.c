@@ -115,7 +115,7 @@ int model_parameters_count(const struct model_config *config, struct checkpoint 
         while (!code && known < file_count && strcmp(files[known], tensor.file) != 0)
             known++;
         if (!code && known == PARAMETERS_FILES_MAX)
-            code = err_set(err, ERR_LIMIT, "its parameters lie in more than %d files, which are not counted",
+            code = err_set(err, ERR_LIMIT, "its parameters are in more than %d files, which are not counted",
                            PARAMETERS_FILES_MAX);
         if (!code && known == file_count)
             files[file_count++] = tensor.file;

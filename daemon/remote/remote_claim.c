@@ -106,8 +106,7 @@ int remote_claim(struct remote_slot *slot, struct wire_task *task, struct err *e
         struct wire_offer offer;
         int64_t idle_ms = idle_left_ms(worker);
         if (idle_ms == 0) {
-            log_info("nothing to do for long enough", log_int("seconds", worker->options.idle_exit_s),
-                     log_end);
+            log_info("idle for long enough", log_int("seconds", worker->options.idle_exit_s), log_end);
             remote_worker_end(worker, REMOTE_END_IDLE);
             break;
         }

@@ -317,7 +317,7 @@ void remote_slot_look_for_hang(struct remote_slot *slot)
         atomic_store(&worker->is_stopping, true);
     memcpy(claim, slot->claim, sizeof claim);
     if (is_news) /* within the lock: it may end, and another begin */
-        log_hang(slot, "task does not move", &reason);
+        log_hang(slot, "task makes no progress", &reason);
     (void)pthread_mutex_unlock(&worker->lock);
     if (hang != HANG_CERTAIN)
         return;

@@ -38,7 +38,7 @@ static int is_asked_for(const struct plan *plan, const struct revision_listed *l
     return !listed->is_remembered && sweep_spec_selects(&plan->spec, listed->row.name, &listed->place);
 }
 
-/* Names tell no step: the checkpoints may lie elsewhere than in revisions. */
+/* Names give no step: the checkpoints may lie elsewhere than in revisions. */
 static int is_told_where(const struct plan *plan, const struct revision_listed *revision, struct err *err)
 {
     struct repository_tree *tree = NULL;
@@ -75,7 +75,7 @@ static const struct revision_listed *example_of(const struct revision_list *list
     return first;
 }
 
-/* Nothing is asked for: names that tell no step are another matter than bounds that leave none. */
+/* Nothing is asked for: names that give no step are another matter than bounds that leave none. */
 static int refuse_selection(const struct plan *plan, struct err *err)
 {
     const struct revision_list *list = &plan->list;

@@ -75,11 +75,11 @@ int weights_hint_tell_subfolders(const char *model, const struct repository_tree
         (void)snprintf(others, sizeof others, " and %zu more", count - 1);
     if (strncmp(model, "file:", 5) == 0)
         (void)err_set(err, err->code,
-                      "its checkpoints lie in subfolders (%.*s%s); sweep the folder that holds these",
+                      "its checkpoints are in subfolders (%.*s%s); sweep the folder that holds these",
                       (int)(first_size > 100 ? 100 : first_size), first, others);
     else
         (void)err_set(err, err->code,
-                      "its checkpoints lie in subfolders (%.*s%s), but on the hub only branches and tags are "
+                      "its checkpoints are in subfolders (%.*s%s), but on the hub only branches and tags are "
                       "revisions: download them (hf download %s --local-dir FOLDER) and sweep file:FOLDER",
                       (int)(first_size > 100 ? 100 : first_size), first, others, model);
     return 1;

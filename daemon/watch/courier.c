@@ -72,11 +72,11 @@ static int read_body(struct store *store, const struct delivery_row *delivery, s
 static void log_end_of(const struct delivery_row *delivery, const struct delivery_attempt *attempt)
 {
     if (attempt->state == DELIVERY_STATE_DELIVERED)
-        log_info("webhook told", log_text("model", delivery->model),
+        log_info("webhook delivered", log_text("model", delivery->model),
                  log_text("event", delivery_event_name(delivery->event)),
                  log_text("delivery", delivery->name), log_end);
     else if (attempt->state == DELIVERY_STATE_FAILED)
-        log_error("webhook given up", log_text("model", delivery->model),
+        log_error("webhook delivery given up", log_text("model", delivery->model),
                   log_text("event", delivery_event_name(delivery->event)),
                   log_text("delivery", delivery->name), log_text("reason", attempt->error), log_end);
     else if (delivery->attempts == 0)

@@ -206,10 +206,10 @@ static int record(struct run *run, enum watch_outcome outcome, struct err *err)
         return code;
     const char *error = json_string_value(json_object_get(json_object_get(run->report, "error"), "message"));
     if (error)
-        log_warning("a watched model could not be looked at", log_text("model", run->watch->model),
+        log_warning("a watched model could not be checked", log_text("model", run->watch->model),
                     log_text("reason", error), log_end);
     else
-        log_info("watched model looked at", log_text("model", run->watch->model),
+        log_info("watched model checked", log_text("model", run->watch->model),
                  log_text("outcome", watch_outcome_name(outcome)), log_int("sweep", sweep_id),
                  log_int("revisions", (int64_t)run->due),
                  log_int("hub_requests", (int64_t)counters.request_count), log_end);

@@ -67,7 +67,7 @@ static int run_next(void *context, const atomic_bool *is_stopping, int64_t *ret_
     if (code == ERR_UNREACHABLE) { /* it stays due */
         log_event(hub_look_at_folder(watcher->hub, search.watch.model, &silence) ? LOG_LEVEL_WARNING
                                                                                  : LOG_LEVEL_DEBUG,
-                  "a watched model is not looked at yet", log_text("model", search.watch.model),
+                  "a watched model is not checked yet", log_text("model", search.watch.model),
                   log_text("reason", err->message), log_end);
         *err = (struct err)ERR_INIT;
         *ret_wait_ms = LOOK_AGAIN_MS;

@@ -281,14 +281,14 @@ def test_names_without_a_step_are_told(measured: Daemon, tmp_path: Path) -> None
     write_checkpoints(tmp_path / "run", ["step8", "step16", "step512", "main", "best", "epoch-7"])
     model = f"file:{tmp_path}/run"
     done = measured.client("sweep", model, "--tensor", "lm_head.weight", "--follow")
-    assert done.returncode == 0 and "passed over: 2 revisions have names that tell no step: best, epoch-7. They" in done.stderr, done
+    assert done.returncode == 0 and "passed over: 2 revisions have names that give no step: best, epoch-7. They" in done.stderr, done
     number = re.search(r"sweep (\d+)", done.stderr).group(1)
     told = measured.read(f"/v1/sweeps/{number}")
     assert told["progress"]["done"] == 3 and told["passed_over"]["count"] == 2
     assert told["passed_over"]["names"] == ["best", "epoch-7"] and "--revision" in told["passed_over"]["text"]
-    assert "tell no step: best, epoch-7" in measured.client("show", number).stderr
+    assert "give no step: best, epoch-7" in measured.client("show", number).stderr
     audit = measured.client("audit", model)
-    assert "2 revisions have names that tell no step: best, epoch-7" in " ".join(audit.stdout.split()), audit
+    assert "2 revisions have names that give no step: best, epoch-7" in " ".join(audit.stdout.split()), audit
     named = measured.client("sweep", model, "--revision", "best", "--tensor", "lm_head.weight", "--follow")
     assert named.returncode == 0 and "passed over" not in named.stderr, named
     number = re.search(r"sweep (\d+)", named.stderr).group(1)
@@ -302,7 +302,7 @@ def test_seeds_of_one_repository_are_runs_of_their_own(measured: Daemon, tmp_pat
     model = f"file:{tmp_path}/run"
     for rule, seed in ((), "default"), (("--rule", "step{step}-seed-small-aux-2"), "small-aux-2"), ((), "small-aux-2"):
         done = measured.client("sweep", model, *rule, "--tensor", "lm_head.weight", "--follow")
-        assert done.returncode == 0 and "4 revisions have names that tell no step" in done.stderr, done
+        assert done.returncode == 0 and "4 revisions have names that give no step" in done.stderr, done
         rows = list(csv.DictReader(io.StringIO(measured.client("series", model, "--csv").stdout)))
         shown = [(row["revision"], row["step"]) for row in rows if row["step"]]
         assert shown == [(f"step{step}-seed-{seed}", str(step)) for step in steps], rows
@@ -396,8 +396,8 @@ def test_all_sweeps_at_work(
 ) -> None:
     one = daemon(make_hub(garden, bandwidth_bps=100_000))
     idle = one.client("follow")
-    assert idle.returncode == 0 and idle.stderr.startswith("no sweep is at work"), idle
-    assert one.client("cancel", "all").stderr == "no sweep is at work\n"
+    assert idle.returncode == 0 and idle.stderr.startswith("no sweep is active"), idle
+    assert one.client("cancel", "all").stderr == "no sweep is active\n"
     begun = one.client("sweep", MODEL, MODEL, MODEL, "--json")
     assert [row["id"] for row in json.loads(begun.stdout)["sweeps"]] == [1, 2, 3], begun
     for number in (1, 2, 3):

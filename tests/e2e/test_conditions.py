@@ -142,15 +142,15 @@ def test_a_clock_that_is_not_set(daemon: Callable[..., Daemon], make_hub: Callab
     running = daemon(make_hub(garden), *front, env=env)
     watch = {"every_minutes": 60, "metrics": ["statistics"], "revisions": {"names": ["step0"]}}
     assert running.request("PUT", f"/v1/watches/{model_path(MODEL)}", watch).status == 201
-    wait_until(lambda: running.told("watched model looked at"))
-    assert "the clock of this machine is not set" not in running.log() and "the certificate's time" not in running.log()
+    wait_until(lambda: running.told("watched model checked"))
+    assert "the clock of this machine is not set" not in running.log() and "the certificate has expired" not in running.log()
     set_ahead(-int(time.time()) + DAY_S)
-    wait_until(lambda: running.log().count("watched model looked at") == 2)
+    wait_until(lambda: running.log().count("watched model checked") == 2)
     running.restart()
-    assert running.told("the clock of this machine is not set") and running.told("the certificate's time is over", certificate[0])
+    assert running.told("the clock of this machine is not set") and running.told("the certificate has expired", certificate[0])
     number = running.sweep(MODEL, revisions={"names": ["step1"]})
     assert running.wait(number)["state"] == "done"
-    assert running.log().count("watched model looked at") == 2
+    assert running.log().count("watched model checked") == 2
     words = ["check", "--json", "--state", running.state, "--listen", "127.0.0.1:0", *front]
     shown = subprocess.run([programs["bifurcated"], *words], env=running.env, capture_output=True, text=True, timeout=60)
     told = [row["text"] for row in json.loads(shown.stdout)["findings"] if row["subject"] in ("clock", "certificate")]

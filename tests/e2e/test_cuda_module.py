@@ -300,7 +300,7 @@ def test_a_gpu_that_cannot_be_opened(gpu: Callable[..., Daemon], module: Path, p
     """Without a word on the device, the next one; named, the daemon does not start."""
     second = gpu(None, "devices=2 starve=cudaMallocFromPoolAsync:1 starve=cudaMallocFromPoolAsync:1")
     assert [one["name"] for one in second.get("/v1/devices").json()["devices"] if one["is_used"]] == ["cuda:1"]
-    assert "a GPU is there and not used" in second.log() and "MiB more" in second.log()
+    assert "a GPU is present but not used" in second.log() and "MiB more" in second.log()
     processor = gpu(None, "memory_mb=32")
     assert [one["name"] for one in processor.get("/v1/devices").json()["devices"] if one["is_used"]] == ["cpu"]
     check = [programs["bifurcated"], "check", "--json", "--state", str(processor.state), "--cuda-module", str(module)]

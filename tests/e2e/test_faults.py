@@ -361,12 +361,12 @@ def test_state_moved(programs: dict[str, Path], garden: Path, make_hub: Callable
         assert (answer.status, ready.status) == (500, 503), (answer, ready)
         for told in answer, ready:
             check_words(told.json()["detail"], str(running.state), "moved or deleted", "restore a backup")
-        wait_until(lambda: running.log().count("the database is gone") == 1)
+        wait_until(lambda: running.log().count("the database file is missing") == 1)
         wait_until(lambda: "no task can be claimed" in running.log())
         os.rename(away, running.state)
         assert running.get("/readyz").status == 200
         assert running.wait(running.sweep(GARDEN, revisions={"names": ["step1"]}))["state"] == "done"
-        wait_until(lambda: "the database is back" in running.log())
+        wait_until(lambda: "the database file is back" in running.log())
         minutes = (time.monotonic() - moved) // 60
         assert running.log().count("no task can be claimed") <= 1 + minutes, "not each worker each second"
 
@@ -388,7 +388,7 @@ def check_told(running: Daemon, is_full: bool) -> None:
     assert float(metrics["bifurcated_disk_size_bytes"]) == 16 << 20
     wait_until(lambda: "the disk is full; nothing more can be recorded" in running.log())
     if not is_full:
-        wait_until(lambda: "the disk has room again" in running.log())
+        wait_until(lambda: "the disk has free space again" in running.log())
 
 
 def check_full_disk(running: Daemon, small_disk: Path) -> None:
@@ -400,7 +400,7 @@ def check_full_disk(running: Daemon, small_disk: Path) -> None:
     answer = running.post("/v1/sweeps", {"model": GARDEN, "revisions": {"to": 8}})
     waiting = None
     if answer.status == 201:
-        sweep = running.wait(answer.json()["id"], lambda now: "a plan waits for room on the disk" in running.log())
+        sweep = running.wait(answer.json()["id"], lambda now: "a plan waits for free disk space" in running.log())
         waiting = sweep["id"] if sweep["state"] == "planning" else None
         assert waiting or sweep["state"] == "failed", sweep
         for one in sweep["errors"]:
@@ -417,7 +417,7 @@ def check_full_disk(running: Daemon, small_disk: Path) -> None:
     check_told(running, is_full=False)
     if waiting:
         assert running.wait(waiting)["state"] == "done"
-        assert running.log().count("a plan waits for room on the disk") == 1
+        assert running.log().count("a plan waits for free disk space") == 1
     sweep = running.wait(running.sweep(GARDEN, revisions={"to": 8}))
     assert sweep["state"] == "done", sweep
 
@@ -427,7 +427,7 @@ def test_signals_at_any_time(daemon: Callable[..., Daemon], hub: Emulator) -> No
     running = daemon(hub)
     for _ in range(300):
         running.process.send_signal(signal.SIGHUP)
-    wait_until(lambda: "options read again" in running.log())
+    wait_until(lambda: "options reloaded" in running.log())
     assert running.get("/healthz").status == 200
     assert running.stop() == 0
 
@@ -519,7 +519,7 @@ def test_hup_reads_the_log_level_again(daemon: Callable[..., Daemon], hub: Emula
     running.get("/healthz")
     assert "target=/healthz" not in running.log()
     config.write_text("[log]\nlog-level = debug\nlog-format = json\n[queue]\nfetchers = 9\n")
-    assert json.loads(hup('"event":"options read again"'))["needs_restart"] == "fetchers"
+    assert json.loads(hup('"event":"options reloaded"'))["needs_restart"] == "fetchers"
     running.get("/v1/models?seen=1")  # its line comes after its answer
     wait_until(lambda: '"target":"/v1/models' in running.log())
     config.write_text("[log]\nlog-level = loud\n")

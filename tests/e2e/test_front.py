@@ -67,17 +67,17 @@ def test_tls_and_a_new_certificate(
         shutil.copy(source, target)
     one.process.send_signal(signal.SIGHUP)
     wait_until(lambda: certificate_of(one) != old)
-    wait_until(lambda: one.log().count("another certificate is served") == 1)
-    before = one.log().count("options read again")
+    wait_until(lambda: one.log().count("the certificate was reloaded") == 1)
+    before = one.log().count("options reloaded")
     one.process.send_signal(signal.SIGHUP)  # the same again is not kept a second time
-    wait_until(lambda: one.log().count("options read again") > before)
+    wait_until(lambda: one.log().count("options reloaded") > before)
     held.request("GET", "/healthz")  # a connection from before goes on
     assert held.getresponse().status == 200
     held.close()
     new = certificate_of(one)
     told = re.search(r"^bifurcated_tls_certificate_end_timestamp_seconds (\S+)$", one.get("/metrics").text, re.M)
     assert told and 86400 <= float(told.group(1)) - ends < 86400 + 600, told  # of the one that is served now
-    assert one.log().count("another certificate is served") == 1
+    assert one.log().count("the certificate was reloaded") == 1
     pair[1].write_text("rubbish")  # a pair that is none: the old one stays
     one.process.send_signal(signal.SIGHUP)
     wait_until(lambda: "the certificate cannot be read again" in one.log())

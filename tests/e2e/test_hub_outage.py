@@ -157,7 +157,7 @@ def test_a_plan_and_a_look_are_interrupted(scene: dict[str, Case], name: str, wo
     assert word in now["hub_wait"]["detail"]
     # So is a look at a watched model, which found out while it was under way.
     assert case.daemon.get(f"/v1/watches/{MODEL}").json()["last_run"] is None
-    assert "a watched model could not be looked at" not in case.daemon.log()
+    assert "a watched model could not be checked" not in case.daemon.log()
 
 
 def test_a_host_of_files_alone(scene: dict[str, Case]) -> None:
@@ -254,7 +254,7 @@ def test_the_end_is_told_once(after: dict[str, Case]) -> None:
 def test_the_worker_without_a_hub_stays_alone(after: dict[str, Case]) -> None:
     case = after["remote"]
     cut_off, sound = case.workers
-    assert sound.wait() == 0 and "nothing to do for long enough" in sound.log()
+    assert sound.wait() == 0 and "idle for long enough" in sound.log()
     worker = seen(case.daemon, "cut-off")
     assert worker["hub_problem"] and worker["failed"] == 0
     tasks = case.daemon.get(f"/v1/sweeps/{case.sweep}/tasks").json()["tasks"]

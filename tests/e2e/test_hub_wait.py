@@ -16,7 +16,7 @@ from tests.hub import Emulator
 MODEL = "garden/neox-tiny"
 TOKEN = "hf_of_the_test"
 WAIT = "requests wait for the hub"
-OVER = "requests to the hub go on"
+OVER = "requests to the hub continue"
 
 Start = Callable[..., Daemon]
 

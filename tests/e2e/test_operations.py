@@ -186,7 +186,7 @@ def test_check_names_what_is_wrong(
     found = findings(command(*base, "--token-file", str(tmp_path / "none")))
     assert found["configuration"][1][0] == "error"
     os.mkfifo(tmp_path / "pipe")
-    for setting, reason in ((tmp_path / "pipe", "a pipe that nobody reads"), (tmp_path, "Is a directory"), (tmp_path / "none" / "log", "No such file"), ("log", "neither off, on nor")):
+    for setting, reason in ((tmp_path / "pipe", "a pipe without a reader"), (tmp_path, "Is a directory"), (tmp_path / "none" / "log", "No such file"), ("log", "neither off, on nor")):
         found = findings(command(*base, "--access-log", str(setting)))
         assert found["access log"][0][0] == "error" and reason in found["access log"][0][1], found["access log"]
     assert found["configuration"][0][0] == "ok" and not (tmp_path / "none").exists()
@@ -461,11 +461,11 @@ def test_access_log(
     wait_until(lambda: one.get("/healthz?on=1").status == 400 and "target=/healthz?on=1" in one.log().replace('"', ""))
     config.write_text("[log]\naccess-log = /nonexistent/access.log\n")
     one.process.send_signal(signal.SIGHUP)
-    wait_until(lambda: "the access log stays as it was" in one.log() and "/nonexistent/access.log" in one.log())
+    wait_until(lambda: "the access log was not reopened" in one.log() and "/nonexistent/access.log" in one.log())
     config.write_text("[log]\naccess-log = off\n")
-    before = one.log().count("options read again")
+    before = one.log().count("options reloaded")
     one.process.send_signal(signal.SIGHUP)
-    wait_until(lambda: one.log().count("options read again") > before)
+    wait_until(lambda: one.log().count("options reloaded") > before)
     one.get("/v1/models?limit=9")
     texts = one.log() + path.read_text() + (tmp_path / "access.log.1").read_text()
     assert "limit=9" not in texts and token not in texts and "guessed-secret" not in texts

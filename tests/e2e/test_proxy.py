@@ -87,7 +87,7 @@ def test_a_worker_behind_nginx(proxied: tuple[Daemon, str, str], certificate: tu
     sweep = service.sweep(MODEL, revisions={"names": ["step0", "step16"]})
     words = ["--connect", f"{secure}/bifurcated", "--connect-ca-file", certificate[0], "--idle-exit-s", "3", "--name", "beyond"]
     worker = subprocess.run([programs["bifurcated"], "worker", *words], env=service.env, capture_output=True, text=True, timeout=120)
-    assert worker.returncode == 0 and "nothing to do for long enough" in worker.stderr, worker
+    assert worker.returncode == 0 and "idle for long enough" in worker.stderr, worker
     assert service.get(f"/v1/sweeps/{sweep}").json()["state"] == "done"
     (told,) = service.get("/v1/workers").json()["workers"]
     assert told["name"].startswith("beyond") and (told["recorded"], told["failed"]) == (2, 0), told

@@ -82,7 +82,7 @@ def test_a_watched_model_goes_and_a_copy_of_it_stays(
     assert left["models"] == left["watches"] == 1
     assert one.series(folder) == copy and one.read(f"/v1/models/{model_path(folder)}/audit")
     assert sorted(str(path) for path in one.cache.rglob("*")) == cached
-    assert one.told(f"model removed model={MODEL} by=loopback") and one.told("what was known of a removed model is deleted")
+    assert one.told(f"model removed model={MODEL} by=loopback") and one.told("the data of a removed model was deleted")
 
     assert one.wait(one.sweep(MODEL, **FEW))["state"] == "done"
     assert one.wait(one.sweep(MODEL, revisions={"names": ["step512"]}))["state"] == "done"
@@ -224,7 +224,7 @@ def test_the_client_asks(daemon: Callable[..., Daemon], make_hub: Callable[..., 
     told = json.loads(one.client("remove", MODEL, "--dry-run", "--json").stdout)
     assert told["is_dry_run"] and told["tasks"] == 4
     mute = one.client("remove", MODEL)
-    assert mute.returncode == 2 and mute.stderr.endswith("bifurcate: nobody can be asked here: repeat it with --yes, or with --dry-run\n")
+    assert mute.returncode == 2 and mute.stderr.endswith("bifurcate: there is no terminal to ask on: repeat it with --yes, or with --dry-run\n")
     for line in ("n\n", "\n", "\x04", "yesterday\n"):
         status, stdout, shown = answering(one, line, "remove", MODEL)
         assert status == 5 and stdout == "" and "[y/N]" in shown and shown.endswith("bifurcate: nothing was removed\n"), shown

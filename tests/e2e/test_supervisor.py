@@ -141,7 +141,7 @@ def test_a_part_that_stands_still_is_not_fed_for(
     fed = manager.count("WATCHDOG=1")
     blocker.execute("ROLLBACK")
     wait_until(lambda: manager.count("WATCHDOG=1") > fed)
-    assert one.told('part="lease keeper"') and one.told("every part of the daemon moves again")
+    assert one.told('part="lease keeper"') and one.told("every part of the daemon makes progress again")
     one.kill()  # a stop would wait for the slow downloads
 
 

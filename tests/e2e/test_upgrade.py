@@ -129,7 +129,7 @@ def test_a_newer_database_is_left_alone(programs: dict[str, Path], tmp_path: Pat
             capture_output=True, text=True, timeout=60, check=False,
         )  # fmt: skip
         assert answer.returncode == 1, (words, answer)
-        assert f"written by a newer version (schema 9999, this program knows {NEWEST}): upgrade the program, or restore a backup of before" in answer.stdout + answer.stderr
+        assert f"written by a newer version (schema 9999, this program knows {NEWEST}): upgrade the program, or restore an earlier backup" in answer.stdout + answer.stderr
     with sqlite3.connect(path) as database:
         assert database.execute("PRAGMA user_version").fetchone() == (9999,)
         assert database.execute("SELECT name FROM sqlite_schema").fetchall() == [("x",)]

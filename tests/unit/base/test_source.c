@@ -126,7 +126,7 @@ static void test_file_that_shrinks(void **state)
     fixture_write(path, data, 100000);
     OK(source_open_file(path, &source, &err));
     assert_int_equal(truncate(path, 5000), 0);
-    FAILS(ERR_FORMAT, "cut short to 5000 bytes", source_read(source, 90000, data, 10, &err));
+    FAILS(ERR_FORMAT, "shortened to 5000 bytes", source_read(source, 90000, data, 10, &err));
     source_close(source);
     free(data);
 }

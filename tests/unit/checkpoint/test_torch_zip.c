@@ -128,7 +128,7 @@ static void test_refused_files(void **state)
     expect(&parts, ERR_UNSUPPORTED, "TorchScript");
     parts = good; /* what is wrong with an archive is said as it is */
     parts.records[3].name = "version";
-    expect(&parts, ERR_FORMAT, "\"version\" lies outside of the archive's folder");
+    expect(&parts, ERR_FORMAT, "\"version\" is outside the archive's folder");
     parts = good;
     parts.records[3].name = "m/data/0";
     expect(&parts, ERR_FORMAT, "m/data/0 occurs twice");

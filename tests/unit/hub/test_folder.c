@@ -199,7 +199,7 @@ static void what_fails_is_not_gone(void **state)
         failing_errno = told[i];
         refs = NULL;
         assert_int_not_equal(repository_list_refs(place->repository, &refs, &err), 0);
-        assert_non_null(strstr(err.message, "/b: cannot be looked at: "));
+        assert_non_null(strstr(err.message, "/b: cannot be read: "));
         assert_null(refs);
     }
     failing = NULL;

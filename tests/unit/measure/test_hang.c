@@ -33,7 +33,7 @@ static void test_reasons(void **state)
     assert_int_equal(judge(1, NULL, &reason), HANG_CERTAIN);
     assert_int_equal(reason.code, ERR_TIMEOUT);
     assert_non_null(strstr(reason.message, "nothing has moved for "));
-    assert_non_null(strstr(reason.message, "whether the mount of the folder is alive"));
+    assert_non_null(strstr(reason.message, "check dmesg and the folder's mount"));
     assert_true(err_is_transient(reason.code)); /* so that attempts count, not one alone */
     assert_int_equal(judge(1, "the compute device", &reason), HANG_CERTAIN);
     assert_int_equal(reason.code, ERR_DEVICE_LOST);

@@ -183,7 +183,7 @@ static void test_too_large_for_all(void **state)
     size_t held = held_bytes(fixture);
     assert_true(held > size / 2);
     for (int i = 0; i < 6; i++) {
-        assert_int_equal(status_of(fixture, series, "this answer alone has"), 503);
+        assert_int_equal(status_of(fixture, series, "this answer alone is"), 503);
         clock_sleep_ms(250);
     }
     assert_true(held_bytes(fixture) >= held);

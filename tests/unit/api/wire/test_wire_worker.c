@@ -45,7 +45,7 @@ static void test_offer(void **state)
                                .has_new_token = 1,
                                .except = {3, 9},
                                .except_count = 2,
-                               .hub_problem = "hub: no such host can be found"};
+                               .hub_problem = "hub: no such host was found"};
     struct wire_offer read;
     struct err fault = ERR_INIT;
     struct buf buf;
