@@ -72,6 +72,13 @@ void score_result_free(struct score_result *result)
     *result = (struct score_result){.logprobs = NULL};
 }
 
+/* How many keys the queries of the first `inputs` positions see together. */
+static double pairs_of(double inputs, double window)
+{
+    const double slid = window > 0 && inputs > window ? inputs - window : 0;
+    return (inputs - slid) * (inputs - slid + 1) / 2 + slid * window;
+}
+
 double score_flops(const struct score_config *config, const struct score_request *request)
 {
     const struct score_architecture *architecture;
@@ -88,11 +95,14 @@ double score_flops(const struct score_config *config, const struct score_request
     for (size_t i = 0; i < request->document_count; i++) {
         double inputs = (double)score_plan_document_inputs(request, i);
         double targets = request->target_count[i];
-        /* A row of attention meets the keys up to its own: 2 q for the score and 2 q for the sum of each. */
-        double pairs_all = inputs * (inputs + 1) / 2;
-        double pairs_targets = targets * (inputs - targets) + targets * (targets + 1) / 2;
-        flops += (layers - 1) * (inputs * (keys_and_values + rest) + pairs_all * 4 * q);
-        flops += inputs * keys_and_values + targets * rest + pairs_targets * 4 * q;
+        flops += (layers - 1) * inputs * (keys_and_values + rest);
+        flops += inputs * keys_and_values + targets * rest;
+        /* A row of attention meets the keys that it sees: 2 q for the score and 2 q for the sum of each. */
+        for (uint64_t layer = 0; layer < config->layer_count; layer++) {
+            const double window = (double)score_layer_window(config, layer);
+            const int is_last = layer + 1 == config->layer_count;
+            flops += 4 * q * (pairs_of(inputs, window) - (is_last ? pairs_of(inputs - targets, window) : 0));
+        }
         flops += targets * 2 * d * (double)config->vocabulary_rows;
     }
     return flops;

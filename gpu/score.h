@@ -81,6 +81,8 @@ struct score_config {
     struct score_rotary_scaling rotary_scaling;
     uint8_t unrotated_layers[LIMIT_SCORE_LAYERS / 8]; /* a bit per layer; score_layer_is_rotated */
     uint8_t unscaled_layers[LIMIT_SCORE_LAYERS / 8];  /* likewise: whose frequencies are as they were */
+    uint8_t sliding_layers[LIMIT_SCORE_LAYERS / 8];   /* likewise: that have the window; score_layer_window */
+    uint64_t window_tokens; /* keys that a query of such a layer sees at most, its own among them */
     double norm_epsilon;
     double qkv_limit;                 /* queries, keys and values are cut to it, on both sides; 0: not */
     int has_unscaled_attention;       /* else scores are divided by the root of the size of a head */
@@ -136,6 +138,13 @@ static inline double score_attention_scale(const struct score_config *config, ui
 static inline int score_layer_is_scaled(const struct score_config *config, uint64_t layer)
 {
     return !(config->unscaled_layers[layer / 8] >> layer % 8 & 1);
+}
+
+/* How many keys a query sees at most, its own among them; 0: all before it. */
+static inline uint64_t score_layer_window(const struct score_config *config, uint64_t layer)
+{
+    const int is_sliding = config->sliding_layers[layer / 8] >> layer % 8 & 1;
+    return is_sliding && config->window_tokens < config->max_positions ? config->window_tokens : 0;
 }
 
 static inline int score_has_unscaled_layer(const struct score_config *config)
@@ -353,8 +362,8 @@ int score_result_init(struct score_result *result, size_t target_total, struct e
 void score_result_free(struct score_result *result);
 
 /* Floating point operations of the products that a request needs (2 per multiplication and addition): the
- * layers' matrices for each input, attention over the causal half, the unembedding for each target. In the
- * last layer only keys and values are counted for inputs that predict no target. */
+ * layers' matrices for each input, attention over the keys that are seen, the unembedding for each target. In
+ * the last layer only keys and values are counted for inputs that predict no target. */
 double score_flops(const struct score_config *config, const struct score_request *request);
 
 #endif

@@ -86,6 +86,23 @@ static int check_rotary_scaling(const struct score_rotary_scaling *scaling, doub
                       LIMIT_SCORE_POSITIONS, err);
 }
 
+/* Layers that slide need a window, and no family has both that and slopes. */
+static int check_windows(const struct score_config *config, const struct score_architecture *architecture,
+                         struct err *err)
+{
+    for (uint64_t layer = 0; layer < config->layer_count; layer++) {
+        if (!(config->sliding_layers[layer / 8] >> layer % 8 & 1))
+            continue;
+        if (architecture->has_alibi)
+            return err_set(err, ERR_UNSUPPORTED, "models of type %s have no sliding windows",
+                           architecture->name);
+        if (!config->window_tokens)
+            return err_set(err, ERR_INVALID, "the sliding window of layer %llu has no tokens",
+                           (unsigned long long)layer);
+    }
+    return 0;
+}
+
 static int check_rotary(const struct score_config *config, struct err *err)
 {
     if (config->rotary_dimensions % 2 || config->rotary_dimensions > score_head_size(config))
@@ -112,7 +129,8 @@ int score_config_check(const struct score_config *config, struct err *err)
          (code = check_size("number of learned positions", config->position_rows, LIMIT_SCORE_POSITIONS,
                             err))) ||
         (code = check_heads(config, architecture, err)) ||
-        (code = check_experts(config, architecture, err)) || (code = check_rotary(config, err)))
+        (code = check_experts(config, architecture, err)) || (code = check_rotary(config, err)) ||
+        (code = check_windows(config, architecture, err)))
         return code;
     if (architecture->names[SCORE_ROLE_POSITIONS] && config->position_rows < config->max_positions)
         return err_set(err, ERR_INVALID, "%llu positions are learned, fewer than the context of %llu",

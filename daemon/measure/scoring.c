@@ -170,8 +170,7 @@ int scoring_fetch(struct scoring *scoring, struct err *err)
     size_t target_total = 0;
     if (scoring->is_fetched)
         return 0;
-    if ((code = acquire_passages(scoring, err)) ||
-        (code = scoring_config_check_passages(&scoring->model, scoring->passages, err)))
+    if ((code = acquire_passages(scoring, err)))
         return code;
     struct score_request request = request_of(scoring->passages);
     if ((code = score_request_check(&scoring->config, &request, &target_total, err)) ||

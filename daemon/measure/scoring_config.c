@@ -1,6 +1,5 @@
 #include "daemon/measure/scoring_config.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -43,6 +42,7 @@ int scoring_config_of(const struct model_config *model, struct score_config *ret
         .rotary_scaling = rotary_scaling_of(model),
         .norm_epsilon = model->norm_epsilon,
         .qkv_limit = model->qkv_limit,
+        .window_tokens = model->sliding_window,
         .has_unscaled_attention = model->has_unscaled_attention,
         .has_attention_scale_by_layer = model->has_attention_scale_by_layer,
         .has_parallel_residual = model->has_parallel_residual,
@@ -72,24 +72,11 @@ int scoring_config_of(const struct model_config *model, struct score_config *ret
     for (uint64_t layer = 0; layer < model->layer_count && layer < LIMIT_SCORE_LAYERS; layer++)
         if (model->unrotated_layers[layer / 8] >> layer % 8 & 1)
             score_layer_leave_unrotated(&config, layer);
+    memcpy(config.sliding_layers, model->sliding_layers, sizeof config.sliding_layers);
     if (config.rotary_scaling.kind != SCORE_ROTARY_DEFAULT)
         memcpy(config.unscaled_layers, model->unscaled_layers, sizeof config.unscaled_layers);
     if ((code = score_config_check(&config, err)))
         return code;
     *ret_config = config;
-    return 0;
-}
-
-int scoring_config_check_passages(const struct model_config *model, const struct passages *passages,
-                                  struct err *err)
-{
-    for (size_t i = 0; model->sliding_window && i < passages->count; i++)
-        if (passages->length[i] - 1 > model->sliding_window)
-            return err_set(err, ERR_UNSUPPORTED,
-                           "config.json: \"sliding_window\" is %" PRIu64
-                           ", and passage %zu has %u tokens: scoring beyond the window is not implemented; "
-                           "take shorter texts, in mode tokens a window within it, or leave the metric "
-                           "perplexity out of the sweep",
-                           model->sliding_window, i + 1, passages->length[i] - 1);
     return 0;
 }

@@ -46,7 +46,7 @@ struct model_config {
     uint64_t experts_per_input;
     int has_normalised_router;
     uint64_t max_positions;
-    uint64_t sliding_window; /* tokens that some layer looks back at most, itself among them; 0: all */
+    uint64_t sliding_window; /* tokens that some layers look back at most, itself among them; 0: all */
     char rotary_type[32];    /* "default", "linear", ... */
     double rotary_factor;    /* linear, llama3 and yarn of a Llama; the last two alone: */
     double rotary_low_factor, rotary_high_factor;
@@ -54,9 +54,9 @@ struct model_config {
     double rotary_attention_factor;                   /* yarn */
     uint8_t unscaled_layers[LIMIT_SCORE_LAYERS / 8];  /* a bit per layer to which none of these applies */
     uint8_t unrotated_layers[LIMIT_SCORE_LAYERS / 8]; /* a bit per layer without rotary embeddings */
-    int has_unrotated_layer;
-    double rotary_fraction; /* of a head's dimensions that are rotated, 0..1 */
-    double rotary_base;     /* theta */
+    uint8_t sliding_layers[LIMIT_SCORE_LAYERS / 8];   /* a bit per layer that has the window */
+    double rotary_fraction;                           /* of a head's dimensions that are rotated, 0..1 */
+    double rotary_base;                               /* theta */
     int has_parallel_residual;
     int has_attention_bias, has_mlp_bias;
     int has_unscaled_attention, has_attention_scale_by_layer; /* GPT-2 */

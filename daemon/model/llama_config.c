@@ -301,7 +301,6 @@ static void read_rotary(const struct reading *reading)
 static void leave_unrotated(const struct reading *reading, uint64_t layer)
 {
     reading->config->unrotated_layers[layer / 8] |= (uint8_t)(1U << layer % 8);
-    reading->config->has_unrotated_layer = 1;
 }
 
 static void read_interval(const struct reading *reading)
@@ -336,20 +335,7 @@ static void read_unrotated(const struct reading *reading)
     }
 }
 
-/* In which layers the rotary embeddings are as they were. */
-static void read_unscaled(const struct reading *reading)
-{
-    const json_t *types = value_of(reading, "layer_types");
-    for (uint64_t layer = 0; layer < reading->layer_count; layer++) {
-        const char *type = json_string_value(json_array_get(types, (size_t)layer));
-        int is_sliding = json_is_array(types) ? type && strcmp(type, "sliding_attention") == 0
-                                              : (layer + 1) % 4 != 0; /* as the class has it */
-        if (is_sliding)
-            reading->config->unscaled_layers[layer / 8] |= (uint8_t)(1U << layer % 8);
-    }
-}
-
-/* Whether a layer has a sliding window, as "layer_types" says. */
+/* Whether some layer has a sliding window, as "layer_types" says. */
 static int read_layer_types(const struct reading *reading, const json_t *types)
 {
     size_t sliding = 0, full = 0;
@@ -363,16 +349,34 @@ static int read_layer_types(const struct reading *reading, const json_t *types)
     return sliding > 0;
 }
 
-static int has_sliding_layer(const struct reading *reading)
+/* Whether a layer has the window, where "layer_types" does not say it. */
+static int has_window(const struct reading *reading, uint64_t layer)
 {
     const json_t *first = value_of(reading, "max_window_layers");
+    if (reading->dialect->has_rotary_of_each_kind)
+        return (layer + 1) % 4 != 0; /* as the class has it */
     if (!reading->dialect->has_window_switch || experts_config_has(reading->family))
         return 1;
     if (reading->dialect->has_unrotated_layers)
-        return reading->config->has_unrotated_layer;
+        return reading->config->unrotated_layers[layer / 8] >> layer % 8 & 1;
     if (first && !json_is_integer(first))
         doubt(reading, "max_window_layers", "is no number of layers");
-    return (first ? json_integer_value(first) : 28) < (json_int_t)reading->layer_count;
+    return (first ? json_integer_value(first) : 28) <= (json_int_t)layer;
+}
+
+static int is_sliding(const json_t *types, uint64_t layer)
+{
+    const char *type = json_string_value(json_array_get(types, (size_t)layer));
+    return type && strcmp(type, "sliding_attention") == 0;
+}
+
+/* In which layers the rotary embeddings are as they were. */
+static void read_unscaled(const struct reading *reading)
+{
+    const json_t *types = value_of(reading, "layer_types");
+    for (uint64_t layer = 0; layer < reading->layer_count; layer++)
+        if (json_is_array(types) ? is_sliding(types, layer) : has_window(reading, layer))
+            reading->config->unscaled_layers[layer / 8] |= (uint8_t)(1U << layer % 8);
 }
 
 static void read_window(const struct reading *reading)
@@ -392,9 +396,11 @@ static void read_window(const struct reading *reading)
         doubt(reading, "layer_types", "names sliding layers, and no window is on");
     if (reading->dialect->has_rotary_of_each_kind && !is_on)
         doubt(reading, "sliding_window", "is null");
-    if (is_on && tokens > 0 &&
-        (json_is_array(types) ? read_layer_types(reading, types) : has_sliding_layer(reading)))
-        reading->config->sliding_window = (uint64_t)tokens;
+    for (uint64_t layer = 0; is_on && tokens > 0 && layer < reading->layer_count; layer++)
+        if (json_is_array(types) ? is_sliding(types, layer) : has_window(reading, layer)) {
+            reading->config->sliding_window = (uint64_t)tokens;
+            reading->config->sliding_layers[layer / 8] |= (uint8_t)(1U << layer % 8);
+        }
 }
 
 void llama_config_prepare(json_t *root, const struct family *family, struct model_config *config)

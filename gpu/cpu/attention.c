@@ -32,10 +32,13 @@ size_t attention_scratch_floats(size_t positions)
     return ATTENTION_BLOCK_ROWS * padded(positions);
 }
 
-/* Softmax over the first `seen` of `keys` scores; the others become 0. */
-static void weigh(const struct score_kernels *kernels, float *row, size_t seen, size_t keys, float scale)
+/* Softmax over the last `window` (0: all) of the first `seen` of `keys` scores; the others become 0. */
+static void weigh(const struct score_kernels *kernels, float *row, size_t seen, size_t keys, size_t window,
+                  float scale)
 {
     size_t whole = padded(seen);
+    for (size_t i = 0; window && i + window < seen; i++)
+        row[i] = -INFINITY;
     for (size_t i = seen; i < whole; i++)
         row[i] = -INFINITY; /* whose exponential is 0 */
     kernels->softmax(row, whole, scale);
@@ -63,15 +66,18 @@ void attention_run(const struct attention_document *document, const struct score
             size_t left = document->query_count - begin;
             size_t rows = left < ATTENTION_BLOCK_ROWS ? left : ATTENTION_BLOCK_ROWS;
             size_t seen = document->query_position + begin + 1; /* keys of the block's first query */
+            size_t first = document->window && seen > document->window ? seen - document->window : 0;
+            size_t key_place = first * document->key_stride + key_shift; /* no query sees earlier ones */
+            seen -= first;
             size_t keys = seen + rows - 1, stride = padded(keys);
             gemm_transposed(document->queries + begin * document->query_stride + shift,
-                            document->query_stride, document->keys + key_shift, document->key_stride, rows,
+                            document->query_stride, document->keys + key_place, document->key_stride, rows,
                             keys, document->head_size, scratch, stride);
             for (size_t i = 0; document->has_alibi && i < rows; i++)
                 incline(scratch + i * stride, seen + i, slope);
             for (size_t i = 0; i < rows; i++)
-                weigh(kernels, scratch + i * stride, seen + i, keys, document->scale);
-            gemm_plain(scratch, stride, document->values + key_shift, document->key_stride, rows,
+                weigh(kernels, scratch + i * stride, seen + i, keys, document->window, document->scale);
+            gemm_plain(scratch, stride, document->values + key_place, document->key_stride, rows,
                        document->head_size, keys, document->out + begin * document->out_stride + shift,
                        document->out_stride);
         }

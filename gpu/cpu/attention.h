@@ -23,6 +23,7 @@ struct attention_document {
     size_t key_head_count; /* divides head_count: as many neighbouring heads of queries see the same keys */
     size_t query_count;
     size_t query_position; /* of the first query within the document; keys are those of positions 0 ... */
+    size_t window;         /* keys that a query sees at most, its own among them; 0: all before it */
     float scale;           /* of the scores */
     int has_alibi;         /* and they fall with distance (score_alibi.h) */
     const float *queries;  /* [query_count, head_count * head_size] */
@@ -37,7 +38,7 @@ struct attention_document {
 size_t attention_scratch_floats(size_t positions);
 
 /* out = softmax(q k^T * scale - slope * distance) v for each head, over the keys up to the query's own
- * position. */
+ * position, or the last ones of these within the window. */
 void attention_run(const struct attention_document *document, const struct score_kernels *kernels,
                    float *scratch);
 

@@ -65,6 +65,7 @@ struct step {
     const struct score_layer *layer;
     const struct score_rotary *rotary; /* NULL: the layer does not rotate */
     float scale;                       /* of attention */
+    size_t window;                     /* likewise; 0: there is none */
     const struct score_plan_batch *batch;
     const struct score_scratch *scratch;
 };
@@ -118,6 +119,7 @@ static struct attention_document document_of(const struct step *step)
     return (struct attention_document){.head_count = (size_t)model->config.head_count,
                                        .head_size = model->head_size,
                                        .key_head_count = (size_t)score_key_value_heads(&model->config),
+                                       .window = step->window,
                                        .scale = step->scale,
                                        .has_alibi = model->architecture->has_alibi};
 }
@@ -244,6 +246,7 @@ void score_layer_run(const struct cpu_score_model *model, const struct score_rot
                               .layer = layer,
                               .rotary = score_layer_is_rotated(config, index) ? rotary : NULL,
                               .scale = (float)score_attention_scale(config, index),
+                              .window = (size_t)score_layer_window(config, index),
                               .batch = batch,
                               .scratch = scratch};
     const float *const *vectors = layer->vectors;

@@ -5,9 +5,10 @@
  * and values pass through shared memory in tiles, two of them at once so that one arrives while the other is
  * used, with the softmax kept running (Milakov and Gimelshein 2018; Dao 2023): scores never reach memory.
  * Documents do not see each other because a tile's keys begin where its document does. A warp leaves out the
- * tiles whose keys are all later than its queries, and all of them where it has no query. Rows in shared
- * memory are 16 bytes longer than a head, so that the eight rows that a matrix load reads at once begin in
- * different banks.
+ * tiles whose keys are all later than its queries, and all of them where it has no query. With a window, a
+ * block begins at the first key that its first query sees, and a warp also leaves out tiles before its own
+ * windows: the cost falls with the window. Rows in shared memory are 16 bytes longer than a head, so that the
+ * eight rows that a matrix load reads at once begin in different banks.
  */
 #include "gpu/cuda/score_device.cuh"
 #include "gpu/cuda/score_mma.cuh"
@@ -97,6 +98,12 @@ static __device__ __forceinline__ void score_keys(running<SIZE> &state, const T 
             scores[n][i] = sums == 1 ? all[0][n][i] : all[0][n][i] + all[sums - 1][n][i];
 }
 
+/* What takes the place of the score of a key that is not seen: less than any other. */
+template <typename T> static __device__ __forceinline__ float masked()
+{
+    return overflows<T> ? -1e30F : -CUDART_INF_F;
+}
+
 /* Leaves out the scores of keys that are later than their query: they become less than any other, so that
  * their weight is 0. Scores of float16 are above -1e13, or infinite. `query` is that of the thread's first
  * row, `first_key` of the tile. */
@@ -105,13 +112,26 @@ static __device__ __forceinline__ void mask_keys(float scores[KEYS / 8][4], uint
                                                  uint32_t first_key)
 {
     const uint32_t column = threadIdx.x % 4 * 2;
-    const float masked = overflows<T> ? -1e30F : -CUDART_INF_F;
 #pragma unroll
     for (int n = 0; n < KEYS / 8; n++)
 #pragma unroll
         for (int i = 0; i < 4; i++)
             if (first_key + n * 8 + column + i % 2 > query + i / 2 * 8)
-                scores[n][i] = masked;
+                scores[n][i] = masked<T>();
+}
+
+/* Likewise keys that are before the window of their query, as far as all KEYS are not within. */
+template <typename T, int KEYS>
+static __device__ __forceinline__ void mask_early(float scores[KEYS / 8][4], uint32_t query,
+                                                  uint32_t first_key, uint32_t window)
+{
+    const uint32_t column = threadIdx.x % 4 * 2;
+#pragma unroll
+    for (int n = 0; n < KEYS / 8; n++)
+#pragma unroll
+        for (int i = 0; i < 4; i++)
+            if (first_key + n * 8 + column + i % 2 + window <= query + i / 2 * 8)
+                scores[n][i] = masked<T>();
 }
 
 /* Scores, before they are scaled, fall by `slope` with every position that a key is away. `query` and
@@ -128,8 +148,9 @@ static __device__ __forceinline__ void incline_keys(float scores[KEYS / 8][4], u
             scores[n][i] -= slope * (distance + (float)(i / 2 * 8 - n * 8 - i % 2));
 }
 
-/* scores become weights; earlier sums are scaled to the new largest score. */
-template <typename T, int SIZE, int KEYS>
+/* scores become weights; earlier sums are scaled to the new largest score. With a window, a query may see no
+ * key of a tile: as long as it has seen none, weights are 0. */
+template <typename T, int SIZE, int KEYS, bool HAS_WINDOW>
 static __device__ __forceinline__ void weigh_keys(running<SIZE> &state, float scores[KEYS / 8][4],
                                                   float scale)
 {
@@ -147,7 +168,8 @@ static __device__ __forceinline__ void weigh_keys(running<SIZE> &state, float sc
             }
         largest = fmaxf(largest, __shfl_xor_sync(0xffffffffU, largest, 1));
         largest = fmaxf(largest, __shfl_xor_sync(0xffffffffU, largest, 2));
-        const float shift = -largest * scale, shrink = exp2_near(state.largest[half] * scale + shift);
+        const float base = HAS_WINDOW && largest <= masked<T>() ? 0 : largest;
+        const float shift = -base * scale, shrink = exp2_near(state.largest[half] * scale + shift);
 #pragma unroll
         for (int n = 0; n < KEYS / 8; n++)
 #pragma unroll
@@ -217,10 +239,10 @@ static __device__ __forceinline__ void store_rows(const running<SIZE> &state, T 
 }
 
 /* A slope times `unscale` is taken off for each position before `scale` is applied. */
-template <typename T, int SIZE, int KEYS, int BLOCKS, bool IS_GROUPED, bool HAS_ALIBI>
+template <typename T, int SIZE, int KEYS, int BLOCKS, bool IS_GROUPED, bool HAS_ALIBI, bool HAS_WINDOW>
 __global__ void __launch_bounds__(TILE_THREADS, BLOCKS)
     attention_kernel(const T *qkv, const score_heads heads, const score_tile *tiles, float scale, T *out,
-                     uint64_t out_stride, uint32_t group, const float *slopes, float unscale)
+                     uint64_t out_stride, uint32_t group, const float *slopes, float unscale, uint32_t window)
 {
     constexpr uint32_t stride = SIZE + ROW_PADDING;
     extern __shared__ uint4 memory[];
@@ -238,9 +260,10 @@ __global__ void __launch_bounds__(TILE_THREADS, BLOCKS)
         }
         copy_group();
     };
+    const uint32_t begin = HAS_WINDOW ? window_begin(tile.document, tile.begin, window) : tile.document;
     load_rows<T, SIZE, TILE_ROWS>(queries, base, heads, tile.begin, tile.begin + tile.count);
     for (uint32_t stage = 0; stage < STAGES; stage++)
-        load_stage(stage, tile.document + stage * KEYS);
+        load_stage(stage, begin + stage * KEYS);
 
     /* The warp's rows of the tile; keys from `end` on are not for them. */
     const uint32_t row = threadIdx.x / 32 * WARP_ROWS;
@@ -263,11 +286,11 @@ __global__ void __launch_bounds__(TILE_THREADS, BLOCKS)
             load_queries<T, SIZE>(state.queries[k], queries, k);
     }
     uint32_t stage = 0;
-    for (uint32_t first = tile.document; first < tile.begin + tile.count; first += KEYS) {
+    for (uint32_t first = begin; first < tile.begin + tile.count; first += KEYS) {
         const T *keys = stages + stage * 2 * KEYS * stride;
         copy_wait<STAGES - 1>();
         __syncthreads(); /* everybody's copies have arrived */
-        if (first < end) {
+        if (first < end && (!HAS_WINDOW || first + KEYS + window > tile.begin + row + 1)) {
             float scores[KEYS / 8][4];
             score_keys<T, SIZE, KEYS>(state, queries, keys, scores);
             if (HAS_ALIBI)
@@ -275,7 +298,9 @@ __global__ void __launch_bounds__(TILE_THREADS, BLOCKS)
                                    slopes[head] * unscale);
             if (first + KEYS > tile.begin + row + 1) /* not all are for the warp's first query */
                 mask_keys<T, KEYS>(scores, tile.begin + row + threadIdx.x % 32 / 4, first);
-            weigh_keys<T, SIZE, KEYS>(state, scores, scale);
+            if (HAS_WINDOW && first + window < tile.begin + row + WARP_ROWS) /* nor for its last one */
+                mask_early<T, KEYS>(scores, tile.begin + row + threadIdx.x % 32 / 4, first, window);
+            weigh_keys<T, SIZE, KEYS, HAS_WINDOW>(state, scores, scale);
             add_values<T, SIZE, KEYS>(state, keys + KEYS * stride, scores);
         }
         __syncthreads(); /* the tile was used */
@@ -289,21 +314,22 @@ __global__ void __launch_bounds__(TILE_THREADS, BLOCKS)
 /* -- Kernel launchers ------------------------------------------------------------------------------- */
 
 /* Tiles of KEYS keys; registers for BLOCKS blocks on a multiprocessor. */
-template <typename T, int SIZE, int KEYS, int BLOCKS, bool IS_GROUPED, bool HAS_ALIBI>
+template <typename T, int SIZE, int KEYS, int BLOCKS, bool IS_GROUPED, bool HAS_ALIBI, bool HAS_WINDOW>
 static cudaError_t attend_as(const void *qkv, const score_attention &how, void *out, uint64_t out_stride,
                              cudaStream_t stream)
 {
     const size_t bytes = (size_t)(TILE_ROWS + STAGES * 2 * KEYS) * (SIZE + ROW_PADDING) * sizeof(T);
     /* exp2 is the hardware's own. */
     const float scale = (float)(1.4426950408889634 * how.scale);
-    cudaError_t status = cudaFuncSetAttribute(attention_kernel<T, SIZE, KEYS, BLOCKS, IS_GROUPED, HAS_ALIBI>,
-                                              cudaFuncAttributeMaxDynamicSharedMemorySize, (int)bytes);
+    cudaError_t status =
+        cudaFuncSetAttribute(attention_kernel<T, SIZE, KEYS, BLOCKS, IS_GROUPED, HAS_ALIBI, HAS_WINDOW>,
+                             cudaFuncAttributeMaxDynamicSharedMemorySize, (int)bytes);
     if (status != cudaSuccess)
         return status;
-    attention_kernel<T, SIZE, KEYS, BLOCKS, IS_GROUPED, HAS_ALIBI>
+    attention_kernel<T, SIZE, KEYS, BLOCKS, IS_GROUPED, HAS_ALIBI, HAS_WINDOW>
         <<<how.tile_count * how.heads.head_count, TILE_THREADS, bytes, stream>>>(
             (const T *)qkv, how.heads, how.tiles, scale, (T *)out, out_stride, how.group, how.slopes,
-            (float)(1 / how.scale));
+            (float)(1 / how.scale), how.window);
     return cudaGetLastError();
 }
 
@@ -312,10 +338,12 @@ static cudaError_t attend_size(const void *qkv, const score_attention &how, void
                                cudaStream_t stream)
 {
     if (how.slopes)
-        return attend_as<T, SIZE, KEYS, BLOCKS, false, true>(qkv, how, out, out_stride, stream);
+        return attend_as<T, SIZE, KEYS, BLOCKS, false, true, false>(qkv, how, out, out_stride, stream);
+    if (how.window)
+        return attend_as<T, SIZE, KEYS, BLOCKS, true, false, true>(qkv, how, out, out_stride, stream);
     if (how.group > 1)
-        return attend_as<T, SIZE, KEYS, BLOCKS, true, false>(qkv, how, out, out_stride, stream);
-    return attend_as<T, SIZE, KEYS, BLOCKS, false, false>(qkv, how, out, out_stride, stream);
+        return attend_as<T, SIZE, KEYS, BLOCKS, true, false, false>(qkv, how, out, out_stride, stream);
+    return attend_as<T, SIZE, KEYS, BLOCKS, false, false, false>(qkv, how, out, out_stride, stream);
 }
 
 template <typename T>
@@ -339,7 +367,7 @@ extern "C" cudaError_t score_launch_attention(enum score_type type, const void *
                                               const struct score_attention *attention, void *out,
                                               uint64_t out_stride, cudaStream_t stream)
 {
-    if (attention->slopes && attention->group > 1)
+    if (attention->slopes && (attention->group > 1 || attention->window))
         return cudaErrorInvalidValue;
     if (type == SCORE_TYPE_F32 || attention->heads.head_size % 8 || attention->heads.head_size > 256)
         return score_launch_attention_plain(type, qkv, attention, out, out_stride, stream);

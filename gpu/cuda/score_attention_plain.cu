@@ -13,10 +13,10 @@
 
 /* -- CUDA kernels ----------------------------------------------------------------------------------- */
 
-template <typename T, bool IS_GROUPED, bool HAS_ALIBI>
+template <typename T, bool IS_GROUPED, bool HAS_ALIBI, bool HAS_WINDOW>
 __global__ void attention_plain_kernel(const T *qkv, const score_heads heads, const score_tile *tiles,
                                        float scale, T *out, uint64_t out_stride, uint32_t group,
-                                       const float *slopes)
+                                       const float *slopes, uint32_t window)
 {
     extern __shared__ float queries[]; /* [WARPS, head_size] */
     const score_tile tile = tiles[blockIdx.x];
@@ -31,7 +31,8 @@ __global__ void attention_plain_kernel(const T *qkv, const score_heads heads, co
         for (uint32_t i = lane; i < size; i += 32)
             query[i] = to_float(base[(size_t)row * heads.row_stride + i]);
         __syncwarp();
-        for (uint32_t first = tile.document; first <= row; first += 32) {
+        const uint32_t begin = HAS_WINDOW ? window_begin(tile.document, row, window) : tile.document;
+        for (uint32_t first = begin; first <= row; first += 32) {
             float score = -CUDART_INF_F;
             if (first + lane <= row) {
                 const T *key = key_base + heads.key_shift + (size_t)(first + lane) * heads.row_stride;
@@ -74,15 +75,16 @@ __global__ void attention_plain_kernel(const T *qkv, const score_heads heads, co
 
 /* -- Kernel launchers ------------------------------------------------------------------------------- */
 
-template <typename T, bool IS_GROUPED, bool HAS_ALIBI>
+template <typename T, bool IS_GROUPED, bool HAS_ALIBI, bool HAS_WINDOW>
 static cudaError_t attend_plain_as(const void *qkv, const score_attention &how, void *out,
                                    uint64_t out_stride, cudaStream_t stream)
 {
     const dim3 grid(how.tile_count, how.heads.head_count,
                     (how.heads.head_size + BLOCK_DIMENSIONS - 1) / BLOCK_DIMENSIONS);
     const size_t bytes = WARPS * how.heads.head_size * sizeof(float);
-    attention_plain_kernel<T, IS_GROUPED, HAS_ALIBI><<<grid, 32 * WARPS, bytes, stream>>>(
-        (const T *)qkv, how.heads, how.tiles, (float)how.scale, (T *)out, out_stride, how.group, how.slopes);
+    attention_plain_kernel<T, IS_GROUPED, HAS_ALIBI, HAS_WINDOW>
+        <<<grid, 32 * WARPS, bytes, stream>>>((const T *)qkv, how.heads, how.tiles, (float)how.scale,
+                                              (T *)out, out_stride, how.group, how.slopes, how.window);
     return cudaGetLastError();
 }
 
@@ -91,10 +93,12 @@ static cudaError_t attend_plain(const void *qkv, const score_attention &how, voi
                                 cudaStream_t stream)
 {
     if (how.slopes)
-        return attend_plain_as<T, false, true>(qkv, how, out, out_stride, stream);
+        return attend_plain_as<T, false, true, false>(qkv, how, out, out_stride, stream);
+    if (how.window)
+        return attend_plain_as<T, true, false, true>(qkv, how, out, out_stride, stream);
     if (how.group > 1)
-        return attend_plain_as<T, true, false>(qkv, how, out, out_stride, stream);
-    return attend_plain_as<T, false, false>(qkv, how, out, out_stride, stream);
+        return attend_plain_as<T, true, false, false>(qkv, how, out, out_stride, stream);
+    return attend_plain_as<T, false, false, false>(qkv, how, out, out_stride, stream);
 }
 
 /* -- Wrappers --------------------------------------------------------------------------------------- */

@@ -57,6 +57,12 @@ template <> constexpr bool overflows<__half> = true;
 #define SCORE_DISPATCH(type, call)                                                                           \
     ((type) == SCORE_TYPE_F16 ? call(__half) : (type) == SCORE_TYPE_BF16 ? call(__nv_bfloat16) : call(float))
 
+/* The first key that the query of `row` sees. */
+static __device__ __forceinline__ uint32_t window_begin(uint32_t document, uint32_t row, uint32_t window)
+{
+    return row >= document + window ? row + 1 - window : document;
+}
+
 static __device__ __forceinline__ float warp_sum(float x)
 {
     for (int step = 16; step > 0; step /= 2)

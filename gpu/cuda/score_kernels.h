@@ -100,8 +100,8 @@ cudaError_t score_launch_cut(enum score_type type, void *x, uint64_t count, floa
 cudaError_t score_launch_gather(const void *from, const uint32_t *rows, uint32_t count, size_t row_bytes,
                                 void *to, cudaStream_t stream);
 
-/* -- Attention: out[i, head] = softmax(scale q k^T - slope distance) v over the keys up to the query's own --
- */
+/* -- Attention: out[i, head] = softmax(scale q k^T - slope distance) v over the keys up to the query's own,
+ * the last ones within a window -- */
 
 #define SCORE_ATTENTION_ROWS 64U  /* queries of a tile */
 #define SCORE_ATTENTION_VECTOR 8U /* elements of 16 bits that are stored at once */
@@ -113,6 +113,7 @@ struct score_attention {
     uint32_t tile_count;
     double scale;        /* of the scores */
     const float *slopes; /* [head_count], with a group of 1; NULL: scores do not fall with distance */
+    uint32_t window;     /* keys that a query sees at most, its own among them; 0: all. Without slopes */
 };
 
 /* out [rows, head_count * head_size], rows `out_stride` elements apart. On matrix units for 16-bit types with

@@ -7,6 +7,7 @@ struct step {
     int is_rotated, is_scaled; /* queries and keys, and by scaled angles */
     int is_after;              /* the norms of the family */
     double scale;              /* of attention */
+    uint32_t window;           /* likewise */
     const struct score_plan_batch *batch;
     const struct score_place *place;
     float *hidden; /* of the rows at work */
@@ -160,7 +161,8 @@ static int attend(const struct step *step, struct err *err)
                                               .tiles = run->tiles + step->place->tile_first,
                                               .tile_count = step->place->tile_count,
                                               .scale = step->scale,
-                                              .slopes = model->slopes};
+                                              .slopes = model->slopes,
+                                              .window = step->window};
     int code = gemm_run(&model->gemm, &qkv, err);
     if (code || (code = finish_heads(step, err)))
         return code;
@@ -330,6 +332,7 @@ int run_layer(struct run *run, size_t batch_number, uint64_t index, struct err *
                         .is_rotated = score_layer_is_rotated(&model->config, index),
                         .is_scaled = score_layer_is_scaled(&model->config, index),
                         .scale = score_attention_scale(&model->config, index),
+                        .window = (uint32_t)score_layer_window(&model->config, index),
                         .is_after = model->architecture->norm_place == SCORE_NORM_AFTER,
                         .batch = &run->plan.batches[batch_number],
                         .place = place,

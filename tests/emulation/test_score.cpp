@@ -293,6 +293,7 @@ struct shape {
     bool is_per_head;
     uint32_t group = 1;
     std::vector<float> slopes = {}; /* of ALiBi, for each head */
+    uint32_t window = 0;
 };
 
 static score_heads heads_of(const shape &s)
@@ -370,7 +371,9 @@ template <typename T, typename F> static void attention_by(const shape &s, doubl
                 std::vector<double> want(s.head_size, 0);
                 double sum = 0;
                 const T *query = &qkv[(size_t)row * heads.row_stride + head * heads.head_stride];
-                for (uint32_t key = offsets[i]; key <= row; key++) {
+                const uint32_t first =
+                    s.window && row >= offsets[i] + s.window ? row + 1 - s.window : offsets[i];
+                for (uint32_t key = first; key <= row; key++) {
                     const T *at = &qkv[(size_t)key * heads.row_stride + head / s.group * heads.head_stride];
                     double dot = 0;
                     for (uint32_t j = 0; j < s.head_size; j++)
@@ -388,7 +391,7 @@ template <typename T, typename F> static void attention_by(const shape &s, doubl
 }
 
 /* An element of a key is -Inf, the overflow of a number, where all queries are above 0: a weight of 0 would
- * pass over it. All queries from that key on are NaN, those before and of other documents are not. */
+ * pass over it. All queries from that key on that see it are NaN, others are not. */
 template <typename T, typename F> static void attention_overflows(const shape &s, const F &launch)
 {
     const score_heads heads = heads_of(s);
@@ -406,11 +409,13 @@ template <typename T, typename F> static void attention_overflows(const shape &s
         launch(qkv.data(), heads, tiles, out.data(), at);
         key = before;
         for (size_t i = 0; i < out.size(); i++)
-            CHECK(std::isnan(to_float(out[i])) == (i / s.head_size >= at));
+            CHECK(std::isnan(to_float(out[i])) ==
+                  (i / s.head_size >= at && (!s.window || i / s.head_size < at + s.window)));
     }
 }
 
-template <typename T, bool IS_GROUPED = false, bool HAS_ALIBI = false> static void attention(const shape &s)
+template <typename T, bool IS_GROUPED = false, bool HAS_ALIBI = false, bool HAS_WINDOW = false>
+static void attention(const shape &s)
 {
     const float scale = (float)(1 / std::sqrt((double)s.head_size));
     const unsigned parts = (s.head_size + BLOCK_DIMENSIONS - 1) / BLOCK_DIMENSIONS;
@@ -418,9 +423,9 @@ template <typename T, bool IS_GROUPED = false, bool HAS_ALIBI = false> static vo
                             T *to, unsigned seed) {
         emulation::launch({(unsigned)tiles.size(), s.head_count, parts}, 32 * WARPS,
                           WARPS * s.head_size * sizeof(float), seed, [&] {
-                              attention_plain_kernel<T, IS_GROUPED, HAS_ALIBI>(
+                              attention_plain_kernel<T, IS_GROUPED, HAS_ALIBI, HAS_WINDOW>(
                                   qkv, heads, tiles.data(), scale, to, (uint64_t)s.head_count * s.head_size,
-                                  s.group, s.slopes.data());
+                                  s.group, s.slopes.data(), s.window);
                           });
     };
     attention_by<T>(s, tolerance<T>(), launch);
@@ -429,7 +434,8 @@ template <typename T, bool IS_GROUPED = false, bool HAS_ALIBI = false> static vo
 }
 
 /* Weights are rounded to T before they meet the values. */
-template <typename T, int SIZE, int KEYS, int BLOCKS, bool IS_GROUPED = false, bool HAS_ALIBI = false>
+template <typename T, int SIZE, int KEYS, int BLOCKS, bool IS_GROUPED = false, bool HAS_ALIBI = false,
+          bool HAS_WINDOW = false>
 static void matrix_attention(const shape &s)
 {
     const float scale = (float)(1.4426950408889634 / std::sqrt((double)s.head_size));
@@ -437,9 +443,9 @@ static void matrix_attention(const shape &s)
     const auto launch = [&](const T *qkv, const score_heads &heads, const std::vector<score_tile> &tiles,
                             T *to, unsigned seed) {
         emulation::launch({(unsigned)tiles.size() * s.head_count, 1, 1}, TILE_THREADS, bytes, seed, [&] {
-            attention_kernel<T, SIZE, KEYS, BLOCKS, IS_GROUPED, HAS_ALIBI>(
+            attention_kernel<T, SIZE, KEYS, BLOCKS, IS_GROUPED, HAS_ALIBI, HAS_WINDOW>(
                 qkv, heads, tiles.data(), scale, to, (uint64_t)s.head_count * s.head_size, s.group,
-                s.slopes.data(), (float)std::sqrt((double)s.head_size));
+                s.slopes.data(), (float)std::sqrt((double)s.head_size), s.window);
         });
     };
     attention_by<T>(s, std::is_same<T, __half>::value ? 1e-3 : 8e-3, launch);
@@ -707,6 +713,8 @@ template <typename T> static void all_of()
     attention<T>({2, 7, true});
     attention<T>({1, 33, false});
     attention<T, false, true>({2, 9, true, 1, {0.5F, 0.004F}});
+    attention<T, true, false, true>({4, 9, false, 2, {}, 37});
+    attention<T, true, false, true>({1, 33, false, 1, {}, 1});
 }
 
 int main()
@@ -738,6 +746,11 @@ int main()
     matrix_attention<__nv_bfloat16, 128, 32, 3, true>({2, 128, false, 2});
     matrix_attention<__half, 64, 32, 5, false, true>({2, 56, true, 1, {0.5F, 0.004F}});
     matrix_attention<__nv_bfloat16, 32, 32, 7, false, true>({1, 16, true, 1, {0.06F}});
+    matrix_attention<__half, 32, 32, 7, true, false, true>({4, 24, false, 2, {}, 1});
+    matrix_attention<__half, 64, 32, 5, true, false, true>({1, 64, true, 1, {}, 20});
+    matrix_attention<__half, 64, 32, 5, true, false, true>({1, 40, false, 1, {}, 64});
+    matrix_attention<__nv_bfloat16, 128, 32, 3, true, false, true>({2, 128, false, 2, {}, 33});
+    matrix_attention<__nv_bfloat16, 256, 16, 3, true, false, true>({1, 200, true, 1, {}, 5});
     heads();
     spoilt_xielu();
     all_routes();

@@ -133,7 +133,7 @@ OWN: dict[str, dict[str, Variant]] = {
         "width not said": ({"moe_intermediate_size": Absent}, None, "lacks a size"),
         "head_dim not said": ({"head_dim": Absent}, None, ""),
         "head_dim null": ({"head_dim": None}, None, '"head_dim" is null'),
-        "sliding window": ({"use_sliding_window": True, "sliding_window": 4}, None, '"sliding_window" is 4'),
+        "sliding window": ({"use_sliding_window": True, "sliding_window": 4}, None, ""),
         "sliding window of the context": ({"use_sliding_window": True, "sliding_window": 128}, None, ""),
         "one layer without experts": ({"mlp_only_layers": [1]}, dense_layer, '"mlp_only_layers" names'),
         "no layer without experts, null": ({"mlp_only_layers": None}, None, ""),

@@ -241,6 +241,7 @@ static inline void attend(const struct score_config *config, uint64_t layer, siz
                           double *k, double *v, double *out)
 {
     const int is_rotated = !(config->unrotated_layers[layer / 8] & 1 << layer % 8);
+    const int is_sliding = config->sliding_layers[layer / 8] >> layer % 8 & 1;
     double divisor = config->has_unscaled_attention ? 1 : sqrt((double)size);
     divisor *= config->has_attention_scale_by_layer ? (double)layer + 1 : 1;
     size_t heads = config->head_count;
@@ -252,8 +253,9 @@ static inline void attend(const struct score_config *config, uint64_t layer, siz
     for (size_t head = 0; head < heads; head++)
         for (size_t i = 0; i < n; i++) {
             double weight[256], sum = 0, *to = out + (i * heads + head) * size;
+            const size_t first = is_sliding && i >= config->window_tokens ? i + 1 - config->window_tokens : 0;
             size_t shared = head * key_heads / heads;
-            for (size_t j = 0; j <= i; j++) {
+            for (size_t j = first; j <= i; j++) {
                 double dot = 0;
                 for (size_t e = 0; e < size; e++)
                     dot += q[(i * heads + head) * size + e] * k[(j * key_heads + shared) * size + e];
@@ -261,7 +263,7 @@ static inline void attend(const struct score_config *config, uint64_t layer, siz
             }
             for (size_t e = 0; e < size; e++) {
                 to[e] = 0;
-                for (size_t j = 0; j <= i; j++)
+                for (size_t j = first; j <= i; j++)
                     to[e] += weight[j] / sum * v[(j * key_heads + shared) * size + e];
             }
         }

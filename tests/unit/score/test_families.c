@@ -29,6 +29,7 @@ static struct score_config with_family(const struct score_config *config, size_t
         made.head_count = made.hidden_size % made.head_count ? 1 : made.head_count;
         made.has_attention_scale_by_layer = is_gpt2(&made) && (made.layer_count == 4 || made.is_tied);
         made.has_unscaled_attention = is_gpt2(&made) && (made.layer_count == 1 || made.is_tied);
+        made.sliding_layers[0] = is_bloom(&made) ? 0 : made.sliding_layers[0];
     }
     if (is_apertus(&made))
         made.activation = SCORE_ACTIVATION_XIELU;
@@ -113,6 +114,28 @@ static const struct variant variants[] = {
       .rotary_dimensions = 16,
       .rotary_scaling = {SCORE_ROTARY_YARN, 4, 1, 8, 200, 1.2},
       .unscaled_layers = {1 << 0 | 1 << 2},
+      .intermediate_size = 48,
+      .activation = SCORE_ACTIVATION_SILU}},
+    {"windows of all layers but one",
+     TENSOR_DTYPE_BF16,
+     {.layer_count = 4,
+      .hidden_size = 64,
+      .head_count = 4,
+      .key_value_head_count = 2,
+      .rotary_dimensions = 16,
+      .sliding_layers = {1 << 0 | 1 << 1 | 1 << 3},
+      .window_tokens = 7,
+      .intermediate_size = 96,
+      .activation = SCORE_ACTIVATION_SILU}},
+    {"windows of a single token",
+     TENSOR_DTYPE_F16,
+     {.hidden_size = 40,
+      .head_count = 4,
+      .key_value_head_count = 2,
+      .head_size = 8,
+      .rotary_dimensions = 8,
+      .sliding_layers = {1},
+      .window_tokens = 1,
       .intermediate_size = 48,
       .activation = SCORE_ACTIVATION_SILU}},
     {"queries, keys and values that are cut",
