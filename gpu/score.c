@@ -91,6 +91,7 @@ double score_flops(const struct score_config *config, const struct score_request
     if (config->expert_count)
         mlp = (double)config->experts_per_input * mlp + d * (double)config->expert_count;
     double rest = 2 * (d * q + q * d + mlp), layers = (double)config->layer_count;
+    const double head = architecture->names[SCORE_ROLE_HEAD_WEIGHT] ? d : 0;
     double flops = 0;
     for (size_t i = 0; i < request->document_count; i++) {
         double inputs = (double)score_plan_document_inputs(request, i);
@@ -103,7 +104,7 @@ double score_flops(const struct score_config *config, const struct score_request
             const int is_last = layer + 1 == config->layer_count;
             flops += 4 * q * (pairs_of(inputs, window) - (is_last ? pairs_of(inputs - targets, window) : 0));
         }
-        flops += targets * 2 * d * (double)config->vocabulary_rows;
+        flops += targets * 2 * d * ((double)config->vocabulary_rows + head);
     }
     return flops;
 }

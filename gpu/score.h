@@ -82,7 +82,10 @@ struct score_config {
     uint8_t unrotated_layers[LIMIT_SCORE_LAYERS / 8]; /* a bit per layer; score_layer_is_rotated */
     uint8_t unscaled_layers[LIMIT_SCORE_LAYERS / 8];  /* likewise: whose frequencies are as they were */
     uint8_t sliding_layers[LIMIT_SCORE_LAYERS / 8];   /* likewise: that have the window; score_layer_window */
-    uint64_t window_tokens; /* keys that a query of such a layer sees at most, its own among them */
+    uint64_t window_tokens;      /* keys that a query of such a layer sees at most, its own among them */
+    double unscaled_rotary_base; /* of the layers that are not scaled; 0: rotary_base */
+    enum score_activation head_activation;   /* of families with SCORE_ROLE_HEAD_WEIGHT */
+    int has_head_bias, has_unembedding_bias; /* likewise */
     double norm_epsilon;
     double qkv_limit;                 /* queries, keys and values are cut to it, on both sides; 0: not */
     int has_unscaled_attention;       /* else scores are divided by the root of the size of a head */
@@ -133,6 +136,13 @@ static inline double score_attention_scale(const struct score_config *config, ui
 {
     double scale = config->has_unscaled_attention ? 1.0 : 1.0 / sqrt((double)score_head_size(config));
     return config->has_attention_scale_by_layer ? scale / (double)(layer + 1) : scale;
+}
+
+/* Of the layers that are scaled, or of the others. */
+static inline double score_rotary_base(const struct score_config *config, int is_scaled)
+{
+    return is_scaled || !(config->unscaled_rotary_base > 0) ? config->rotary_base
+                                                            : config->unscaled_rotary_base;
 }
 
 static inline int score_layer_is_scaled(const struct score_config *config, uint64_t layer)
@@ -222,8 +232,13 @@ enum score_role {
     SCORE_ROLE_EMBEDDING_NORM_WEIGHT, /* of the embedding's rows, before the first layer */
     SCORE_ROLE_EMBEDDING_NORM_BIAS,
     SCORE_ROLE_UNEMBEDDING,
+    SCORE_ROLE_UNEMBEDDING_BIAS,
     SCORE_ROLE_FINAL_NORM_WEIGHT,
     SCORE_ROLE_FINAL_NORM_BIAS,
+    SCORE_ROLE_HEAD_WEIGHT, /* [d, d], between the final norm and a norm before the unembedding */
+    SCORE_ROLE_HEAD_BIAS,
+    SCORE_ROLE_HEAD_NORM_WEIGHT,
+    SCORE_ROLE_HEAD_NORM_BIAS,
     SCORE_ROLE_ATTENTION_NORM_WEIGHT, /* the first of the roles of a layer */
     SCORE_ROLE_ATTENTION_NORM_BIAS,
     SCORE_ROLE_QKV_WEIGHT, /* in one tensor (score_weights_find splits some), or apart: */
@@ -290,6 +305,8 @@ struct score_architecture {
     const char *name;         /* as model_type in config.json */
     const char *const *names; /* [SCORE_ROLE_COUNT]; the first "%u" is the layer, the second the expert; NULL:
                                  it has no such tensor */
+    int has_bare_first_layer; /* whose attention sees the embedding without a norm */
+    int is_gate_first;        /* in the tensor that holds both, gate comes before up */
     const char *prefix;       /* of these names, which files may leave out; or NULL */
     enum score_qkv_order qkv_order;
     int is_transposed; /* the layers' matrices are stored with a row for each input */

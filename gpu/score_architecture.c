@@ -171,6 +171,36 @@ static const char *const hf_olmo_names[SCORE_ROLE_COUNT] = {
     [SCORE_ROLE_MLP_DOWN_BIAS] = "model.transformer.blocks.%u.ff_out.bias",
 };
 
+static const char *const modernbert_names[SCORE_ROLE_COUNT] = {
+    [SCORE_ROLE_EMBEDDING] = "model.embeddings.tok_embeddings.weight",
+    [SCORE_ROLE_EMBEDDING_NORM_WEIGHT] = "model.embeddings.norm.weight",
+    [SCORE_ROLE_EMBEDDING_NORM_BIAS] = "model.embeddings.norm.bias",
+    [SCORE_ROLE_UNEMBEDDING] = "decoder.weight",
+    [SCORE_ROLE_UNEMBEDDING_BIAS] = "decoder.bias",
+    [SCORE_ROLE_FINAL_NORM_WEIGHT] = "model.final_norm.weight",
+    [SCORE_ROLE_FINAL_NORM_BIAS] = "model.final_norm.bias",
+    [SCORE_ROLE_HEAD_WEIGHT] = "lm_head.dense.weight",
+    [SCORE_ROLE_HEAD_BIAS] = "lm_head.dense.bias",
+    [SCORE_ROLE_HEAD_NORM_WEIGHT] = "lm_head.norm.weight",
+    [SCORE_ROLE_HEAD_NORM_BIAS] = "lm_head.norm.bias",
+    [SCORE_ROLE_ATTENTION_NORM_WEIGHT] = "model.layers.%u.attn_norm.weight",
+    [SCORE_ROLE_ATTENTION_NORM_BIAS] = "model.layers.%u.attn_norm.bias",
+    [SCORE_ROLE_QUERY_WEIGHT] = "model.layers.%u.attn.q_proj.weight",
+    [SCORE_ROLE_QUERY_BIAS] = "model.layers.%u.attn.q_proj.bias",
+    [SCORE_ROLE_KEY_WEIGHT] = "model.layers.%u.attn.k_proj.weight",
+    [SCORE_ROLE_KEY_BIAS] = "model.layers.%u.attn.k_proj.bias",
+    [SCORE_ROLE_VALUE_WEIGHT] = "model.layers.%u.attn.v_proj.weight",
+    [SCORE_ROLE_VALUE_BIAS] = "model.layers.%u.attn.v_proj.bias",
+    [SCORE_ROLE_ATTENTION_OUT_WEIGHT] = "model.layers.%u.attn.Wo.weight",
+    [SCORE_ROLE_ATTENTION_OUT_BIAS] = "model.layers.%u.attn.Wo.bias",
+    [SCORE_ROLE_MLP_NORM_WEIGHT] = "model.layers.%u.mlp_norm.weight",
+    [SCORE_ROLE_MLP_NORM_BIAS] = "model.layers.%u.mlp_norm.bias",
+    [SCORE_ROLE_MLP_UP_GATE_WEIGHT] = "model.layers.%u.mlp.Wi.weight",
+    [SCORE_ROLE_MLP_UP_GATE_BIAS] = "model.layers.%u.mlp.Wi.bias",
+    [SCORE_ROLE_MLP_DOWN_WEIGHT] = "model.layers.%u.mlp.Wo.weight",
+    [SCORE_ROLE_MLP_DOWN_BIAS] = "model.layers.%u.mlp.Wo.bias",
+};
+
 #define GATED_LAYER .qkv_order = SCORE_QKV_ORDER_APART, .has_gate = 1
 #define LLAMA_LAYER GATED_LAYER, .norm = SCORE_NORM_RMS
 
@@ -206,6 +236,11 @@ static const struct score_architecture architectures[] = {
      .head_norm = SCORE_HEAD_NORM_EACH},
     {.name = "hf_olmo", .names = hf_olmo_names, .prefix = "model.", GATED_LAYER},
     {.name = "hf_olmo_rms", .names = hf_olmo_names, .prefix = "model.", LLAMA_LAYER},
+    {.name = "modernbert-decoder",
+     .names = modernbert_names,
+     GATED_LAYER,
+     .has_bare_first_layer = 1,
+     .is_gate_first = 1},
     {.name = "gpt2",
      .names = gpt2_names,
      .prefix = "transformer.",
@@ -250,6 +285,12 @@ static int is_left_out(const struct score_config *config, const struct score_arc
     case SCORE_ROLE_ATTENTION_NORM_WEIGHT:
     case SCORE_ROLE_MLP_NORM_WEIGHT:
         return config->lacks_norm_weight;
+    case SCORE_ROLE_UNEMBEDDING_BIAS:
+        return !config->has_unembedding_bias;
+    case SCORE_ROLE_HEAD_BIAS:
+        return !config->has_head_bias;
+    case SCORE_ROLE_EMBEDDING_NORM_BIAS:
+    case SCORE_ROLE_HEAD_NORM_BIAS:
     case SCORE_ROLE_FINAL_NORM_BIAS:
     case SCORE_ROLE_ATTENTION_NORM_BIAS:
     case SCORE_ROLE_MLP_NORM_BIAS:
@@ -306,7 +347,9 @@ void score_tensor_name(const struct score_config *config, enum score_role role, 
     if (score_architecture_find(config->architecture, &architecture, &err))
         return;
     const char *template = architecture->names[role];
-    if (!template || is_left_out(config, architecture, role))
+    const int is_bare = architecture->has_bare_first_layer && number == 0 &&
+                        (role == SCORE_ROLE_ATTENTION_NORM_WEIGHT || role == SCORE_ROLE_ATTENTION_NORM_BIAS);
+    if (!template || is_bare || is_left_out(config, architecture, role))
         return;
     const uint64_t experts = role < SCORE_ROLE_EXPERT_FIRST ? 1 : config->expert_count;
     (void)snprintf(name, SCORE_NAME_BYTES, "%s", template);

@@ -112,6 +112,9 @@ static int check_rotary(const struct score_config *config, struct err *err)
     if (config->rotary_dimensions && !is_positive(config->rotary_base))
         return err_set(err, ERR_INVALID, "the base of the rotary embedding must be positive, not %g",
                        config->rotary_base);
+    if (!(config->unscaled_rotary_base >= 0 && isfinite(config->unscaled_rotary_base)))
+        return err_set(err, ERR_INVALID, "the base of the rotary embedding must be positive, not %g",
+                       config->unscaled_rotary_base);
     return check_rotary_scaling(&config->rotary_scaling, config->rotary_base, err);
 }
 
@@ -141,6 +144,10 @@ int score_config_check(const struct score_config *config, struct err *err)
     if (!(config->qkv_limit >= 0 && isfinite(config->qkv_limit)))
         return err_set(err, ERR_INVALID, "the limit of queries, keys and values must not be %g",
                        config->qkv_limit);
+    if (architecture->names[SCORE_ROLE_HEAD_WEIGHT] &&
+        (unsigned)config->head_activation >= SCORE_ACTIVATION_XIELU)
+        return err_set(err, ERR_UNSUPPORTED, "unknown activation function %d of the head",
+                       (int)config->head_activation);
     if ((unsigned)config->activation >= SCORE_ACTIVATION_COUNT)
         return err_set(err, ERR_UNSUPPORTED, "unknown activation function %d", (int)config->activation);
     if ((config->activation == SCORE_ACTIVATION_XIELU) !=

@@ -28,6 +28,11 @@ static const struct {
     [SCORE_ROLE_EMBEDDING_NORM_WEIGHT] = {DIMENSION_HIDDEN, DIMENSION_NONE},
     [SCORE_ROLE_EMBEDDING_NORM_BIAS] = {DIMENSION_HIDDEN, DIMENSION_NONE},
     [SCORE_ROLE_UNEMBEDDING] = {DIMENSION_VOCABULARY, DIMENSION_HIDDEN},
+    [SCORE_ROLE_UNEMBEDDING_BIAS] = {DIMENSION_VOCABULARY, DIMENSION_NONE},
+    [SCORE_ROLE_HEAD_WEIGHT] = {DIMENSION_HIDDEN, DIMENSION_HIDDEN},
+    [SCORE_ROLE_HEAD_BIAS] = {DIMENSION_HIDDEN, DIMENSION_NONE},
+    [SCORE_ROLE_HEAD_NORM_WEIGHT] = {DIMENSION_HIDDEN, DIMENSION_NONE},
+    [SCORE_ROLE_HEAD_NORM_BIAS] = {DIMENSION_HIDDEN, DIMENSION_NONE},
     [SCORE_ROLE_FINAL_NORM_WEIGHT] = {DIMENSION_HIDDEN, DIMENSION_NONE},
     [SCORE_ROLE_FINAL_NORM_BIAS] = {DIMENSION_HIDDEN, DIMENSION_NONE},
     [SCORE_ROLE_ATTENTION_NORM_WEIGHT] = {DIMENSION_HIDDEN, DIMENSION_NONE},
@@ -178,10 +183,12 @@ static void split_tensors(const struct score_config *config, const struct score_
         const unsigned char *data = whole->data;
         if (!data || architecture->qkv_order != SCORE_QKV_ORDER_APART)
             continue;
+        const int is_turned = architecture->is_gate_first && splits[i].count == 2;
         for (size_t j = 0; j < splits[i].count; j++) {
-            struct tensor_view *part = &views[splits[i].parts[j]];
+            const enum score_role role = splits[i].parts[is_turned ? 1 - j : j];
+            struct tensor_view *part = &views[role];
             *part = (struct tensor_view){.dtype = whole->dtype, .data = data};
-            score_tensor_shape(config, splits[i].parts[j], &part->shape);
+            score_tensor_shape(config, role, &part->shape);
             data += part->shape.dim[0] * (part->shape.ndim == 2 ? part->shape.dim[1] : 1) *
                     (tensor_dtype_bits(whole->dtype) / 8);
         }

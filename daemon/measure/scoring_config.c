@@ -40,6 +40,9 @@ int scoring_config_of(const struct model_config *model, struct score_config *ret
         .position_rows = model->max_positions,
         .rotary_base = model->rotary_base,
         .rotary_scaling = rotary_scaling_of(model),
+        .unscaled_rotary_base = model->unscaled_rotary_base,
+        .has_head_bias = model->has_head_bias,
+        .has_unembedding_bias = model->has_unembedding_bias,
         .norm_epsilon = model->norm_epsilon,
         .qkv_limit = model->qkv_limit,
         .window_tokens = model->sliding_window,
@@ -67,13 +70,14 @@ int scoring_config_of(const struct model_config *model, struct score_config *ret
     (void)snprintf(config.architecture, sizeof config.architecture, "%s%s", model->model_type,
                    model->has_rms_norm ? "_rms" : "");
     config.activation = activations[model->activation];
+    config.head_activation = activations[model->head_activation];
     /* int(head size * fraction), as transformers counts them */
     config.rotary_dimensions = (uint64_t)((double)score_head_size(&config) * model->rotary_fraction);
     for (uint64_t layer = 0; layer < model->layer_count && layer < LIMIT_SCORE_LAYERS; layer++)
         if (model->unrotated_layers[layer / 8] >> layer % 8 & 1)
             score_layer_leave_unrotated(&config, layer);
     memcpy(config.sliding_layers, model->sliding_layers, sizeof config.sliding_layers);
-    if (config.rotary_scaling.kind != SCORE_ROTARY_DEFAULT)
+    if (config.rotary_scaling.kind != SCORE_ROTARY_DEFAULT || config.unscaled_rotary_base > 0)
         memcpy(config.unscaled_layers, model->unscaled_layers, sizeof config.unscaled_layers);
     if ((code = score_config_check(&config, err)))
         return code;

@@ -8,6 +8,7 @@
 #include "daemon/model/gpt2_config.h"
 #include "daemon/model/hf_olmo_config.h"
 #include "daemon/model/llama_config.h"
+#include "daemon/model/modernbert_config.h"
 #include "daemon/model/neox_config.h"
 
 #include <inttypes.h>
@@ -129,6 +130,11 @@ static int is_bloom(const struct model_config *config)
     return strcmp(config->model_type, "bloom") == 0;
 }
 
+static int is_modernbert(const struct model_config *config)
+{
+    return strcmp(config->model_type, "modernbert-decoder") == 0;
+}
+
 static int is_hf_olmo(const struct model_config *config)
 {
     return strcmp(config->model_type, "hf_olmo") == 0;
@@ -180,19 +186,25 @@ static int read_rotary(const json_t *root, const struct family *family, struct m
     return 0;
 }
 
+static enum model_activation activation_of(const char *name)
+{
+    for (size_t i = 0; *name && i < sizeof activations / sizeof activations[0]; i++)
+        for (size_t j = 0; j < 3; j++)
+            if (strcmp(activations[i].names[j], name) == 0)
+                return activations[i].activation;
+    return MODEL_ACTIVATION_OTHER;
+}
+
 static int read_activation(const json_t *root, const struct family *family, struct model_config *config,
                            struct err *err)
 {
     int code = read_text(root, "hidden_act\0activation_function\0", family->activation,
                          config->activation_name, sizeof config->activation_name, err);
-    config->activation = MODEL_ACTIVATION_OTHER;
-    for (size_t i = 0; !code && config->activation_name[0] && i < sizeof activations / sizeof activations[0];
-         i++) {
-        for (size_t j = 0; j < 3; j++) {
-            if (strcmp(activations[i].names[j], config->activation_name) == 0)
-                config->activation = activations[i].activation;
-        }
-    }
+    char head[sizeof config->activation_name] = "gelu";
+    if (!code && is_modernbert(config))
+        code = read_text(root, "classifier_activation\0", head, head, sizeof head, err);
+    config->head_activation = activation_of(head);
+    config->activation = code ? MODEL_ACTIVATION_OTHER : activation_of(config->activation_name);
     return code;
 }
 
@@ -211,6 +223,8 @@ static int read_config(json_t *root, struct model_config *config, struct err *er
         gpt2_config_prepare(root, config);
     else if (is_bloom(config))
         bloom_config_prepare(root, config);
+    else if (is_modernbert(config))
+        modernbert_config_prepare(root, config);
     else if (is_hf_olmo(config))
         hf_olmo_config_prepare(root, config);
     else if (family->is_llama)
@@ -260,7 +274,7 @@ int model_config_parse(const char *json, size_t size, struct model_config *ret_c
 static int is_scored(const struct model_config *config)
 {
     return strcmp(config->model_type, "gpt_neox") == 0 || is_gpt2(config) || is_bloom(config) ||
-           is_hf_olmo(config) || family_find(config->model_type)->is_llama;
+           is_modernbert(config) || is_hf_olmo(config) || family_find(config->model_type)->is_llama;
 }
 
 /* Of a Llama linear and llama3, too, and of OLMo 3 yarn. */
@@ -280,9 +294,8 @@ static int check_kind(const struct model_config *config, struct err *err)
         return err_set(
             err, ERR_UNSUPPORTED,
             "scoring is implemented for models like GPT-NeoX, GPT-2, BLOOM, Llama, Mistral, Qwen2, Qwen3, "
-            "Qwen3-MoE, SmolLM3, Apertus, OLMo, OLMo 2, OLMo 3 and OLMoE, not for model_type \"%s\": leave "
-            "the metric "
-            "perplexity out of the sweep",
+            "Qwen3-MoE, SmolLM3, Apertus, OLMo, OLMo 2, OLMo 3, OLMoE and ModernBERT's decoders, not for "
+            "model_type \"%s\": leave the metric perplexity out of the sweep",
             config->model_type);
     if (!is_rotary_scored(config))
         return err_set(err, ERR_UNSUPPORTED,
@@ -300,6 +313,11 @@ static int check_kind(const struct model_config *config, struct err *err)
                        "%s, of which transformers makes another model, or none: mend it, or leave the metric "
                        "perplexity out of the sweep",
                        config->doubt);
+    if (config->head_activation == MODEL_ACTIVATION_OTHER ||
+        config->head_activation == MODEL_ACTIVATION_XIELU)
+        return err_set(err, ERR_UNSUPPORTED,
+                       "scoring with this \"classifier_activation\" is not implemented: leave the metric "
+                       "perplexity out of the sweep");
     if (config->activation == MODEL_ACTIVATION_OTHER ||
         (config->activation == MODEL_ACTIVATION_XIELU) != is_apertus(config))
         return err_set(err, ERR_UNSUPPORTED,
@@ -392,7 +410,7 @@ static uint64_t llama_layer_parameters(const struct model_config *config)
 int model_config_parameter_count(const struct model_config *config, uint64_t *ret_count, struct err *err)
 {
     const int is_llama = family_find(config->model_type)->is_llama;
-    if (!is_scored(config) || is_hf_olmo(config) ||
+    if (!is_scored(config) || is_hf_olmo(config) || is_modernbert(config) ||
         ((is_llama || is_gpt2(config) || is_bloom(config)) &&
          (lacks_size(config) || !head_size_of(config) || config->doubt[0])))
         return err_set(err, ERR_UNSUPPORTED, "the parameters of model_type \"%s\" are not counted",

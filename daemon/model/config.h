@@ -57,6 +57,9 @@ struct model_config {
     uint8_t sliding_layers[LIMIT_SCORE_LAYERS / 8];   /* a bit per layer that has the window */
     double rotary_fraction;                           /* of a head's dimensions that are rotated, 0..1 */
     double rotary_base;                               /* theta */
+    double unscaled_rotary_base;                      /* of the unscaled layers; 0: the same */
+    enum model_activation head_activation;            /* ModernBERT: of the head before the unembedding */
+    int has_head_bias, has_unembedding_bias;
     int has_parallel_residual;
     int has_attention_bias, has_mlp_bias;
     int has_unscaled_attention, has_attention_scale_by_layer; /* GPT-2 */
@@ -82,7 +85,8 @@ int model_config_check_scoring(const struct model_config *config, struct err *er
 
 /* The number of parameters of a model that can be scored, without buffers; of a GPT-NeoX 2 V d + L (12 d^2 +
  * 13 d) + 2 d for intermediate = 4 d (V vocabulary rows, d hidden size, L layers; one embedding less if
- * tied). ERR_UNSUPPORTED for hf_olmo, for other families, and for numbers that transformers would not take.
+ * tied). ERR_UNSUPPORTED for hf_olmo and ModernBERT, for other families, and for numbers that transformers
+ * would not take.
  */
 int model_config_parameter_count(const struct model_config *config, uint64_t *ret_count, struct err *err);
 

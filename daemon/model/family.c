@@ -19,6 +19,7 @@ static const struct family families[] = {
     {"apertus", 0, 1.0, 12000000, 0, 0, "xielu", 1e-5, 1, 0, 0},
     {"bloom", 1, 0.0, 10000, 0, 1, "gelu_new", 1e-5, 0, 0, 0},
     {"hf_olmo", 1, 1.0, 10000, 0, 1, "silu", 1e-5, 0, 0, 0},
+    {"modernbert-decoder", 1, 1.0, 160000, 0, 0, "gelu", 1e-5, 0, 0, 0},
     {"gpt2", 1, 0.0, 10000, 0, 1, "gelu_new", 1e-5, 0, 0, 0},
     {"", 0, 1.0, 10000, 0, 0, "", 1e-5, 0, 0, 0},
 };
@@ -61,7 +62,6 @@ static const char *const tied_families[] = {
     "mamba",
     "megatron-bert",
     "minicpm3",
-    "modernbert-decoder",
     "mpt",
     "openai-gpt",
     "openelm",

@@ -42,6 +42,7 @@ static const struct {
     {"mistral", NEVER, NULL},
     {"olmo2", NEVER, NULL},
     {"olmo3", NEVER, NULL},
+    {"modernbert-decoder", NEVER, NULL},
     {"qwen2", AS_QWEN2, "Qwen2Tokenizer"},
     {"qwen3", BY_CLASS, "Qwen2Tokenizer"},
     {"qwen3_moe", BY_CLASS, "Qwen2Tokenizer"},

@@ -165,20 +165,21 @@ static uint64_t run_bytes(const struct run *run)
     return bytes;
 }
 
-static void fill_rotary(const struct run *run, float *memory, const struct score_rotary_scaling *scaling,
-                        struct score_rotary *ret_rotary)
+static void fill_rotary(const struct run *run, float *memory, int is_scaled, struct score_rotary *ret_rotary)
 {
+    static const struct score_rotary_scaling none = {.kind = SCORE_ROTARY_DEFAULT};
+    const struct score_config *config = &run->model->config;
     const size_t half = (size_t)run->model->config.rotary_dimensions / 2;
     const size_t positions = run->plan->document_inputs_max;
     *ret_rotary = (struct score_rotary){.half = half, .cosine = memory, .sine = memory + positions * half};
-    score_rotary_fill(ret_rotary, positions, run->model->config.rotary_base, scaling);
+    score_rotary_fill(ret_rotary, positions, score_rotary_base(config, is_scaled),
+                      is_scaled ? &config->rotary_scaling : &none);
 }
 
 static int run_init(struct run *run, struct err *err)
 {
     const struct cpu_score_model *model = run->model;
     const struct score_plan *plan = run->plan;
-    const struct score_rotary_scaling unscaled = {.kind = SCORE_ROTARY_DEFAULT};
     size_t d = (size_t)model->config.hidden_size;
     int code = 0;
     run->scratches = calloc((size_t)run->scratch_count, sizeof(*run->scratches));
@@ -197,9 +198,9 @@ static int run_init(struct run *run, struct err *err)
         code = score_scratch_init(&run->scratches[i], model, plan, err);
     if (code)
         return code;
-    fill_rotary(run, run->rotary_memory, &model->config.rotary_scaling, &run->rotary);
+    fill_rotary(run, run->rotary_memory, 1, &run->rotary);
     if (score_has_unscaled_layer(&model->config))
-        fill_rotary(run, run->rotary_memory + rotary_floats(run) / 2, &unscaled, &run->unscaled);
+        fill_rotary(run, run->rotary_memory + rotary_floats(run) / 2, 0, &run->unscaled);
     for (size_t i = 0; run->batch_inputs && i < plan->wave_count; i++) {
         size_t row = 0;
         for (size_t j = 0; j < plan->waves[i].batch_count; j++) {

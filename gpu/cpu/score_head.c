@@ -61,6 +61,8 @@ void score_head_run(const struct cpu_score_model *model, struct score_scratch *s
         struct gemm_matrix block = vocabulary_block(model, scratch, begin, begin + count, &first);
         gemm_multiply(&block, first, first + count, hidden, d, row_count, scratch->logits, count, 0,
                       scratch->workspace);
+        for (size_t i = 0; model->unembedding_bias && i < row_count; i++)
+            model->kernels->add(scratch->logits + i * count, model->unembedding_bias + begin, count);
         for (size_t i = 0; i < row_count; i++)
             update(&rows[i], model->kernels, scratch->logits + i * count, begin, count, targets[i]);
     }

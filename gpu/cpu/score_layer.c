@@ -236,6 +236,21 @@ static void run_mlp(const struct step *step, const float *x, size_t rows, float 
                 up, rows, residual);
 }
 
+/* After the final norm: norm(activation(head x + bias)), where the family has that. */
+static void run_head(const struct step *step, size_t rows, float *x)
+{
+    const struct cpu_score_model *model = step->model;
+    const size_t d = (size_t)model->config.hidden_size;
+    float *wide = step->scratch->normed;
+    if (!model->head_norm_weight)
+        return;
+    gemm_multiply(&step->layer->matrices[SCORE_MATRIX_HEAD], 0, d, x, d, rows, wide, d, 0,
+                  step->scratch->workspace);
+    for (size_t i = 0; i < rows; i++)
+        model->kernels->activate(model->config.head_activation, wide + i * d, model->head_bias, d);
+    norm_rows(model, wide, rows, model->head_norm_weight, model->head_norm_bias, x);
+}
+
 void score_layer_run(const struct cpu_score_model *model, const struct score_rotary *rotary, uint64_t index,
                      const struct score_plan_batch *batch, struct score_scratch *scratch, float *hidden,
                      float *out)
@@ -251,14 +266,15 @@ void score_layer_run(const struct cpu_score_model *model, const struct score_rot
                               .scratch = scratch};
     const float *const *vectors = layer->vectors;
     const int is_before = model->architecture->norm_place == SCORE_NORM_BEFORE;
+    const int is_bare = !is_before || (index == 0 && model->architecture->has_bare_first_layer);
     size_t d = (size_t)config->hidden_size, rows = batch->input_count;
-    if (is_before)
+    if (!is_bare)
         norm_rows(model, hidden, rows, vectors[SCORE_VECTOR_ATTENTION_NORM_WEIGHT],
                   vectors[SCORE_VECTOR_ATTENTION_NORM_BIAS], scratch->normed);
     if (index + 1 < config->layer_count) {
-        attend_all(&step, is_before ? scratch->normed : hidden);
+        attend_all(&step, is_bare ? hidden : scratch->normed);
     } else {
-        attend_targets(&step, is_before ? scratch->normed : hidden);
+        attend_targets(&step, is_bare ? hidden : scratch->normed);
         rows = batch->target_count;
         for (size_t i = 0; i < rows; i++)
             memcpy(out + i * d, hidden + scratch->packed.target_rows[i] * d, d * sizeof(float));
@@ -277,6 +293,8 @@ void score_layer_run(const struct cpu_score_model *model, const struct score_rot
         score_experts_run(model, layer, scratch, scratch->normed, rows, hidden);
     else
         run_mlp(&step, is_before ? scratch->normed : hidden, rows, hidden);
-    if (index + 1 == config->layer_count)
+    if (index + 1 == config->layer_count) {
         norm_rows(model, hidden, rows, model->final_norm_weight, model->final_norm_bias, hidden);
+        run_head(&step, rows, hidden);
+    }
 }

@@ -65,6 +65,9 @@ static struct gemm_stored stored_matrix(const struct cpu_score_model *model, uin
     if (number >= SCORE_MATRIX_COUNT)
         return stored_of_expert(model, layer, number);
     struct gemm_stored stored = {.part_count = 0};
+    const struct tensor_view *head = &model->views.model[SCORE_ROLE_HEAD_WEIGHT];
+    if (number == SCORE_MATRIX_HEAD && head->data && layer + 1 == model->config.layer_count)
+        return (struct gemm_stored){.parts = {*head}, .part_count = 1};
     const struct tensor_view *views = model->views.layers[layer];
     for (int i = 0; i < ROLES_MAX; i++) {
         enum score_role role = matrix_roles[number][i];
@@ -98,10 +101,19 @@ static uint64_t layer_bytes(const struct cpu_score_model *model, uint64_t layer)
     return bytes;
 }
 
-/* Of the layers' vectors, and of the norms of the embedding and at the end. */
+/* Of the head; its bias is there, and zero where the model has none. */
+static const enum score_role head_roles[] = {SCORE_ROLE_HEAD_NORM_WEIGHT, SCORE_ROLE_HEAD_NORM_BIAS,
+                                             SCORE_ROLE_UNEMBEDDING_BIAS};
+
+/* Of the layers' vectors, of the norms of the embedding and at the end, and of the head. */
 static uint64_t vector_bytes(const struct cpu_score_model *model)
 {
-    uint64_t floats = 4 * model->config.hidden_size;
+    const int has_head = model->views.model[SCORE_ROLE_HEAD_WEIGHT].data != NULL;
+    uint64_t floats = (has_head ? 5 : 4) * model->config.hidden_size;
+    for (size_t i = 0; i < sizeof head_roles / sizeof head_roles[0]; i++) {
+        const struct tensor_view *view = &model->views.model[head_roles[i]];
+        floats += view->data ? view->shape.dim[0] : 0;
+    }
     for (uint64_t i = 0; i < model->config.layer_count; i++)
         floats += score_vectors_floats(model->views.layers[i]);
     return floats * sizeof(float);
@@ -130,7 +142,26 @@ static float *fill_vector(const struct cpu_score_model *model, enum score_role r
     const struct tensor_view *view = &model->views.model[role];
     if (!view->data)
         return NULL;
-    model->kernels->convert(view->dtype, view->data, (size_t)model->config.hidden_size, memory);
+    model->kernels->convert(view->dtype, view->data, (size_t)view->shape.dim[0], memory);
+    return memory;
+}
+
+/* Returns the memory behind them. Norms without a bias take the final norm's, which is zero then. */
+static float *fill_head_vectors(struct cpu_score_model *model, float *memory)
+{
+    if (model->views.model[SCORE_ROLE_HEAD_WEIGHT].data) {
+        (void)fill_vector(model, SCORE_ROLE_HEAD_BIAS, memory);
+        model->head_bias = memory;
+        memory += model->config.hidden_size;
+    }
+    float **head[] = {&model->head_norm_weight, &model->head_norm_bias, &model->unembedding_bias};
+    for (size_t i = 0; i < sizeof head_roles / sizeof head_roles[0]; i++)
+        if ((*head[i] = fill_vector(model, head_roles[i], memory)))
+            memory += model->views.model[head_roles[i]].shape.dim[0];
+    if (model->embedding_norm_weight && !model->embedding_norm_bias)
+        model->embedding_norm_bias = model->final_norm_bias;
+    if (model->head_norm_weight && !model->head_norm_bias)
+        model->head_norm_bias = model->final_norm_bias;
     return memory;
 }
 
@@ -147,6 +178,7 @@ static void fill_vectors(struct cpu_score_model *model)
     model->embedding_norm_weight = fill_vector(model, SCORE_ROLE_EMBEDDING_NORM_WEIGHT, memory + 2 * d);
     model->embedding_norm_bias = fill_vector(model, SCORE_ROLE_EMBEDDING_NORM_BIAS, memory + 3 * d);
     memory += 4 * d;
+    memory = fill_head_vectors(model, memory);
     for (uint64_t i = 0; i < model->config.layer_count; i++) {
         memory = score_vectors_fill(&model->config, model->architecture->qkv_order, model->kernels,
                                     model->views.layers[i], memory, model->layers[i].vectors);

@@ -26,6 +26,7 @@ enum score_matrix {                   /* the matrices of a layer, in the order o
                     SCORE_MATRIX_MLP_UP, /* rows: the gate's, if there is one, then those of what goes up */
                     SCORE_MATRIX_MLP_DOWN,
                     SCORE_MATRIX_ROUTER,
+                    SCORE_MATRIX_HEAD, /* of the last layer, where the family has SCORE_ROLE_HEAD_WEIGHT */
                     SCORE_MATRIX_COUNT
 };
 
@@ -58,6 +59,7 @@ struct cpu_score_model {
     struct gemm_matrix unembedding; /* resident only */
     float *final_norm_weight, *final_norm_bias;         /* the bias is all zero if there is none */
     float *embedding_norm_weight, *embedding_norm_bias; /* NULL if there is none */
+    float *head_bias, *head_norm_weight, *head_norm_bias, *unembedding_bias; /* likewise */
     void *matrix_memory, *vector_memory;
     uint64_t memory_bytes; /* of the two */
 };

@@ -44,13 +44,14 @@ static int normalize(const struct step *step, const float *hidden, uint64_t rows
         err);
 }
 
-/* What attention and MLP see of the rows at work: by way of a norm, or as it is where that comes after. */
+/* What attention and MLP see of the rows at work: by way of a norm, or as it is where that comes after, or
+ * has no weight. */
 static int enter(const struct step *step, const struct score_norm *first, const struct score_norm *second,
                  struct err *err)
 {
     struct cuda_model *model = step->run->model;
     const uint64_t d = model->config.hidden_size;
-    if (!step->is_after)
+    if (!step->is_after && first->weight)
         return normalize(step, step->hidden, step->rows, first, second, err);
     return CUDA_CHECK(model->device,
                       score_launch_convert(SCORE_TYPE_F32, step->hidden, model->type, first->out, step->rows,
@@ -315,6 +316,35 @@ static int transform(const struct step *step, struct err *err)
     return add_product(step, step->is_joined ? &joined : &alone, err);
 }
 
+/* From the residual stream of the targets, which is used up, to what meets the unembedding: the final norm,
+ * and norm(activation(head x + bias)) where the family has that. */
+static int leave(const struct step *step, void *states, struct err *err)
+{
+    struct cuda_model *model = step->run->model;
+    const uint64_t d = model->config.hidden_size;
+    const uint32_t rows = (uint32_t)step->rows;
+    cudaStream_t stream = model->device->stream;
+    const struct score_norm final = {model->final_norm_weight, model->final_norm_bias, states};
+    const struct score_norm norm = {model->head_norm_weight, model->head_norm_bias, states};
+    const struct gemm_product head = {.weights = model->head,
+                                      .x = states,
+                                      .out = step->hidden,
+                                      .bias = model->head_bias,
+                                      .outputs = d,
+                                      .inputs = d,
+                                      .rows = rows,
+                                      .epilogue = GEMM_EPILOGUE_BIAS,
+                                      .is_wide = 1};
+    int code = normalize(step, step->hidden, rows, &final, NULL, err);
+    if (code || !model->head || (code = gemm_run(&model->gemm, &head, err)) ||
+        (code = CUDA_CHECK(model->device,
+                           score_launch_activate(SCORE_TYPE_F32, (int)model->config.head_activation,
+                                                 step->hidden, rows, (uint32_t)d, d, stream),
+                           err)))
+        return code;
+    return normalize(step, step->hidden, rows, &norm, NULL, err);
+}
+
 int run_layer(struct run *run, size_t batch_number, uint64_t index, struct err *err)
 {
     struct cuda_model *model = run->model;
@@ -344,8 +374,9 @@ int run_layer(struct run *run, size_t batch_number, uint64_t index, struct err *
                         .wide_stride = is_joined ? stride : model->up_width,
                         .is_joined = is_joined,
                         .normed_mlp = run->normed_mlp};
-    const struct score_norm norm_attention = {layer->attention_norm_weight, layer->attention_norm_bias,
-                                              run->normed};
+    const int is_bare = index == 0 && model->architecture->has_bare_first_layer;
+    const struct score_norm norm_attention = {is_bare ? NULL : layer->attention_norm_weight,
+                                              layer->attention_norm_bias, run->normed};
     const struct score_norm norm_mlp = {layer->mlp_norm_weight, layer->mlp_norm_bias, run->normed_mlp};
     int code = 0;
     step.rows = step.batch->input_count;
@@ -362,10 +393,8 @@ int run_layer(struct run *run, size_t batch_number, uint64_t index, struct err *
     }
     if ((code = transform(&step, err)) || !is_last)
         return code;
-    const struct score_norm final = {model->final_norm_weight, model->final_norm_bias,
-                                     (unsigned char *)run->states +
-                                         place->target_first * d * score_type_bytes(model->type)};
-    return normalize(&step, step.hidden, step.rows, &final, NULL, err);
+    return leave(&step,
+                 (unsigned char *)run->states + place->target_first * d * score_type_bytes(model->type), err);
 }
 
 int run_head(struct run *run, struct err *err)
@@ -373,6 +402,7 @@ int run_head(struct run *run, struct err *err)
     struct cuda_model *model = run->model;
     cudaStream_t stream = model->device->stream;
     const size_t row_bytes = (size_t)model->config.hidden_size * score_type_bytes(model->type);
+    const float *bias = model->unembedding_bias;
     const size_t vocabulary = (size_t)model->config.vocabulary_rows, targets = run->wave->target_count;
     int code;
     for (size_t row = 0; row < targets; row += SCORE_HEAD_ROWS) {
@@ -385,6 +415,8 @@ int run_head(struct run *run, struct err *err)
                                                            first * row_bytes,
                                                 .x = (const unsigned char *)run->states + row * row_bytes,
                                                 .out = run->logits,
+                                                .bias = bias ? bias + first : NULL,
+                                                .epilogue = bias ? GEMM_EPILOGUE_BIAS : GEMM_EPILOGUE_NONE,
                                                 .outputs = columns,
                                                 .inputs = model->config.hidden_size,
                                                 .rows = rows,

@@ -132,6 +132,13 @@ static void carve_extras(struct cuda_model *model, unsigned char *base, size_t *
     const int has_norm = views[SCORE_ROLE_EMBEDDING_NORM_WEIGHT].data != NULL;
     model->embedding_norm_weight = has_norm ? carve(base, used, d * sizeof(float)) : NULL;
     model->embedding_norm_bias = has_norm ? carve(base, used, d * sizeof(float)) : NULL;
+    const int has_head = views[SCORE_ROLE_HEAD_WEIGHT].data != NULL;
+    model->head_bias = has_head ? carve(base, used, d * sizeof(float)) : NULL;
+    model->head_norm_weight = has_head ? carve(base, used, d * sizeof(float)) : NULL;
+    model->head_norm_bias = has_head ? carve(base, used, d * sizeof(float)) : NULL;
+    model->unembedding_bias = model->config.has_unembedding_bias
+                                  ? carve(base, used, model->config.vocabulary_rows * sizeof(float))
+                                  : NULL;
     model->slopes =
         model->architecture->has_alibi ? carve(base, used, model->config.head_count * sizeof(float)) : NULL;
 }
@@ -147,6 +154,9 @@ static size_t lay_out(struct cuda_model *model, unsigned char *base)
     const uint64_t positions_bytes =
         model_view_elements(&model->views.model[SCORE_ROLE_POSITIONS]) * score_type_bytes(model->type);
     model->positions = positions_bytes ? carve(base, &used, positions_bytes) : NULL;
+    const uint64_t head_bytes =
+        model_view_elements(&model->views.model[SCORE_ROLE_HEAD_WEIGHT]) * score_type_bytes(model->type);
+    model->head = head_bytes ? carve(base, &used, head_bytes) : NULL;
     model->vectors = base ? base + used : NULL;
     model->vectors_bytes = used;
     model->final_norm_weight = carve(base, &used, d * sizeof(float));

@@ -53,7 +53,10 @@ struct cuda_model {
     float *embedding_norm_weight, *embedding_norm_bias; /* NULL: there is none */
     float *slopes;                                      /* [head_count] of ALiBi; NULL: there are none */
     float *final_norm_weight, *final_norm_bias;
-    void *vectors; /* the part of `memory` that all vectors lie in */
+    void *head; /* [d, d] of families with SCORE_ROLE_HEAD_WEIGHT, and then: */
+    float *head_bias, *head_norm_weight, *head_norm_bias;
+    float *unembedding_bias; /* [vocabulary_rows]; NULL: there is none */
+    void *vectors;           /* the part of `memory` that all vectors lie in */
     size_t vectors_bytes;
     void *memory; /* all of the above */
     size_t memory_bytes;

@@ -200,7 +200,8 @@ static int send_rotary(struct run *run, struct err *err)
     const struct score_rotary rotary = {.half = half, .cosine = cosine, .sine = sine};
     const size_t size_bytes = positions * half * sizeof(float);
     for (int i = 0; i < rotary_count(run->model) && !code; i++) {
-        score_rotary_fill(&rotary, positions, config->rotary_base, i ? &none : &config->rotary_scaling);
+        score_rotary_fill(&rotary, positions, score_rotary_base(config, !i),
+                          i ? &none : &config->rotary_scaling);
         if (!(code = staging_copy(device, device->stream, run->cosine[i], cosine, size_bytes, err)))
             code = staging_copy(device, device->stream, run->sine[i], sine, size_bytes, err);
     }

@@ -120,6 +120,17 @@ static void fill_vectors(const struct cuda_model *model, unsigned char *image)
         convert_vector(&views[SCORE_ROLE_EMBEDDING_NORM_BIAS], SCORE_TYPE_F32,
                        place_of(model, image, model->embedding_norm_bias));
     }
+    if (model->head) {
+        convert_vector(&views[SCORE_ROLE_HEAD_BIAS], SCORE_TYPE_F32,
+                       place_of(model, image, model->head_bias));
+        convert_norm_weight(&views[SCORE_ROLE_HEAD_NORM_WEIGHT], model->config.hidden_size,
+                            place_of(model, image, model->head_norm_weight));
+        convert_vector(&views[SCORE_ROLE_HEAD_NORM_BIAS], SCORE_TYPE_F32,
+                       place_of(model, image, model->head_norm_bias));
+    }
+    if (model->unembedding_bias)
+        convert_vector(&views[SCORE_ROLE_UNEMBEDDING_BIAS], SCORE_TYPE_F32,
+                       place_of(model, image, model->unembedding_bias));
     for (uint64_t i = 0; model->slopes && i < model->config.head_count; i++)
         ((float *)place_of(model, image, model->slopes))[i] = score_alibi_slope(i, model->config.head_count);
     for (uint64_t i = 0; i < model->config.layer_count; i++)
@@ -253,6 +264,8 @@ static int upload_list(struct uploads *uploads, unsigned char *image, struct err
     if (model->positions &&
         (code = upload_matrix(uploads, &views[SCORE_ROLE_POSITIONS], model->positions, err)))
         return code;
+    if (model->head && (code = upload_matrix(uploads, &views[SCORE_ROLE_HEAD_WEIGHT], model->head, err)))
+        return code;
     for (uint64_t i = 0; model->is_resident && i < model->config.layer_count; i++) {
         if (score_watch_look(&model->watch))
             return err_set(err, ERR_CANCELLED, "loading was cancelled");
@@ -266,7 +279,7 @@ int upload_all(struct cuda_model *model, struct err *err)
 {
     struct uploads uploads = {.model = model, .stream = model->device->stream};
     unsigned char *image = calloc(1, model->vectors_bytes);
-    uploads.all = calloc(4 + layer_matrices(model) * (size_t)model->config.layer_count, sizeof(*uploads.all));
+    uploads.all = calloc(5 + layer_matrices(model) * (size_t)model->config.layer_count, sizeof(*uploads.all));
     int code = image && uploads.all ? upload_list(&uploads, image, err)
                                     : err_set(err, ERR_NO_MEMORY, "no memory to load a model");
     free(image);

@@ -54,6 +54,8 @@ SPILLED = (
     (r"sm_80 attention_kernelI6__halfLi(80|64|32)E", 4),  # before the loop over keys, until after it
     (r"sm_80 attention_kernelI13__nv_bfloat16Li32ELi32ELi7ELb0ELb1E", 4),  # with slopes (BLOOM): one register
     (r"sm_90 attention_kernelI6__halfLi80ELi32ELi4ELb0ELb1E", 4),
+    (r"sm_100 attention_kernelI13__nv_bfloat16Li256ELi16ELi3ELb1ELb0ELb1E", 8),  # with windows
+    (r"sm_100 attention_kernelI6__halfLi128ELi32ELi3ELb1ELb0ELb1E", 4),  # with windows
     (r"sm_100 attention_kernelI6__halfLi256E", 16),  # 4 of the 700 instructions of the loop over keys
     (r"sm_80 statistics_second_kernelILi1ELb0E", 48),
     (r"sm_90 statistics_second_kernelILi1ELb1E", 60),  # none of it in a loop over rows

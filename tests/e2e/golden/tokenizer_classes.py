@@ -92,7 +92,7 @@ TOKENIZERS: dict[str, dict[str, Any]] = {
 }
 END = {name: "<|endoftext|>" for name in ("bos_token", "eos_token", "unk_token")}
 NAMED = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"}
-TYPES = ("llama", "mistral", "qwen2", "qwen3", "smollm3", "olmo2", "olmo3", "olmo", "olmoe", "qwen3_moe", "apertus", "gpt_neox", "gpt2")
+TYPES = ("llama", "mistral", "qwen2", "qwen3", "smollm3", "olmo2", "olmo3", "olmo", "olmoe", "qwen3_moe", "apertus", "gpt_neox", "gpt2", "modernbert-decoder")
 
 # name: (tokenizer, model_type, tokenizer_config.json, words of our refusal or "")
 CASES: dict[str, tuple[str, str, dict[str, Any] | None, str]] = {}
@@ -113,7 +113,7 @@ for kind in TYPES:
     for tokenizer in ("smollm2", "llama3", "qwen2"):
         add(tokenizer, kind, "PreTrainedTokenizerFast", **END)
     add("qwen2", kind, "Qwen2Tokenizer", **(END | {"bos_token": None}))
-    add("qwen2", kind, None, "tokenizer_class: not named" if kind in ("llama", "mistral", "olmo2", "olmo3", "apertus") else "")
+    add("qwen2", kind, None, "tokenizer_class: not named" if kind in ("llama", "mistral", "olmo2", "olmo3", "apertus", "modernbert-decoder") else "")
 for kind in ("llama", "mistral", "smollm3", "apertus"):
     refusal = "bos_token: not named, and transformers" if kind == "mistral" else ""
     for tokenizer in ("llama", "old llama", "first", "always"):

@@ -244,9 +244,13 @@ static void test_parameter_count_of_other_families(void **state)
         assert_int_equal(count, cases[i].parameters);
     }
     static const char *const uncounted[] = {
-        "{\"model_type\":\"llama\"}",   "{\"model_type\":\"bloom\"}",
-        "{\"model_type\":\"opt\"}",     "{\"model_type\":\"gpt2\"}",
-        "{" GPT2 ",\"hidden_size\":1}", "{" LLAMA ",\"per_layer_config\":{\"1\":{\"intermediate_size\":1}}}",
+        "{\"model_type\":\"llama\"}",
+        "{\"model_type\":\"bloom\"}",
+        "{\"model_type\":\"opt\"}",
+        "{\"model_type\":\"gpt2\"}",
+        "{" GPT2 ",\"hidden_size\":1}",
+        "{" LLAMA ",\"per_layer_config\":{\"1\":{\"intermediate_size\":1}}}",
+        "{" SMALL("modernbert-decoder") "}",
     };
     for (size_t i = 0; i < sizeof uncounted / sizeof uncounted[0]; i++) {
         uint64_t count = 0;

@@ -84,9 +84,14 @@ static inline double slope(const struct score_config *config, size_t head)
     return is_bloom(config) ? pow(2, -8 * exponent) : 0;
 }
 
+static inline int is_modernbert(const struct score_config *config)
+{
+    return strcmp(config->architecture, "modernbert-decoder") == 0;
+}
+
 static inline int has_layer_norms(const struct score_config *config)
 {
-    return is_fused(config) || strcmp(config->architecture, "olmo") == 0 ||
+    return is_modernbert(config) || is_fused(config) || strcmp(config->architecture, "olmo") == 0 ||
            strcmp(config->architecture, "hf_olmo") == 0;
 }
 
@@ -135,7 +140,9 @@ static inline void norm(const struct score_config *config, const struct tensor_v
 static inline double frequency(const struct score_config *config, size_t j, int is_scaled)
 {
     const struct score_rotary_scaling *scaling = &config->rotary_scaling;
-    double angle = pow(config->rotary_base, -2 * (double)j / (double)config->rotary_dimensions);
+    const double base =
+        is_scaled || !(config->unscaled_rotary_base > 0) ? config->rotary_base : config->unscaled_rotary_base;
+    double angle = pow(base, -2 * (double)j / (double)config->rotary_dimensions);
     if (scaling->kind == SCORE_ROTARY_LINEAR && is_scaled)
         return angle / scaling->factor;
     if (scaling->kind == SCORE_ROTARY_DEFAULT || !is_scaled)
@@ -343,8 +350,9 @@ static inline void reference_layer(const struct score_config *config, const stru
     for (size_t i = 0; i < n; i++) {
         norm(config, &w[SCORE_ROLE_ATTENTION_NORM_WEIGHT], &w[SCORE_ROLE_ATTENTION_NORM_BIAS], x + i * d, d,
              normed);
-        project(config, w, is_olmo2(config) ? x + i * d : normed, size, q + i * heads * size,
-                k + i * key_heads * size, v + i * key_heads * size);
+        const int is_bare = is_olmo2(config) || (is_modernbert(config) && layer == 0);
+        project(config, w, is_bare ? x + i * d : normed, size, q + i * heads * size, k + i * key_heads * size,
+                v + i * key_heads * size);
     }
     attend(config, layer, n, size, q, k, v, attended);
     for (size_t i = 0; i < n; i++) {
@@ -364,6 +372,21 @@ static inline void reference_layer(const struct score_config *config, const stru
     free(q), free(k), free(v), free(attended), free(normed), free(delta), free(before);
 }
 
+/* x = norm(activation(dense x)), where there is such a head. */
+static inline void reference_head(const struct score_config *config, const struct tensor_view *w, double *x)
+{
+    const size_t d = config->hidden_size;
+    const struct score_config as_head = {.activation = config->head_activation};
+    double *wide = calloc(d, 8);
+    if (is_modernbert(config)) {
+        linear(&w[SCORE_ROLE_HEAD_WEIGHT], &w[SCORE_ROLE_HEAD_BIAS], x, wide);
+        for (size_t i = 0; i < d; i++)
+            wide[i] = activation(&as_head, wide[i]);
+        norm(config, &w[SCORE_ROLE_HEAD_NORM_WEIGHT], &w[SCORE_ROLE_HEAD_NORM_BIAS], wide, d, x);
+    }
+    free(wide);
+}
+
 /* Log-probabilities of all targets, and how far the best other logit is from each (positive: argmax). */
 static inline void reference(const struct score_model_source *source, const struct score_request *request,
                              double *logprobs, double *margins)
@@ -381,7 +404,7 @@ static inline void reference(const struct score_model_source *source, const stru
         for (size_t j = 0; j < n * d; j++)
             x[j] = element(&weights.model[SCORE_ROLE_EMBEDDING], ids[j / d] * d + j % d) +
                    element(&weights.model[SCORE_ROLE_POSITIONS], j);
-        for (size_t j = 0; j < n && is_bloom(config); j++)
+        for (size_t j = 0; j < n && (is_bloom(config) || is_modernbert(config)); j++)
             norm(config, &weights.model[SCORE_ROLE_EMBEDDING_NORM_WEIGHT],
                  &weights.model[SCORE_ROLE_EMBEDDING_NORM_BIAS], x + j * d, d, x + j * d);
         for (size_t layer = 0; layer < config->layer_count; layer++)
@@ -392,7 +415,9 @@ static inline void reference(const struct score_model_source *source, const stru
             norm(config, &weights.model[SCORE_ROLE_FINAL_NORM_WEIGHT],
                  &weights.model[SCORE_ROLE_FINAL_NORM_BIAS], x + (request->target_first[i] + j - 1) * d, d,
                  normed);
-            linear(&weights.model[SCORE_ROLE_UNEMBEDDING], NULL, normed, logits);
+            reference_head(config, weights.model, normed);
+            linear(&weights.model[SCORE_ROLE_UNEMBEDDING], &weights.model[SCORE_ROLE_UNEMBEDDING_BIAS],
+                   normed, logits);
             for (size_t k = 0; k < vocabulary; k++) {
                 sum += exp(logits[k]);
                 other = k != wanted && logits[k] > other ? logits[k] : other;

@@ -9,8 +9,9 @@
 
 #define ERROR_MAX 1e-4 /* of a log-probability */
 
-static const char *const families[] = {"llama",   "mistral", "qwen2", "qwen3", "smollm3",   "olmo",   "olmo2",
-                                       "hf_olmo", "gpt2",    "bloom", "olmoe", "qwen3_moe", "apertus"};
+static const char *const families[] = {
+    "llama",   "mistral", "qwen2", "qwen3", "smollm3",   "olmo",    "olmo2",
+    "hf_olmo", "gpt2",    "bloom", "olmoe", "qwen3_moe", "apertus", "modernbert-decoder"};
 #define FAMILY_COUNT (sizeof families / sizeof families[0])
 
 /* What a configuration leaves at 0 is the same for all. */
@@ -30,6 +31,14 @@ static struct score_config with_family(const struct score_config *config, size_t
         made.has_attention_scale_by_layer = is_gpt2(&made) && (made.layer_count == 4 || made.is_tied);
         made.has_unscaled_attention = is_gpt2(&made) && (made.layer_count == 1 || made.is_tied);
         made.sliding_layers[0] = is_bloom(&made) ? 0 : made.sliding_layers[0];
+    }
+    if (is_modernbert(&made)) { /* what a variant says of biases holds for all, and windows have a base */
+        made.head_activation = made.layer_count == 4 ? SCORE_ACTIVATION_SILU : SCORE_ACTIVATION_GELU;
+        made.has_head_bias = made.has_mlp_bias;
+        made.has_unembedding_bias = made.has_mlp_bias || made.layer_count == 4;
+        made.lacks_norm_bias = !made.has_attention_bias;
+        made.unscaled_rotary_base = made.sliding_layers[0] ? 1000 : 0;
+        made.unscaled_layers[0] |= made.sliding_layers[0];
     }
     if (is_apertus(&made))
         made.activation = SCORE_ACTIVATION_XIELU;
@@ -268,7 +277,8 @@ static void nothing_else_matters(void **state)
 static int is_table(const char *name)
 {
     return strstr(name, "embed_tokens") || strstr(name, "wte") || strstr(name, "wpe") ||
-           strstr(name, "word_embeddings.weight") || strstr(name, ".experts.");
+           strstr(name, "word_embeddings.weight") || strstr(name, "tok_embeddings") ||
+           strstr(name, ".experts.");
 }
 
 static void not_a_number(void **state)
