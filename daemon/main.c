@@ -34,7 +34,7 @@ static void reload(int argc, char **argv, struct options *options, struct servic
 {
     char ignored[64];
     struct err err = ERR_INIT, access_err = ERR_INIT;
-    supervisor_tell_reloading();
+    supervisor_notify_reloading();
     int code = options_reload(argc, argv, options, ignored, sizeof ignored, &err);
     if (service_reopen_access_log(service, &access_err))
         log_error("the access log was not reopened", log_text("reason", access_err.message), log_end);
@@ -52,7 +52,7 @@ static void reload(int argc, char **argv, struct options *options, struct servic
     if (renewed < 0)
         log_error("the certificate cannot be read again; the old one stays",
                   log_text("reason", fault.message), log_end);
-    supervisor_tell_ready();
+    supervisor_notify_ready();
 }
 
 /* Waits for the signal to stop; meanwhile tells the supervisor how things are, and tends the heap. */
@@ -134,9 +134,9 @@ static int run(int argc, char **argv, struct options *options)
         tell_failed_start(&err);
         return COMMANDS_STATUS_FAILED;
     }
-    supervisor_tell_ready();
+    supervisor_notify_ready();
     wait_for_stop(argc, argv, options, service, &signals);
-    supervisor_tell_stopping();
+    supervisor_notify_stopping();
     signals_let_end(&signals);
     int is_lost = service_is_lost(service, reason, sizeof reason);
     if (is_lost && service_leave(service)) {

@@ -118,7 +118,7 @@ static void idle(struct planning *planning, uint64_t version, int was_hub_down)
 }
 
 /* Said when it becomes full and when it is not any more. */
-static void look_at_disk(struct planning *planning)
+static void check_disk(struct planning *planning)
 {
     struct reserve_room room;
     reserve_fill(planning->options.reserve);
@@ -136,7 +136,7 @@ static void look_at_disk(struct planning *planning)
 }
 
 /* Likewise. */
-static void look_at_place(struct planning *planning)
+static void check_place(struct planning *planning)
 {
     struct err err = ERR_INIT;
     int is_moved = store_check_place(planning->options.store, &err) != 0;
@@ -159,8 +159,8 @@ static void *plan_sweeps(void *context)
         pulse_beat();
         uint64_t version = store_version(planning->options.store);
         int is_hub_down = hub_is_down(planning->options.hub);
-        look_at_place(planning);
-        look_at_disk(planning);
+        check_place(planning);
+        check_disk(planning);
         finish_removals(planning);
         int code = planner_run_once(&planning->planner, &planned, &err);
         if (code == ERR_NO_SPACE) {

@@ -94,9 +94,9 @@ static int open_store(struct service *service, struct err *err)
     char *path = file_join(state, STORE_FILE_NAME);
     if (!path)
         return err_set(err, ERR_NO_MEMORY, "%s: out of memory", state);
-    code = store_open_told(path, tell_upgrade, NULL, &service->store, err);
+    code = store_open_hooked(path, tell_upgrade, NULL, &service->store, err);
     if (code == ERR_NO_SPACE && spend_reserve(service))
-        code = store_open_told(path, tell_upgrade, NULL, &service->store, err);
+        code = store_open_hooked(path, tell_upgrade, NULL, &service->store, err);
     free(path);
     return code || service->reserve ? code : reserve_new(state, &service->reserve, err);
 }

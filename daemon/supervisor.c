@@ -38,12 +38,12 @@ void supervisor_init(struct supervisor *supervisor)
         supervisor->interval_ms = INTERVAL_MIN_MS;
 }
 
-void supervisor_tell_ready(void)
+void supervisor_notify_ready(void)
 {
     notify("READY=1");
 }
 
-void supervisor_tell_reloading(void)
+void supervisor_notify_reloading(void)
 {
     char state[96];
     /* The time is what systemd 253 and newer ask of Type=notify-reload; older ones pass it over. */
@@ -51,7 +51,7 @@ void supervisor_tell_reloading(void)
     notify(state);
 }
 
-void supervisor_tell_stopping(void)
+void supervisor_notify_stopping(void)
 {
     notify("STOPPING=1");
 }

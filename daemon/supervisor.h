@@ -22,9 +22,9 @@ struct supervisor {
 /* Reads what the environment asks for. */
 void supervisor_init(struct supervisor *supervisor);
 
-void supervisor_tell_ready(void);
-void supervisor_tell_reloading(void); /* then supervisor_tell_ready() */
-void supervisor_tell_stopping(void);
+void supervisor_notify_ready(void);
+void supervisor_notify_reloading(void); /* then supervisor_notify_ready() */
+void supervisor_notify_stopping(void);
 
 /* To be called every interval_ms: checks the service, feeds the watchdog, and tells systemd the status if
  * it has changed. */

@@ -72,9 +72,9 @@ static int run_task(struct worker_slot *slot, const struct task_row *task, struc
         keep_part(slot, task, measured);
     const char *caution = code ? "" : measured_task_result(measured)->caution;
     if (caution[0])
-        log_event(task_told_caution(&slot->workers->told, task->sweep_id, caution), "task recorded in part",
-                  log_int("sweep", task->sweep_id), log_text("revision", task->revision),
-                  log_text("reason", caution), log_end);
+        log_event(log_repeats_level_of_caution(&slot->workers->told, task->sweep_id, caution),
+                  "task recorded in part", log_int("sweep", task->sweep_id),
+                  log_text("revision", task->revision), log_text("reason", caution), log_end);
     measured_task_free(measured);
     sweep_spec_free(&spec);
     return code;
@@ -129,7 +129,7 @@ static void give_up(struct worker_slot *slot, const struct task_row *task, const
                workers->options.leave(workers->options.left, task->sweep_id)) {
         code = tasks_leave(store, &slot->lease, reason, &err);
         log_task("sweep left to workers with another token",
-                 task_told_level(&workers->told, task->sweep_id, reason, 0), task, seconds, bytes, reason);
+                 log_repeats_level(&workers->told, task->sweep_id, reason, 0), task, seconds, bytes, reason);
     } else {
         code = tasks_fail(store, &slot->lease, reason, &workers->options.policy, &state, &err);
         if (code == ERR_NO_SPACE && reserve_spend(workers->options.reserve))
@@ -139,8 +139,8 @@ static void give_up(struct worker_slot *slot, const struct task_row *task, const
             log_task("task dropped", LOG_LEVEL_INFO, task, seconds, bytes, &err);
         else
             log_task(is_final ? "task failed" : "task will be tried again",
-                     task_told_level(&workers->told, task->sweep_id, reason, is_final), task, seconds, bytes,
-                     reason);
+                     log_repeats_level(&workers->told, task->sweep_id, reason, is_final), task, seconds,
+                     bytes, reason);
     }
     if (code && code != ERR_CONFLICT && code != ERR_CANCELLED)
         log_error("the outcome of a task cannot be recorded", log_int("task", task->id),
@@ -175,7 +175,7 @@ int worker_slot_is_given_up(struct worker_slot *slot)
 
 /* Ends the lease of a task on which nothing moves any more, and with it the process: from here on no slot
  * claims anything. The slot's thread may still come back and find the lease lost; it begins no other task. */
-void worker_slot_look_for_hang(struct worker_slot *slot)
+void worker_slot_check_hang(struct worker_slot *slot)
 {
     struct workers *workers = slot->workers;
     struct err reason = ERR_INIT;

@@ -5,7 +5,7 @@
 #ifndef BIFURCATED_DAEMON_WORKER_SLOT_H
 #define BIFURCATED_DAEMON_WORKER_SLOT_H
 
-#include "daemon/measure/task_told.h"
+#include "daemon/measure/log_repeats.h"
 #include "daemon/workers.h"
 #include "store/tasks.h"
 
@@ -46,7 +46,7 @@ struct workers {
     size_t except_count;
     uint64_t outage_mark; /* as of the last claim; under lock */
     uint64_t token_mark;  /* likewise */
-    struct task_told told;
+    struct log_repeats told;
     _Atomic int64_t complaint_due_ms; /* when the next failed claim is told, monotonic */
     struct pulse pulse;               /* the keeper's */
     atomic_bool is_stopping;
@@ -60,6 +60,6 @@ void worker_slot_work(struct worker_slot *slot, const struct task_row *task);
 int worker_slot_is_given_up(struct worker_slot *slot);
 
 /* For the thread that keeps the leases: looks whether the slot's task hangs, and gives it up then. */
-void worker_slot_look_for_hang(struct worker_slot *slot);
+void worker_slot_check_hang(struct worker_slot *slot);
 
 #endif

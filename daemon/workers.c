@@ -23,7 +23,7 @@
 /* -- Threads -- */
 
 /* What the hub refuses to one token it may give to another. */
-static void look_at_token(struct workers *workers)
+static void check_token(struct workers *workers)
 {
     uint64_t mark = hub_token_mark(workers->options.shared.hub);
     (void)pthread_mutex_lock(&workers->lock);
@@ -54,7 +54,7 @@ static int claim(struct workers *workers, const char *name, struct task_row *tas
     int64_t except[WORKERS_EXCEPT_MAX + WORKERS_LEFT_MAX];
     struct tasks_choice choice = {.except = except};
     uint64_t mark = hub_outage_mark(workers->options.shared.hub);
-    look_at_token(workers);
+    check_token(workers);
     (void)pthread_mutex_lock(&workers->lock);
     if (!mark || (workers->outage_mark && mark != workers->outage_mark))
         workers->except_count = 0;
@@ -154,7 +154,7 @@ static void *keep_leases(void *context)
         pulse_beat();
         for (int i = 0; i < workers->options.count; i++) {
             hang_forgive(&workers->slots[i].pulse, since_ms, workers->options.hang_ms);
-            worker_slot_look_for_hang(&workers->slots[i]);
+            worker_slot_check_hang(&workers->slots[i]);
         }
         for (int i = 0; i < workers->options.count; i++)
             keep_lease(workers, &workers->slots[i]);
@@ -197,7 +197,7 @@ int workers_start(const struct workers_options *options, struct workers **ret_wo
     workers->options.shared.keeps_large = 1;
     (void)pthread_mutex_init(&workers->lock, NULL);
     (void)pthread_mutex_init(&workers->claim_lock, NULL);
-    task_told_init(&workers->told);
+    log_repeats_init(&workers->told);
     code = pause_new(&workers->pause, err);
     if (!code)
         code = start_threads(workers, err);
@@ -256,7 +256,7 @@ void workers_free(struct workers *workers)
     pause_free(workers->pause);
     (void)pthread_mutex_destroy(&workers->lock);
     (void)pthread_mutex_destroy(&workers->claim_lock);
-    task_told_free(&workers->told);
+    log_repeats_free(&workers->told);
     free(workers);
 }
 

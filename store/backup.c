@@ -98,7 +98,7 @@ int backup_open_snapshot(const char *path, struct connection **ret_connection, s
  * Later SQLite has both open and needs no names. */
 static int open_snapshot_beside(const char *path, struct connection **ret_connection, struct err *err)
 {
-    int fd = -1, code = lock_take_beside(path, &fd, err);
+    int fd = -1, code = lock_take_shared(path, &fd, err);
     if (!code)
         code = restore_check_pending(path, err);
     if (!code)

@@ -104,7 +104,7 @@ void lock_share(int fd)
     (void)set_byte(fd, F_UNLCK);
 }
 
-int lock_take_beside(const char *database_path, int *ret_fd, struct err *err)
+int lock_take_shared(const char *database_path, int *ret_fd, struct err *err)
 {
     char path[PATH_SIZE], owner[32] = "";
     *ret_fd = -1;

@@ -27,6 +27,6 @@ void lock_share(int fd);
 /* Keeps the owner, if there is one, or whoever comes next from changing the database as a whole; closing
  * *ret_fd ends that. *ret_fd is -1 where nobody has ever owned the folder. Does not wait: ERR_CONFLICT names
  * the process that is at it. */
-int lock_take_beside(const char *database_path, int *ret_fd, struct err *err);
+int lock_take_shared(const char *database_path, int *ret_fd, struct err *err);
 
 #endif

@@ -79,21 +79,21 @@ static int check_version(struct connection *connection, struct err *err)
 }
 
 /* Who is told of an upgrade. */
-struct listener {
-    void (*tell)(void *context, int64_t from, int64_t to);
+struct upgrade_hook {
+    void (*on_upgrade)(void *context, int64_t from, int64_t to);
     void *context;
 };
 
-static int upgrade(struct connection *connection, const struct listener *listener, struct err *err)
+static int upgrade(struct connection *connection, const struct upgrade_hook *hook, struct err *err)
 {
     int64_t version = 0;
     int code = migrate_check(connection, &version, err);
-    if (!code && version > 0 && version < store_schema_version() && listener->tell)
-        listener->tell(listener->context, version, store_schema_version());
+    if (!code && version > 0 && version < store_schema_version() && hook->on_upgrade)
+        hook->on_upgrade(hook->context, version, store_schema_version());
     return code ? code : migrate(connection, err);
 }
 
-static int open_store(const char *path, int is_beside, struct listener listener, struct store **ret_store,
+static int open_store(const char *path, int is_beside, struct upgrade_hook hook, struct store **ret_store,
                       struct err *err)
 {
     int code;
@@ -115,12 +115,12 @@ static int open_store(const char *path, int is_beside, struct listener listener,
         goto out;
     }
     if ((code = place_check(path, err)) ||
-        (code = is_beside ? lock_take_beside(path, &store->lock_fd, err)
+        (code = is_beside ? lock_take_shared(path, &store->lock_fd, err)
                           : lock_take(path, &store->lock_fd, err)) ||
         /* nothing is made where a restore is to be finished */
         (code = is_beside ? restore_check_pending(path, err) : restore_finish(path, err)) ||
         (code = connection_open(path, 1, &store->writer, err)) || (code = note_place(store, err)) ||
-        (code = is_beside ? check_version(store->writer, err) : upgrade(store->writer, &listener, err)))
+        (code = is_beside ? check_version(store->writer, err) : upgrade(store->writer, &hook, err)))
         goto out;
     if (!(code = read_identity(store, err)) && !is_beside)
         code = checkpointer_start(path, store->writer, &store->checkpointer, err);
@@ -136,18 +136,18 @@ out:
 
 int store_open(const char *path, struct store **ret_store, struct err *err)
 {
-    return store_open_told(path, NULL, NULL, ret_store, err);
+    return store_open_hooked(path, NULL, NULL, ret_store, err);
 }
 
-int store_open_told(const char *path, void (*tell)(void *context, int64_t from, int64_t to), void *context,
-                    struct store **ret_store, struct err *err)
+int store_open_hooked(const char *path, void (*on_upgrade)(void *context, int64_t from, int64_t to),
+                      void *context, struct store **ret_store, struct err *err)
 {
-    return open_store(path, 0, (struct listener){tell, context}, ret_store, err);
+    return open_store(path, 0, (struct upgrade_hook){on_upgrade, context}, ret_store, err);
 }
 
-int store_open_beside(const char *path, struct store **ret_store, struct err *err)
+int store_open_shared(const char *path, struct store **ret_store, struct err *err)
 {
-    return open_store(path, 1, (struct listener){0}, ret_store, err);
+    return open_store(path, 1, (struct upgrade_hook){0}, ret_store, err);
 }
 
 void store_close(struct store *store)

@@ -46,8 +46,8 @@ int store_open(const char *path, struct store **ret_store, struct err *err);
 
 /* The same; `tell` is called before a database of an older schema is brought to the present one, which takes
  * minutes if it is large. */
-int store_open_told(const char *path, void (*tell)(void *context, int64_t from, int64_t to), void *context,
-                    struct store **ret_store, struct err *err);
+int store_open_hooked(const char *path, void (*on_upgrade)(void *context, int64_t from, int64_t to),
+                      void *context, struct store **ret_store, struct err *err);
 
 /*
  * Opens a database that a running daemon holds, for the few writes that may happen beside it
@@ -56,7 +56,7 @@ int store_open_told(const char *path, void (*tell)(void *context, int64_t from, 
  * ERR_CONFLICT: it is being made, restored or upgraded now, which may be waited for. ERR_UNSUPPORTED: the
  * daemon is of another version. The rest as store_open().
  */
-int store_open_beside(const char *path, struct store **ret_store, struct err *err);
+int store_open_shared(const char *path, struct store **ret_store, struct err *err);
 
 /* No call may be running, and nobody may wait in store_wait_change() (call store_wake() first). NULL is
  * allowed. */

@@ -218,7 +218,7 @@ int sweeps_list_ended(struct store *store, int64_t after, int limit,
     return query_close(&query, code);
 }
 
-int sweeps_read_told(struct store *store, int64_t *ret_number, struct err *err)
+int sweeps_read_logged(struct store *store, int64_t *ret_number, struct err *err)
 {
     struct query query;
     int code = query_open(&query, store, "SELECT sweeps_told FROM totals", err);
@@ -229,7 +229,7 @@ int sweeps_read_told(struct store *store, int64_t *ret_number, struct err *err)
     return query_close(&query, code);
 }
 
-int sweeps_note_told(struct store *store, int64_t number, struct err *err)
+int sweeps_note_logged(struct store *store, int64_t number, struct err *err)
 {
     struct query query;
     int code = query_open_write(&query, store, CONNECTION_DURABILITY_CRASH,

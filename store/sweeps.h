@@ -72,8 +72,8 @@ int sweeps_list_ended(struct store *store, int64_t after, int limit,
                       int (*row)(void *context, const struct sweep_row *row), void *context, struct err *err);
 
 /* Up to which end number the log was told; 0 if of none. Noting it wakes nobody, and changes no ETag. */
-int sweeps_read_told(struct store *store, int64_t *ret_number, struct err *err);
-int sweeps_note_told(struct store *store, int64_t number, struct err *err);
+int sweeps_read_logged(struct store *store, int64_t *ret_number, struct err *err);
+int sweeps_note_logged(struct store *store, int64_t number, struct err *err);
 
 /* The oldest sweep that waits for its plan, highest priority first, but for those with one of the ids; with
  * `only_folders` of those whose model is a folder. ERR_NOT_FOUND if none does. */

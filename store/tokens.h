@@ -3,7 +3,7 @@
  *
  * Only the SHA-256 of a token is kept, which is enough since a token has 256 random bits. Making and revoking
  * count up a version of their own (tokens_version), and not that of the store: no read shows tokens. All
- * functions also work on a store that was opened beside a running daemon (store_open_beside).
+ * functions also work on a store that was opened beside a running daemon (store_open_shared).
  */
 #ifndef BIFURCATED_STORE_TOKENS_H
 #define BIFURCATED_STORE_TOKENS_H

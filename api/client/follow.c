@@ -185,7 +185,7 @@ static void put_sum(struct view *view, const struct followed *list, size_t count
 }
 
 /* Looks at every sweep that is not over, until all are. */
-static int look_at_all(struct client_link *link, struct view *view, struct followed *list, size_t count,
+static int refresh_all(struct client_link *link, struct view *view, struct followed *list, size_t count,
                        struct err *err)
 {
     for (int retries = 0;;) {
@@ -245,7 +245,7 @@ int client_follow_sweeps(struct client_link *link, const struct client_arguments
     for (size_t i = 0; i < count; i++)
         list[i].id = ids[i];
     view_init(&view, link);
-    int code = look_at_all(link, &view, list, count, &err);
+    int code = refresh_all(link, &view, list, count, &err);
     if (view.is_terminal && view.last[0])
         (void)fputc('\n', stderr);
     int status = CLIENT_EXIT_DONE;

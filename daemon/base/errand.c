@@ -216,7 +216,7 @@ int errands_run(struct errands *errands, const char *place, const struct errand 
     return code;
 }
 
-int errands_look(struct errands *errands, const char *place, struct err *err)
+int errands_check_place(struct errands *errands, const char *place, struct err *err)
 {
     (void)pthread_mutex_lock(&errands->lock);
     int code = look(errands, place, err);

@@ -38,7 +38,7 @@ int errands_run(struct errands *errands, const char *place, const struct errand 
                 const atomic_bool *cancel, int *ret_is_back, struct err *err);
 
 /* Whether the place answers: 0, or ERR_UNREACHABLE or ERR_TIMEOUT as above. */
-int errands_look(struct errands *errands, const char *place, struct err *err);
+int errands_check_place(struct errands *errands, const char *place, struct err *err);
 
 /* How many threads are at silent places now. */
 int errands_silent_count(struct errands *errands);

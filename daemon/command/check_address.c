@@ -48,7 +48,7 @@ static int has_token(const struct options *options)
     struct err err = ERR_INIT;
     struct store *store = NULL;
     char *path = file_join(options->state, STORE_FILE_NAME);
-    if (path && file_exists(path) && !store_open_beside(path, &store, &err))
+    if (path && file_exists(path) && !store_open_shared(path, &store, &err))
         (void)tokens_list_live(store, note_token, &has_token, &err);
     store_close(store);
     free(path);

@@ -53,7 +53,7 @@ static int open_store(const struct options *options, struct store **ret_store, s
         *err = (struct err)ERR_INIT;
         code = store_open(path, ret_store, err);
         if (code == ERR_CONFLICT)
-            code = store_open_beside(path, ret_store, err);
+            code = store_open_shared(path, ret_store, err);
         if (code != ERR_CONFLICT || clock_monotonic_ms() >= end_ms)
             break;
         clock_sleep_ms(BUSY_POLL_MS);

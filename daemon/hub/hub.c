@@ -144,7 +144,7 @@ void hub_forget_refusals(struct hub *hub, const char *name)
 
 uint64_t hub_token_mark(struct hub *hub)
 {
-    return token_look(hub->token);
+    return token_refresh(hub->token);
 }
 
 void hub_read_wait(struct hub *hub, struct hub_wait *ret_wait)
@@ -387,9 +387,9 @@ int hub_open_guarded(struct hub *hub, enum repository_kind kind, const char *nam
     return hub_open_repository(hub, kind, name, cancel, ret_repository, err);
 }
 
-int hub_look_at_folder(struct hub *hub, const char *name, struct err *err)
+int hub_check_folder(struct hub *hub, const char *name, struct err *err)
 {
-    return is_folder(name) ? errands_look(hub->errands, guarded_folder_place(name), err) : 0;
+    return is_folder(name) ? errands_check_place(hub->errands, guarded_folder_place(name), err) : 0;
 }
 
 int hub_visit_folder(struct hub *hub, const char *name, struct err *err)

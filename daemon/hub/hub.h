@@ -210,7 +210,7 @@ int hub_open_guarded(struct hub *hub, enum repository_kind kind, const char *nam
 
 /* Whether the folder "file:/path" answers, as far as such threads know: 0, or an error as above. 0 for other
  * names. Never waits. */
-int hub_look_at_folder(struct hub *hub, const char *name, struct err *err);
+int hub_check_folder(struct hub *hub, const char *name, struct err *err);
 
 /* The same by looking at it, which takes seconds where that is not known yet. */
 int hub_visit_folder(struct hub *hub, const char *name, struct err *err);

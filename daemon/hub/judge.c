@@ -291,7 +291,7 @@ static enum client_verdict judge_status(struct hub_repository *repository, const
     int is_hub = client_is_endpoint(repository->hub, transfer->url);
     describe_status(repository, transfer, is_hub, err);
     /* Somebody has logged in since it was sent. */
-    if (is_hub && transfer->status < 429 && transfer->token_serial != token_look(repository->hub->token))
+    if (is_hub && transfer->status < 429 && transfer->token_serial != token_refresh(repository->hub->token))
         return CLIENT_VERDICT_RETRY;
     if (may_be_taken_back(repository, transfer))
         return CLIENT_VERDICT_RETRY;

@@ -117,7 +117,7 @@ static int64_t schedule(struct transfers *transfers, int *ret_tells)
     int must_end = transfers->is_stopping || transfers->is_cancelled;
     struct transfer *next;
     gate_begin_turn(&transfers->gate);
-    parts_look(&transfers->parts, now_ms);
+    parts_update(&transfers->parts, now_ms);
     for (struct transfer *transfer = transfers->first; transfer; transfer = next) {
         next = transfer->next;
         if (must_end || transfer->is_abort_wanted) {

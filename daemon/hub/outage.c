@@ -124,7 +124,7 @@ void outage_doubt(struct outage *outage, int64_t now_ms)
     begin_doubt(outage, now_ms);
 }
 
-enum outage_state outage_look(struct outage *outage, int64_t now_ms)
+enum outage_state outage_update(struct outage *outage, int64_t now_ms)
 {
     if (outage->state == OUTAGE_STATE_ON && now_ms - outage->since_ms >= outage->times.limit_ms)
         outage->state = OUTAGE_STATE_ENDURED;

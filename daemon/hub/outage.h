@@ -89,7 +89,7 @@ int outage_accuse(struct outage *outage, const char *url, enum outage_sign sign,
 void outage_doubt(struct outage *outage, int64_t now_ms);
 
 /* The state now: an outage that lasts for too long becomes one that is endured. */
-enum outage_state outage_look(struct outage *outage, int64_t now_ms);
+enum outage_state outage_update(struct outage *outage, int64_t now_ms);
 
 /* The address that is to be asked now; the caller asks it and tells by outage_note_question(). NULL: none. */
 const char *outage_ask(struct outage *outage, int64_t now_ms);

@@ -145,7 +145,7 @@ struct part *parts_of_question(struct parts *parts, const struct transfer *trans
 
 int parts_refuse(struct part *part, int64_t now_ms, struct err *err)
 {
-    if (!part || outage_look(&part->outage, now_ms) != OUTAGE_STATE_ON)
+    if (!part || outage_update(&part->outage, now_ms) != OUTAGE_STATE_ON)
         return 0;
     if (err)
         (void)err_set(err, ERR_UNREACHABLE, "%s is down; waiting for it to come back: %s",
@@ -154,7 +154,7 @@ int parts_refuse(struct part *part, int64_t now_ms, struct err *err)
 }
 
 /* What happens to one part of the endpoint, which is one program after all, soon happens to the other. */
-static void look_at_other(struct outage *other, int is_refusing, int64_t now_ms)
+static void update_other(struct outage *other, int is_refusing, int64_t now_ms)
 {
     if (is_refusing)
         outage_doubt(other, now_ms);
@@ -162,16 +162,16 @@ static void look_at_other(struct outage *other, int is_refusing, int64_t now_ms)
         other->ask_at_ms = now_ms;
 }
 
-void parts_look(struct parts *parts, int64_t now_ms)
+void parts_update(struct parts *parts, int64_t now_ms)
 {
     parts->refusing_count = 0;
     for (size_t i = 0; i < parts->count; i++) {
         struct part *part = parts->rows[i];
-        int is_refusing = outage_look(&part->outage, now_ms) == OUTAGE_STATE_ON;
+        int is_refusing = outage_update(&part->outage, now_ms) == OUTAGE_STATE_ON;
         parts->refusing_count += is_refusing ? 1 : 0;
         parts->end_count += part->was_refusing && !is_refusing ? 1 : 0;
         if (is_refusing != part->was_refusing && is_of_endpoint(part))
-            look_at_other(&parts->rows[i == API ? FILES : API]->outage, is_refusing, now_ms);
+            update_other(&parts->rows[i == API ? FILES : API]->outage, is_refusing, now_ms);
         part->was_refusing = is_refusing;
     }
 }

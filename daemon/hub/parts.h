@@ -52,7 +52,7 @@ int parts_refuse(struct part *part, int64_t now_ms, struct err *err);
 
 /* In each turn: takes note of what has begun and ended. Where the endpoint's API is down or back, its files
  * are asked, and the other way round. */
-void parts_look(struct parts *parts, int64_t now_ms);
+void parts_update(struct parts *parts, int64_t now_ms);
 
 /* When the part that is down, as parts_read_wait() tells, is asked again; -1: all may be asked. */
 int64_t parts_ask_at_ms(const struct parts *parts);

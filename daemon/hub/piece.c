@@ -200,7 +200,7 @@ int piece_submit(struct piece *piece, struct err *err)
     int is_endpoint = client_is_endpoint(hub, piece->url);
     if (is_endpoint)
         code = refusals_find(&hub->refusals, remote->repository->kind, remote->repository->repository.name,
-                             token_look(hub->token), clock_monotonic_ms(), err);
+                             token_refresh(hub->token), clock_monotonic_ms(), err);
     if (code)
         return code;
     struct transfer *transfer = &piece->transfer;

@@ -61,7 +61,7 @@ static int run_to_answer(struct hub_repository *repository, struct transfer *tra
         transfer->bucket = !is_endpoint ? TRANSFER_BUCKET_NONE
                            : body       ? TRANSFER_BUCKET_API
                                         : TRANSFER_BUCKET_FILES;
-        (void)token_look(hub->token);
+        (void)token_refresh(hub->token);
         if (body)
             body->size = size_before;
         int code = run(repository, transfer, err);

@@ -145,7 +145,7 @@ static void look(struct token *token)
     }
 }
 
-uint64_t token_look(struct token *token)
+uint64_t token_refresh(struct token *token)
 {
     if (token->options->token_path) {
         (void)pthread_mutex_lock(&token->look_lock);

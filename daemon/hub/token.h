@@ -32,7 +32,7 @@ void token_free(struct token *token);
 
 /* Reads the file if it has changed. Returns the serial of the token, or of there being none:
  * equal for as long as that is the same. */
-uint64_t token_look(struct token *token);
+uint64_t token_refresh(struct token *token);
 
 /* The present token into text[TOKEN_SIZE], "" for none; its serial. Never waits for the disk. */
 uint64_t token_copy(struct token *token, char *text);

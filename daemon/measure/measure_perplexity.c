@@ -58,7 +58,7 @@ static int score(struct measure_job *job, struct scoring *scoring, const struct 
     const int is_alone = measure_is_alone(job->task);
     code = scoring_run(scoring, scorer->turns, SCORE_PRECISION_DEFAULT, is_alone, &outcome, err);
     if (!code && scorer->wide && scoring_has_overflowed(scoring, &outcome)) {
-        scorers_tell_overflow(job->shared->scorers, job->task->sweep_id, job->revision.name);
+        scorers_report_overflow(job->shared->scorers, job->task->sweep_id, job->revision.name);
         set_precision(scorer->wide, row);
         code = scoring_run(scoring, scorer->turns, SCORE_PRECISION_F32, is_alone, &outcome, err);
     }

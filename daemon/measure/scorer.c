@@ -76,7 +76,7 @@ static void tell(struct scorers *scorers, int64_t sweep_id, const char *reason)
              log_text("device", device_info(scorers->device)->id), log_text("because", reason), log_end);
 }
 
-void scorers_tell_overflow(struct scorers *scorers, int64_t sweep_id, const char *revision)
+void scorers_report_overflow(struct scorers *scorers, int64_t sweep_id, const char *revision)
 {
     (void)pthread_mutex_lock(&scorers->lock);
     const int is_news = sweep_id > scorers->told_overflow;

@@ -34,7 +34,7 @@ int scorers_new(const struct registry *registry, struct device *device, struct d
 void scorers_free(struct scorers *scorers);
 
 /* Tells the log, once for a sweep, that a revision of it is scored again in `wide`. Safe for threads. */
-void scorers_tell_overflow(struct scorers *scorers, int64_t sweep_id, const char *revision);
+void scorers_report_overflow(struct scorers *scorers, int64_t sweep_id, const char *revision);
 
 /* Chooses for the model of a sweep, of which the log is told once where it is not the device. What opening
  * the processor reports. Safe for threads. */

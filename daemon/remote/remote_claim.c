@@ -13,7 +13,7 @@
 
 /* A sweep was left because what it needs of the hub did not answer. Once that does, all that were left are
  * looked at anew: one whose folder is missing is given back once more. Returns whether something is down. */
-static int look_at_hub(struct remote_worker *worker)
+static int check_hub(struct remote_worker *worker)
 {
     uint64_t mark = hub_outage_mark(worker->options.engine->hub);
     (void)pthread_mutex_lock(&worker->lock);
@@ -46,7 +46,7 @@ static void fill_in(struct remote_slot *slot, int64_t wait_s, uint64_t token_mar
     struct remote_worker *worker = slot->worker;
     const struct registry_device *device = device_info(worker->options.engine->device);
     struct hub_wait wait;
-    if ((look_at_hub(worker) || atomic_load(&worker->was_refused)) && wait_s > REMOTE_LEFT_WAIT_S)
+    if ((check_hub(worker) || atomic_load(&worker->was_refused)) && wait_s > REMOTE_LEFT_WAIT_S)
         wait_s = REMOTE_LEFT_WAIT_S;
     hub_read_wait(worker->options.engine->hub, &wait);
     *offer = (struct wire_offer){.protocol = WIRE_PROTOCOL,

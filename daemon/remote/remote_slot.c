@@ -104,10 +104,10 @@ static int measure(struct remote_slot *slot, const struct wire_task *task, const
             *err = why;
         }
         if (!code && result.result.caution[0])
-            log_event(task_told_caution(&slot->worker->told, task->sweep_id, result.result.caution),
-                      "task measured in part", log_int("sweep", task->sweep_id),
-                      log_text("revision", row->revision), log_text("reason", result.result.caution),
-                      log_end);
+            log_event(
+                log_repeats_level_of_caution(&slot->worker->told, task->sweep_id, result.result.caution),
+                "task measured in part", log_int("sweep", task->sweep_id),
+                log_text("revision", row->revision), log_text("reason", result.result.caution), log_end);
     }
     measured_task_free(measured);
     return code;
@@ -174,7 +174,7 @@ static int give_up(struct remote_slot *slot, const struct wire_task *task, const
             atomic_store(&worker->was_refused, true);
         code = report_failure(slot, slot->rest, task->id, reason, is_refused, &is_final, &err);
         log_task(is_final ? "task failed" : "task will be tried again",
-                 task_told_level(&worker->told, task->sweep_id, reason, is_final), task, seconds, bytes,
+                 log_repeats_level(&worker->told, task->sweep_id, reason, is_final), task, seconds, bytes,
                  reason);
     }
     if (code && code != ERR_CONFLICT)
@@ -301,7 +301,7 @@ int remote_slot_is_given_up(struct remote_slot *slot)
 
 /* Its thread may still come back, to find that the claim is over; it begins no other task, so that what the
  * slot says of its own stays. */
-void remote_slot_look_for_hang(struct remote_slot *slot)
+void remote_slot_check_hang(struct remote_slot *slot)
 {
     struct remote_worker *worker = slot->worker;
     struct err reason = ERR_INIT, err = ERR_INIT;

@@ -6,7 +6,7 @@
 #define BIFURCATED_REMOTE_REMOTE_SLOT_H
 
 #include "daemon/base/pulse.h"
-#include "daemon/measure/task_told.h"
+#include "daemon/measure/log_repeats.h"
 #include "daemon/remote/left_list.h"
 #include "daemon/remote/remote_worker.h"
 
@@ -56,7 +56,7 @@ struct remote_worker {
     atomic_bool waits_for_hub;      /* sweeps were left because what they need of the hub was down */
     _Atomic int64_t last_work_ms;   /* when a task last ended */
     atomic_bool was_refused;        /* a repository is kept from our token */
-    struct task_told told;
+    struct log_repeats told;
     /* under lock */
     struct left_list left;
     uint64_t outage_mark; /* of the hub, as of the last claim */
@@ -75,7 +75,7 @@ int remote_slot_work(struct remote_slot *slot, const struct wire_task *task);
 int remote_slot_is_given_up(struct remote_slot *slot);
 
 /* For the thread that keeps the slot's lease: looks whether its task hangs, and ends the claim then. */
-void remote_slot_look_for_hang(struct remote_slot *slot);
+void remote_slot_check_hang(struct remote_slot *slot);
 
 /* The worker ends by itself. */
 void remote_worker_end(struct remote_worker *worker, enum remote_end end);

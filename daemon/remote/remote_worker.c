@@ -181,7 +181,7 @@ static void *keep_leases(void *context)
         int64_t now = clock_monotonic_ms();
         hang_forgive(&slot->pulse, now - looked_ms, slot->worker->options.hang_ms);
         looked_ms = now;
-        remote_slot_look_for_hang(slot);
+        remote_slot_check_hang(slot);
         keep_lease(slot->worker, slot);
         clock_sleep_ms(STEP_MS);
     }
@@ -237,7 +237,7 @@ int remote_worker_start(const struct remote_worker_options *options, struct remo
     atomic_store(&worker->last_work_ms, clock_monotonic_ms());
     (void)pthread_mutex_init(&worker->lock, NULL);
     (void)pthread_mutex_init(&worker->claim_lock, NULL);
-    task_told_init(&worker->told);
+    log_repeats_init(&worker->told);
     int code = make_key(worker, err);
     if (!code)
         code = open_links(worker, err);
@@ -317,7 +317,7 @@ int remote_worker_stop(struct remote_worker *worker, int64_t drain_ms)
     }
     (void)pthread_mutex_destroy(&worker->lock);
     (void)pthread_mutex_destroy(&worker->claim_lock);
-    task_told_free(&worker->told);
+    log_repeats_free(&worker->told);
     free(worker);
     return 0;
 }

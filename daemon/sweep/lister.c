@@ -157,7 +157,7 @@ static int try_to_list(struct lister *lister, struct job *job, int64_t revision_
         return 0;
     }
     return code != ERR_NO_SPACE && (code != ERR_UNREACHABLE || !hub_is_down(lister->hub) ||
-                                    hub_look_at_folder(lister->hub, job->repository->name, &silence));
+                                    hub_check_folder(lister->hub, job->repository->name, &silence));
 }
 
 /* Until it is listed, or is its task's business. Every thread waits here for what none can help. */
@@ -257,7 +257,7 @@ static int is_cancelled(struct lister *lister, int64_t sweep_id)
 }
 
 /* Only this thread takes jobs out of the list, but they change places meanwhile: so by number. */
-static void look_at_jobs(struct lister *lister)
+static void check_jobs(struct lister *lister)
 {
     int64_t after = 0;
     for (;;) {
@@ -300,7 +300,7 @@ static void *keep(void *context)
         }
         wait_locked(lister, LOOK_MS);
         (void)pthread_mutex_unlock(&lister->lock);
-        look_at_jobs(lister);
+        check_jobs(lister);
         (void)pthread_mutex_lock(&lister->lock);
         free_ended(lister);
     }

@@ -46,7 +46,7 @@ static int is_told_where(const struct plan *plan, const struct revision_listed *
     struct err ignored = ERR_INIT;
     int is_told = 0;
     if (repository_list_tree(plan->repository, revision->row.commit, &tree, &ignored) == 0)
-        is_told = weights_hint_tell_subfolders(plan->sweep.model, tree, err);
+        is_told = weights_hint_name_subfolders(plan->sweep.model, tree, err);
     repository_tree_free(tree);
     if (is_told)
         return 1;

@@ -59,7 +59,7 @@ static int choose(struct planner *planner, struct sweep_row *sweep, struct err *
         int code = sweeps_next_planning(planner->store, hub_is_down(planner->hub), except, count, sweep, err);
         if (code == ERR_NOT_FOUND && !count)
             planner->aside_count = 0; /* what was, was cancelled */
-        if (code || hub_look_at_folder(planner->hub, sweep->model, &reason) != ERR_UNREACHABLE)
+        if (code || hub_check_folder(planner->hub, sweep->model, &reason) != ERR_UNREACHABLE)
             return code;
         (void)take_back(planner, sweep->id);
         set_aside(planner, sweep, SILENT_PAUSE_MS, &reason);

@@ -51,7 +51,7 @@ static int is_in_subfolder(const char *path, size_t *ret_size)
 
 /* Checkpoints in subfolders of one revision. The tree is in order of paths, so that files of a folder are
  * neighbours, but for its own subfolders. */
-int weights_hint_tell_subfolders(const char *model, const struct repository_tree *tree, struct err *err)
+int weights_hint_name_subfolders(const char *model, const struct repository_tree *tree, struct err *err)
 {
     const char *first = NULL, *last = NULL;
     size_t first_size = 0, last_size = 0, count = 0;
@@ -87,7 +87,7 @@ int weights_hint_tell_subfolders(const char *model, const struct repository_tree
 
 void weights_hint_add(const char *model, const struct repository_tree *tree, struct err *err)
 {
-    if (weights_hint_tell_subfolders(model, tree, err))
+    if (weights_hint_name_subfolders(model, tree, err))
         return;
     for (size_t form = 0; form < sizeof forms / sizeof forms[0]; form++) {
         for (size_t i = 0; i < tree->count; i++) {

@@ -11,7 +11,7 @@
 #include "daemon/hub/repository.h"
 
 /* Whether checkpoints lie in subfolders of this tree; then *err says so, with its code as it is. */
-int weights_hint_tell_subfolders(const char *model, const struct repository_tree *tree, struct err *err);
+int weights_hint_name_subfolders(const char *model, const struct repository_tree *tree, struct err *err);
 
 /* `err` says that this tree has no weights: adds what it has, if that is known. `model`: "owner/name" or
  * "file:/path". */

@@ -42,7 +42,7 @@ static int tell_all(void *context, const atomic_bool *is_stopping, int64_t *ret_
     (void)is_stopping;
     int code = sweeps_list_ended(log->store, log->told, AT_ONCE, tell, log, err);
     /* Told first: a daemon that is killed in between tells once more, which is better than never. */
-    if (!code && log->noted != log->told && !(code = sweeps_note_told(log->store, log->told, err)))
+    if (!code && log->noted != log->told && !(code = sweeps_note_logged(log->store, log->told, err)))
         log->noted = log->told;
     *ret_wait_ms = log->told == before ? -1 : 0;
     return code;
@@ -54,7 +54,7 @@ int sweep_log_start(struct store *store, struct sweep_log **ret_log, struct err 
     if (!log)
         return err_set(err, ERR_NO_MEMORY, "log of sweeps: out of memory");
     log->store = store;
-    int code = sweeps_read_told(store, &log->told, err);
+    int code = sweeps_read_logged(store, &log->told, err);
     log->noted = log->told;
     if (!code)
         code = duty_start(store, "the ends of sweeps cannot be told", tell_all, log, &log->duty, err);

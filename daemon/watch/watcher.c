@@ -29,7 +29,7 @@ static int take(void *context, const struct watch_row *row)
     struct search *search = context;
     int64_t due_ms = watch_due(row, search->now_ms);
     struct err silence = ERR_INIT;
-    if (hub_look_at_folder(search->hub, row->model, &silence) == ERR_UNREACHABLE) {
+    if (hub_check_folder(search->hub, row->model, &silence) == ERR_UNREACHABLE) {
         search->has_silent = 1;
         return 0;
     }
@@ -65,8 +65,8 @@ static int run_next(void *context, const atomic_bool *is_stopping, int64_t *ret_
     code = watch_run_once(watcher->store, watcher->hub, &watcher->others, &search.watch, is_stopping,
                           &outcome, err);
     if (code == ERR_UNREACHABLE) { /* it stays due */
-        log_event(hub_look_at_folder(watcher->hub, search.watch.model, &silence) ? LOG_LEVEL_WARNING
-                                                                                 : LOG_LEVEL_DEBUG,
+        log_event(hub_check_folder(watcher->hub, search.watch.model, &silence) ? LOG_LEVEL_WARNING
+                                                                               : LOG_LEVEL_DEBUG,
                   "a watched model is not checked yet", log_text("model", search.watch.model),
                   log_text("reason", err->message), log_end);
         *err = (struct err)ERR_INIT;

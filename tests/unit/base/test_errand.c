@@ -89,14 +89,14 @@ static void test_a_place_that_is_silent(void **state)
     FAILS(ERR_UNREACHABLE, "/dead", run(errands, "/dead", &second, NULL, &is_back, &err));
     assert_int_equal(atomic_load(&second.looks), 0); /* no second thread is lost there */
     assert_int_equal(atomic_load(&second.drops), 1);
-    FAILS(ERR_UNREACHABLE, "ls of it, dmesg", errands_look(errands, "/dead", &err));
-    OK(errands_look(errands, "/dea", &err));
+    FAILS(ERR_UNREACHABLE, "ls of it, dmesg", errands_check_place(errands, "/dead", &err));
+    OK(errands_check_place(errands, "/dea", &err));
     OK(run(errands, "/other", &other, NULL, &is_back, &err));
     assert_int_equal(errands_silent_count(errands), 1);
 
     atomic_store(&dead.answers, true); /* somebody has mounted it again */
     await_drop(&dead);
-    OK(errands_look(errands, "/dead", &err));
+    OK(errands_check_place(errands, "/dead", &err));
     OK(run(errands, "/dead", &other, NULL, &is_back, &err));
     assert_true(is_back);
     errands_free(errands);
@@ -110,7 +110,7 @@ static void test_a_place_that_is_lost(void **state)
     int is_back = 0;
     (void)state;
     FAILS(ERR_UNREACHABLE, "/dead", run(errands, "/dead", &dead, NULL, &is_back, &err));
-    while (errands_look(errands, "/dead", &looked) == ERR_UNREACHABLE)
+    while (errands_check_place(errands, "/dead", &looked) == ERR_UNREACHABLE)
         clock_sleep_ms(1);
     FAILS(ERR_TIMEOUT, "once ls of it answers, restart",
           run(errands, "/dead", &second, NULL, &is_back, &err));

@@ -47,21 +47,21 @@ static void test_no_host(void **state)
 {
     (void)state;
     note_row(BAD, OUTAGE_SIGN_NO_HOST, OUTAGE_FAILURES - 1, 0);
-    assert_int_equal(outage_look(&outage, 2200), OUTAGE_STATE_NONE);
+    assert_int_equal(outage_update(&outage, 2200), OUTAGE_STATE_NONE);
     note(BAD, OUTAGE_SIGN_NO_HOST, 3300);
-    assert_int_equal(outage_look(&outage, 3300), OUTAGE_STATE_ON);
+    assert_int_equal(outage_update(&outage, 3300), OUTAGE_STATE_ON);
     assert_string_equal(outage.reason, "hub: it failed");
     assert_int_equal(outage_ask_wait_ms(&outage, 3300), 5000);
     assert_null(outage_ask(&outage, 8299));
     assert_string_equal(outage_ask(&outage, 8300), HOME);
     assert_int_equal(outage_ask_wait_ms(&outage, 8300), -1);
     outage_note_question(&outage, OUTAGE_SIGN_ANSWER, "", 8400, 1.0);
-    assert_int_equal(outage_look(&outage, 8400), OUTAGE_STATE_NONE);
+    assert_int_equal(outage_update(&outage, 8400), OUTAGE_STATE_NONE);
     assert_int_equal(outage_ask_wait_ms(&outage, 8400), -1);
     /* TLS that fails, or a signature that is too old: somebody is there. */
     note_row(BAD, OUTAGE_SIGN_NO_HOST, 4, 10000);
     answer_question(OUTAGE_SIGN_NONE, 33300);
-    assert_int_equal(outage_look(&outage, 33300), OUTAGE_STATE_NONE);
+    assert_int_equal(outage_update(&outage, 33300), OUTAGE_STATE_NONE);
 }
 
 /* Many failures at one moment, as of requests sent together, are a blip; so are few over a long time. */
@@ -117,10 +117,10 @@ static void test_one_file(void **state)
     (void)state;
     note(GOOD, OUTAGE_SIGN_ANSWER, 0);
     note_row(BAD, OUTAGE_SIGN_FAILURE, 4, 1000);
-    assert_int_equal(outage_look(&outage, 4300), OUTAGE_STATE_DOUBT);
+    assert_int_equal(outage_update(&outage, 4300), OUTAGE_STATE_DOUBT);
     assert_string_equal(outage_ask(&outage, 4300), GOOD);
     outage_note_question(&outage, OUTAGE_SIGN_ANSWER, "", 4400, 1.0);
-    assert_int_equal(outage_look(&outage, 4400), OUTAGE_STATE_NONE);
+    assert_int_equal(outage_update(&outage, 4400), OUTAGE_STATE_NONE);
     note(BAD, OUTAGE_SIGN_FAILURE, 5000);
     assert_int_equal(outage.state, OUTAGE_STATE_NONE); /* counted anew */
 }
@@ -132,13 +132,13 @@ static void test_all_files(void **state)
     note(GOOD, OUTAGE_SIGN_ANSWER, 0);
     note_row(BAD, OUTAGE_SIGN_FAILURE, 4, 1000);
     answer_question(OUTAGE_SIGN_FAILURE, 4300);
-    assert_int_equal(outage_look(&outage, 4300), OUTAGE_STATE_ON);
+    assert_int_equal(outage_update(&outage, 4300), OUTAGE_STATE_ON);
     assert_string_equal(outage.reason, "hub: it still fails");
     assert_string_equal(outage_ask(&outage, 9300), GOOD);
     note("http://hub/other", OUTAGE_SIGN_ANSWER, 9400);
-    assert_int_equal(outage_look(&outage, 9400), OUTAGE_STATE_NONE);
+    assert_int_equal(outage_update(&outage, 9400), OUTAGE_STATE_NONE);
     outage_note_question(&outage, OUTAGE_SIGN_FAILURE, "", 9500, 1.0); /* too late to count */
-    assert_int_equal(outage_look(&outage, 9500), OUTAGE_STATE_NONE);
+    assert_int_equal(outage_update(&outage, 9500), OUTAGE_STATE_NONE);
 }
 
 /* A process that has seen no answer asks what an earlier one had, of any number of files that fail. */
@@ -150,7 +150,7 @@ static void test_witness_of_an_earlier_life(void **state)
     note("http://hub/worse", OUTAGE_SIGN_FAILURE, 3300);
     assert_string_equal(outage_ask(&outage, 3300), GOOD);
     outage_note_question(&outage, OUTAGE_SIGN_FAILURE, "hub: 503", 3400, 1.0);
-    assert_int_equal(outage_look(&outage, 3400), OUTAGE_STATE_ON);
+    assert_int_equal(outage_update(&outage, 3400), OUTAGE_STATE_ON);
 }
 
 /* Without a witness, or with none but what fails, the hub's own question decides: files that fail for ever
@@ -161,16 +161,16 @@ static void test_no_witness(void **state)
     for (int64_t now_ms = 0; now_ms < 60000; now_ms += 10000) {
         note_row(BAD, OUTAGE_SIGN_FAILURE, 3, now_ms);
         note("http://hub/worse", OUTAGE_SIGN_FAILURE, now_ms + 3300);
-        assert_int_equal(outage_look(&outage, now_ms + 3300), OUTAGE_STATE_DOUBT);
+        assert_int_equal(outage_update(&outage, now_ms + 3300), OUTAGE_STATE_DOUBT);
         assert_string_equal(outage.asked, HOME);
         answer_question(OUTAGE_SIGN_ANSWER, now_ms + 3400);
-        assert_int_equal(outage_look(&outage, now_ms + 3400), OUTAGE_STATE_NONE);
+        assert_int_equal(outage_update(&outage, now_ms + 3400), OUTAGE_STATE_NONE);
     }
     note(BAD "?signature=1", OUTAGE_SIGN_ANSWER, 70000);
     note_row(BAD "?signature=2", OUTAGE_SIGN_FAILURE, 4, 71000);
     assert_string_equal(outage.asked, HOME);
     answer_question(OUTAGE_SIGN_FAILURE, 74300);
-    assert_int_equal(outage_look(&outage, 74300), OUTAGE_STATE_ON);
+    assert_int_equal(outage_update(&outage, 74300), OUTAGE_STATE_ON);
 }
 
 /* Its address may be wrong, which must not be waited for: until the first answer. */
@@ -200,13 +200,13 @@ static void test_accused(void **state)
     assert_false(outage_accuse(&outage, BAD, OUTAGE_SIGN_NONE, "", 7000, 1.0));
     assert_int_equal(outage.state, OUTAGE_STATE_NONE);
     assert_true(outage_accuse(&outage, BAD, OUTAGE_SIGN_FAILURE, "", 7000, 1.0));
-    assert_int_equal(outage_look(&outage, 7000), OUTAGE_STATE_DOUBT);
+    assert_int_equal(outage_update(&outage, 7000), OUTAGE_STATE_DOUBT);
     assert_true(outage_accuse(&outage, BAD, OUTAGE_SIGN_FAILURE, "", 7000, 1.0));
     assert_string_equal(outage_ask(&outage, 7000), GOOD);
     outage_note_question(&outage, OUTAGE_SIGN_FAILURE, "hub: 503", 7100, 1.0);
-    assert_int_equal(outage_look(&outage, 7100), OUTAGE_STATE_ON);
+    assert_int_equal(outage_update(&outage, 7100), OUTAGE_STATE_ON);
     assert_true(outage_accuse(&outage, BAD, OUTAGE_SIGN_FAILURE, "", 7200, 1.0));
-    assert_int_equal(outage_look(&outage, 5000 + DAY_MS), OUTAGE_STATE_ENDURED);
+    assert_int_equal(outage_update(&outage, 5000 + DAY_MS), OUTAGE_STATE_ENDURED);
     assert_false(outage_accuse(&outage, BAD, OUTAGE_SIGN_FAILURE, "", 5000 + DAY_MS, 1.0));
 }
 
@@ -215,10 +215,10 @@ static void test_said_by_others(void **state)
 {
     (void)state;
     outage_doubt(&outage, 1000);
-    assert_int_equal(outage_look(&outage, 1000), OUTAGE_STATE_DOUBT);
+    assert_int_equal(outage_update(&outage, 1000), OUTAGE_STATE_DOUBT);
     assert_string_equal(outage.asked, HOME);
     answer_question(OUTAGE_SIGN_ANSWER, 1000);
-    assert_int_equal(outage_look(&outage, 1000), OUTAGE_STATE_NONE);
+    assert_int_equal(outage_update(&outage, 1000), OUTAGE_STATE_NONE);
     outage_doubt(&outage, 1000 + OUTAGE_DOUBT_MS - 1);
     assert_int_equal(outage.state, OUTAGE_STATE_NONE);
     outage_doubt(&outage, 1000 + OUTAGE_DOUBT_MS);
@@ -226,7 +226,7 @@ static void test_said_by_others(void **state)
     assert_int_equal(outage.state, OUTAGE_STATE_ON);
     assert_int_equal(outage.since_ms, 1000 + OUTAGE_DOUBT_MS);
     outage_doubt(&outage, 200000); /* is known */
-    assert_int_equal(outage_look(&outage, 200000), OUTAGE_STATE_ON);
+    assert_int_equal(outage_update(&outage, 200000), OUTAGE_STATE_ON);
     outage_init(&outage, &times, HOME, "", 0);
     outage_doubt(&outage, 1000);
     assert_int_equal(outage.state, OUTAGE_STATE_NONE);
@@ -242,8 +242,8 @@ static void test_said_of_a_mirror(void **state)
     outage_doubt(&outage, 2 * DAY_MS);
     assert_string_equal(outage.asked, GOOD);
     answer_question(OUTAGE_SIGN_NO_HOST, 2 * DAY_MS);
-    assert_int_equal(outage_look(&outage, 3 * DAY_MS - 1), OUTAGE_STATE_ON);
-    assert_int_equal(outage_look(&outage, 3 * DAY_MS), OUTAGE_STATE_ENDURED);
+    assert_int_equal(outage_update(&outage, 3 * DAY_MS - 1), OUTAGE_STATE_ON);
+    assert_int_equal(outage_update(&outage, 3 * DAY_MS), OUTAGE_STATE_ENDURED);
 }
 
 /* Nothing waits for ever; the hub is asked on, and its answer ends that, too. */
@@ -251,10 +251,10 @@ static void test_endured(void **state)
 {
     (void)state;
     note_row(BAD, OUTAGE_SIGN_NO_HOST, 4, 0);
-    assert_int_equal(outage_look(&outage, DAY_MS - 1), OUTAGE_STATE_ON);
-    assert_int_equal(outage_look(&outage, DAY_MS), OUTAGE_STATE_ENDURED);
+    assert_int_equal(outage_update(&outage, DAY_MS - 1), OUTAGE_STATE_ON);
+    assert_int_equal(outage_update(&outage, DAY_MS), OUTAGE_STATE_ENDURED);
     note_row(BAD, OUTAGE_SIGN_NO_HOST, 10, DAY_MS); /* is no new one */
-    assert_int_equal(outage_look(&outage, DAY_MS + 11000), OUTAGE_STATE_ENDURED);
+    assert_int_equal(outage_update(&outage, DAY_MS + 11000), OUTAGE_STATE_ENDURED);
     answer_question(OUTAGE_SIGN_NO_HOST, DAY_MS + 11000);
     assert_int_equal(outage.state, OUTAGE_STATE_ENDURED);
     answer_question(OUTAGE_SIGN_ANSWER, DAY_MS + 400000);

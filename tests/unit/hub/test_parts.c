@@ -51,7 +51,7 @@ static int64_t take_down(enum transfer_bucket bucket, const char *url)
     (void)note(bucket, url, OUTAGE_SIGN_ANSWER, 0);
     for (int i = 0; i < OUTAGE_FAILURES; i++)
         (void)note(bucket, url, OUTAGE_SIGN_NO_HOST, 1000 + 1100 * i);
-    parts_look(&parts, 4300);
+    parts_update(&parts, 4300);
     return 4300;
 }
 
@@ -68,7 +68,7 @@ static void answer(struct part *part, enum outage_sign sign, int64_t now_ms)
 {
     assert_non_null(outage_ask(&part->outage, now_ms));
     outage_note_question(&part->outage, sign, "host: it still fails", now_ms, 1.0);
-    parts_look(&parts, now_ms);
+    parts_update(&parts, now_ms);
 }
 
 /* One host of files is down: what needs it is refused, whatever else goes on; its name is told. */
@@ -141,7 +141,7 @@ static void test_end_after_the_limit(void **state)
     assert_true(parts_take_news(&parts, &news) && !news.is_endured);
     uint64_t mark = parts_mark(&parts);
     now_ms += options.outage_limit_ms;
-    parts_look(&parts, now_ms);
+    parts_update(&parts, now_ms);
     assert_true(mark && !parts_mark(&parts)); /* who waits goes on, and fails */
     assert_false(refuses(API, "https://hub/api/models/a", now_ms));
     assert_int_equal(parts_ask_at_ms(&parts), -1);

@@ -42,7 +42,7 @@ static void expect(struct token *token, const char *text, uint64_t *serial, int 
 {
     char found[TOKEN_SIZE];
     uint64_t before = *serial;
-    *serial = token_look(token);
+    *serial = token_refresh(token);
     assert_int_equal(*serial == before, is_same);
     assert_int_equal(token_copy(token, found), *serial);
     assert_string_equal(found, text);
@@ -138,7 +138,7 @@ static void *look_often(void *context)
     struct token *token = context;
     char found[TOKEN_SIZE];
     for (int i = 0; i < 2000; i++) {
-        (void)token_look(token);
+        (void)token_refresh(token);
         (void)token_copy(token, found);
         assert_true(strcmp(found, "hf_one") == 0 || strcmp(found, "hf_the_other") == 0);
     }
@@ -153,7 +153,7 @@ static void test_threads(void **state)
     (void)snprintf(path, sizeof path, "%s/token", (const char *)*state);
     put("hf_one");
     struct token *token = begin(&options);
-    (void)token_look(token);
+    (void)token_refresh(token);
     for (int i = 0; i < 4; i++)
         assert_int_equal(pthread_create(&threads[i], NULL, look_often, token), 0);
     for (int i = 0; i < 20; i++)

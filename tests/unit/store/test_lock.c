@@ -24,7 +24,7 @@ static void test_owner(void **state)
     char number[32];
     int first = -1, second = -1;
     (void)state;
-    assert_int_equal(lock_take_beside(database, &second, &err), 0);
+    assert_int_equal(lock_take_shared(database, &second, &err), 0);
     assert_int_equal(second, -1); /* nobody has ever owned it, and asking leaves nothing behind */
     assert_int_not_equal(access(lock, F_OK), 0);
     assert_int_equal(lock_take(database, &first, &err), 0);
@@ -32,7 +32,7 @@ static void test_owner(void **state)
     (void)snprintf(number, sizeof number, "process %ld", (long)getpid());
     assert_non_null(strstr(err.message, number));
     assert_non_null(strstr(err.message, folder));
-    assert_int_equal(lock_take_beside(database, &second, &err), ERR_CONFLICT);
+    assert_int_equal(lock_take_shared(database, &second, &err), ERR_CONFLICT);
     assert_int_equal(second, -1);
     assert_non_null(strstr(err.message, number));
     assert_non_null(strstr(err.message, "restored or upgraded"));
@@ -50,7 +50,7 @@ static void test_beside(void **state)
     lock_share(owner);
     assert_int_equal(lock_take(database, &other, &err), ERR_CONFLICT); /* still one owner */
     for (int i = 0; i < 2; i++)
-        assert_int_equal(lock_take_beside(database, &beside[i], &err), 0);
+        assert_int_equal(lock_take_shared(database, &beside[i], &err), 0);
     assert_true(beside[0] >= 0 && beside[1] >= 0);
     (void)close(beside[0]);
     (void)close(beside[1]);
@@ -76,7 +76,7 @@ static void test_next_owner_waits(void **state)
     (void)state;
     assert_int_equal(lock_take(database, &owner, &err), 0);
     lock_share(owner);
-    assert_int_equal(lock_take_beside(database, &beside, &err), 0);
+    assert_int_equal(lock_take_shared(database, &beside, &err), 0);
     (void)close(owner);
     assert_int_equal(pthread_create(&thread, NULL, close_later, &beside), 0);
     assert_int_equal(lock_take(database, &next, &err), 0);
@@ -94,7 +94,7 @@ static void test_long_path(void **state)
     memset(path, 'a', sizeof path - 1);
     path[4990] = '/';
     assert_int_equal(lock_take(path, &fd, &err), ERR_LIMIT);
-    assert_int_equal(lock_take_beside(path, &fd, &err), ERR_LIMIT);
+    assert_int_equal(lock_take_shared(path, &fd, &err), ERR_LIMIT);
     assert_int_equal(fd, -1);
 }
 

@@ -291,13 +291,13 @@ static void test_beside_an_interrupted_restore(void **state)
     lay_out(&files);
     (void)snprintf(restored, sizeof restored, "%s.restored", fixture->path);
     copy_file(files.copy, restored);
-    FAILS(ERR_CONFLICT, store_open_beside(fixture->path, &fixture->store, &err));
+    FAILS(ERR_CONFLICT, store_open_shared(fixture->path, &fixture->store, &err));
     (void)unlink(fixture->path); /* as in the midst of the restore */
     refuse_backup(fixture);
     copy_file(files.main_kept, fixture->path);
     OK(store_open(fixture->path, &fixture->store, &err));
     close_store(fixture);
-    OK(store_open_beside(fixture->path, &fixture->store, &err));
+    OK(store_open_shared(fixture->path, &fixture->store, &err));
     close_store(fixture);
     assert_int_equal(has_model(fixture->path, NEW), 1);
     assert_int_equal(count_kept(&files), 1);

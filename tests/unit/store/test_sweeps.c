@@ -264,7 +264,7 @@ static void test_ends(void **state)
     struct list list = {0};
     struct sweep_row row;
     int64_t first = create(fixture, NULL, 0), second = create(fixture, NULL, 0), third = 0, last = 7, count;
-    OK(sweeps_read_told(fixture->store, &last, &err));
+    OK(sweeps_read_logged(fixture->store, &last, &err));
     assert_int_equal(last, 0);
     OK(sweeps_list_ended(fixture->store, 0, 10, collect, &list, &err));
     assert_int_equal(list.count, 0);
@@ -281,10 +281,10 @@ static void test_ends(void **state)
     OK(sweeps_prune(fixture->store, clock_wall_ms() + 1000, &(int64_t){0}, 10, &count, &err));
     assert_int_equal(count, 3);
     uint64_t version = store_version(fixture->store);
-    OK(sweeps_note_told(fixture->store, 3, &err));
+    OK(sweeps_note_logged(fixture->store, 3, &err));
     assert_true(store_version(fixture->store) == version);
     fixture_reopen(fixture);
-    OK(sweeps_read_told(fixture->store, &last, &err));
+    OK(sweeps_read_logged(fixture->store, &last, &err));
     assert_int_equal(last, 3);
     third = create(fixture, NULL, 0);
     OK(sweeps_cancel(fixture->store, third, &err));

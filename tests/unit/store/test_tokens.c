@@ -167,7 +167,7 @@ static void test_beside(void **state)
         struct err err = ERR_INIT;
         struct token_request request = {.name = "beside", .scopes = 4};
         int failed = store_open(fixture->path, &beside, &err) != ERR_CONFLICT ||
-                     store_open_beside(fixture->path, &beside, &err) ||
+                     store_open_shared(fixture->path, &beside, &err) ||
                      tokens_create(beside, &request, text, NULL, &err);
         store_close(beside);
         _exit(failed);
@@ -191,7 +191,7 @@ static void test_other_version(void **state)
     OK(store_write_begin(fixture->store, CONNECTION_DURABILITY_CRASH, &connection, &err));
     OK(connection_exec(connection, "PRAGMA user_version = 1", &err));
     OK(store_write_end(fixture->store, 0, &err));
-    FAILS(ERR_UNSUPPORTED, store_open_beside(fixture->path, &beside, &err));
+    FAILS(ERR_UNSUPPORTED, store_open_shared(fixture->path, &beside, &err));
 }
 
 #define STORED(test) cmocka_unit_test_setup_teardown(test, fixture_open, fixture_close)
