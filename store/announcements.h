@@ -7,10 +7,10 @@
 
 #include "store/deliveries.h"
 
-/* A watch with a webhook of whose model a sweep has ended since findings were looked at. ERR_NOT_FOUND. */
+/* A watch with a webhook for which a sweep has ended since its findings were last compared. ERR_NOT_FOUND. */
 int announcements_next(struct store *store, struct watch_row *ret_row, struct err *err);
 
-/* What was announced and still held at the last look, one line each. */
+/* What was announced and was still true at the last comparison, one line each. */
 int announcements_list(struct store *store, int64_t watch_id, int (*finding)(void *context, const char *text),
                        void *context, struct err *err);
 

@@ -19,8 +19,8 @@ struct checkpointer {
     enum { SETTLED, UNSETTLED, SETTLING } settling; /* UNSETTLED once it was asked, SETTLING once more */
 };
 
-/* PASSIVE waits for nobody. What it cannot do now (a reader is far behind, the disk is full) the next one
- * does; a fault of the disk shows itself in the commits. */
+/* PASSIVE blocks nobody. What it cannot do now (an old reader, a full disk) the next one does; disk faults
+ * show in the commits. */
 static void checkpoint(struct connection *connection)
 {
     (void)sqlite3_wal_checkpoint_v2(connection->db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);

@@ -21,8 +21,8 @@ struct checkpointer;
 int checkpointer_start(const char *path, struct connection *writer, struct checkpointer **ret_checkpointer,
                        struct err *err);
 
-/* Whether the thread still has to do what it was asked for, and what has come meanwhile: a writer of much
- * that is not in a hurry waits for that, so as not to outrun the thread. NULL is allowed, here and below. */
+/* Whether a requested checkpoint, or one that became due since, is not done. Bulk writers wait for it so as
+ * not to outrun the thread. NULL is allowed, here and below. */
 int checkpointer_is_behind(struct checkpointer *checkpointer);
 
 /* Once it is not behind, under the writer's lock: the next commit begins the log anew. Little is left to move

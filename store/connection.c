@@ -52,7 +52,7 @@ int connection_fail_text(const char *path, int result, const char *text, struct 
 int connection_fail(struct connection *connection, int result, struct err *err)
 {
     const char *path = sqlite3_db_filename(connection->db, "main");
-    /* SQLite keeps the reason of a failed write to itself, but errno still has it. */
+    /* SQLite does not report why a write failed, but errno still says it. */
     int reason = (result & 0xff) == SQLITE_IOERR ? errno : 0;
     if (reason == ENOSPC || reason == EDQUOT || reason == EFBIG)
         result = SQLITE_FULL; /* a quota, or a limit of the process on file sizes */

@@ -18,7 +18,7 @@ static const struct {
 };
 #define TABLE_COUNT (sizeof TABLES / sizeof TABLES[0])
 
-/* The numbers of at most IDS_MAX damaged rows behind *after, which becomes the last of them. */
+/* The ids of at most IDS_MAX damaged rows after *after, which becomes the last of them. */
 static int find(struct connection *connection, size_t table, int64_t *after, int64_t *ids, size_t *ret_count,
                 struct err *err)
 {

@@ -1,5 +1,5 @@
 /*
- * What webhooks are owed: an outbox. An event becomes a row in the transaction that causes it, so that
+ * Deliveries to webhooks: an outbox. An event becomes a row in the transaction that causes it, so that
  * neither a crash nor a receiver that is down loses one; the daemon delivers rows, to each host one after the
  * other, and tries again until it gives up. A receiver may get a delivery twice (the daemon died before it
  * could note the answer), and knows that by its name.

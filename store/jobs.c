@@ -129,7 +129,7 @@ static int is_same(const struct job_row *a, const struct job_row *b)
            strcmp(a->reason, b->reason) == 0;
 }
 
-/* A refused submission that is tried again is judged by what ends from now on. */
+/* A retried submission is judged by the tasks that end from now on. */
 static int write_row(struct connection *connection, const struct job_row *row, struct err *err)
 {
     struct query query;

@@ -50,7 +50,7 @@ static int is_taken(int code)
     return code == EAGAIN || code == EACCES;
 }
 
-/* Those beside the owner before end within moments. */
+/* Processes that were sharing the lock before release it within moments. */
 static int exclude_others(int fd, const char *path, struct err *err)
 {
     int64_t end_ms = clock_monotonic_ms() + BESIDE_WAIT_MS;
@@ -92,7 +92,7 @@ int lock_take(const char *database_path, int *ret_fd, struct err *err)
     }
     char number[32];
     int size = snprintf(number, sizeof number, "%ld\n", (long)getpid());
-    /* Only for messages: a full disk must not keep the lock from being taken. */
+    /* Only for messages, so a full disk does not prevent taking the lock. */
     if (ftruncate(fd, 0) || pwrite(fd, number, (size_t)size, 0) < 0)
         errno = 0;
     *ret_fd = fd;

@@ -7,7 +7,7 @@
 #include "store/connection.h"
 #include "store/deliveries.h"
 
-/* A sweep has ended: its model's watch, if there is one, owes its webhook the news. */
+/* A sweep has ended: queues a delivery to the webhook of its model's watch, if it has one. */
 int outbox_note_sweep(struct connection *connection, int64_t sweep_id, struct err *err);
 
 /* Adds a delivery to a watch, due at once; sweep_id 0: none. */

@@ -5,7 +5,8 @@
 #include "store/sweeps.h"
 
 #define PART_MS 20
-#define PAUSE_MS 1 /* whoever waits is awake by then; a mutex alone would go back to whom it came from */
+#define PAUSE_MS                                                                                             \
+    1 /* gives waiting writers time to wake up; the mutex alone would be retaken at once by this thread */
 
 int parts_take(struct query *query, int64_t rows_max, struct parts_found *found, struct err *err)
 {

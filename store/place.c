@@ -18,7 +18,7 @@ static int folder_size(const char *path)
     return slash ? (int)(slash - path) + 1 : 0;
 }
 
-/* One folder or file; what is wrong with other means is told by whoever opens it. */
+/* Checks one folder or file. Other faults show when it is opened. */
 static int check_one(const char *path, int mode, struct err *err)
 {
     struct stat info;

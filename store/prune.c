@@ -9,14 +9,14 @@
     "NOT EXISTS (SELECT 1 FROM revision_tensors t JOIN revisions r ON r.id = t.revision_id "                 \
     "WHERE t.content_id = " id " AND r.is_current = 1)"
 
-/* By number, so that all calls of a run together look at each content once. */
+/* In order of id, so that all calls of a run together visit each content once. */
 static const char FIND_STALE[] = "SELECT c.id, 1 FROM contents c WHERE c.id > ? AND " IS_STALE(
     "c.id") " AND ("
             "EXISTS (SELECT 1 FROM distributions WHERE content_id = c.id) OR "
             "EXISTS (SELECT 1 FROM columns_statistics WHERE content_id = c.id) OR "
             "EXISTS (SELECT 1 FROM samples WHERE content_id = c.id)) ORDER BY c.id LIMIT ?";
 
-/* What may go once may go for ever. */
+/* What may be deleted once may always be deleted. */
 static const char FIND_OVER[] =
     "SELECT s.id, s.tasks_done + s.tasks_failed + s.tasks_cancelled FROM sweeps s "
     "WHERE s.id > ? AND s.finished_ms < ? "
@@ -25,7 +25,7 @@ static const char FIND_OVER[] =
     "AND n.id > k.id)) AND NOT EXISTS (SELECT 1 FROM jobs j WHERE j.sweep_id = s.id "
     "AND j.state IN ('submitting', 'pending', 'running')) ORDER BY s.id LIMIT ?";
 
-/* Unless a revision with it became current again meanwhile. */
+/* Unless a revision that has it became current again since. */
 static int delete_stale(struct connection *connection, void *context, int64_t content_id, struct err *err)
 {
     static const char *const sql[] = {
@@ -40,7 +40,7 @@ static int delete_stale(struct connection *connection, void *context, int64_t co
     return code;
 }
 
-/* Searches behind `after`; before_ms is bound where it is not NULL. */
+/* Searches from `after` on; before_ms is bound unless it is NULL. */
 static int search(struct store *store, const char *sql, int64_t after, const int64_t *before_ms, int limit,
                   int64_t rows_max, struct parts_found *found, struct err *err)
 {
@@ -57,7 +57,7 @@ static int search(struct store *store, const char *sql, int64_t after, const int
     return query_close(&query, parts_take(&query, rows_max, found, err));
 }
 
-/* Moves on behind what was deleted. */
+/* Continues after what was deleted. */
 static void move_on(const struct parts_found *found, int64_t *after, int64_t *ret_count)
 {
     if (found->count)

@@ -130,7 +130,7 @@ void query_skip(struct query *query, int columns)
     query->column += columns;
 }
 
-/* A value that is NULL: the column's, or for lack of memory, which is noted. */
+/* NULL is either the column's value or out of memory, which is noted. */
 static void note_lack(struct query *query)
 {
     if ((sqlite3_errcode(query->connection->db) & 0xff) == SQLITE_NOMEM)
@@ -151,7 +151,7 @@ void query_text(struct query *query, char *buffer, size_t size)
     size_t length = text ? strlen(text) : 0;
     if (text && length >= size) {
         length = size - 1;
-        while (length && ((unsigned char)text[length] & 0xc0) == 0x80) /* not inside of a UTF-8 sequence */
+        while (length && ((unsigned char)text[length] & 0xc0) == 0x80) /* not within a UTF-8 sequence */
             length--;
     }
     if (length)

@@ -12,7 +12,7 @@
 #include <string.h>
 
 #define PAUSE_MS_MAX INT64_C(86400000)
-#define AWAY_MS_MIN 1000 /* beyond what a clock is corrected by between two claims */
+#define AWAY_MS_MIN 1000 /* more than a clock is corrected by between two claims */
 
 const struct tasks_policy tasks_policy_default = {
     .failures_max = 5,
@@ -60,7 +60,7 @@ static int64_t backoff(const struct tasks_policy *policy, const struct task_row 
     return pause - pause / 2 + (int64_t)(draw % ((uint64_t)pause / 2 + 1));
 }
 
-/* Whoever shows it names the task's revision beside it, which the message need not begin with. */
+/* Messages are always shown with the task's revision, so they need not begin with it. */
 static void set_error(struct task_row *task, int code, const char *message)
 {
     char prefix[sizeof task->revision + 16];
@@ -256,8 +256,8 @@ int queue_load_leased(struct connection *connection, const struct task_lease *le
     return 0;
 }
 
-/* Whether a lease holds that was renewed a moment ago, and nothing was fetched since: then there is nothing
- * to write. Who keeps a lease asks often, so as to learn soon that it is lost. */
+/* Whether the lease was renewed a moment ago and nothing was fetched since: then there is nothing to write.
+ * Heartbeats are frequent so that a lost lease is noticed soon. */
 static int is_fresh(struct store *store, const struct task_lease *lease, int64_t lease_ms,
                     int64_t bytes_fetched, int *ret_is_fresh, struct err *err)
 {
@@ -350,7 +350,7 @@ int tasks_release(struct store *store, const struct task_lease *lease, const str
     return store_write_end(store, code, err);
 }
 
-/* To the queue's other workers, at once; with a reason, or NULL, that stands in the task meanwhile. */
+/* Queues it for other workers at once; its error is `reason` (or NULL) until then. */
 static int leave(struct store *store, const struct task_lease *lease, const struct err *reason,
                  const char *why, struct err *err)
 {

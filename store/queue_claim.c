@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A revision that is being measured right now is passed over: its result will be there for all. */
+/* A revision that is being measured is skipped: its result will serve all sweeps. */
 #define NOT_SHARED                                                                                           \
     "AND NOT EXISTS (SELECT 1 FROM tasks o WHERE o.revision_id = k.revision_id AND o.state = 'claimed') "
 
@@ -95,10 +95,10 @@ static int find_in_sweep(struct connection *connection, const char *sql, const s
 /* A run of tasks that can be claimed. */
 struct run {
     size_t begin, length;
-    int is_walked; /* somebody is at the task before it, and will come in */
+    int is_walked; /* a worker has the task before it, and will continue into this run */
 };
 
-/* How much of the run a worker that begins in it has before itself. */
+/* How many tasks of the run a worker that starts in it can go on to. */
 static size_t room_of(const struct run *run)
 {
     return run->is_walked ? (run->length + 1) / 2 : run->length;
@@ -138,7 +138,7 @@ static int read_runs(struct connection *connection, int64_t sweep_id, struct can
     return query_end(&query, code);
 }
 
-/* Where a worker is farthest from the others. */
+/* The task that is farthest from those of other workers. */
 static int find_apart(struct connection *connection, int64_t sweep_id, struct candidate *ret_candidate,
                       struct err *err)
 {
@@ -153,7 +153,7 @@ static int find_apart(struct connection *connection, int64_t sweep_id, struct ca
     return code;
 }
 
-/* A task that never failed: what the worker likes best of them. */
+/* The worker's best choice among the tasks that never failed. */
 static int find_fresh(struct connection *connection, int64_t sweep_id, const struct search *search,
                       struct candidate *ret_candidate, struct err *err)
 {

@@ -29,7 +29,7 @@ static int write_all(struct connection *connection, struct task_row *task, const
     return moves_task(connection, task, TASK_EVENT_RECORD, result->caution, err);
 }
 
-/* The answer to this very record was lost on its way, and the worker sends it again. */
+/* The worker sends the result again because our answer to it was lost. */
 static int is_recorded_already(const struct task_row *task, const struct task_lease *lease)
 {
     return task->state == TASK_STATE_DONE && task->attempts == lease->attempt &&

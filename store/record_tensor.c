@@ -50,8 +50,8 @@ int record_content(struct connection *connection, const struct content_row *cont
     return ensure_content(connection, content, ret_id, NULL, err);
 }
 
-/* What is known is left out of a result. If it went meanwhile, with a model that had the same content,
- * another attempt measures it. */
+/* A result omits what the store has. If that was deleted since, with another model of the same content, a
+ * further attempt measures it. */
 static int refuse_left_out(struct err *err)
 {
     return err_set(err, ERR_CANCELLED,

@@ -74,7 +74,7 @@ static int find_model(struct connection *connection, const char *model, int64_t 
     return code < 0 ? code : 0;
 }
 
-/* Whoever started a sweep that has not ended still wants it; and its workers have its tasks. */
+/* An unfinished sweep is still wanted, and workers hold its tasks. */
 static int check_sweeps(struct connection *connection, const char *model, int64_t id, struct err *err)
 {
     struct query query;
@@ -118,7 +118,7 @@ int removal_count(struct store *store, const char *model, struct removal_counts 
     return read_counts(store, model, &id, ret_counts, err);
 }
 
-/* Keys of its sweeps are free, and nothing looks at it any more. */
+/* Frees the idempotency keys of its sweeps, and deletes its watch. */
 static int mark(struct connection *connection, int64_t id, struct err *err)
 {
     static const char *const sql[] = {
@@ -136,7 +136,7 @@ int removal_begin(struct store *store, const char *model, struct removal_counts 
 {
     struct connection *connection = NULL;
     int64_t counted = 0, id = 0;
-    /* Counted before, beside other writers: of a long series that takes seconds. */
+    /* Counted before the transaction, since for a long series that takes seconds. */
     int code = read_counts(store, model, &counted, ret_counts, err);
     if (!code)
         code = store_write_begin(store, CONNECTION_DURABILITY_FULL, &connection, err);
@@ -145,7 +145,7 @@ int removal_begin(struct store *store, const char *model, struct removal_counts 
     code = find_model(connection, model, &id, err);
     if (!code)
         code = check_sweeps(connection, model, id, err);
-    if (!code && id != counted) /* another one has taken its name meanwhile */
+    if (!code && id != counted) /* another model has taken its name since */
         code = count(connection, id, ret_counts, err);
     if (!code)
         code = mark(connection, id, err);
@@ -158,7 +158,7 @@ int removal_begin(struct store *store, const char *model, struct removal_counts 
 #define DIGEST_OF_1 "(SELECT weights_digest FROM perplexities WHERE id = ?1)"
 #define ROWS_MAX SWEEPS_PRUNE_TASKS
 
-/* Its number is never given again. */
+/* Its id is never reused. */
 static int note_number(struct connection *connection, int64_t id, struct err *err)
 {
     return parts_run(connection, "UPDATE totals SET numbers_removed = ?1 WHERE numbers_removed < ?1", id,
@@ -207,7 +207,7 @@ static int delete_revision(struct connection *connection, void *context, int64_t
     return code ? code : parts_run(connection, "DELETE FROM revisions WHERE id = ?", id, err);
 }
 
-/* Unless something keeps it, or was added since. */
+/* Unless something still refers to it, or does again. */
 static int delete_model(struct connection *connection, void *context, int64_t id, struct err *err)
 {
     (void)context;

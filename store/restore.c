@@ -49,8 +49,8 @@ static int move_if_there(const char *path, const char *aside, const char *suffix
     return code;
 }
 
-/* Each step may have been made before. A log goes after its database and is gone, also from the disk, before
- * another database gets that name: so nothing ever reads a database without its log, or with another's. */
+/* Each step may have been done before. A log is moved after its database, and that is synced before another
+ * database takes the name: so nothing ever reads a database without its log, or with another's. */
 static int put_in_place(const char *path, const char *copy, const char *aside, struct err *err)
 {
     int code = move_if_there(path, aside, "", err);
@@ -93,7 +93,7 @@ int restore_check_pending(const char *path, struct err *err)
                : 0;
 }
 
-/* What a copy that was killed has left, which may be as large as a database. */
+/* What a killed copy left behind, which may be as large as a database. */
 static void drop_piece(const char *path)
 {
     static const char *const suffixes[] = {BACKUP_PART, BACKUP_PART "-journal", BACKUP_PART "-wal",

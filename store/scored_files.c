@@ -67,7 +67,7 @@ int scored_files_note(struct connection *connection, int64_t revision_id, const 
     return code;
 }
 
-/* Takes one perplexity of other files away: 1, or 0 if there is none. */
+/* Unlinks one perplexity that other files gave: 1, or 0 if there is none. */
 static int forget_one(struct connection *connection, int64_t revision_id, struct err *err)
 {
     struct query query;

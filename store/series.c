@@ -103,7 +103,7 @@ static const char SERIES_ONE_COMMIT[] = SERIES_COLUMNS
 
 /* -- Reading a row --------------------------------------------------------------------------------------- */
 
-/* That the newest task is done says nothing: it may have been about another tensor. */
+/* A done task proves nothing: it may have measured another tensor. */
 static enum series_state state_of(const char *task_state, const struct series_row *row)
 {
     enum task_state state;
@@ -183,7 +183,7 @@ static void read_row(struct query *query, const char *tensor, struct series_row 
 
 /* -- Reading a page -------------------------------------------------------------------------------------- */
 
-/* What a query needs to know of the model: its version, its tensor, and the part of step order to read. */
+/* What a query needs of the model: version, tensor, and the range of step order to read. */
 struct frame {
     uint64_t version;
     int64_t revision_count;

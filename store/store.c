@@ -66,7 +66,7 @@ static int note_place(struct store *store, struct err *err)
     return 0;
 }
 
-/* Whoever has it open migrated it to the schema of his own program. */
+/* The daemon that has it open has migrated it to its own schema. */
 static int check_version(struct connection *connection, struct err *err)
 {
     int64_t version = 0;
@@ -78,7 +78,7 @@ static int check_version(struct connection *connection, struct err *err)
     return code;
 }
 
-/* Who is told of an upgrade. */
+/* Called before an upgrade. */
 struct upgrade_hook {
     void (*on_upgrade)(void *context, int64_t from, int64_t to);
     void *context;

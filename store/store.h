@@ -44,8 +44,8 @@ struct store;
  */
 int store_open(const char *path, struct store **ret_store, struct err *err);
 
-/* The same; `tell` is called before a database of an older schema is brought to the present one, which takes
- * minutes if it is large. */
+/* The same; `on_upgrade` is called before an older schema is upgraded, which takes minutes if the database is
+ * large. */
 int store_open_hooked(const char *path, void (*on_upgrade)(void *context, int64_t from, int64_t to),
                       void *context, struct store **ret_store, struct err *err);
 

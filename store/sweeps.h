@@ -71,7 +71,7 @@ int sweeps_list(struct store *store, int64_t model_id, const enum sweep_state *s
 int sweeps_list_ended(struct store *store, int64_t after, int limit,
                       int (*row)(void *context, const struct sweep_row *row), void *context, struct err *err);
 
-/* Up to which end number the log was told; 0 if of none. Noting it wakes nobody, and changes no ETag. */
+/* The end number of the last sweep whose end was logged, or 0. Noting it wakes nobody and changes no ETag. */
 int sweeps_read_logged(struct store *store, int64_t *ret_number, struct err *err);
 int sweeps_note_logged(struct store *store, int64_t number, struct err *err);
 

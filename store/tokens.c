@@ -220,7 +220,7 @@ static int check_room(struct connection *connection, const char *name, struct er
     return 0;
 }
 
-/* Those who hold a copy of the table must read it again. */
+/* Daemons that cache the table must read it again. */
 static int count_up(struct connection *connection, struct err *err)
 {
     struct query query;

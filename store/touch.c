@@ -102,8 +102,7 @@ int touch_regroup(struct connection *connection, int64_t model_id, const char *t
     return query_run(&query, err);
 }
 
-/* Usually nobody or one earlier revision has the content, which is one look-up. Only a new first one moves
- * all. */
+/* Usually at most one earlier revision has the content: one look-up. Only a new first one updates all. */
 int touch_same_as(struct connection *connection, int64_t revision_id, const char *tensor, int64_t content_id,
                   struct err *err)
 {

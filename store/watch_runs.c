@@ -11,7 +11,7 @@
 
 /* Those of err_is_transient; tests/unit/store/test_watches.c compares. */
 #define PASSING "'network', 'timeout', 'rate_limited', 'no_space', 'device_lost', 'http', 'unreachable'"
-#define GATED "'gated'" /* passes once somebody does something */
+#define GATED "'gated'" /* a user can resolve it */
 
 static const char LIST_DUE[] =
     "SELECT " ROWS_REVISION ", (SELECT count(*) FROM tasks k JOIN sweeps s ON s.id = k.sweep_id "

@@ -79,7 +79,7 @@ static int insert_watch(struct connection *connection, const struct watch_settin
     return query_run_int(&query, ret_id, err);
 }
 
-/* A webhook without a secret is refused; what a webhook that is gone was owed is dropped. */
+/* A webhook needs a secret; pending deliveries of a removed webhook are dropped. */
 static int settle_webhook(struct connection *connection, int64_t id, struct err *err)
 {
     struct query query;

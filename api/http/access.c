@@ -104,8 +104,8 @@ static int is_own_page(const struct api_request *request)
     return authority && host && strcasecmp(authority + 3, host) == 0;
 }
 
-/* What a proxy of this machine passes on is nothing that a program of this machine asks. Not every proxy says
- * that it is one. */
+/* A request forwarded by a proxy here does not come from this machine. Not every proxy marks what it
+ * forwards. */
 static const char *find_proxy(const struct api_request *request)
 {
     static const char *const names[] = {"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-IP",

@@ -81,7 +81,7 @@ static int check_size(struct api_request *request, struct api_response *response
     return buf_check(&request->body, "body", err);
 }
 
-/* Also what keeps a foreign page's form from writing, since browsers ask before they send JSON. */
+/* It also stops forms of foreign pages, since browsers send a preflight before JSON. */
 static int check_type(struct api_request *request, struct api_response *response, struct err *err)
 {
     const char *wanted = request->route->takes;

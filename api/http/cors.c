@@ -22,7 +22,7 @@ int api_cors_matches(const char *option, const char *origin)
     return 0;
 }
 
-/* What Access-Control-Allow-Origin says, or NULL for no leave. */
+/* The value of Access-Control-Allow-Origin, or NULL if not allowed. */
 static const char *allowed_origin(const struct api_request *request)
 {
     const char *option = request->http->options.cors_origin;

@@ -47,7 +47,7 @@ void api_memo_free(struct api_memo *memo)
     free(memo);
 }
 
-/* Whoever chooses targets that collide only makes the daemon read them again. */
+/* Colliding targets only cost the daemon another parse. */
 static uint64_t hash_of(const struct api_memo_key *key)
 {
     return api_hash(key->target, key->target_size) ^ (unsigned)key->preferred;

@@ -6,7 +6,7 @@
 
 #define LN_SQRT_2PI 0.91893853320467274
 #define SQRT_HALF 0.70710678118654752
-#define TAIL_FAR 35.0 /* beyond, erfc would soon be nothing; the series is exact to 5e-11 there */
+#define TAIL_FAR 35.0 /* beyond this erfc would soon underflow; the series is exact to 5e-11 there */
 #define SLOPE_FAR 1e6
 #define RIDGE 1e-9
 #define LEVEL 1e-7 /* of log likelihood: where many lines keep all bounds, the middle of them counts */

@@ -41,7 +41,7 @@ static int is_vague(const struct censored_point *point, double least, double mos
     return (isinf(point->low) && point->high >= most) || (isinf(point->high) && point->low <= least);
 }
 
-/* The median of one size, of what its models tell. */
+/* The median over the models of one size. */
 static struct censored_point join(const struct censored_point *points, size_t count, double *numbers)
 {
     double least = (double)NAN, most = (double)NAN; /* bounds of the onsets that are seen */

@@ -7,7 +7,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
-#define TURNS_PER_BEAT 65536 /* merges between two signs of life */
+#define TURNS_PER_BEAT 65536 /* merges between two beats of the watchdog's pulse */
 
 struct merges_symbol {
     uint32_t id;
@@ -173,7 +173,7 @@ static void start(const struct merges *merges, struct merges_scratch *scratch, c
         sift_down(scratch->heap, scratch->heap_count, i);
 }
 
-/* A sign of life, and whether to go on. */
+/* Beats the pulse; whether to go on. */
 static int keep_on(const struct merges_scratch *scratch, size_t turn, struct err *err)
 {
     if (turn % TURNS_PER_BEAT != 0)

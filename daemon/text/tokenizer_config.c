@@ -145,7 +145,7 @@ static int check_flags(const struct reading *reading, struct err *err)
                    prefix_space ? "true" : "false", prefix_space ? "false" : "true");
 }
 
-/* Of several tokenizer.json for several versions, each takes its own. */
+/* With several tokenizer.json files, each version of transformers takes its own. */
 static int check_files(const struct reading *reading, struct err *err)
 {
     const json_t *list = json_object_get(reading->config, "fast_tokenizer_files");
@@ -316,7 +316,7 @@ static int check_old_added(const struct reading *reading, struct err *err)
 
 /* -- What a class has by itself -------------------------------------------------------------------------- */
 
-/* null is a name, too: that of no token. */
+/* null is a value, too: no token. */
 static const json_t *value_of_name(const struct reading *reading, const char *name)
 {
     const json_t *value = json_object_get(reading->map, name);

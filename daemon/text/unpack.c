@@ -79,7 +79,7 @@ static int begins_with(const struct unpack *unpack, const char *magic, size_t si
     return unpack->end >= size && memcmp(unpack->chunk, magic, size) == 0;
 }
 
-/* What would pass for a text of broken characters, and be scored as one. */
+/* Would otherwise be scored as a text of broken characters. */
 static int refuse_others(const struct unpack *unpack, struct err *err)
 {
     static const struct {
