@@ -101,6 +101,7 @@ int client_check_model(struct client_link *link, const char *model, int code, in
         code = count_revisions(link, model) == 0 ? explain(link, buf_text(&name), code, err) : code;
     } else if (err->absent == ERR_ABSENT_MODEL) {
         char question[GUESS_QUESTION_SIZE], message[ERR_MESSAGE_BYTES];
+        client_link_note_folder(model);
         ask_models(link, buf_text(&name), question);
         (void)snprintf(message, sizeof message, "%s", err->message);
         code = err_set_absent(err, ERR_ABSENT_MODEL, "%s%s", message, question);

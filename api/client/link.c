@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define EVENT_BYTES_MAX (8 * MIB)
@@ -349,6 +350,15 @@ int client_link_model_name(const char *model, struct buf *name, struct err *err)
     if (!utf8_is_valid(buf_text(name), name->size))
         return err_set(err, ERR_INVALID, "model %.200s: its name is not UTF-8", buf_text(name));
     return buf_check(name, "model", err);
+}
+
+void client_link_note_folder(const char *model)
+{
+    struct stat found;
+    if (model[0] != '/' && model[0] != '.' && strncmp(model, "file:", 5) != 0 && stat(model, &found) == 0 &&
+        S_ISDIR(found.st_mode))
+        (void)fprintf(stderr, "%s is taken as a model on the hub; the folder of that name is ./%s\n", model,
+                      model);
 }
 
 int client_link_model(struct buf *buf, const char *model, struct err *err)

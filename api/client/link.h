@@ -70,4 +70,7 @@ int client_link_model(struct buf *buf, const char *model, struct err *err);
 /* The name of a model as the daemon has it: a path becomes "file:" and the absolute path. ERR_INVALID. */
 int client_link_model_name(const char *model, struct buf *name, struct err *err);
 
+/* Says on stderr that a name is the hub's, where a folder has it, too. */
+void client_link_note_folder(const char *model);
+
 #endif

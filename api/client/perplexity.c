@@ -75,6 +75,8 @@ static int make_request(const struct client_arguments *arguments, const struct m
     buf_init(&name, LIMIT_MODEL_NAME_BYTES);
     int code = client_link_model_name(arguments->words[0], &name, err);
     if (!code)
+        client_link_note_folder(arguments->words[0]);
+    if (!code)
         code = make_dataset(arguments, root, err);
     if (!code)
         code = client_sweep_set_texts(arguments, root, err);

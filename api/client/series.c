@@ -6,8 +6,9 @@
 #include <string.h>
 #include <unistd.h>
 
-/* What the table shows unless --fields says otherwise. */
-#define TABLE_FIELDS "revision,step,state,msd,lag1_msd,mean,variance,skewness,kurtosis,bimodality,dip"
+/* What the table shows unless --fields says otherwise; perplexity is left out where none is measured. */
+#define TABLE_FIELDS                                                                                         \
+    "revision,step,state,msd,lag1_msd,mean,variance,skewness,kurtosis,bimodality,dip,perplexity"
 #define PAGE_LIMIT "10000"
 #define FIELDS_BYTES_MAX 8192
 
@@ -38,17 +39,22 @@ static int make_target(const struct client_arguments *arguments, struct buf *tar
     return buf_check(target, "URL", err);
 }
 
-/* Whether the table's rows hold numbers of the tensor. */
-static int is_measured(const json_t *rows)
+static int has_number(const json_t *rows, const char *name)
 {
     const json_t *row;
     size_t i;
     json_array_foreach(rows, i, row)
     {
-        if (json_is_number(json_object_get(row, "mean")) || json_is_number(json_object_get(row, "variance")))
+        if (json_is_number(json_object_get(row, name)))
             return 1;
     }
     return 0;
+}
+
+/* Whether the table's rows hold numbers of the tensor. */
+static int is_measured(const json_t *rows)
+{
+    return has_number(rows, "mean") || has_number(rows, "variance");
 }
 
 /* Columns in the order of the rows' members. */
@@ -83,6 +89,8 @@ static int print_series(const struct client_arguments *arguments, const json_t *
     char fields[FIELDS_BYTES_MAX];
     (void)snprintf(fields, sizeof fields, "%s", wanted ? wanted : "");
     size_t count = columns_of(rows, fields, arguments->values[CLIENT_OPTION_FIELDS] != NULL, columns);
+    if (wanted && count && !arguments->values[CLIENT_OPTION_FIELDS] && !has_number(rows, "perplexity"))
+        count--;
     int status = client_print_list(arguments, document, "revisions", columns, count, NULL);
     if (status == CLIENT_EXIT_DONE && json_array_size(rows) == 0)
         (void)fputs(arguments->values[CLIENT_OPTION_FROM] || arguments->values[CLIENT_OPTION_TO]

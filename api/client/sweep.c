@@ -93,6 +93,8 @@ int client_sweep_request(const struct client_arguments *arguments, const char *m
     int code = check_texts(arguments, err);
     if (!code)
         code = client_link_model_name(model, &name, err);
+    if (!code)
+        client_link_note_folder(model);
     set_text(root, "model", buf_text(&name));
     set_text(root, "reference", arguments->values[CLIENT_OPTION_REFERENCE]);
     set_text(root, "dataset", arguments->values[CLIENT_OPTION_DATASET]);

@@ -100,7 +100,7 @@ static void print_outcome(const json_t *watch, const json_t *run)
     const json_t *sweep = json_object_get(watch, "last_sweep"), *earlier;
     (void)printf("last run %s: ", text_or(watch, "last_run_at", "-"));
     if (json_is_integer(sweep))
-        (void)printf("%s, sweep %lld of %lld revisions\n", outcome, (long long)json_integer_value(sweep),
+        (void)printf("sweep %lld of %lld revisions\n", (long long)json_integer_value(sweep),
                      (long long)json_integer_value(json_object_get(run, "swept")));
     else if ((earlier = json_object_get(run, "unfinished_sweep")))
         (void)printf("%s, since sweep %lld of an earlier run had not ended\n", outcome,

@@ -108,6 +108,12 @@ static int refuse_selection(const struct plan *plan, struct err *err)
     err->code = ERR_NOT_FOUND;
     if (is_told_where(plan, first, err))
         return ERR_NOT_FOUND;
+    if (count == 1 && strcmp(first->row.name, "main") == 0 && !plan_is_of_folder(&plan->sweep))
+        return err_set(
+            err, ERR_NOT_FOUND,
+            "%s: its only revision is main: checkpoints that are commits of one branch need a branch "
+            "each, named by its step (step-500); --revision main measures main alone",
+            plan->sweep.model);
     first = example_of(list, first, rule);
     return err_set(
         err, ERR_NOT_FOUND,

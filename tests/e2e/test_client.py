@@ -172,6 +172,20 @@ def test_errors_name_the_option(measured: Daemon, tmp_path: Path) -> None:
         assert done.returncode == 4 and advice in done.stderr.splitlines()[1], (words, done)
 
 
+def test_a_folder_named_like_a_model_is_told(measured: Daemon, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`runs/llama` is a name on the hub, also where a folder of checkpoints of that name lies in the working folder."""
+    note = "runs/llama is taken as a model on the hub; the folder of that name is ./runs/llama\n"
+    ways = [["sweep", "runs/llama", "--priority", "1000"], ["watch", "runs/llama", "--every-minutes", "0"], ["perplexity", "runs/llama", "--limit", "-1"]]
+    monkeypatch.chdir(tmp_path)
+    assert not any("is taken as" in measured.client(*words).stderr for words in ways)
+    (tmp_path / "runs/llama").mkdir(parents=True)
+    for words in ways:
+        done = measured.client(*words)
+        assert done.returncode == 2 and note in done.stderr, done
+    done = measured.client("series", "runs/llama")
+    assert done.returncode == 4 and note in done.stderr, done
+
+
 def test_series_in_three_forms(measured: Daemon) -> None:
     rows = [row for row in measured.series(MODEL) if row["state"] == "measured"]
     found = json.loads(measured.client("series", MODEL, "--json").stdout)["revisions"]
@@ -180,7 +194,7 @@ def test_series_in_three_forms(measured: Daemon) -> None:
     lines = [line for line in csv.DictReader(io.StringIO(text, newline="")) if line["state"] == "measured"]
     assert [float(line["msd"]) for line in lines] == [row["msd"] for row in rows]
     table = measured.client("series", MODEL)
-    assert table.returncode == 0 and "bimodality" in table.stdout and "step512" in table.stdout, table
+    assert table.returncode == 0 and "bimodality" in table.stdout and "perplexity" not in table.stdout and "step512" in table.stdout, table
     few = measured.client("series", MODEL, "--fields", "step,mean", "--from", "512", "--to", "512", "--csv")
     assert few.stdout.splitlines()[0] == "step,mean" and few.stdout.splitlines()[1].startswith("512,"), few
 
@@ -274,6 +288,14 @@ def write_checkpoints(folder: Path, names: list[str]) -> None:
         values = [(number + i) / 1000 for i in range(64)]
         head = json.dumps({"lm_head.weight": {"dtype": "F32", "shape": [16, 4], "data_offsets": [0, 256]}}).encode()
         (folder / name / "model.safetensors").write_bytes(struct.pack("<Q", len(head)) + head + struct.pack("<64f", *values))
+
+
+def test_commits_of_main_are_no_series(daemon: Callable[..., Daemon], make_hub: Callable[..., Any], tmp_path: Path) -> None:
+    """A trainer that pushes every checkpoint to the same branch (`hub_strategy="every_save"`) leaves only the last one to see."""
+    write_checkpoints(tmp_path / "models/me/run", ["main"])
+    done = daemon(make_hub(tmp_path)).client("sweep", "me/run", "--follow")
+    assert done.returncode == 1 and "its only revision is main: checkpoints that are commits of one branch need a branch each" in done.stderr, done
+    assert "--revision main" in done.stderr, done
 
 
 def test_names_without_a_step_are_told(measured: Daemon, tmp_path: Path) -> None:
