@@ -31,7 +31,8 @@ static int parse_address(const struct api_http_options *options, struct sockaddr
         *ret_size = sizeof v6;
         return 0;
     }
-    return err_set(err, ERR_INVALID, "listen address %s: not an address in numbers", options->address);
+    return err_set(err, ERR_INVALID, "listen address %s: not an address in numbers, such as 127.0.0.1",
+                   options->address);
 }
 
 /* An address that others can reach needs a token. */

@@ -3,8 +3,10 @@
 #include "daemon/analysis/censored.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 
+#define UNFORKED_SIZE 160
 #define GAP_MIN 1e-6 /* of ln step: neighbouring steps differ, whatever their logarithms say */
 
 static struct censored_point censored(const struct scaling_point *point)
@@ -122,12 +124,20 @@ static int fit(const struct censored_point *points, struct scaling *scaling, str
     if (code)
         return code;
     censored_fit(points, scaling->sizes, &line);
-    if (line.slope_low <= 0 && line.slope_high >= 1)
+    if (line.slope_low <= 0 && line.slope_high >= 1) {
+        char unforked[UNFORKED_SIZE] = "";
+        if (scaling->unforked)
+            (void)snprintf(
+                unforked, sizeof unforked,
+                "; %zu of the %zu models %s not forked so far, which counts as an onset after the last "
+                "revision",
+                scaling->unforked, scaling->count, scaling->unforked == 1 ? "has" : "have");
         return err_set(
             err, ERR_UNSUPPORTED,
             "the exponent is %.3g to %.3g with 95 %% confidence, which leaves open whether the onset "
-            "depends on size at all (0) or grows in proportion to it (1)",
-            line.slope_low, line.slope_high);
+            "depends on size at all (0) or grows in proportion to it (1)%s",
+            line.slope_low, line.slope_high, unforked);
+    }
     scaling->exponent = line.slope;
     scaling->exponent_low = line.slope_low;
     scaling->exponent_high = line.slope_high;

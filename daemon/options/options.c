@@ -146,7 +146,8 @@ static int take_ini_value(void *context, const char *section, const char *name, 
     char where[512], question[GUESS_QUESTION_SIZE];
     if (ini->err->code)
         return 1; /* the first error counts; inih goes on to the end */
-    (void)snprintf(where, sizeof where, "%s:%d: [%s] %s", ini->path, ini->line, section, name);
+    (void)snprintf(where, sizeof where, "%s:%d: %s%s%s%s", ini->path, ini->line, section[0] ? "[" : "",
+                   section, section[0] ? "] " : "", name);
     if (!row)
         (void)err_set(ini->err, ERR_INVALID, "%s: there is no such option%s", where,
                       ask_name(name, "", question));

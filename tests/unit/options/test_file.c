@@ -16,7 +16,7 @@ static void test_bad_files_are_named(void **state)
         {"[queue]\nfetches = 1\n",
          "b.conf:2: [queue] fetches: there is no such option; did you mean \"fetchers\"?"},
         {"[hub]\nfetchers = 1\n", "b.conf:2: [hub] fetchers: this option belongs below [queue]"},
-        {"fetchers = 1\n", "b.conf:1: [] fetchers: this option belongs below [queue]"},
+        {"fetchers = 1\n", "b.conf:1: fetchers: this option belongs below [queue]"},
         {"[queue]\nfetchers = 1\nwhat is this\n", "b.conf:3: neither"},
         {"[queue\nfetchers = 1\n", "b.conf:1: neither"},
         {"[queue]\nfetchers = 99\nattempts = 0\n", "fetchers"}, /* the first error counts */
