@@ -14,6 +14,7 @@
 #define ERROR_PAUSE_MS 2000
 #define ROOM_PAUSE_MS 5000
 #define PULSE_MS 1000
+#define REMOVAL_PARTS 10 /* between two plans: about a quarter of a second */
 #define RETENTION_PERIOD_MS INT64_C(86400000)
 
 struct planning {
@@ -25,6 +26,7 @@ struct planning {
     int is_without_room; /* the log was told that a plan waits for it */
     int was_disk_full, was_moved;
     int has_removal_failed;   /* the log was told */
+    int64_t removal_after;    /* models up to this one had their turn */
     int64_t retention_due_ms; /* monotonic */
     int is_retention_behind;  /* of the clock; the log was told */
 };
@@ -67,24 +69,45 @@ static void apply_retention(struct planning *planning)
                  log_int("distributions_deleted_of", counts.contents), log_end);
 }
 
-/* The rows of models that were removed. What fails is tried again in the next turn, and said once. */
-static void finish_removals(struct planning *planning)
+/* The rows of models that were removed. A few parts of them, so that a plan does not wait until a large model
+ * is gone; returns whether there are more. Models in turn: one may wait for its job arrays. What fails is
+ * tried again after the next change or pause, and said once. */
+static int continue_removals(struct planning *planning)
 {
     struct err err = ERR_INIT;
     char name[LIMIT_MODEL_NAME_BYTES + 1];
     int64_t id = 0;
-    int code = 0, is_gone = 0;
-    while (!code && !atomic_load(planning->options.is_stopping) &&
-           !(code = removal_next(planning->options.store, id, &id, name, sizeof name, &err))) {
-        code = removal_finish(planning->options.store, id, planning->options.is_stopping, &is_gone, &err);
+    int code = 0, is_gone = 0, parts = REMOVAL_PARTS;
+    const int are_some_passed = planning->removal_after > 0; /* and others may have been added before them */
+    while (!code && parts > 0 && !atomic_load(planning->options.is_stopping) &&
+           !(code = removal_next(planning->options.store, planning->removal_after, &id, name, sizeof name,
+                                 &err))) {
+        code = removal_finish(planning->options.store, id, planning->options.is_stopping, &parts, &is_gone,
+                              &err);
         if (!code && is_gone)
             log_info("the data of a removed model was deleted", log_text("model", name), log_end);
+        if (!code && parts > 0)
+            planning->removal_after = id;
     }
     const int has_failed = code && code != ERR_NOT_FOUND && code != ERR_CANCELLED;
     if (has_failed && !planning->has_removal_failed)
         log_warning("a removed model is not deleted yet; tried again", log_text("reason", err.message),
                     log_end);
     planning->has_removal_failed = has_failed;
+    if (code)
+        planning->removal_after = 0;
+    return !code || (code == ERR_NOT_FOUND && are_some_passed);
+}
+
+/* Before the next try of a plan; what is removed meanwhile may be what makes room. */
+static void pause_plans(struct planning *planning, int64_t pause_ms)
+{
+    const int64_t until_ms = clock_monotonic_ms() + pause_ms;
+    while (clock_monotonic_ms() < until_ms && !atomic_load(planning->options.is_stopping)) {
+        pulse_beat();
+        if (!continue_removals(planning))
+            clock_sleep_ms(PULSE_MS);
+    }
 }
 
 /* A plan met a full disk, be it the database's or the hub cache's: as tasks, it is tried again. Said once. */
@@ -93,10 +116,7 @@ static void wait_for_room(struct planning *planning, const struct err *reason)
     if (!planning->is_without_room)
         log_warning("a plan waits for free disk space", log_text("reason", reason->message), log_end);
     planning->is_without_room = 1;
-    for (int64_t i = 0; i < ROOM_PAUSE_MS / PULSE_MS && !atomic_load(planning->options.is_stopping); i++) {
-        pulse_beat();
-        clock_sleep_ms(PULSE_MS);
-    }
+    pause_plans(planning, ROOM_PAUSE_MS);
 }
 
 /* Waits for a change, beating meanwhile; for a hub that was down, also until it is back, and for what was set
@@ -161,7 +181,7 @@ static void *plan_sweeps(void *context)
         int is_hub_down = hub_is_down(planning->options.hub);
         check_place(planning);
         check_disk(planning);
-        finish_removals(planning);
+        const int has_removals = continue_removals(planning);
         int code = planner_run_once(&planning->planner, &planned, &err);
         if (code == ERR_NO_SPACE) {
             wait_for_room(planning, &err);
@@ -170,8 +190,8 @@ static void *plan_sweeps(void *context)
         planning->is_without_room = 0;
         if (code && !atomic_load(planning->options.is_stopping)) {
             log_error("planning failed", log_text("reason", err.message), log_end);
-            clock_sleep_ms(ERROR_PAUSE_MS);
-        } else if (!planned && !atomic_load(planning->options.is_stopping)) {
+            pause_plans(planning, ERROR_PAUSE_MS);
+        } else if (!planned && !has_removals && !atomic_load(planning->options.is_stopping)) {
             apply_retention(planning);
             idle(planning, version, is_hub_down);
         }

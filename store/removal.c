@@ -298,19 +298,23 @@ int removal_next(struct store *store, int64_t after, int64_t *ret_id, char *name
     return query_close(&query, code);
 }
 
-/* Until its search finds nothing more; *found_any becomes 1 if it found something. */
+/* Until its search finds nothing more, or no parts are left; *found_any becomes 1 if it found something. */
 static int run_step(struct store *store, const struct step *step, int64_t id, const atomic_bool *cancel,
-                    int *found_any, struct err *err)
+                    int *parts, int *found_any, struct err *err)
 {
     struct parts_found found = {.count = 0};
     int code = 0;
     do {
+        if (parts && *parts <= 0)
+            return 0;
         if (cancel && atomic_load(cancel))
             return err_set(err, ERR_CANCELLED, "the removal goes on at the next start");
         pulse_beat();
         code = find(store, step, id, &found, err);
         if (!code && found.count) {
             *found_any = 1;
+            if (parts)
+                --*parts;
             code = step->delete_one ? parts_delete(store, &found, 0, step->delete_one, &id, err)
                                     : parts_delete_sweeps(store, &found, err);
         }
@@ -318,18 +322,20 @@ static int run_step(struct store *store, const struct step *step, int64_t id, co
     return code;
 }
 
-int removal_finish(struct store *store, int64_t id, const atomic_bool *cancel, int *ret_is_gone,
+int removal_finish(struct store *store, int64_t id, const atomic_bool *cancel, int *parts, int *ret_is_gone,
                    struct err *err)
 {
     const struct parts_found model = {.ids = {id}, .count = 1};
     int found_any = 1, is_left = 1;
     *ret_is_gone = 0;
-    int code = run_step(store, &SWEEPS, id, cancel, &found_any, err);
+    int code = run_step(store, &SWEEPS, id, cancel, parts, &found_any, err);
     while (!code && found_any) {
         found_any = 0;
         for (size_t i = 0; !code && i < STEP_COUNT; i++)
-            code = run_step(store, &STEPS[i], id, cancel, &found_any, err);
+            code = run_step(store, &STEPS[i], id, cancel, parts, &found_any, err);
     }
+    if (parts && *parts <= 0)
+        return code;
     if (!code)
         code = parts_delete(store, &model, 0, delete_model, NULL, err);
     if (!code)

@@ -130,7 +130,7 @@ int main(int argc, char **argv)
     double marked_s = clock_monotonic_s();
     atomic_store(&bench.phase, PHASE_DELETE);
     if (removal_next(bench.store, 0, &id, name, sizeof name, &err) ||
-        removal_finish(bench.store, id, NULL, &is_gone, &err))
+        removal_finish(bench.store, id, NULL, NULL, &is_gone, &err))
         store_fill_stop("the deletion", &err);
     double end_s = clock_monotonic_s();
     atomic_store(&bench.phase, PHASE_OVER);

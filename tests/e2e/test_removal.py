@@ -173,6 +173,33 @@ def test_killed_in_the_middle(daemon: Callable[..., Daemon], make_hub: Callable[
     assert read(one, "PRAGMA integrity_check") == [("ok",)] and read(one, "PRAGMA foreign_key_check") == []
 
 
+def test_plans_are_made_while_a_large_model_goes(daemon: Callable[..., Daemon], make_hub: Callable[..., Emulator], garden: Path) -> None:
+    """A sweep that waits for its plan when a removal begins gets it before all rows have gone. What was left then, a trigger notes:
+    no clock decides."""
+    one = daemon(make_hub(garden))
+    alter(one, "CREATE TRIGGER hold BEFORE UPDATE OF state ON sweeps BEGIN SELECT raise(ABORT, 'not now'); END")
+    sweep = one.sweep(MODEL, revisions={"names": ["step0"]})
+    wait_until(lambda: "planning failed" in one.log())
+    one.kill()
+    with sqlite3.connect(one.db) as database:
+        database.executescript("""
+            DROP TRIGGER hold;
+            INSERT INTO models (name, kind, removed, created_ms, updated_ms) VALUES ('removed:9', 'hub', 'a/large-one', 0, 0);
+            WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 2000)
+                INSERT INTO revisions (model_id, name, commit_sha, step, first_seen_ms)
+                SELECT (SELECT max(id) FROM models), 'step' || i, hex(randomblob(20)), i, 0 FROM n;
+            CREATE TABLE noted (remaining INTEGER NOT NULL);
+            CREATE TRIGGER note AFTER UPDATE OF state ON sweeps WHEN new.state = 'running'
+                BEGIN INSERT INTO noted SELECT count(*) FROM revisions WHERE first_seen_ms = 0; END;
+            """)
+    one.start()
+    assert one.wait(sweep)["state"] == "done"
+    assert read(one, "SELECT remaining FROM noted")[0][0] >= 1000
+    wait_gone(one)
+    assert read(one, "SELECT count(*) FROM revisions WHERE first_seen_ms = 0") == [(0,)]
+    assert one.told("the data of a removed model was deleted", "model=a/large-one")
+
+
 def test_it_needs_a_token_of_scope_admin(programs: dict[str, Path], daemon: Callable[..., Daemon], hub: Emulator, tmp_path: Path) -> None:
     """One that starts sweeps each night must not be able to take from others what they have measured."""
     (tmp_path / "token").write_text("a-file-of-its-own-token\n")

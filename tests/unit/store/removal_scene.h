@@ -125,7 +125,7 @@ static inline void finish_all(struct fixture *fixture)
     struct err reason = ERR_INIT;
     while (removal_next(fixture->store, 0, &id, name, sizeof name, &reason) == 0) {
         assert_string_equal(name, MODEL);
-        OK(removal_finish(fixture->store, id, NULL, &is_gone, &err));
+        OK(removal_finish(fixture->store, id, NULL, NULL, &is_gone, &err));
         assert_true(is_gone);
     }
     assert_int_equal(reason.code, ERR_NOT_FOUND);

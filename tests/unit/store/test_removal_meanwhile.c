@@ -111,8 +111,12 @@ static void test_waits_for_job_arrays(void **state)
     OK(sweeps_cancel(fixture->store, sweep, &err));
     OK(removal_begin(fixture->store, MODEL, &counts, &err));
     OK(removal_next(fixture->store, 0, &id, name, sizeof name, &err));
-    OK(removal_finish(fixture->store, id, NULL, &is_gone, &err));
+    OK(removal_finish(fixture->store, id, NULL, NULL, &is_gone, &err));
     assert_false(is_gone);
+    int parts = 1;
+    is_gone = 1;
+    OK(removal_finish(fixture->store, id, NULL, &parts, &is_gone, &err));
+    assert_true(!is_gone && parts == 1); /* one that waits takes no part from others */
     assert_int_equal(sql_ask(fixture->path, "SELECT count(*) FROM jobs"), 1);
     assert_false(job.is_sweep_removed);
     OK(jobs_list_all(fixture->store, NULL, 0, 1, copy_job, &job, &err)); /* a number that names nothing */
@@ -121,6 +125,40 @@ static void test_waits_for_job_arrays(void **state)
     OK(jobs_update(fixture->store, &job, &err));
     finish_all(fixture);
     assert_int_equal(sql_ask(fixture->path, "SELECT count(*) FROM jobs"), 0);
+}
+
+/* A few parts at a time, as the planner lets plans in between: each call takes no more, and goes on where the
+ * last one was. */
+static void test_goes_on_part_by_part(void **state)
+{
+    struct fixture *fixture = *state;
+    enum { REVISIONS = 45, AT_MOST = 20 };
+    static const char COUNT[] = "SELECT (SELECT count(*) FROM contents) + (SELECT count(*) FROM revisions)";
+    int64_t ids[REVISIONS + 1], id = 0;
+    struct removal_counts counts;
+    char name[LIMIT_MODEL_NAME_BYTES + 1];
+    int calls = 0;
+    fixture_add_revisions(fixture, REVISIONS, ids);
+    (void)fixture_sweep(fixture, ids, REVISIONS, 0);
+    for (int i = 0; i < REVISIONS; i++) {
+        (void)snprintf(name, sizeof name, "content %d", i);
+        (void)measure(fixture, name, 0, 0);
+    }
+    OK(removal_begin(fixture->store, MODEL, &counts, &err));
+    OK(removal_next(fixture->store, 0, &id, name, sizeof name, &err));
+    for (int is_gone = 0; !is_gone; calls++) {
+        int64_t before_call = sql_ask(fixture->path, COUNT);
+        int parts = 1;
+        assert_in_range(calls, 0, 20);
+        OK(removal_finish(fixture->store, id, NULL, &parts, &is_gone, &err));
+        assert_int_equal(parts, is_gone ? 1 : 0);
+        assert_in_range(before_call - sql_ask(fixture->path, COUNT), 0, AT_MOST);
+    }
+    /* The sweep, three parts of contents, three of revisions, of perplexities, and the model's row. */
+    assert_in_range(calls, 9, 20);
+    FAILS(ERR_NOT_FOUND, removal_next(fixture->store, 0, &id, name, sizeof name, &err));
+    assert_int_equal(sql_ask(fixture->path, COUNT), 0);
+    fixture_check_database(fixture);
 }
 
 /* Killed after the mark and after each part: nothing shows the model, and the next process ends it. */
@@ -161,7 +199,7 @@ static void test_killed_between_parts(void **state)
             char name[LIMIT_MODEL_NAME_BYTES + 1];
             if (!store_open(fixture->path, &fixture->store, &reason) &&
                 !removal_next(fixture->store, 0, &id, name, sizeof name, &reason))
-                _exit(removal_finish(fixture->store, id, NULL, &is_gone, &reason) ? 3 : 4);
+                _exit(removal_finish(fixture->store, id, NULL, NULL, &is_gone, &reason) ? 3 : 4);
             _exit(5);
         }
         int status = 0;
@@ -193,7 +231,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(test_asked_for_while_it_goes), CASE(test_worker_of_a_removed_task),
         CASE(test_known_content_that_goes), CASE(test_waits_for_job_arrays),
-        CASE(test_killed_between_parts),
+        CASE(test_goes_on_part_by_part),    CASE(test_killed_between_parts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
