@@ -1,31 +1,61 @@
 #include "daemon/base/json_text.h"
 
+#include <stddef.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 static _Thread_local unsigned long refusals; /* allocations for jansson that failed */
 
+/*
+ * jansson's lexer aborts (lex_unget_unsave) where its buffer cannot grow within a number or a word of 16
+ * characters or more. It doubles from 16 bytes on, so for what has fewer than SPARE_BYTES / 2 this suffices.
+ * A text that was read with the help of it is refused afterwards all the same.
+ */
+#define SPARE_BYTES 4096
+#define BUFFER_MIN 32
+static _Thread_local _Alignas(max_align_t) unsigned char spare[SPARE_BYTES];
+static _Thread_local size_t spare_used = SPARE_BYTES; /* all of it, unless a text is being read */
+
+void *json_text_take_spare(size_t size)
+{
+    refusals++;
+    if (size < BUFFER_MIN || (size & (size - 1)) || size > SPARE_BYTES - spare_used)
+        return NULL;
+    void *memory = spare + spare_used;
+    spare_used += size;
+    return memory;
+}
+
 static void *take(size_t size)
 {
     void *memory = malloc(size);
-    refusals += !memory;
-    return memory;
+    return memory ? memory : json_text_take_spare(size);
+}
+
+static void give(void *memory)
+{
+    const uintptr_t at = (uintptr_t)memory, from = (uintptr_t)spare;
+    if (at < from || at >= from + SPARE_BYTES)
+        free(memory);
 }
 
 /* Before there are threads: jansson's functions for memory are variables of the whole process. */
 static __attribute__((constructor)) void watch_memory(void)
 {
-    json_set_alloc_funcs(take, free);
+    json_set_alloc_funcs(take, give);
 }
 
 json_t *json_text_load(const char *text, size_t size, size_t flags, json_error_t *ret_fault)
 {
     json_error_t fault;
     unsigned long before = refusals;
+    spare_used = 0;
     json_t *root = json_loadb(text, size, flags, &fault);
+    spare_used = SPARE_BYTES;
     if (refusals != before) {
-        json_decref(root);
+        json_decref(root); /* what is in the spare memory, with the rest */
         root = NULL;
         (void)snprintf(fault.text, sizeof fault.text, "out of memory");
         fault.text[JSON_ERROR_TEXT_LENGTH - 1] = json_error_out_of_memory; /* as json_error_code() reads it */

@@ -5,6 +5,8 @@
 #ifndef BIFURCATED_TESTS_BASE_NO_MEMORY_H
 #define BIFURCATED_TESTS_BASE_NO_MEMORY_H
 
+#include "daemon/base/json_text.h"
+
 #include <jansson.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -14,7 +16,7 @@ static unsigned countdown; /* the call that fails; 0: none */
 
 static void *fail_once(size_t size)
 {
-    return take(countdown && --countdown == 0 ? (size_t)PTRDIFF_MAX : size);
+    return countdown && --countdown == 0 ? json_text_take_spare(size) : take(size);
 }
 
 const char *__asan_default_options(void);

@@ -137,6 +137,30 @@ static void test_a_lack_of_memory_is_one(void **state)
     countdown = 0;
 }
 
+/* Where the lexer's buffer has to grow for what ends a number or a word, jansson alone would abort. */
+static void test_numbers_without_memory(void **state)
+{
+    static const char *const starts[] = {"[1", "[0.", "[-1e-", "[e", "{\"a\": [1, 0."};
+    (void)state;
+    for (size_t i = 0; i < sizeof starts / sizeof starts[0]; i++) {
+        const int is_word = starts[i][1] == 'e';
+        for (size_t length = 1; length < 140; length++) {
+            char text[200];
+            size_t at = (size_t)snprintf(text, sizeof text, "%s", starts[i]);
+            memset(text + at, is_word ? 'e' : '1', length);
+            text[at + length] = ',';
+            for (unsigned nth = 1, is_over = 0; !is_over; nth++) {
+                struct err err = ERR_INIT;
+                countdown = nth;
+                assert_null(json_text_parse(text, at + length + 1, 0, &err)); /* it has no end */
+                is_over = countdown;
+                countdown = 0;
+                assert_int_equal(err.code, is_over ? ERR_FORMAT : ERR_NO_MEMORY);
+            }
+        }
+    }
+}
+
 /* The same for what is written: the whole text, or none. */
 static void test_a_text_is_whole_or_none(void **state)
 {
@@ -195,6 +219,7 @@ int main(void)
         cmocka_unit_test(test_faults_have_a_place),
         cmocka_unit_test(test_integers_of_any_size),
         cmocka_unit_test_setup_teardown(test_a_lack_of_memory_is_one, let_memory_fail, restore_memory),
+        cmocka_unit_test_setup_teardown(test_numbers_without_memory, let_memory_fail, restore_memory),
         cmocka_unit_test_setup_teardown(test_a_text_is_whole_or_none, let_memory_fail, restore_memory),
         cmocka_unit_test_setup_teardown(test_jansson_alone, let_memory_fail, restore_memory),
     };
