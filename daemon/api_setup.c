@@ -38,7 +38,7 @@ int api_setup_read_certificate(const struct options *options, struct api_setup *
     int code =
         api_tls_read(options->tls_certificate, options->tls_key, &setup->certificate, &setup->key, err);
     if (!code && api_tls_doubt(buf_text(&setup->certificate), clock_wall_ms(), doubt, sizeof doubt))
-        log_warning("the certificate has expired or soon will",
+        log_warning("clients refuse the certificate, or soon will",
                     log_text("certificate", options->tls_certificate), log_text("reason", doubt), log_end);
     return code;
 }
