@@ -22,6 +22,7 @@ import bloom  # noqa: E402
 import experts  # noqa: E402
 import families  # noqa: E402
 import gpt2  # noqa: E402
+import modernbert  # noqa: E402
 from dtypes import to_dtype  # noqa: E402
 from torch_writer import Tensor, row_major, write_state_dict  # noqa: E402
 from tiny import TOKENIZER, Weights, made_up  # noqa: E402
@@ -47,9 +48,10 @@ RUNS: dict[str, tuple[dict[str, Any], families.Shape, list[Any]]] = {
     "olmoe": ({"clip_qkv": 0.5, "norm_topk_prob": True}, families.Shape(), []),
     "gpt2": (gpt2.STANFORD, families.Shape(), [gpt2.BARE, gpt2.masks]),
     "bloom": ({}, families.Shape(), [bloom.BARE]),
+    "modernbert-decoder": ({}, families.Shape(), []),
 }
 OLMOE = SimpleNamespace(CONFIG=experts.config("olmoe"), weights=lambda: experts.weights("olmoe"))
-OWN = {"gpt2": gpt2, "bloom": bloom, "olmoe": OLMOE}
+OWN = {"gpt2": gpt2, "bloom": bloom, "olmoe": OLMOE, "modernbert-decoder": modernbert}
 STARTED = ("mistral", "olmo2")  # their tokenizer puts a token before each text
 TEMPLATE = {
     "type": "TemplateProcessing",
