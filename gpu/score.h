@@ -61,6 +61,14 @@ struct score_rotary_scaling {
     double attention_factor; /* YARN: all cosines and sines times it */
 };
 
+/* What a family multiplies with where others do not; 0: not at all. */
+struct score_multipliers {
+    double embedding; /* the embedding's rows */
+    double attention; /* the scores, which are not divided by the root of the size of a head then */
+    double residual;  /* what attention and MLP add */
+    double logits;
+};
+
 /* The numbers of a model's config.json. */
 struct score_config {
     char architecture[64];         /* "gpt_neox": a name of the table */
@@ -90,6 +98,7 @@ struct score_config {
     double qkv_limit;                 /* queries, keys and values are cut to it, on both sides; 0: not */
     int has_unscaled_attention;       /* else scores are divided by the root of the size of a head */
     int has_attention_scale_by_layer; /* and then by the number of the layer, from 1 */
+    struct score_multipliers multipliers;
     enum score_activation activation; /* of the gate, where there is one */
     int has_parallel_residual; /* x + attn(ln1 x) + mlp(ln2 x), else h = x + attn(ln1 x), h + mlp(ln2 h) */
     /* Whether the family's biases of these parts are there; true whatever it says where they always are. */
@@ -131,10 +140,18 @@ static inline void score_layer_leave_unrotated(struct score_config *config, uint
     config->unrotated_layers[layer / 8] |= (uint8_t)(1U << layer % 8);
 }
 
+/* What a part is multiplied with, where 0 says that it is not. */
+static inline float score_factor(double multiplier)
+{
+    return multiplier > 0 ? (float)multiplier : 1.0F;
+}
+
 /* What the scores of attention are multiplied with. */
 static inline double score_attention_scale(const struct score_config *config, uint64_t layer)
 {
-    double scale = config->has_unscaled_attention ? 1.0 : 1.0 / sqrt((double)score_head_size(config));
+    double scale = config->multipliers.attention > 0 ? config->multipliers.attention
+                   : config->has_unscaled_attention  ? 1.0
+                                                     : 1.0 / sqrt((double)score_head_size(config));
     return config->has_attention_scale_by_layer ? scale / (double)(layer + 1) : scale;
 }
 

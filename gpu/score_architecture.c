@@ -211,6 +211,8 @@ static const struct score_architecture architectures[] = {
     {.name = "qwen2", .names = qwen2_names, LLAMA_LAYER, .has_attention_bias = 1},
     {.name = "qwen3", .names = qwen3_names, LLAMA_LAYER, .head_norm = SCORE_HEAD_NORM_EACH},
     {.name = "smollm3", .names = llama_names, LLAMA_LAYER},
+    {.name = "granite", .names = llama_names, LLAMA_LAYER},
+    {.name = "minicpm", .names = llama_names, LLAMA_LAYER},
     {.name = "olmo", .names = olmo_names, GATED_LAYER},
     {.name = "olmo2",
      .names = olmo2_names,

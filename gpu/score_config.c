@@ -118,6 +118,36 @@ static int check_rotary(const struct score_config *config, struct err *err)
     return check_rotary_scaling(&config->rotary_scaling, config->rotary_base, err);
 }
 
+static int check_multiplier(const char *what, double multiplier, struct err *err)
+{
+    /* As float32, which backends multiply with. */
+    if (!(multiplier >= 0 && isfinite((float)multiplier)) || (multiplier > 0 && !((float)multiplier > 0)))
+        return err_set(err, ERR_INVALID, "the multiplier of %s must not be %g", what, multiplier);
+    return 0;
+}
+
+/* Those of the logits go into the final norm, and those of what is added into its sum. */
+static int check_multipliers(const struct score_config *config, const struct score_architecture *architecture,
+                             struct err *err)
+{
+    const struct score_multipliers *multipliers = &config->multipliers;
+    int code;
+    if ((code = check_multiplier("the embedding", multipliers->embedding, err)) ||
+        (code = check_multiplier("the attention's scores", multipliers->attention, err)) ||
+        (code = check_multiplier("what layers add", multipliers->residual, err)) ||
+        (code = check_multiplier("the logits", multipliers->logits, err)))
+        return code;
+    if (multipliers->logits > 0 &&
+        (config->lacks_norm_weight || !architecture->names[SCORE_ROLE_FINAL_NORM_WEIGHT]))
+        return err_set(err, ERR_UNSUPPORTED, "logits with a multiplier need a final norm that has weights");
+    if (multipliers->residual > 0 && (config->has_parallel_residual || config->expert_count ||
+                                      architecture->norm_place == SCORE_NORM_AFTER))
+        return err_set(err, ERR_UNSUPPORTED,
+                       "what layers add has a multiplier only where attention and MLP follow each other, "
+                       "without experts, and norms are before them");
+    return 0;
+}
+
 int score_config_check(const struct score_config *config, struct err *err)
 {
     const struct score_architecture *architecture;
@@ -133,7 +163,8 @@ int score_config_check(const struct score_config *config, struct err *err)
                             err))) ||
         (code = check_heads(config, architecture, err)) ||
         (code = check_experts(config, architecture, err)) || (code = check_rotary(config, err)) ||
-        (code = check_windows(config, architecture, err)))
+        (code = check_windows(config, architecture, err)) ||
+        (code = check_multipliers(config, architecture, err)))
         return code;
     if (architecture->names[SCORE_ROLE_POSITIONS] && config->position_rows < config->max_positions)
         return err_set(err, ERR_INVALID, "%llu positions are learned, fewer than the context of %llu",

@@ -62,9 +62,10 @@ struct model_config {
     int has_head_bias, has_unembedding_bias;
     int has_parallel_residual;
     int has_attention_bias, has_mlp_bias;
-    int has_unscaled_attention, has_attention_scale_by_layer; /* GPT-2 */
-    int has_rms_norm, lacks_norm_weight, lacks_norm_bias;     /* hf_olmo, which has several kinds */
-    int is_tied;                                              /* the unembedding is the input embedding */
+    int has_unscaled_attention, has_attention_scale_by_layer;                                 /* GPT-2 */
+    double embedding_multiplier, attention_multiplier, residual_multiplier, logit_multiplier; /* 0: none */
+    int has_rms_norm, lacks_norm_weight, lacks_norm_bias; /* hf_olmo, which has several kinds */
+    int is_tied;                                          /* the unembedding is the input embedding */
     enum model_activation activation;
     char activation_name[32];
     double norm_epsilon;

@@ -3,6 +3,7 @@
 #include "daemon/base/limits.h"
 #include "daemon/model/config_doubt.h"
 #include "daemon/model/experts_config.h"
+#include "daemon/model/multipliers_config.h"
 
 #include <math.h>
 #include <string.h>
@@ -72,6 +73,8 @@ static const struct dialect {
      .is_heads_null = 1},
     {.model_type = "olmoe", .has_attention_bias = 1, .has_limit = 1, .is_heads_null = 1},
     {.model_type = "apertus", .has_attention_bias = 1, .is_heads_null = 1, .has_default_scaling = 1},
+    {.model_type = "granite", .has_attention_bias = 1, .has_mlp_bias = 1, .is_heads_null = 1},
+    {.model_type = "minicpm", .has_attention_bias = 1, .is_head_dim_null = 1, .is_heads_null = 1},
     {.model_type = "qwen3_moe", .has_attention_bias = 1, .has_window = 1, .has_window_switch = 1},
 };
 
@@ -418,6 +421,7 @@ void llama_config_prepare(json_t *root, const struct family *family, struct mode
     take_flag(&reading, !reading.dialect->has_no_epsilon, "rms_norm_eps");
     if (reading.dialect->has_limit)
         read_limit(&reading);
+    multipliers_config_prepare(root, family, config);
     experts_config_prepare(root, family, config);
     if (reading.dialect->has_unrotated_layers)
         read_unrotated(&reading);

@@ -48,6 +48,8 @@ static const struct {
     {"qwen3_moe", BY_CLASS, "Qwen2Tokenizer"},
     {"olmoe", BY_CLASS, "GPTNeoXTokenizer"},
     {"smollm3", BY_CLASS, "PreTrainedTokenizerFast"},
+    {"granite", BY_CLASS, NULL},
+    {"minicpm", BY_CLASS, NULL},
     {"apertus", BY_CLASS, NULL},
 };
 

@@ -34,6 +34,9 @@ void score_layer_embed(const struct cpu_score_model *model, const struct score_s
     size_t d = (size_t)model->config.hidden_size;
     for (size_t i = 0; i < input_count; i++)
         convert_row(model, view, scratch->packed.ids[i], hidden + i * d);
+    const float factor = score_factor(model->config.multipliers.embedding);
+    for (size_t i = 0; model->config.multipliers.embedding > 0 && i < input_count * d; i++)
+        hidden[i] *= factor;
     view = &model->views.model[SCORE_ROLE_POSITIONS];
     for (size_t i = 0; view->data && i < input_count; i++) {
         convert_row(model, view, scratch->packed.positions[i], scratch->normed);
@@ -188,8 +191,8 @@ static void attend_targets(const struct step *step, const float *x)
     }
 }
 
-/* residual += matrix x + bias, by way of a norm where the family has one there (`norm_weight`; that goes
- * through `normed`). */
+/* residual += factor (matrix x + bias), by way of a norm where the family has one there (`norm_weight`; that,
+ * and a factor, goes through `normed`). */
 static void add_product(const struct step *step, enum score_matrix matrix, enum score_vector bias,
                         enum score_vector norm_weight, const float *x, size_t x_stride, size_t rows,
                         float *residual)
@@ -198,13 +201,18 @@ static void add_product(const struct step *step, enum score_matrix matrix, enum 
     const float *const *vectors = step->layer->vectors;
     const size_t d = (size_t)model->config.hidden_size;
     const int is_after = model->architecture->norm_place == SCORE_NORM_AFTER;
-    float *out = is_after ? step->scratch->normed : residual;
-    gemm_multiply(&step->layer->matrices[matrix], 0, d, x, x_stride, rows, out, d, !is_after,
+    const int is_apart = is_after || model->config.multipliers.residual > 0;
+    const float factor = score_factor(model->config.multipliers.residual);
+    float *out = is_apart ? step->scratch->normed : residual;
+    gemm_multiply(&step->layer->matrices[matrix], 0, d, x, x_stride, rows, out, d, !is_apart,
                   step->scratch->workspace);
     add_to_rows(model, vectors[bias], d, rows, out);
-    if (!is_after)
+    if (!is_apart)
         return;
-    norm_rows(model, out, rows, vectors[norm_weight], NULL, out);
+    if (is_after)
+        norm_rows(model, out, rows, vectors[norm_weight], NULL, out);
+    for (size_t i = 0; !is_after && i < rows * d; i++)
+        out[i] *= factor;
     for (size_t i = 0; i < rows; i++)
         model->kernels->add(residual + i * d, out + i * d, d);
 }

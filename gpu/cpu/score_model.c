@@ -175,6 +175,9 @@ static void fill_vectors(struct cpu_score_model *model)
     (void)fill_vector(model, SCORE_ROLE_FINAL_NORM_BIAS, memory + d);
     for (size_t i = 0; !has_weight && i < d; i++)
         memory[i] = 1;
+    const float factor = score_factor(model->config.multipliers.logits);
+    for (size_t i = 0; model->config.multipliers.logits > 0 && i < 2 * d; i++)
+        memory[i] *= factor;
     model->embedding_norm_weight = fill_vector(model, SCORE_ROLE_EMBEDDING_NORM_WEIGHT, memory + 2 * d);
     model->embedding_norm_bias = fill_vector(model, SCORE_ROLE_EMBEDDING_NORM_BIAS, memory + 3 * d);
     memory += 4 * d;

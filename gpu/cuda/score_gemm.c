@@ -1,5 +1,7 @@
 #include "gpu/cuda/score_gemm.h"
 
+#include "gpu/score.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -272,14 +274,14 @@ static struct gemm_plan *find_plan(struct gemm_plans *plans, const struct gemm_k
 static int multiply(struct gemm *gemm, const struct gemm_product *product, const struct gemm_key *key,
                     cublasStatus_t *ret_status, struct err *err)
 {
-    const float one = 1.0F, add = product->is_sum ? 1.0F : 0.0F;
+    const float factor = score_factor((double)product->factor), add = product->is_sum ? 1.0F : 0.0F;
     struct cuda_device *device = gemm->device;
     struct gemm_plan *plan = find_plan(gemm->plans, key);
     int code;
     if ((!plan && (code = make_plan(gemm, product, key, &plan, err))) ||
         (code = set_rows(gemm, plan, product->rows, err)) || (code = set_bias(gemm, plan, product, err)))
         return code;
-    *ret_status = cublasLtMatmul(device->blas, plan->operation, &one, product->weights, plan->weights,
+    *ret_status = cublasLtMatmul(device->blas, plan->operation, &factor, product->weights, plan->weights,
                                  product->x, plan->x, &add, product->out, plan->out, product->out, plan->out,
                                  &plan->algorithm, device->workspace, DEVICE_WORKSPACE_BYTES, device->stream);
     return 0;

@@ -1,7 +1,7 @@
 /*
- * Matrix products with cuBLASLt: out = x W^T (+ bias, + activation, + out), W as stored with one row per
- * output, or out = x W, with one per input: either is read where it lies. Products of 16-bit types are summed
- * in float32, those of float32 are true float32 (no TF32).
+ * Matrix products with cuBLASLt: out = factor x W^T (+ bias, + activation, + out), W as stored with one row
+ * per output, or out = x W, with one per input: either is read where it lies. Products of 16-bit types are
+ * summed in float32, those of float32 are true float32 (no TF32).
  *
  * Which algorithm is best is asked once for each shape, with the rows rounded up (gemm_rows_asked), and kept
  * with the device: the next model has the same shapes. What is chosen follows from the product alone, so
@@ -39,6 +39,7 @@ struct gemm_product {
     int is_wide; /* out is float32 */
     int is_sum;  /* adds to out, which is float32: the residual stream */
     int is_transposed;
+    float factor; /* of the product, without the bias; 0: 1 */
 };
 
 int gemm_init(struct gemm *gemm, struct cuda_device *device, enum score_type type, struct err *err);

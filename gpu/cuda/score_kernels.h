@@ -93,6 +93,9 @@ cudaError_t score_launch_gate(enum score_type type, int activation, void *x, uin
 cudaError_t score_launch_xielu(enum score_type type, const struct score_xielu *numbers, void *x,
                                uint32_t rows, uint32_t width, uint64_t stride, cudaStream_t stream);
 
+/* x = factor x in place. */
+cudaError_t score_launch_scale(float *x, uint64_t count, float factor, cudaStream_t stream);
+
 /* Each of `count` elements to at least -limit and at most limit, in place. */
 cudaError_t score_launch_cut(enum score_type type, void *x, uint64_t count, float limit, cudaStream_t stream);
 

@@ -70,6 +70,11 @@ static int embed(const struct step *step, struct err *err)
         model->device,
         score_launch_embed(model->type, model->embedding, run->ids + first, rows, d, step->hidden, stream),
         err);
+    if (!code && model->config.multipliers.embedding > 0)
+        code = CUDA_CHECK(model->device,
+                          score_launch_scale(step->hidden, (uint64_t)rows * d,
+                                             score_factor(model->config.multipliers.embedding), stream),
+                          err);
     if (!code && model->positions)
         code = CUDA_CHECK(model->device,
                           score_launch_embed_add(model->type, model->positions, run->positions + first, rows,
@@ -214,7 +219,7 @@ struct out_part {
     const float *bias, *norm_weight;
 };
 
-/* hidden += x W^T + bias, by way of a norm where it comes after. */
+/* hidden += factor (x W^T + bias), by way of a norm where it comes after; the bias has the factor in it. */
 static int add_product(const struct step *step, const struct out_part *part, struct err *err)
 {
     struct cuda_model *model = step->run->model;
@@ -233,7 +238,8 @@ static int add_product(const struct step *step, const struct out_part *part, str
                                          .epilogue = GEMM_EPILOGUE_BIAS,
                                          .is_wide = step->is_after,
                                          .is_sum = !step->is_after,
-                                         .is_transposed = model->architecture->is_transposed};
+                                         .is_transposed = model->architecture->is_transposed,
+                                         .factor = score_factor(model->config.multipliers.residual)};
     const struct score_rms rms = rms_of(step, part->norm_weight, step->rows, model->config.hidden_size);
     int code = gemm_run(&model->gemm, &product, err);
     if (code || !step->is_after)

@@ -51,6 +51,13 @@ static void convert_norm_weight(const struct tensor_view *view, uint64_t width, 
         to[i] = 1;
 }
 
+/* In float32, as a norm or a product that has the factor in it. */
+static void scale_vector(double multiplier, uint64_t width, float *vector)
+{
+    for (uint64_t i = 0; multiplier > 0 && i < width; i++)
+        vector[i] *= score_factor(multiplier);
+}
+
 /* Where the image of the vectors has what the device keeps at an address. */
 static void *place_of(const struct cuda_model *model, unsigned char *image, const void *to)
 {
@@ -99,8 +106,10 @@ static void fill_layer_vectors(const struct cuda_model *model, unsigned char *im
     convert_norm_weight(&views[SCORE_ROLE_MLP_NORM_WEIGHT], model->config.hidden_size,
                         place_of(model, image, layer->mlp_norm_weight));
     float *sum = place_of(model, image, layer->out_bias);
-    const float *attention = place_of(model, image, layer->attention_out_bias);
-    const float *mlp = place_of(model, image, layer->mlp_down_bias);
+    float *attention = place_of(model, image, layer->attention_out_bias);
+    float *mlp = place_of(model, image, layer->mlp_down_bias);
+    scale_vector(model->config.multipliers.residual, model->config.hidden_size, attention);
+    scale_vector(model->config.multipliers.residual, model->config.hidden_size, mlp);
     for (uint64_t j = 0; j < model->config.hidden_size; j++)
         sum[j] = attention[j] + mlp[j];
 }
@@ -114,6 +123,10 @@ static void fill_vectors(const struct cuda_model *model, unsigned char *image)
                         place_of(model, image, model->final_norm_weight));
     convert_vector(&views[SCORE_ROLE_FINAL_NORM_BIAS], SCORE_TYPE_F32,
                    place_of(model, image, model->final_norm_bias));
+    scale_vector(model->config.multipliers.logits, model->config.hidden_size,
+                 place_of(model, image, model->final_norm_weight));
+    scale_vector(model->config.multipliers.logits, model->config.hidden_size,
+                 place_of(model, image, model->final_norm_bias));
     if (model->embedding_norm_weight) {
         convert_vector(&views[SCORE_ROLE_EMBEDDING_NORM_WEIGHT], SCORE_TYPE_F32,
                        place_of(model, image, model->embedding_norm_weight));

@@ -81,7 +81,7 @@ struct product {
     layout weights, x, out;
     const void *a, *b, *c;
     void *d;
-    float add;
+    float factor, add;
     void *workspace;
     size_t workspace_bytes;
 };
@@ -118,6 +118,7 @@ void multiply(const product &p, int ordinal)
             float sum = 0;
             for (uint64_t i = 0; i < inputs; i++)
                 sum += weights[o][i] * x[i];
+            sum *= p.factor;
             if (p.add != 0)
                 sum += p.add * element(p.c, p.out.type, r * (uint64_t)p.out.stride + o);
             if (p.how.epilogue != CUBLASLT_EPILOGUE_DEFAULT)
@@ -279,6 +280,7 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc
                  b,
                  c,
                  d,
+                 *(const float *)alpha,
                  *(const float *)beta,
                  workspace,
                  workspace_bytes};
@@ -288,14 +290,14 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc
     const uint64_t inputs = is_turned ? p.weights.rows : p.weights.columns,
                    outputs = is_turned ? p.weights.columns : p.weights.rows;
     const bool is_good =
-        is_own(handle) && emulation::is_current(stream) && *(const float *)alpha == 1 &&
-        (is_turned || p.how.transposed_a == CUBLAS_OP_N) && inputs == p.x.rows && outputs == p.out.rows &&
-        p.x.columns == p.out.columns && p.weights.type == p.x.type &&
-        p.weights.stride >= (int64_t)p.weights.rows && p.x.stride >= (int64_t)p.x.rows &&
-        p.out.stride >= (int64_t)p.out.rows && (p.add == 0 || (c == d && c_layout == d_layout)) &&
-        is_aligned(a, granted.alignment[0]) && is_aligned(b, granted.alignment[1]) &&
-        is_aligned(c, granted.alignment[2]) && is_aligned(d, granted.alignment[3]) &&
-        is_aligned(workspace, 256) && workspace_bytes >= granted.workspace_bytes &&
+        is_own(handle) && emulation::is_current(stream) && (is_turned || p.how.transposed_a == CUBLAS_OP_N) &&
+        inputs == p.x.rows && outputs == p.out.rows && p.x.columns == p.out.columns &&
+        p.weights.type == p.x.type && p.weights.stride >= (int64_t)p.weights.rows &&
+        p.x.stride >= (int64_t)p.x.rows && p.out.stride >= (int64_t)p.out.rows &&
+        (p.add == 0 || (c == d && c_layout == d_layout)) && is_aligned(a, granted.alignment[0]) &&
+        is_aligned(b, granted.alignment[1]) && is_aligned(c, granted.alignment[2]) &&
+        is_aligned(d, granted.alignment[3]) && is_aligned(workspace, 256) &&
+        workspace_bytes >= granted.workspace_bytes &&
         (p.how.epilogue == CUBLASLT_EPILOGUE_DEFAULT || (p.how.bias && is_aligned(p.how.bias, 16)));
     if (!is_good)
         return CUBLAS_STATUS_INVALID_VALUE;

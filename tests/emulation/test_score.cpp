@@ -6,6 +6,7 @@
 
 #include "score_activation.cpp"
 
+#include "score_scale.cpp"
 #include "score_xielu.cpp"
 
 #include "score_head.cpp"
@@ -223,6 +224,18 @@ template <typename T> static void xielus(uint32_t rows, uint32_t width, uint32_t
         CHECK(std::fabs((double)to_float(out[i]) - want) <=
               unit * std::fabs(want) + least + 4e-7 * std::fmax(std::fabs(v), std::fabs(want)));
     }
+}
+
+/* Ends within a block. */
+static void scales()
+{
+    const auto x = numbers<float>(2 * ROW_THREADS + 5);
+    const auto out = in_any_order<float>(x.size(), [&](float *to, unsigned seed) {
+        std::copy(x.begin(), x.end(), to);
+        emulation::launch({3, 1, 1}, ROW_THREADS, 0, seed, [&] { scale_kernel(to, x.size() - 2, 12.5F); });
+    });
+    for (size_t i = 0; i < x.size(); i++)
+        CHECK(out[i] == (i < x.size() - 2 ? x[i] * 12.5F : x[i]));
 }
 
 /* A weight that is NaN shows, as on the CPU, where it is used. */
@@ -753,6 +766,7 @@ int main()
     matrix_attention<__nv_bfloat16, 256, 16, 3, true, false, true>({1, 200, true, 1, {}, 5});
     heads();
     spoilt_xielu();
+    scales();
     all_routes();
     copies();
     if (!failures)

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Callable
 
 import numpy as np
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
+import known_config  # noqa: E402
 from tiny import Absent, Edit, Variant, Weights, bare, made_up, measure_all, without, write  # noqa: E402
 
 ROWS, WIDTH, LAYERS, HEADS, SHARED, INNER = 512, 32, 4, 4, 2, 48
@@ -54,6 +55,19 @@ FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
         "SmolLM3ForCausalLM",
         {"no_rope_layers": [1, 1, 1, 0], "no_rope_layer_interval": 4, "use_sliding_window": False, "sliding_window": None},
     ),
+    "granite": (
+        "GraniteForCausalLM",
+        {
+            "attention_bias": False,
+            "mlp_bias": False,
+            "rope_scaling": None,
+            "embedding_multiplier": 12.0,
+            "attention_multiplier": 0.0625,
+            "residual_multiplier": 0.22,
+            "logits_scaling": 8.0,
+        },
+    ),
+    "minicpm": ("MiniCPMForCausalLM", {"rope_scaling": None, "scale_emb": 12, "scale_depth": 1.4, "dim_model_base": 8}),
     "olmo": ("OlmoForCausalLM", {"attention_bias": False, "clip_qkv": None, "rope_scaling": None}),
     "olmo2": ("Olmo2ForCausalLM", {"attention_bias": False, "rope_scaling": None}),
     "olmo3": (
@@ -152,6 +166,11 @@ def attention_biases(made: Weights) -> None:
 
 def mlp_biases(made: Weights) -> None:
     biased(made, "gate_proj", "up_proj", "down_proj")
+
+
+def all_biases(made: Weights) -> None:
+    attention_biases(made)
+    mlp_biases(made)
 
 
 def norms(made: Weights) -> None:
@@ -324,7 +343,29 @@ WINDOWS: dict[str, Variant] = {
     ),
     "layer types, too few": ({"layer_types": ["full_attention"] * 3}, None, '"layer_types"'),
 }
+MULTIPLIERS = ("embedding_multiplier", "attention_multiplier", "residual_multiplier", "logits_scaling")
 OWN: dict[str, dict[str, Variant]] = {
+    "granite": {
+        **SCALED,
+        **BIASED,
+        **MLP_BIASED,
+        "multipliers and biases": ({"attention_bias": True, "mlp_bias": True}, all_biases, ""),
+        "no multipliers": (dict.fromkeys(MULTIPLIERS, Absent), None, ""),
+        "multipliers as integers": (dict.fromkeys(MULTIPLIERS, 2), None, ""),
+        **{f"{name} not said": ({name: Absent}, None, "") for name in MULTIPLIERS},
+        **{f"{name} at 0": ({name: 0.0}, None, f'"{name}" is no positive number') for name in MULTIPLIERS},
+        **{f"{name} below 0": ({name: -1.0}, None, f'"{name}" is no positive number') for name in MULTIPLIERS},
+        **{f"{name} null": ({name: None}, None, f'"{name}" is no positive number') for name in MULTIPLIERS},
+    },
+    "minicpm": {
+        "attention biases": ({"attention_bias": True}, attention_biases, ""),
+        "multipliers not said": (dict.fromkeys(("scale_emb", "scale_depth", "dim_model_base"), Absent), None, ""),
+        "multipliers": ({"scale_emb": 0.5, "scale_depth": 3, "dim_model_base": 32.0}, None, ""),
+        **{f"{name} at 0": ({name: 0}, None, f'"{name}" is no positive number') for name in ("scale_emb", "scale_depth", "dim_model_base")},
+        "experts": ({"num_experts": 4, "num_experts_per_tok": 2}, None, '"num_experts" is not 0'),
+        "sparse attention": ({"sparse_config": {"kernel_size": 32}}, None, '"sparse_config" is there'),
+        "rope_scaling linear": ({"rope_scaling": LINEAR}, None, '"rope_scaling" is there'),
+    },
     "llama": {
         **SCALED,
         **BIASED,
@@ -513,7 +554,9 @@ SHAPES["qwen3"] |= {
 
 # Of EVERY what is tried of each family; the rest is read in one place for all of them
 OFTEN = ("plain", "tie", "activation not", "epsilon not", "base not", "head_dim", "heads", "rope_", "layers", "one norm")
+OFTEN_REMOTE = ("plain", "tie", "activation not", "epsilon not", "base not", "heads", "one norm")
 OLMOS = ("olmo", "olmo2")
+REMOTES = ("minicpm",)
 # What EVERY and SHAPES say otherwise of a family
 REFUSALS = {
     "mistral: heads null": '"num_key_value_heads" is null',
@@ -524,7 +567,10 @@ REFUSALS = {
     "qwen2: all heads of their own, not said": "do not fit each other",
     "qwen3: heads not said": "do not fit each other",
     "qwen3: all heads of their own, not said": "do not fit each other",
-    **{f"{family}: head_dim null": '"head_dim" is null' for family in ("qwen2", "qwen3", "smollm3", "olmo", "olmo2", "olmo3", "apertus")},
+    **{f"{family}: head_dim null": '"head_dim" is null' for family in ("qwen2", "qwen3", "smollm3", "granite", "olmo", "olmo2", "olmo3", "apertus")},
+    **{f"{family}: {name} heads": '"head_dim" is there' for family in REMOTES for name in ("wide", "narrow")},
+    "granite: rope_scaling linear, type": '"rope_scaling" has no',
+    "minicpm: tie not said": "another matrix than model.embed_tokens.weight",
     "smollm3: tie not said": "another matrix than model.embed_tokens.weight",
     **{f"{family}: rope_scaling {name}": '"rope_scaling"' for family in OLMOS for name in ("beside rope_parameters", "of no type")},
     **{f"{family}: rope_scaling without factor": '"factor"' for family in OLMOS},
@@ -547,7 +593,7 @@ def variants() -> dict[str, tuple[str, dict[str, Any], Edit | None, Shape, str]]
     """"family: name" to what it is made of."""
     made = {}
     for family in FAMILIES:
-        often = OFTEN[:-1] if family == "olmo" else OFTEN
+        often = OFTEN_REMOTE if family in REMOTES else OFTEN[:-1] if family == "olmo" else OFTEN
         every = {name: EVERY[name] for name in EVERY if family == "llama" or name.startswith(often)}
         for name, (changes, edit, refusal) in (every | OWN[family]).items():
             made[f"{family}: {name}"] = (family, changes, edit, Shape(), refusal)
@@ -564,13 +610,17 @@ def config(family: str) -> dict[str, Any]:
     return {"architectures": [architecture], "model_type": family} | BASE | own
 
 
-def write_model(name: str, folder: Path) -> None:
+def write_known(name: str, folder: Path) -> None:
+    write_model(name, folder, lambda values: known_config.known(values, WIDTH, HEADS, LAYERS))
+
+
+def write_model(name: str, folder: Path, change: Callable[[dict[str, Any]], dict[str, Any]] = dict) -> None:
     family, changes, edit, shape, _ = VARIANTS[name]
     made = weights(family, shape)
     if edit:
         edit(made)
-    write(folder, config(family) | changes, made)
+    write(folder, change(config(family) | changes), made)
 
 
 if __name__ == "__main__":
-    measure_all(HERE / "families.json", list(VARIANTS), write_model)
+    measure_all(HERE / "families.json", list(VARIANTS), write_known)

@@ -249,7 +249,9 @@ static inline void attend(const struct score_config *config, uint64_t layer, siz
 {
     const int is_rotated = !(config->unrotated_layers[layer / 8] & 1 << layer % 8);
     const int is_sliding = config->sliding_layers[layer / 8] >> layer % 8 & 1;
-    double divisor = config->has_unscaled_attention ? 1 : sqrt((double)size);
+    double divisor = config->multipliers.attention > 0 ? 1 / config->multipliers.attention
+                     : config->has_unscaled_attention  ? 1
+                                                       : sqrt((double)size);
     divisor *= config->has_attention_scale_by_layer ? (double)layer + 1 : 1;
     size_t heads = config->head_count;
     size_t key_heads = config->key_value_head_count ? config->key_value_head_count : heads;
@@ -326,6 +328,12 @@ static inline void reference_experts(const struct score_config *config, const st
     free(gate), free(up), free(down);
 }
 
+/* 0: not. */
+static inline double times(double multiplier, double x)
+{
+    return multiplier > 0 ? multiplier * x : x;
+}
+
 /* row += y, or, in OLMo 2, its norm. */
 static inline void add_residual(const struct score_config *config, const struct tensor_view *norm_weight,
                                 double *y, double *row)
@@ -334,7 +342,7 @@ static inline void add_residual(const struct score_config *config, const struct 
     if (is_olmo2(config))
         norm(config, norm_weight, &no_view, y, d, y);
     for (size_t i = 0; i < d; i++)
-        row[i] += y[i];
+        row[i] += times(config->multipliers.residual, y[i]);
 }
 
 static inline void reference_layer(const struct score_config *config, const struct score_weights *weights,
@@ -402,7 +410,8 @@ static inline void reference(const struct score_model_source *source, const stru
         const uint32_t *ids = request->tokens + request->begin[i];
         double *x = calloc(n * d, 8);
         for (size_t j = 0; j < n * d; j++)
-            x[j] = element(&weights.model[SCORE_ROLE_EMBEDDING], ids[j / d] * d + j % d) +
+            x[j] = times(config->multipliers.embedding,
+                         element(&weights.model[SCORE_ROLE_EMBEDDING], ids[j / d] * d + j % d)) +
                    element(&weights.model[SCORE_ROLE_POSITIONS], j);
         for (size_t j = 0; j < n && (is_bloom(config) || is_modernbert(config)); j++)
             norm(config, &weights.model[SCORE_ROLE_EMBEDDING_NORM_WEIGHT],
@@ -419,6 +428,7 @@ static inline void reference(const struct score_model_source *source, const stru
             linear(&weights.model[SCORE_ROLE_UNEMBEDDING], &weights.model[SCORE_ROLE_UNEMBEDDING_BIAS],
                    normed, logits);
             for (size_t k = 0; k < vocabulary; k++) {
+                logits[k] = times(config->multipliers.logits, logits[k]);
                 sum += exp(logits[k]);
                 other = k != wanted && logits[k] > other ? logits[k] : other;
             }

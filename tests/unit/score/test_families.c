@@ -10,8 +10,9 @@
 #define ERROR_MAX 1e-4 /* of a log-probability */
 
 static const char *const families[] = {
-    "llama",   "mistral", "qwen2", "qwen3", "smollm3",   "olmo",    "olmo2",
-    "hf_olmo", "gpt2",    "bloom", "olmoe", "qwen3_moe", "apertus", "modernbert-decoder"};
+    "llama",   "mistral", "qwen2", "qwen3",     "smollm3", "olmo",    "olmo2",
+    "hf_olmo", "gpt2",    "bloom", "qwen3_moe", "olmoe",   "apertus", "modernbert-decoder",
+    "granite"};
 #define FAMILY_COUNT (sizeof families / sizeof families[0])
 
 /* What a configuration leaves at 0 is the same for all. */
@@ -217,6 +218,36 @@ static void the_least_limit(void **state)
             compare(&least, family);
 }
 
+/* One after the other, and all together with biases, which have that of what layers add, too. */
+static void multipliers(void **state)
+{
+    (void)state;
+    static const struct score_multipliers all[] = {{.embedding = 12},
+                                                   {.attention = 0.3},
+                                                   {.residual = 0.22},
+                                                   {.logits = 1.0 / 9},
+                                                   {3, 0.015625, 1.4, 0.5}};
+    static const char *const names[] = {"embedding", "attention", "residual", "logits", "all"};
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
+        for (size_t family = 0; family < FAMILY_COUNT; family++) {
+            if (strcmp(families[family], "llama") != 0 && strcmp(families[family], "granite") != 0)
+                continue;
+            const struct variant variant = {names[i],
+                                            TENSOR_DTYPE_F16,
+                                            {.hidden_size = 40,
+                                             .head_count = 4,
+                                             .key_value_head_count = 2,
+                                             .head_size = 24,
+                                             .rotary_dimensions = 24,
+                                             .intermediate_size = 48,
+                                             .has_attention_bias = i == 4,
+                                             .has_mlp_bias = i == 4,
+                                             .multipliers = all[i],
+                                             .activation = SCORE_ACTIVATION_SILU}};
+            compare(&variant, family);
+        }
+}
+
 static void every_family_and_variant(void **state)
 {
     (void)state;
@@ -400,13 +431,10 @@ static void long_context(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_family_and_variant),
-        cmocka_unit_test(the_least_limit),
-        cmocka_unit_test(nothing_else_matters),
-        cmocka_unit_test(not_a_number),
-        cmocka_unit_test(choices),
-        cmocka_unit_test(too_large),
-        cmocka_unit_test(long_context),
+        cmocka_unit_test(multipliers),     cmocka_unit_test(every_family_and_variant),
+        cmocka_unit_test(the_least_limit), cmocka_unit_test(nothing_else_matters),
+        cmocka_unit_test(not_a_number),    cmocka_unit_test(choices),
+        cmocka_unit_test(too_large),       cmocka_unit_test(long_context),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

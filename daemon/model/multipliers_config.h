@@ -1,0 +1,18 @@
+/*
+ * What Granite's class in transformers makes of the keys of config.json that name multipliers, and MiniCPM's,
+ * which is published beside its models; the other keys are read as Llama's (llama_config.h).
+ *
+ * Found out with transformers 4.57 and 5.24 (tests/e2e/golden/families.py).
+ */
+#ifndef BIFURCATED_MODEL_MULTIPLIERS_CONFIG_H
+#define BIFURCATED_MODEL_MULTIPLIERS_CONFIG_H
+
+#include "daemon/model/config.h"
+#include "daemon/model/family.h"
+
+#include <jansson.h>
+
+/* Fills the multipliers, and doubts. Of other families, nothing. */
+void multipliers_config_prepare(const json_t *root, const struct family *family, struct model_config *config);
+
+#endif
