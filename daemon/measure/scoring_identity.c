@@ -73,6 +73,43 @@ static int add_attention(struct digest *digest, const struct score_config *confi
     return digest_update(digest, line, (size_t)length, err);
 }
 
+/* Whether each layer has the window, and its length; nothing where no text is long enough to meet it. */
+static int add_windows(struct digest *digest, const struct score_config *config, struct err *err)
+{
+    char line[64];
+    uint64_t window = 0;
+    for (uint64_t layer = 0; layer < config->layer_count && !window; layer++)
+        window = score_layer_window(config, layer);
+    if (!window)
+        return 0;
+    int length = snprintf(line, sizeof line, "window %llu\n", (unsigned long long)window);
+    int code = digest_update(digest, line, (size_t)length, err);
+    return code ? code : digest_update(digest, config->sliding_layers, sizeof config->sliding_layers, err);
+}
+
+/* Of ModernBERT alone. */
+static int add_head(struct digest *digest, const struct score_config *config, struct err *err)
+{
+    char line[96];
+    if (strcmp(config->architecture, "modernbert-decoder") != 0)
+        return 0;
+    int length = snprintf(line, sizeof line, "head %d %d %d %.17g\n", (int)config->head_activation,
+                          config->has_head_bias, config->has_unembedding_bias, config->unscaled_rotary_base);
+    return digest_update(digest, line, (size_t)length, err);
+}
+
+static int add_multipliers(struct digest *digest, const struct score_config *config, struct err *err)
+{
+    char line[160];
+    const struct score_multipliers *multipliers = &config->multipliers;
+    if (!(multipliers->embedding > 0 || multipliers->attention > 0 || multipliers->residual > 0 ||
+          multipliers->logits > 0))
+        return 0;
+    int length = snprintf(line, sizeof line, "multipliers %.17g %.17g %.17g %.17g\n", multipliers->embedding,
+                          multipliers->attention, multipliers->residual, multipliers->logits);
+    return digest_update(digest, line, (size_t)length, err);
+}
+
 static int add_config(struct digest *digest, const struct score_config *config, struct err *err)
 {
     char line[512];
@@ -86,9 +123,10 @@ static int add_config(struct digest *digest, const struct score_config *config, 
     int code = digest_update(digest, line, (size_t)length, err);
     if (!code && strcmp(config->architecture, "gpt_neox") != 0)
         code = add_llama_config(digest, config, err);
-    if (!code)
-        code = add_experts(digest, config, err);
-    return code ? code : add_attention(digest, config, err);
+    if (code || (code = add_experts(digest, config, err)) || (code = add_attention(digest, config, err)) ||
+        (code = add_windows(digest, config, err)) || (code = add_head(digest, config, err)))
+        return code;
+    return add_multipliers(digest, config, err);
 }
 
 /* The digest of the file that holds a tensor, or "". */

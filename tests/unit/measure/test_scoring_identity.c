@@ -39,8 +39,59 @@ static void test_every_number_counts(void **state)
     }
 }
 
+static void test_windows_count(void **state)
+{
+    (void)state;
+    const struct score_config plain = {.architecture = "mistral",
+                                       .hidden_size = 64,
+                                       .head_count = 4,
+                                       .layer_count = 2,
+                                       .max_positions = 128,
+                                       .rotary_base = 10000};
+    struct score_config others[] = {plain, plain, plain, plain, plain};
+    char digests[5][DIGEST_SHA256_HEX_SIZE];
+    others[1].sliding_layers[0] = others[2].sliding_layers[0] = others[4].sliding_layers[0] = 1 << 0 | 1 << 1;
+    others[3].sliding_layers[0] = 1 << 1;
+    others[1].window_tokens = others[3].window_tokens = 4;
+    others[2].window_tokens = 5;
+    others[4].window_tokens = 128; /* which no text goes beyond */
+    for (size_t i = 0; i < 5; i++)
+        write_digest(&others[i], digests[i]);
+    for (size_t i = 0; i < 4; i++)
+        for (size_t j = 0; j < i; j++)
+            assert_string_not_equal(digests[i], digests[j]);
+    assert_string_equal(digests[4], digests[0]);
+}
+
+static void test_heads_and_multipliers_count(void **state)
+{
+    (void)state;
+    const struct score_config bert = {
+        .architecture = "modernbert-decoder", .hidden_size = 64, .head_count = 4, .layer_count = 2};
+    const struct score_config granite = {
+        .architecture = "granite", .hidden_size = 64, .head_count = 4, .layer_count = 2};
+    struct score_config all[] = {bert, bert, bert, bert, bert, granite, granite, granite, granite, granite};
+    enum { COUNT = sizeof all / sizeof all[0] };
+    char digests[COUNT][DIGEST_SHA256_HEX_SIZE];
+    all[1].head_activation = SCORE_ACTIVATION_SILU;
+    all[2].has_head_bias = 1;
+    all[3].has_unembedding_bias = 1;
+    all[4].unscaled_rotary_base = 500;
+    all[6].multipliers.embedding = 2;
+    all[7].multipliers.attention = 2;
+    all[8].multipliers.residual = 2;
+    all[9].multipliers.logits = 2;
+    for (size_t i = 0; i < COUNT; i++) {
+        write_digest(&all[i], digests[i]);
+        for (size_t j = 0; j < i; j++)
+            assert_string_not_equal(digests[i], digests[j]);
+    }
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_every_number_counts)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_every_number_counts),
+                                       cmocka_unit_test(test_windows_count),
+                                       cmocka_unit_test(test_heads_and_multipliers_count)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
