@@ -101,12 +101,17 @@ static double plain_base(const json_t *rope)
 }
 
 /* As version 5 writes it: an object for each kind of layer. */
-static double read_kinds(const json_t *parameters, struct model_config *config)
+static double read_kinds(const json_t *parent, struct model_config *config)
 {
+    const json_t *parameters = json_object_get(parent, "rope_parameters");
     const double full = plain_base(json_object_get(parameters, "full_attention"));
     const double sliding = plain_base(json_object_get(parameters, "sliding_attention"));
     if (json_object_size(parameters) != 2 || !(full > 0) || !(sliding > 0))
         config_doubt_set(config->doubt, "\"rope_parameters\" has no plain base for each kind of layer");
+    /* Version 4 reads the older key, version 5 these. */
+    const double older = number_or(parent, "global_rope_theta", full);
+    if (differ(older, full) || (json_object_get(parent, "global_rope_theta") && differ(older, sliding)))
+        config_doubt_set(config->doubt, "\"global_rope_theta\" is not what \"rope_parameters\" says");
     config->unscaled_rotary_base = sliding;
     memcpy(config->unscaled_layers, config->sliding_layers, sizeof config->unscaled_layers);
     return full;
@@ -117,7 +122,7 @@ static void read_bases(json_t *root, struct model_config *config)
     const json_t *parameters = json_object_get(root, "rope_parameters");
     double base = number_or(root, "global_rope_theta", GLOBAL_BASE);
     if (config_doubt_is_there(parameters))
-        base = read_kinds(parameters, config);
+        base = read_kinds(root, config);
     /* Version 4 reads the global base alone, and rotates all layers by that. */
     else if (differ(number_or(root, "local_rope_theta", LOCAL_BASE), base))
         config_doubt_set(config->doubt, "\"local_rope_theta\" is not \"global_rope_theta\"");

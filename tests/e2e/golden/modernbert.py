@@ -150,6 +150,8 @@ VARIANTS: dict[str, Variant] = {
     "base not said": ({"global_rope_theta": Absent, "local_rope_theta": 160000.0}, None, ""),
     "base of other families": ({"rope_theta": 100.0}, None, ""),
     "rope_parameters": (kinds(100.0, 1000.0), None, ""),
+    "rope_parameters, and the same base": (kinds(100.0, 100.0) | {"global_rope_theta": 100.0}, None, ""),
+    "rope_parameters, and another base": (kinds(100.0, 100.0) | {"global_rope_theta": 50.0}, None, '"global_rope_theta" is not what'),
     "rope_parameters without bases": (
         {**kinds(0, 0), "rope_parameters": {"full_attention": {"rope_type": "default"}, "sliding_attention": {"rope_type": "default"}}},
         None,
