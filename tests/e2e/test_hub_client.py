@@ -19,6 +19,7 @@ from typing import Callable
 
 import pytest
 from hub_probe import BIG, BIG_BYTES, FAST, Probe, big, big_root, probe, served, sha256  # noqa: F401  (fixtures among them)
+from running import wait_until
 from tests.hub import Emulator
 
 
@@ -211,6 +212,11 @@ http {{ access_log {place}/access.log; client_body_temp_path {place}/a; proxy_te
 """
 
 
+def accepts(port: int) -> bool:
+    with socket.socket() as one:
+        return one.connect_ex(("127.0.0.1", port)) == 0
+
+
 def test_nginx_as_cdn_over_http2(
     big_root: Path, make_hub: Callable[..., Emulator], tmp_path: Path, certificate: tuple[str, str]
 ) -> None:
@@ -237,6 +243,7 @@ def test_nginx_as_cdn_over_http2(
     (place / name).write_bytes(data)
     server = subprocess.Popen([nginx, "-c", str(place / "nginx.conf"), "-e", str(place / "error.log")])
     try:
+        wait_until(lambda: accepts(port))
         env = {"REQUESTS_CA_BUNDLE": certificate_file, "HF_TOKEN": "hf_secret"}
         answer = probe("org/big", "read", "main", BIG, 0, 100, 0, BIG_BYTES, env=env)
         assert answer.get("ranges") == [sha256(data[:100]), sha256(data)], answer
