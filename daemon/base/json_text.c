@@ -31,7 +31,9 @@ void *json_text_take_spare(size_t size)
 static void *take(size_t size)
 {
     void *memory = malloc(size);
-    return memory ? memory : json_text_take_spare(size);
+    if (memory)
+        return memory;
+    return json_text_take_spare(size);
 }
 
 static void give(void *memory)

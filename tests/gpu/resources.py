@@ -41,6 +41,7 @@ REGISTERS = (
     (r"\w+ rms_kernel", 64),
     (r"sm_100 rotate", 48),
     (r"\w+ rotate", 40),
+    (r"\w+ scale", 32),
     (r"\w+ statistics_first", 64),
     (r"\w+ statistics_join_first", 80),
     (r"\w+ statistics_join_second", 56),
