@@ -1,6 +1,7 @@
 /*
  * A model and documents to score on both backends; the tables of them are cases_score.c (GPT-NeoX),
- * cases_families.c and, for mixtures of experts, cases_experts.c.
+ * cases_families.c, cases_windows.c (layers that look back so far only) and cases_experts.c (mixtures of
+ * experts).
  */
 #ifndef BIFURCATED_TESTS_GPU_CASES_SCORE_H
 #define BIFURCATED_TESTS_GPU_CASES_SCORE_H
