@@ -22,8 +22,9 @@ enum { COUNT = COUNT_OF(sizes) };
 
 struct watch {
     pthread_t caller;
-    atomic_int reads, of_others, inside, inside_max, fail_at, cancel_at;
-    atomic_int meet; /* a read waits until so many are inside */
+    atomic_int reads, of_others, inside, inside_max;
+    atomic_int fail_at, cancel_at; /* from that read on: the first may be held up while others go on */
+    atomic_int meet;               /* a read waits until so many are inside */
     atomic_bool cancel;
 };
 
@@ -38,6 +39,7 @@ static int watching_read(struct source *source, uint64_t offset, void *data, siz
     struct watching_source *watching = (struct watching_source *)source;
     struct watch *watch = watching->watch;
     int64_t end_ms = clock_monotonic_ms() + 60000;
+    const int fail_at = atomic_load(&watch->fail_at), cancel_at = atomic_load(&watch->cancel_at);
     int number = atomic_fetch_add(&watch->reads, 1) + 1, code = 0;
     int inside = atomic_fetch_add(&watch->inside, 1) + 1;
     if (inside > atomic_load(&watch->inside_max))
@@ -46,9 +48,9 @@ static int watching_read(struct source *source, uint64_t offset, void *data, siz
         atomic_fetch_add(&watch->of_others, 1);
     while (atomic_load(&watch->inside_max) < atomic_load(&watch->meet) && clock_monotonic_ms() < end_ms)
         clock_sleep_ms(1);
-    if (number == atomic_load(&watch->cancel_at))
+    if (cancel_at && number >= cancel_at)
         atomic_store(&watch->cancel, true);
-    if (number == atomic_load(&watch->fail_at))
+    if (fail_at && number >= fail_at)
         code = err_set(err, ERR_IO, "%s: read %d failed", source->name, number);
     else
         code = source_read(watching->inner, offset, data, size, err);
