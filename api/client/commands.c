@@ -73,7 +73,7 @@ const struct client_command client_commands[] = {
      client_run_plot},
     {"models", "", "List the models that the daemon knows", "", BIT(CSV) | BIT(FIELDS), client_run_models},
     {"remove", "MODEL", "Delete a model and all that was measured of it, for everybody",
-     "Prints what will go and asks first; where nobody can be asked, --yes is needed. Results for\n"
+     "Prints what will go and asks first; without a terminal to ask on, --yes is needed. Results for\n"
      "content that another model has, too, stay, and so do files in the hub cache. A sweep of the\n"
      "model that has not ended must be cancelled first. It needs a token of scope admin wherever\n"
      "writing needs one.",

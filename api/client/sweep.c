@@ -294,7 +294,7 @@ static int print_sweep(struct client_link *link, const struct client_arguments *
     return code;
 }
 
-/* Does so with every sweep that is named, or with all at work; one that fails keeps no other from it. */
+/* Does so with every sweep that is named, or with all active ones; one that fails keeps no other from it. */
 static int print_sweeps(const struct client_arguments *arguments, const char *method, int is_all)
 {
     struct client_link *link = NULL;

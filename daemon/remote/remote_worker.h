@@ -34,7 +34,7 @@ struct remote_worker_options {
     int count;                            /* slots, 1 to REMOTE_SLOTS_MAX */
     int64_t sweep_id;                     /* 0: of any sweep */
     int64_t idle_exit_s;                  /* ends after so long without work; 0: never */
-    int64_t hang_ms;                      /* after which a task that does not move hangs; 0: never */
+    int64_t hang_ms;                      /* after which a task without progress hangs; 0: never */
     /* Called once, from a thread of the worker, when it ends by itself; the process should stop it then. */
     void (*ended)(void *context, enum remote_end end);
     void *context;
