@@ -10,7 +10,8 @@ static _Thread_local unsigned long refusals; /* allocations for jansson that fai
 
 /*
  * jansson's lexer aborts (lex_unget_unsave) where its buffer cannot grow within a number or a word of 16
- * characters or more. It doubles from 16 bytes on, so for what has fewer than SPARE_BYTES / 2 this suffices.
+ * characters or more. It doubles from 16 bytes on, so for what has fewer than SPARE_BYTES / 2 this suffices,
+ * unless an array's elements (powers of two as well) took part of it before.
  * A text that was read with the help of it is refused afterwards all the same.
  */
 #define SPARE_BYTES 4096
