@@ -55,7 +55,6 @@ static void test_faults_have_a_place(void **state)
 
 /* transformers writes int(1e30) where a tokenizer has no limit: model_max_length of most models on the hub.
  */
-/* Behind a longer name: jansson asserts where it lacks the memory for the characters of a number. */
 #define BEYOND                                                                                               \
     "{\"a name that is longer than any number behind it\": false, \"model_max_length\": "                    \
     "1000000000000000019884624838656, "                                                                      \
