@@ -10,15 +10,20 @@ running=$PWD/build/running
 : >"$running.beside"
 trap 'exit 130' INT # a step that ends by itself at Ctrl-C, as pytest does, is the last one, too
 
-# step NAME COMMAND...: runs it, remembers how it ended, goes on.
+# step NAME COMMAND...: runs it, remembers how it ended and what it took, goes on.
 step() {
-  local name=$1 begin=$SECONDS outcome=passed
+  local name=$1 begin=$SECONDS outcome=passed used=$PWD/build/times.$BASHPID
   shift
   say "$name"
-  (echo "$BASHPID" >"$running"; "$@") || outcome=FAILED
+  : >"$used"
+  (echo "$BASHPID" >"$running"; "$@"; status=$?; times >"$used"; exit $status) || outcome=FAILED
   : >"$running"
-  printf '%-7s %s (%s s)\n' "$outcome" "$name" "$((SECONDS - begin))" >>"$results"
+  printf '%-7s %s (%s s, %s s of processors)\n' "$outcome" "$name" "$((SECONDS - begin))" "$(processors_s "$used")" >>"$results"
+  rm "$used"
 }
+
+# processors_s FILE: what the second line of `times` in it, that of the processes waited for, adds up to.
+processors_s() { awk -F '[ms ]+' 'NR == 2 { sum = 60 * ($1 + $3) + $2 + $4 } END { printf "%.0f\n", sum }' "$1"; }
 
 # skipped NAME WHY: not run is not passed.
 skipped() {
