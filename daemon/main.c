@@ -15,6 +15,7 @@
 #include "daemon/command/commands.h"
 #include "daemon/command/help.h"
 #include "daemon/options/options.h"
+#include "daemon/options/stray_variable.h"
 #include "daemon/service.h"
 #include "daemon/supervisor.h"
 
@@ -122,6 +123,9 @@ static int run(int argc, char **argv, struct options *options)
 
     log_info("starting", log_text("version", BIFURCATED_VERSION), log_text("state", options->state),
              log_text("config", options->config), log_end);
+    stray_variable_find(reason, sizeof reason);
+    if (reason[0])
+        log_warning("a variable of the environment is not an option", log_text("reason", reason), log_end);
     if (!clock_is_set(clock_wall_ms()))
         log_warning(
             "the clock of this machine is not set: until it is, times are recorded as it says, and hosts "

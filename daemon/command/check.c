@@ -2,6 +2,7 @@
 
 #include "daemon/base/clock.h"
 #include "daemon/base/utf8.h"
+#include "daemon/options/stray_variable.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -30,6 +31,7 @@ void check_add(struct check_report *report, enum check_level level, const char *
 static void check_configuration(const struct options *options, struct check_report *report)
 {
     static const char subject[] = "configuration";
+    char stray[ERR_MESSAGE_BYTES];
     struct stat info;
     if (options->config)
         check_add(report, CHECK_LEVEL_OK, subject, "%s was read", options->config);
@@ -37,6 +39,9 @@ static void check_configuration(const struct options *options, struct check_repo
         check_add(report, CHECK_LEVEL_OK, subject,
                   "no file; every option is at its default or from the "
                   "environment and the command line");
+    stray_variable_find(stray, sizeof stray);
+    if (stray[0])
+        check_add(report, CHECK_LEVEL_WARNING, subject, "%s", stray);
     if (!options->token_file[0])
         return;
     if (access(options->token_file, R_OK) || stat(options->token_file, &info))

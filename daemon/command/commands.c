@@ -105,10 +105,13 @@ static void take(int *argc, char **argv, int at, int count)
 
 const char *commands_take_word(int *argc, char **argv)
 {
-    if (*argc < 2 || argv[1][0] == '-')
+    int at = 1;
+    while (at < *argc && options_takes(argv[at]))
+        at += strchr(argv[at], '=') ? 1 : 2;
+    if (at >= *argc || argv[at][0] == '-')
         return NULL;
-    const char *word = argv[1];
-    take(argc, argv, 1, 1);
+    const char *word = argv[at];
+    take(argc, argv, at, 1);
     return word;
 }
 

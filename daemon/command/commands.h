@@ -52,8 +52,8 @@ int commands_refuse(const char *name);
 
 /* -- For the files command_*.c -- */
 
-/* Takes the first word that is no option out of the arguments; NULL if there is none. Words come before
- * options. */
+/* Takes the first word out of the arguments that is no option of the table and no value of one; NULL if there
+ * is none. A command's own options come after its words. */
 const char *commands_take_word(int *argc, char **argv);
 
 /* Takes "--name VALUE" or "--name=VALUE" out of the arguments, wherever it stands; NULL if it is not there.

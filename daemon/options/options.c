@@ -31,6 +31,15 @@ int options_has(const char *name)
     return find_row(name) != NULL;
 }
 
+int options_takes(const char *argument)
+{
+    char name[64];
+    if (strncmp(argument, "--", 2) != 0)
+        return 0;
+    (void)snprintf(name, sizeof name, "%.*s", (int)strcspn(argument + 2, "="), argument + 2);
+    return strcmp(name, "config") == 0 || options_has(name);
+}
+
 /* What the name of an option that does not exist is meant for, else where the names are. */
 static const char *ask_name(const char *name, const char *prefix, char question[GUESS_QUESTION_SIZE])
 {
@@ -39,6 +48,13 @@ static const char *ask_name(const char *name, const char *prefix, char question[
     for (size_t i = 0; i < option_row_count; i++)
         guess_offer(&guess, option_rows[i].name);
     return guess.name ? guess_ask(&guess, prefix, question) : "; see bifurcated --help";
+}
+
+/* The same of a word that stands where an option does. */
+static const char *ask_word(const char *name, char question[GUESS_QUESTION_SIZE])
+{
+    const char *text = ask_name(name, "--", question);
+    return text == question ? text : "; a command comes before its options: bifurcated check --config FILE";
 }
 
 static int is_choice(const char *choices, const char *value)
@@ -85,6 +101,14 @@ static int set_text(struct options *options, size_t offset, const char *value, s
     return 0;
 }
 
+/* Where no shell reads the value (a configuration, docker --env-file), quotes would be part of it: of the
+ * name of a folder. */
+static int is_quoted(const char *value)
+{
+    const size_t size = strlen(value);
+    return size > 1 && (value[0] == '"' || value[0] == '\'') && value[size - 1] == value[0];
+}
+
 /* Checks and stores one value; `where` says who gave it ("--listen", "BIFURCATED_LISTEN", "file.conf:12"). */
 static int set_value(struct options *options, const struct option_row *row, const char *value,
                      const char *where, struct err *err)
@@ -93,6 +117,8 @@ static int set_value(struct options *options, const struct option_row *row, cons
     char *end = NULL;
     if (strlen(value) > LIMIT_OPTION_VALUE_BYTES)
         return err_set(err, ERR_LIMIT, "%s: longer than %d bytes", where, LIMIT_OPTION_VALUE_BYTES);
+    if (is_quoted(value))
+        return err_set(err, ERR_INVALID, "%s: %s: write it without the quotes", where, value);
     switch (row->kind) {
     case OPTION_KIND_CHOICE:
         if (!is_choice(row->choices, value))
@@ -286,9 +312,11 @@ static int read_arguments(int argc, char **argv, struct options *options, enum o
         int is_config = strcmp(name, "--config") == 0;
         if (!row && !is_config) {
             char question[GUESS_QUESTION_SIZE];
-            return err_set(err, ERR_INVALID, "%s: there is no such option%s%s", shown,
-                           shown[0] == '-' ? "" : " or command",
-                           ask_name(name + strspn(name, "-"), "--", question));
+            if (shown[0] == '-')
+                return err_set(err, ERR_INVALID, "%s: there is no such option%s", shown,
+                               ask_name(name + strspn(name, "-"), "--", question));
+            return err_set(err, ERR_INVALID, "%s: there is no such option or command%s", shown,
+                           ask_word(name, question));
         }
         const char *value = argument_value(argc, argv, &i, equals);
         if (!value)

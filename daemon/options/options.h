@@ -91,6 +91,10 @@ int options_load(int argc, char **argv, struct options *options, enum options_ac
 /* Whether there is an option of this name. */
 int options_has(const char *name);
 
+/* Whether an argument is such an option, "--name" or "--name=value", or --config: all of them take a value.
+ */
+int options_takes(const char *argument);
+
 /* Reads file, environment and arguments again into a second set and takes over those options that may change
  * while running (those of the log); names the first other one that differs in `ignored` (may be ""). */
 int options_reload(int argc, char **argv, struct options *options, char *ignored, size_t ignored_size,

@@ -61,7 +61,7 @@ def test_backup_of_a_running_sweep_and_its_restore(
         assert database.execute("PRAGMA journal_mode").fetchone() == ("delete",)
         kept = {row[0] for row in database.execute("SELECT r.name FROM revision_tensors t JOIN revisions r ON r.id = revision_id")}
     assert set(early) <= kept
-    again = command("backup", copy, "--state", first.state)
+    again = command("backup", "--state", first.state, copy)  # options may come first
     assert again.returncode == 1 and "exists already" in again.stderr
 
     hub.set(bandwidth_bps=0)
@@ -190,6 +190,8 @@ def test_check_names_what_is_wrong(
         found = findings(command(*base, "--access-log", str(setting)))
         assert found["access log"][0][0] == "error" and reason in found["access log"][0][1], found["access log"]
     assert found["configuration"][0][0] == "ok" and not (tmp_path / "none").exists()
+    found = findings(command(*base, BIFURCATED_FETCHER="1", BIFURCATED_PORT_7143_TCP="tcp://10.0.0.1:7143"))
+    assert found["configuration"][1:] == [("warning", "BIFURCATED_FETCHER is set, but no option is called so; did you mean BIFURCATED_FETCHERS?")]
     found = findings(command("check", "--json", "--nonsense"))
     assert found["configuration"][0] == ("error", "--nonsense: there is no such option; see bifurcated --help")
     (tmp_path / "file").write_text("")
@@ -215,6 +217,9 @@ def test_check_of_what_stands_before_the_api(
     ):
         found = findings(command(*base, *arguments))
         assert found["certificate"][0][0] == "error" and said in found["certificate"][0][1], found
+    os.chmod(pair[1], 0o644)
+    found = findings(command(*base, "--tls-certificate", pair[0], "--tls-key", pair[1]))
+    assert found["certificate"][1] == ("warning", f"tls-key {pair[1]} is open to every user: chmod o= {pair[1]}")
     assert "certificate" not in findings(command(*base, "--cors-origin", "https://a.example http://b.example:8080"))
     found = findings(command(*base, "--cors-origin", "https://a.example, example.org"))
     assert found == {"configuration": [("error", found["configuration"][0][1])]}

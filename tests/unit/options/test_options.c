@@ -105,6 +105,10 @@ static void test_bad_arguments_are_named(void **state)
     LOAD_FAILS("--nonsense=1: there is no such option", "--nonsense=1", NULL);
     LOAD_FAILS("fetchers: there is no such option or command; did you mean \"--fetchers\"?", "fetchers", "1",
                NULL);
+    LOAD_FAILS("check: there is no such option or command; a command comes before its options", "--fetchers",
+               "1", "check", NULL);
+    LOAD_FAILS("--state: \"/data\": write it without the quotes", "--state", "\"/data\"", NULL);
+    LOAD_FAILS("--state: '/data': write it without the quotes", "--state='/data'", NULL);
     LOAD_FAILS("--fetcher=1: there is no such option; did you mean \"--fetchers\"?", "--fetcher=1", NULL);
     LOAD_FAILS("--nonsense: there is no such option; see bifurcated --help", "--nonsense", NULL);
     LOAD_FAILS("-f: there is no such option", "-f", NULL);
