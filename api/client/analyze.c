@@ -93,6 +93,9 @@ static int run(const struct client_arguments *arguments, const char *model, cons
         code = buf_check(&target, "URL", &err);
     if (!code)
         code = client_link_get(link, buf_text(&target), &document, &err);
+    if (!code && model && !json_is_string(json_object_get(document, "model")))
+        code = err_set(&err, ERR_FORMAT, "%s%s: the answer names no model; is it a bifurcated?",
+                       client_link_server(link), buf_text(&target));
     if (link && model)
         code = client_check_model(link, model, code, integer_of(document, "revisions_known") == 0, &err);
     if (!code && arguments->values[CLIENT_OPTION_JSON])
@@ -207,8 +210,9 @@ static void print_analysis(const json_t *document)
     size_t i;
     int64_t measured = integer_of(document, "revisions_measured");
     int64_t left_out = measured - integer_of(document, "revisions_counted");
-    (void)printf("%s, %s: %" PRId64 " of %" PRId64 " revisions measured", text_of(document, "model"),
-                 text_of(document, "tensor"), measured, integer_of(document, "revisions_known"));
+    const char *tensor = text_of(document, "tensor");
+    (void)printf("%s%s%s: %" PRId64 " of %" PRId64 " revisions measured", text_of(document, "model"),
+                 tensor[0] ? ", " : "", tensor, measured, integer_of(document, "revisions_known"));
     if (left_out)
         (void)printf(", %" PRId64 " of them left out as repetitions%s", left_out,
                      has_diverged ? " or after training diverged" : "");
@@ -217,6 +221,14 @@ static void print_analysis(const json_t *document)
         (void)printf("%" PRId64
                      " more are not part of this run: of later stages, or of a step that is there already\n",
                      integer_of(document, "revisions_left_out"));
+    if (!measured) {
+        (void)fflush(stdout);
+        (void)fputs("there is nothing to analyze yet; `bifurcate sweeps` says how sweeps ended, `bifurcate "
+                    "sweep MODEL` "
+                    "measures it\n",
+                    stderr);
+        return;
+    }
     print_schedule(json_object_get(document, "schedule"));
     if (has_diverged) {
         (void)puts("\nDid training diverge?");

@@ -137,8 +137,9 @@ static const char *const absent_advice[] = {
 
 int client_report(const struct err *err)
 {
-    if (err->code == ERR_CANCELLED && client_link_is_interrupted)
-        return CLIENT_EXIT_INTERRUPTED;
+    const int is_interrupted = err->code == ERR_CANCELLED && client_link_is_interrupted;
+    if (is_interrupted && strcmp(err->message, "interrupted") == 0)
+        return CLIENT_EXIT_INTERRUPTED; /* whoever did it knows */
     char message[ERR_MESSAGE_BYTES];
     (void)snprintf(message, sizeof message, "%s", err->message); /* often the daemon's own words */
     client_plain_text(message);
@@ -164,7 +165,7 @@ int client_report(const struct err *err)
             (void)fprintf(stderr, "%s\n", absent_advice[err->absent]);
         return CLIENT_EXIT_NOT_FOUND;
     default:
-        return CLIENT_EXIT_ERROR;
+        return is_interrupted ? CLIENT_EXIT_INTERRUPTED : CLIENT_EXIT_ERROR;
     }
 }
 

@@ -67,6 +67,15 @@ static void show(struct view *view)
     put_line(view, line, progress.wait_reason, client_progress_is_over(&progress));
 }
 
+/* What is tried again is told as soon as it begins. */
+static void show_away(struct view *view, const struct err *err)
+{
+    char line[LINE_SIZE];
+    (void)snprintf(line, view->width < LINE_SIZE ? view->width + 1 : LINE_SIZE, "trying again: %.400s",
+                   err->message);
+    put_line(view, line, "away", 0);
+}
+
 /* A wait is counted down where a line can be written anew. */
 static void tick(void *context)
 {
@@ -110,6 +119,7 @@ int client_follow_sweep(struct client_link *link, const struct client_arguments 
         int may_pass = code == ERR_NETWORK || code == ERR_HTTP || code == ERR_RATE_LIMITED;
         if (!may_pass || !view.sweep || client_link_is_interrupted || ++retries > RETRIES_MAX)
             break;
+        show_away(&view, &err);
         clock_sleep_ms(RETRY_MS);
     }
     if (view.is_terminal && view.last[0])
@@ -203,7 +213,9 @@ static int refresh_all(struct client_link *link, struct view *view, struct follo
         if (client_link_is_interrupted || (code && (!may_pass || !list[0].sweep || ++retries > RETRIES_MAX)))
             return code;
         retries = code ? retries : 0;
-        if (!code && count)
+        if (code)
+            show_away(view, err);
+        else if (count)
             put_sum(view, list, count);
         if (!code && open == 0)
             return 0;

@@ -183,6 +183,9 @@ int client_link_request(struct client_link *link, const char *method, const char
     buf_free(&line);
     if (code == ERR_INVALID)
         name_option(link, err);
+    if (code == ERR_CANCELLED && strcmp(method, "GET") != 0)
+        return err_set(err, code,
+                       "interrupted before the daemon answered: what was asked for may be done all the same");
     return explain_absence(link, target, answer, code, err);
 }
 
@@ -266,6 +269,13 @@ static size_t take_stream(char *data, size_t size, size_t count, void *context)
     return follower->line.failed || follower->data.failed ? 0 : size * count;
 }
 
+static int is_stream(CURL *curl)
+{
+    const char *type = NULL;
+    (void)curl_easy_getinfo(curl, CURLINFO_CONTENT_TYPE, &type);
+    return type && strncmp(type, "text/event-stream", 17) == 0;
+}
+
 int client_link_follow(struct client_link *link, const char *target,
                        int (*take)(void *context, const char *event, const char *data),
                        void (*tick)(void *context), void *context, struct err *err)
@@ -299,8 +309,11 @@ int client_link_follow(struct client_link *link, const char *target,
     if (follower.is_over)
         code = 0;
     else if (result == 0 && status / 100 != 2)
-        code = explain_absence(link, target, &follower.line, rest_problem_error(status, &follower.line, err),
-                               err);
+        code = explain_absence(link, target, &follower.line,
+                               rest_answer_error(link->rest, target, status, &follower.line, err), err);
+    else if (result == 0 && !is_stream(curl))
+        code = err_set(err, ERR_HTTP, "%s%s: not a stream of events; is it a bifurcated?",
+                       client_link_server(link), target);
     else if (result == 0)
         code = err_set(err, ERR_NETWORK, "%s: the stream of events broke off", client_link_server(link));
     else

@@ -306,6 +306,9 @@ int client_run_status(const struct client_arguments *arguments)
     int code = client_link_open(arguments, &link, &err);
     if (!code)
         code = client_link_get(link, "/v1/status", &document, &err);
+    if (!code && !json_is_string(json_object_get(document, "version")))
+        code = err_set(&err, ERR_FORMAT, "%s/v1/status: the answer has no version; is it a bifurcated?",
+                       client_link_server(link));
     if (!code && arguments->values[CLIENT_OPTION_JSON])
         client_print_json(document);
     else if (!code)

@@ -127,13 +127,14 @@ static int is_waiting(const struct client_progress *progress)
     return progress->wait_reason[0] && !client_progress_is_over(progress);
 }
 
-/* The words: "12/24 revisions, 1.2 of 3.4 MB, 850 kB/s, 12 s left, 1 failed, 2 cancelled". */
-static void format_words(const struct client_progress *progress, char *text, size_t size)
+/* The words: "12/24 revisions, 1.2 of 3.4 MB, 850 kB/s, 12 s left, 1 failed, 2 cancelled"; with less detail
+ * than 2 without the rate, with less than 1 without the bytes. */
+static void format_words(const struct client_progress *progress, int detail, char *text, size_t size)
 {
     char fetched[32], expected[32], rate[32], left[32];
     int64_t tried = progress->done + progress->failed;
     int length = snprintf(text, size, "%" PRId64 "/%" PRId64 " revisions", tried, progress->total);
-    if (progress->bytes_fetched || progress->bytes_expected) {
+    if (detail > 0 && (progress->bytes_fetched || progress->bytes_expected)) {
         client_progress_format_bytes((double)progress->bytes_fetched, fetched, sizeof fetched);
         client_progress_format_bytes((double)progress->bytes_expected, expected, sizeof expected);
         int is_expected = progress->bytes_fetched <= progress->bytes_expected; /* it is an estimate */
@@ -141,7 +142,7 @@ static void format_words(const struct client_progress *progress, char *text, siz
                            is_expected ? " of " : "", is_expected ? expected : "");
     }
     int is_moving = !client_progress_is_over(progress) && !is_waiting(progress);
-    if (is_moving && isfinite(progress->rate_bytes_per_s)) {
+    if (detail > 1 && is_moving && isfinite(progress->rate_bytes_per_s)) {
         client_progress_format_bytes(progress->rate_bytes_per_s, rate, sizeof rate);
         length += snprintf(text + length, size - (size_t)length, ", %s/s", rate);
     }
@@ -155,19 +156,28 @@ static void format_words(const struct client_progress *progress, char *text, siz
         (void)snprintf(text + length, size - (size_t)length, ", %" PRId64 " cancelled", progress->cancelled);
 }
 
+/* The words with as much detail as there is room for: what is left to do, and why it waits, come first. */
+static void format_fitting(const struct client_progress *progress, size_t width, char *text, size_t size)
+{
+    int detail = 2;
+    do {
+        if (progress->is_plan_waiting)
+            (void)snprintf(text, size, "planning: waits: %.230s", progress->wait_detail);
+        else if (strcmp(progress->state, "planning") == 0)
+            (void)snprintf(text, size, "planning: listing the revisions of %.128s", progress->model);
+        else
+            format_words(progress, detail, text, size);
+        if (is_waiting(progress) && !progress->is_plan_waiting)
+            append_wait(progress, text, size);
+    } while (strlen(text) > width && detail-- > 0);
+}
+
 void client_progress_format(const struct client_progress *progress, size_t width, int has_bar, char *text,
                             size_t size)
 {
     char words[256];
     char bar[BAR_CELLS_MAX + 1] = "";
-    if (progress->is_plan_waiting)
-        (void)snprintf(words, sizeof words, "planning: waits: %.230s", progress->wait_detail);
-    else if (strcmp(progress->state, "planning") == 0)
-        (void)snprintf(words, sizeof words, "planning: listing the revisions of %.128s", progress->model);
-    else
-        format_words(progress, words, sizeof words);
-    if (is_waiting(progress) && !progress->is_plan_waiting)
-        append_wait(progress, words, sizeof words);
+    format_fitting(progress, width, words, sizeof words);
     size_t room = width > strlen(words) + 3 ? width - strlen(words) - 3 : 0;
     size_t cells = room < BAR_CELLS_MAX ? room : BAR_CELLS_MAX;
     if (has_bar && cells >= BAR_CELLS_MIN && progress->total > 0) {

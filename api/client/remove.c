@@ -63,7 +63,10 @@ static int ask(struct err *err)
         return err_set(err, ERR_INVALID,
                        "there is no terminal to ask on: repeat it with --yes, or with --dry-run");
     (void)fputs("Delete this, for everybody and for ever? [y/N] ", stderr);
-    if (!fgets(line, sizeof line, stdin) || (strcmp(line, "y\n") != 0 && strcmp(line, "yes\n") != 0))
+    const int is_answered = fgets(line, sizeof line, stdin) != NULL;
+    if (!is_answered)
+        (void)fputc('\n', stderr); /* Ctrl-C or Ctrl-D: the question's line has not ended */
+    if (!is_answered || (strcmp(line, "y\n") != 0 && strcmp(line, "yes\n") != 0))
         return err_set(err, ERR_CANCELLED, "nothing was removed");
     return 0;
 }

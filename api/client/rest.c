@@ -253,7 +253,8 @@ int rest_problem_code(const struct buf *answer)
     return code;
 }
 
-int rest_problem_error(long status, const struct buf *answer, struct err *err)
+/* The daemon's own words of what went wrong; else that it may not be the daemon who answered. */
+static int problem_error(long status, const struct buf *answer, struct err *err)
 {
     enum err_code code = ERR_HTTP;
     if (status == 404)
@@ -277,6 +278,35 @@ int rest_problem_error(long status, const struct buf *answer, struct err *err)
         err_set(err, code, "status %ld without a reason: is it a bifurcated that answers there?", status);
     json_decref(problem);
     return code;
+}
+
+/* A proxy that sends every request on, to https above all: the address of what it sends to, without what was
+ * asked for. */
+static int redirect_error(const struct rest *rest, const char *place, const char *target, struct err *err)
+{
+    size_t length = strlen(place), tail = strlen(target);
+    if (length > tail && strcmp(place + length - tail, target) == 0)
+        length -= tail;
+    return err_set(err, ERR_INVALID,
+                   "%s: it redirects to %.*s: if the daemon is there, name that as the server", rest->server,
+                   (int)(length < 300 ? length : 300), place);
+}
+
+int rest_answer_error(const struct rest *rest, const char *target, long status, const struct buf *answer,
+                      struct err *err)
+{
+    const char *place = NULL;
+    if (rest_problem_code(answer)) /* a daemon may repeat what it was sent */
+        return problem_error(status, answer, err);
+    if (status == 400 && strncmp(rest->server, "http://", 7) == 0 && says_https(answer))
+        return err_set(err, ERR_INVALID, "%s: TLS is spoken there: write https://%s", rest->server,
+                       rest->server + 7);
+    if (status >= 502 && status <= 504)
+        return err_set(err, ERR_NETWORK, "%s: a proxy answers, but no daemon behind it (status %ld)",
+                       rest->server, status);
+    if (!curl_easy_getinfo(rest->curl, CURLINFO_REDIRECT_URL, &place) && place)
+        return redirect_error(rest, place, target, err);
+    return problem_error(status, answer, err);
 }
 
 int rest_exchange(struct rest *rest, const struct rest_request *request, struct buf *answer, int *ret_status,
@@ -317,9 +347,5 @@ int rest_exchange(struct rest *rest, const struct rest_request *request, struct 
         return rest_network_error(rest, result, err);
     if (ret_status)
         *ret_status = (int)status;
-    if (status == 400 && strncmp(rest->server, "http://", 7) == 0 && says_https(answer) &&
-        !rest_problem_code(answer)) /* a daemon may repeat what it was sent */
-        return err_set(err, ERR_INVALID, "%s: TLS is spoken there: write https://%s", rest->server,
-                       rest->server + 7);
-    return status / 100 == 2 ? 0 : rest_problem_error(status, answer, err);
+    return status / 100 == 2 ? 0 : rest_answer_error(rest, request->target, status, answer, err);
 }

@@ -49,7 +49,8 @@ int rest_read_token(const char *path, char **ret_token, struct err *err);
 /*
  * One exchange. Appends the answer to `answer`; *ret_status (may be NULL) becomes its status. An answer that
  * is a problem becomes an error: ERR_NOT_FOUND for 404, ERR_INVALID for 400, 413, 415, ERR_UNAUTHORIZED for
- * 401 and 403, ERR_CONFLICT for 409, ERR_RATE_LIMITED for 429, else ERR_HTTP. ERR_NETWORK: no daemon answers.
+ * 401 and 403, ERR_CONFLICT for 409, ERR_RATE_LIMITED for 429, else ERR_HTTP. ERR_NETWORK: no daemon answers,
+ * or only a proxy before it. ERR_INVALID: a proxy redirects to another address.
  * ERR_LIMIT: the answer does not fit.
  */
 int rest_exchange(struct rest *rest, const struct rest_request *request, struct buf *answer, int *ret_status,
@@ -67,6 +68,8 @@ int rest_prepare(struct rest *rest, const char *target, CURL **ret_curl, struct 
  */
 int rest_add_header(struct curl_slist **headers, const char *line);
 int rest_network_error(const struct rest *rest, CURLcode code, struct err *err);
-int rest_problem_error(long status, const struct buf *answer, struct err *err);
+/* The error that an answer to a GET of target means whose status is no success, as rest_exchange() has it. */
+int rest_answer_error(const struct rest *rest, const char *target, long status, const struct buf *answer,
+                      struct err *err);
 
 #endif

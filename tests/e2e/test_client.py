@@ -290,6 +290,13 @@ def write_checkpoints(folder: Path, names: list[str]) -> None:
         (folder / name / "model.safetensors").write_bytes(struct.pack("<Q", len(head)) + head + struct.pack("<64f", *values))
 
 
+def test_nothing_measured_is_no_page_of_not_enough_data(daemon: Callable[..., Daemon], make_hub: Callable[..., Any], garden: Path) -> None:
+    one = daemon(make_hub(garden), "--fetchers", "0")
+    one.wait(one.sweep(MODEL), lambda now: now["state"] == "running")
+    done = one.client("analyze", MODEL)
+    assert done.returncode == 0 and done.stdout == f"{MODEL}, embed_out.weight: 0 of 25 revisions measured\n" and "nothing to analyze yet" in done.stderr, done
+
+
 def test_commits_of_main_are_no_series(daemon: Callable[..., Daemon], make_hub: Callable[..., Any], tmp_path: Path) -> None:
     """A trainer that pushes every checkpoint to the same branch (`hub_strategy="every_save"`) leaves only the last one to see."""
     write_checkpoints(tmp_path / "models/me/run", ["main"])

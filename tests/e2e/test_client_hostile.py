@@ -8,6 +8,8 @@ import http.server
 import json
 import os
 import pty
+import signal
+import socket
 import subprocess
 import threading
 from pathlib import Path
@@ -268,6 +270,39 @@ def test_what_a_daemon_counts_is_not_printed_for_ever(says: Any) -> None:
     assert done.stdout.splitlines()[0] == "revision,step,elements,not_finite,0.25,0.75"
 
 
+@pytest.fixture
+def proxy(programs: dict[str, Path]) -> Iterator[Any]:
+    """Runs `bifurcate` against who answers everything in the same way: status, headers, page."""
+    servers = []
+
+    def run(status: int, headers: dict[str, str], page: str, *words: str) -> tuple[str, subprocess.CompletedProcess[str]]:
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                self.send_response(status)
+                for name, value in headers.items():
+                    self.send_header(name, value.replace("PATH", self.path))
+                self.send_header("Content-Length", str(len(page)))
+                self.end_headers()
+                self.wfile.write(page.encode())
+
+            do_POST = do_GET
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        servers.append(http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler))
+        threading.Thread(target=servers[-1].serve_forever, daemon=True).start()
+        place = f"127.0.0.1:{servers[-1].server_address[1]}"
+        env = {"PATH": os.environ["PATH"], "BIFURCATE_SERVER": f"http://{place}"}
+        return place, subprocess.run([str(programs["bifurcate"]), *words], env=env, capture_output=True, text=True, timeout=60)
+
+    yield run
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
 @pytest.mark.parametrize(
     "page",
     [
@@ -277,31 +312,65 @@ def test_what_a_daemon_counts_is_not_printed_for_ever(says: Any) -> None:
         "Bad Request",
     ],
 )
-def test_http_to_the_port_of_a_tls_proxy(programs: dict[str, Path], tmp_path: Path, page: str) -> None:
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(400)
-            self.send_header("Content-Length", str(len(page)))
-            self.end_headers()
-            self.wfile.write(page.encode())
-
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    place = f"127.0.0.1:{server.server_address[1]}"
-    env = {"PATH": os.environ["PATH"], "BIFURCATE_SERVER": f"http://{place}"}
-    done = subprocess.run([str(programs["bifurcate"]), "models"], env=env, capture_output=True, text=True, timeout=60)
-    server.shutdown()
-    server.server_close()
+def test_http_to_the_port_of_a_tls_proxy(proxy: Any, page: str) -> None:
+    place, done = proxy(400, {}, page, "models")
     assert done.returncode == 2 and (f"write https://{place}" in done.stderr) == (page != "Bad Request"), done
 
 
-@pytest.mark.parametrize("words", [["models"], ["series", "a/b"], ["distribution", "a/b"], ["show", "1"], ["cancel", "1"]])
+@pytest.mark.parametrize("words", [["status"], ["sweep", "a/b"], ["follow", "1"]])
+def test_a_proxy_without_the_daemon_and_one_that_redirects(proxy: Any, words: list[str]) -> None:
+    """As nginx says that what is behind it is down, and as it sends everybody to https."""
+    place, done = proxy(502, {}, "<h1>Bad Gateway</h1>", *words)
+    assert done.returncode == 3 and f"http://{place}: a proxy answers, but no daemon behind it (status 502)" in done.stderr, done
+    place, done = proxy(301, {"Location": "https://bifurcated.example/gardenPATH"}, "", *words)
+    assert done.returncode == 2 and done.stderr.endswith("it redirects to https://bifurcated.example/garden: if the daemon is there, name that as the server\n"), done
+
+
+@pytest.mark.parametrize("words", [["models"], ["series", "a/b"], ["distribution", "a/b"], ["show", "1"], ["cancel", "1"], ["status"], ["analyze", "a/b"], ["audit", "a/b"], ["follow", "1"]])
 def test_something_else_at_the_address(says: Any, words: list[str]) -> None:
     """JSON of another program is no empty list and no sweep 0."""
     for answer in ({}, [], {"status": "ok"}):
         for more in ([], ["--json"]):
             done = says(lambda *_, answer=answer: answer, *words, *more)
             assert done.returncode == 5 and not done.stdout and "bifurcate: " in done.stderr, done
+
+
+def test_what_an_interruption_leaves_open_is_said(programs: dict[str, Path]) -> None:
+    """Whoever was sent a request that changes something, and does not answer, may have done it; a question changes nothing."""
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        env = {"PATH": os.environ["PATH"], "BIFURCATE_SERVER": f"http://127.0.0.1:{silent.getsockname()[1]}"}
+        for words, said in ((["sweep", "a/b"], True), (["remove", "a/b", "--yes"], True), (["models"], False)):
+            process = subprocess.Popen([programs["bifurcate"], *words], env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            taken, _ = silent.accept()
+            with taken:
+                assert taken.recv(100)
+                process.send_signal(signal.SIGINT)
+                _, errors = process.communicate(timeout=60)
+            assert process.returncode == 130, errors
+            assert errors == ("bifurcate: interrupted before the daemon answered: what was asked for may be done all the same\n" if said else ""), errors
+
+
+def test_a_stream_that_breaks_off_is_told_and_opened_again(programs: dict[str, Path]) -> None:
+    sweep = {"id": 1, "model": "a/b", "state": "running", "progress": {"revisions_total": 2, "done": 1}}
+    states = iter(["running", "done"])
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "text/event-stream")
+            self.end_headers()
+            self.wfile.write(f"event: sweep\ndata: {json.dumps(sweep | {'state': next(states)})}\n\n".encode())
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    env = {"PATH": os.environ["PATH"], "BIFURCATE_SERVER": f"http://127.0.0.1:{server.server_address[1]}"}
+    done = subprocess.run([programs["bifurcate"], "follow", "1"], env=env, capture_output=True, text=True, timeout=60)
+    server.shutdown()
+    server.server_close()
+    lines = done.stderr.splitlines()
+    assert done.returncode == 0 and lines[:2] == ["1/2 revisions", f"trying again: {env['BIFURCATE_SERVER']}: the stream of events broke off"], done

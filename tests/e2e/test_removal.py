@@ -255,6 +255,7 @@ def test_the_client_asks(daemon: Callable[..., Daemon], make_hub: Callable[..., 
     for line in ("n\n", "\n", "\x04", "yesterday\n"):
         status, stdout, shown = answering(one, line, "remove", MODEL)
         assert status == 5 and stdout == "" and "[y/N]" in shown and shown.endswith("bifurcate: nothing was removed\n"), shown
+        assert ("[y/N] \nbifurcate" in shown) == (line == "\x04"), "no answer ends no line"
         assert one.get(PATH).status == 200
     status, stdout, shown = answering(one, "y\n", "remove", MODEL)
     assert status == 0 and stdout == "All of it is removed.\n" and dry.stdout in shown, shown

@@ -50,6 +50,10 @@ static void test_sum(void **state)
           "left");
     check(parts, 1, 64, 1, "1 of 1 sweeps ended; [#######] 10/10 revisions, 1.0 MB of 1.0 MB");
     check(parts, 4, 10, 1, "1 of 4 swe");
+    /* where there is less room, how fast goes first, then how much: how long it takes stays */
+    check(parts + 1, 1, 78, 1, "0 of 1 sweeps ended; 5/10 revisions, 500 kB of 1.0 MB, 10.0 kB/s, 50 s left");
+    check(parts + 1, 1, 74, 1, "0 of 1 sweeps ended; [###....] 5/10 revisions, 500 kB of 1.0 MB, 50 s left");
+    check(parts + 1, 1, 50, 1, "0 of 1 sweeps ended; 5/10 revisions, 50 s left");
     parts[0].failed = 3;
     parts[0].done = 7;
     check(parts, 1, 200, 0, "1 of 1 sweeps ended; 10/10 revisions, 1.0 MB of 1.0 MB, 3 failed");
