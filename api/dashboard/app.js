@@ -21,6 +21,7 @@ import { arrange, setUpNarrow } from "./narrow.js";
 import { hush, isSaid, say } from "./notice.js";
 import { fetchScaling, Scaling } from "./scaling.js";
 import { showService } from "./service.js";
+import { oneStop } from "./stops.js";
 import { isAtWork, lookAtSweeps, openForm, progress, refreshSweeps, setUpForm, watchSweeps } from "./sweeps.js";
 import { renewChildren } from "./table.js";
 import { setUpTokens } from "./tokens.js";
@@ -116,6 +117,8 @@ async function welcome() {
 
 // -- Models --------------------------------------------------------------------------------------
 
+const settleModels = oneStop(byId("models"), () => [...byId("models").querySelectorAll("input")], (all) => all.find((box) => box.checked) ?? all[0]);
+
 /** Models that an address names and the daemon does not know stand there, too, so that they can be left out. */
 function drawModels() {
   const wanted = byId("filter").value.trim().toLowerCase();
@@ -134,6 +137,7 @@ function drawModels() {
   const isFirst = !list.childElementCount;
   renewChildren(list, lines.length ? lines : [element("p", { class: "muted" }, models.length ? "No name matches." : "None measured yet.")]);
   for (const box of list.querySelectorAll("input")) box.checked = view.models.includes(box.value);
+  settleModels();
   if (isFirst) list.scrollTop = (list.querySelector(".model:has(:checked)")?.offsetTop ?? 0) - list.offsetTop; // on a phone the list is short
   renewChildren(byId("known-models"), models.map((model) => element("option", { value: model.name })));
 }

@@ -25,6 +25,7 @@ export function setUpPrinting(draw) {
   let theme; // the reader's colours
   let added = [];
   window.addEventListener("beforeprint", () => {
+    if (root.classList.contains("paper")) return; // a browser may say so twice
     theme = root.dataset.theme;
     root.dataset.theme = "light";
     root.classList.add("paper");

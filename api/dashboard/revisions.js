@@ -3,6 +3,7 @@
 import { addressOf, fetchBlob, hasToken, modelPath } from "./api.js";
 import { element, number, save, shortName } from "./format.js";
 import { hush, say } from "./notice.js";
+import { oneStop } from "./stops.js";
 import { renewChildren } from "./table.js";
 import { moved, statistic } from "./view.js";
 
@@ -49,22 +50,7 @@ function remarks(model, row) {
 /** main and other names without a step; not the branches that nobody asked about. */
 const stepless = (model) => model.all.filter((row) => row.step === null && row.state !== "unmeasured");
 
-const links = () => [...document.querySelectorAll("#revisions tbody a")];
-
-/** One stop of the Tab key in thousands of rows; arrows go from one to the next. */
-function onKey(event) {
-  const all = links();
-  const at = all.indexOf(document.activeElement);
-  const go = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: all.length - 1 }[event.key];
-  if (at < 0 || go === undefined || event.ctrlKey || event.metaKey || event.altKey) return;
-  event.preventDefault();
-  const next = all[Math.max(0, Math.min(all.length - 1, go))];
-  all[at].tabIndex = -1;
-  next.tabIndex = 0;
-  next.focus();
-}
-
-document.getElementById("revisions").addEventListener("keydown", onKey);
+const settle = oneStop(document.getElementById("revisions"), () => [...document.querySelectorAll("#revisions tbody a")]);
 
 let filled = []; // what the table was made of last
 let waiting = 0;
@@ -99,9 +85,7 @@ function fill(shown) {
     }
   }
   renewChildren(document.getElementById("revisions"), [element("caption", { class: "unseen" }, "Revisions without a step, then those with one in step order"), head, body]);
-  const all = links();
-  const stop = all.find((one) => one === document.activeElement) ?? all[0];
-  if (stop) stop.tabIndex = 0;
+  settle();
   renewChildren(document.getElementById("table-links"), shown.map((model) =>
     link(`${modelPath(model.name)}/revisions?format=csv${stepless(model).length ? "&stepless=true" : ""}&limit=10000`, `${model.name.replace(/[^A-Za-z0-9]+/g, "-")}.csv`, isMany ? `CSV of ${shortName(model.name)}` : "All columns as CSV", true)));
 }

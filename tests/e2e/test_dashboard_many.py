@@ -266,7 +266,7 @@ def test_on_paper_each_chart_has_its_legend_and_letters_of_the_screen(visit: Cal
         page.run("document.getElementById('panel-norm').scrollIntoView()")
         page.wait("document.getElementById('panel-norm').panel.chart?.width > 400")
         before = page.value("[...document.querySelectorAll('.panel:not([hidden]) .plot')].map(one => [one.clientWidth, one.clientHeight])")
-        page.run("window.dispatchEvent(new Event('beforeprint'))")
+        page.run("window.dispatchEvent(new Event('beforeprint')); window.dispatchEvent(new Event('beforeprint'))")
         widths = page.value("[...document.querySelectorAll('.panel:not([hidden])')].filter(one => one.checkVisibility()).map(one => Chart.getChart(one.querySelector('canvas')).width)")
         assert len(widths) > 12 and max(widths) <= 704, widths
         head = page.value("document.querySelector('#main > .paper-head').textContent")
@@ -309,6 +309,11 @@ def test_the_keyboard_passes_thousands_of_rows_in_one_stop(visit: Callable[..., 
     page = visit(suite, link(suite.names))
     page.wait("document.querySelectorAll('#revisions tbody a').length >= 64")
     assert page.value("[...document.querySelectorAll('#revisions tbody a')].filter(one => one.tabIndex === 0).length") == 1
+    page.run("document.activeElement.blur(); document.getElementById('filter').focus()")
+    page.press(TAB, DOWN)
+    assert page.value("document.activeElement.value") == page.value("document.querySelectorAll('#models input')[1].value")
+    page.press(TAB)
+    assert not page.value("document.getElementById('models').contains(document.activeElement)"), "sixteen models are one stop, too"
     page.run("document.querySelector('#table .scroll').focus()")
     page.press(TAB, DOWN, DOWN, UP)
     assert page.value("document.activeElement.textContent") == "step16"
