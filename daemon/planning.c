@@ -1,11 +1,9 @@
 #include "daemon/planning.h"
 
 #include "daemon/base/clock.h"
-#include "daemon/base/limits.h"
 #include "daemon/base/log.h"
 #include "daemon/sweep/planner.h"
-#include "store/removal.h"
-#include "store/retention.h"
+#include "daemon/upkeep.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -14,90 +12,17 @@
 #define ERROR_PAUSE_MS 2000
 #define ROOM_PAUSE_MS 5000
 #define PULSE_MS 1000
-#define REMOVAL_PARTS 10 /* between two plans: about a quarter of a second */
-#define RETENTION_PERIOD_MS INT64_C(86400000)
 
 struct planning {
     struct planning_options options;
     struct lister *lister;
     struct planner planner;
+    struct upkeep upkeep;
     pthread_t thread;
     struct pulse pulse;
     int is_without_room; /* the log was told that a plan waits for it */
     int was_disk_full, was_moved;
-    int has_removal_failed;   /* the log was told */
-    int64_t removal_after;    /* models up to this one had their turn */
-    int64_t retention_due_ms; /* monotonic */
-    int is_retention_behind;  /* of the clock; the log was told */
 };
-
-/* Said once of a clock that ran ahead. */
-static void tell_retention_time(struct planning *planning, int64_t wall_ms, int64_t as_of_ms)
-{
-    char wall[CLOCK_TEXT_SIZE], as_of[CLOCK_TEXT_SIZE];
-    const int is_behind = as_of_ms < wall_ms;
-    clock_format(wall_ms, wall, sizeof wall);
-    clock_format(as_of_ms, as_of, sizeof as_of);
-    if (is_behind && !planning->is_retention_behind)
-        log_warning("the clock is days ahead of when this daemon last ran: retention follows it slowly; set "
-                    "the clock if it is wrong",
-                    log_text("clock", wall), log_text("ages_are_counted_from", as_of), log_end);
-    planning->is_retention_behind = is_behind;
-}
-
-/* Once a day, while nothing is to be planned. */
-static void apply_retention(struct planning *planning)
-{
-    struct err err = ERR_INIT;
-    struct retention_counts counts;
-    int64_t now = clock_monotonic_ms(), days = planning->options.retention_days;
-    int64_t wall_ms = clock_wall_ms(), as_of_ms = 0;
-    if (now < planning->retention_due_ms)
-        return;
-    planning->retention_due_ms = now + RETENTION_PERIOD_MS;
-    references_prune(planning->options.references, planning->options.store);
-    int code = retention_time(planning->options.store, wall_ms, &as_of_ms, &err);
-    if (days == 0)
-        return;
-    if (!code)
-        tell_retention_time(planning, wall_ms, as_of_ms);
-    if (code || retention_apply(planning->options.store, days, as_of_ms, planning->options.is_stopping,
-                                &counts, &err))
-        log_warning("retention failed; tried again in a day", log_text("reason", err.message), log_end);
-    else if (counts.sweeps || counts.contents)
-        log_info("retention", log_int("days", days), log_int("sweeps_deleted", counts.sweeps),
-                 log_int("distributions_deleted_of", counts.contents), log_end);
-}
-
-/* The rows of models that were removed. A few parts of them, so that a plan does not wait until a large model
- * is gone; returns whether there are more. Models in turn: one may wait for its job arrays. What fails is
- * tried again after the next change or pause, and said once. */
-static int continue_removals(struct planning *planning)
-{
-    struct err err = ERR_INIT;
-    char name[LIMIT_MODEL_NAME_BYTES + 1];
-    int64_t id = 0;
-    int code = 0, is_gone = 0, parts = REMOVAL_PARTS;
-    const int are_some_passed = planning->removal_after > 0; /* and others may have been added before them */
-    while (!code && parts > 0 && !atomic_load(planning->options.is_stopping) &&
-           !(code = removal_next(planning->options.store, planning->removal_after, &id, name, sizeof name,
-                                 &err))) {
-        code = removal_finish(planning->options.store, id, planning->options.is_stopping, &parts, &is_gone,
-                              &err);
-        if (!code && is_gone)
-            log_info("the data of a removed model was deleted", log_text("model", name), log_end);
-        if (!code && parts > 0)
-            planning->removal_after = id;
-    }
-    const int has_failed = code && code != ERR_NOT_FOUND && code != ERR_CANCELLED;
-    if (has_failed && !planning->has_removal_failed)
-        log_warning("a removed model is not deleted yet; tried again", log_text("reason", err.message),
-                    log_end);
-    planning->has_removal_failed = has_failed;
-    if (code)
-        planning->removal_after = 0;
-    return !code || (code == ERR_NOT_FOUND && are_some_passed);
-}
 
 /* Before the next try of a plan; what is removed meanwhile may be what makes room. */
 static void pause_plans(struct planning *planning, int64_t pause_ms)
@@ -105,7 +30,7 @@ static void pause_plans(struct planning *planning, int64_t pause_ms)
     const int64_t until_ms = clock_monotonic_ms() + pause_ms;
     while (clock_monotonic_ms() < until_ms && !atomic_load(planning->options.is_stopping)) {
         pulse_beat();
-        if (!continue_removals(planning))
+        if (!upkeep_continue_removals(&planning->upkeep))
             clock_sleep_ms(PULSE_MS);
     }
 }
@@ -181,7 +106,7 @@ static void *plan_sweeps(void *context)
         int is_hub_down = hub_is_down(planning->options.hub);
         check_place(planning);
         check_disk(planning);
-        const int has_removals = continue_removals(planning);
+        const int has_removals = upkeep_continue_removals(&planning->upkeep);
         int code = planner_run_once(&planning->planner, &planned, &err);
         if (code == ERR_NO_SPACE) {
             wait_for_room(planning, &err);
@@ -191,8 +116,8 @@ static void *plan_sweeps(void *context)
         if (code && !atomic_load(planning->options.is_stopping)) {
             log_error("planning failed", log_text("reason", err.message), log_end);
             pause_plans(planning, ERROR_PAUSE_MS);
-        } else if (!planned && !has_removals && !atomic_load(planning->options.is_stopping)) {
-            apply_retention(planning);
+        } else if (!planned && !has_removals && !atomic_load(planning->options.is_stopping) &&
+                   !upkeep_continue_retention(&planning->upkeep)) {
             idle(planning, version, is_hub_down);
         }
     }
@@ -211,6 +136,10 @@ int planning_start(const struct planning_options *options, struct planning **ret
                                          .lister = planning->lister,
                                          .reserve = options->reserve,
                                          .cancel = options->is_stopping};
+    planning->upkeep = (struct upkeep){.store = options->store,
+                                       .references = options->references,
+                                       .retention_days = options->retention_days,
+                                       .is_stopping = options->is_stopping};
     if (!code && (code = pthread_create(&planning->thread, NULL, plan_sweeps, planning)))
         code = err_set_errno(err, code, "planning: cannot start a thread");
     if (code) {

@@ -1,8 +1,6 @@
 /*
- * Planning: the thread that plans sweeps as they come, and the lister behind it. While nothing is to be
- * planned it looks after the store: once a day it deletes what is older than retention-days, and what is
- * kept for series that no longer exist; and it logs a disk that becomes full, or a database that is moved
- * away. Between plans it deletes the rows of removed models, a part at a time.
+ * Planning: the thread that plans sweeps as they come, and the lister behind it. Between plans it deletes a
+ * part of what is to go (upkeep.h); and it logs a disk that becomes full, or a database that is moved away.
  */
 #ifndef BIFURCATED_DAEMON_PLANNING_H
 #define BIFURCATED_DAEMON_PLANNING_H

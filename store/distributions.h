@@ -104,8 +104,9 @@ int samples_list(struct store *store, const struct values_range *range, int64_t 
                  void *context, struct err *err);
 
 /* Deletes distributions, columns and samples of contents that no current revision has, of at most `limit`
- * contents after *after (0: from the start), which becomes where the next call goes on; *ret_count becomes
- * how many contents lost them, less than `limit` at the end. */
-int distributions_prune(struct store *store, int64_t *after, int limit, int64_t *ret_count, struct err *err);
+ * contents among 5,000 after *after (0: from the start), which becomes where the next call goes on;
+ * *ret_count becomes how many contents lost them, *ret_is_over whether there are no contents behind. */
+int distributions_prune(struct store *store, int64_t *after, int limit, int64_t *ret_count, int *ret_is_over,
+                        struct err *err);
 
 #endif

@@ -9,8 +9,10 @@
     "NOT EXISTS (SELECT 1 FROM revision_tensors t JOIN revisions r ON r.id = t.revision_id "                 \
     "WHERE t.content_id = " id " AND r.is_current = 1)"
 
-/* In order of id, so that all calls of a run together visit each content once. */
-static const char FIND_STALE[] = "SELECT c.id, 1 FROM contents c WHERE c.id > ? AND " IS_STALE(
+/* In order of id, so that all calls of a run together visit each content once; a window of them at a time,
+ * since where little is stale a search for `limit` of them would look at all. */
+#define WINDOW 5000
+static const char FIND_STALE[] = "SELECT c.id, 1 FROM contents c WHERE c.id > ? AND c.id <= ? AND " IS_STALE(
     "c.id") " AND ("
             "EXISTS (SELECT 1 FROM distributions WHERE content_id = c.id) OR "
             "EXISTS (SELECT 1 FROM columns_statistics WHERE content_id = c.id) OR "
@@ -40,8 +42,8 @@ static int delete_stale(struct connection *connection, void *context, int64_t co
     return code;
 }
 
-/* Searches from `after` on; before_ms is bound unless it is NULL. */
-static int search(struct store *store, const char *sql, int64_t after, const int64_t *before_ms, int limit,
+/* Searches from `after` on, up to the bound `to` of that search. */
+static int search(struct store *store, const char *sql, int64_t after, int64_t to, int limit,
                   int64_t rows_max, struct parts_found *found, struct err *err)
 {
     struct query query;
@@ -51,39 +53,52 @@ static int search(struct store *store, const char *sql, int64_t after, const int
     if (code)
         return code;
     query_bind_int(&query, after);
-    if (before_ms)
-        query_bind_int(&query, *before_ms);
+    query_bind_int(&query, to);
     query_bind_int(&query, limit);
     return query_close(&query, parts_take(&query, rows_max, found, err));
 }
 
-/* Continues after what was deleted. */
-static void move_on(const struct parts_found *found, int64_t *after, int64_t *ret_count)
+static int read_last_content(struct store *store, int64_t *ret_id, struct err *err)
 {
-    if (found->count)
-        *after = found->ids[found->count - 1];
-    *ret_count = (int64_t)found->count;
+    struct query query;
+    int code = query_open(&query, store, "SELECT coalesce(max(id), 0) FROM contents", err);
+    if (code)
+        return code;
+    code = query_next(&query, err);
+    if (code > 0)
+        *ret_id = query_int(&query);
+    return query_close(&query, code);
 }
 
-int distributions_prune(struct store *store, int64_t *after, int limit, int64_t *ret_count, struct err *err)
+int distributions_prune(struct store *store, int64_t *after, int limit, int64_t *ret_count, int *ret_is_over,
+                        struct err *err)
 {
     struct parts_found found = {.count = 0};
-    int code = search(store, FIND_STALE, *after, NULL, limit, 0, &found, err);
+    int64_t last = 0;
+    int code = search(store, FIND_STALE, *after, *after + WINDOW, limit, 0, &found, err);
     if (!code)
         code = parts_delete(store, &found, 1, delete_stale, NULL, err);
     if (!code)
-        move_on(&found, after, ret_count);
-    return code;
+        code = read_last_content(store, &last, err);
+    if (code)
+        return code;
+    *ret_count = (int64_t)found.count;
+    *after = found.count == (size_t)limit ? found.ids[found.count - 1] : *after + WINDOW;
+    *ret_is_over = *after >= last;
+    return 0;
 }
 
 int sweeps_prune(struct store *store, int64_t before_ms, int64_t *after, int limit, int64_t *ret_count,
                  struct err *err)
 {
     struct parts_found found = {.count = 0};
-    int code = search(store, FIND_OVER, *after, &before_ms, limit, SWEEPS_PRUNE_TASKS, &found, err);
+    int code = search(store, FIND_OVER, *after, before_ms, limit, SWEEPS_PRUNE_TASKS, &found, err);
     if (!code)
         code = parts_delete_sweeps(store, &found, err);
-    if (!code)
-        move_on(&found, after, ret_count);
-    return code;
+    if (code)
+        return code;
+    *ret_count = (int64_t)found.count;
+    if (found.count)
+        *after = found.ids[found.count - 1];
+    return 0;
 }

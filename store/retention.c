@@ -7,14 +7,10 @@
 #include "store/sweeps.h"
 
 #define DAY_MS INT64_C(86400000)
-#define BATCH 100
+#define SWEEPS_PART 100
+#define CONTENTS_PART 20 /* some hundred kilobytes each */
 #define STEP_MS (2 * DAY_MS)
 #define NOTED_EVERY_MS (20 * INT64_C(3600000)) /* once a day, though starts and days do not fall together */
-
-static int is_cancelled(const atomic_bool *cancel)
-{
-    return cancel && atomic_load(cancel);
-}
 
 static int note_time(struct store *store, int64_t now_ms, int64_t wall_ms, struct err *err)
 {
@@ -52,23 +48,39 @@ int retention_time(struct store *store, int64_t wall_ms, int64_t *ret_now_ms, st
     return note_time(store, *ret_now_ms, wall_ms, err);
 }
 
-int retention_apply(struct store *store, int64_t days, int64_t now_ms, const atomic_bool *cancel,
-                    struct retention_counts *ret_counts, struct err *err)
+void retention_begin(struct retention_run *run, int64_t days, int64_t now_ms)
+{
+    *run =
+        (struct retention_run){.before_ms = days ? now_ms - days * DAY_MS : 0, .is_at_contents = days == 0};
+}
+
+static int run_part(struct store *store, struct retention_run *run, int *ret_is_over, struct err *err)
+{
+    int64_t count = 0;
+    if (run->is_at_contents) {
+        int code = distributions_prune(store, &run->after, CONTENTS_PART, &count, ret_is_over, err);
+        run->counts.contents += code ? 0 : count;
+        return code;
+    }
+    int code = sweeps_prune(store, run->before_ms, &run->after, SWEEPS_PART, &count, err);
+    run->counts.sweeps += code ? 0 : count;
+    if (!code && count == 0) {
+        run->is_at_contents = 1;
+        run->after = 0;
+    }
+    return code;
+}
+
+int retention_continue(struct store *store, struct retention_run *run, const atomic_bool *cancel, int *parts,
+                       int *ret_is_over, struct err *err)
 {
     int code = 0;
-    int64_t count = 1, after = 0;
-    *ret_counts = (struct retention_counts){0};
-    while (!code && days > 0 && count > 0 && !is_cancelled(cancel)) {
+    *ret_is_over = 0;
+    while (!code && !*ret_is_over && (!parts || (*parts)-- > 0)) {
+        if (cancel && atomic_load(cancel))
+            return err_set(err, ERR_CANCELLED, "retention begins anew at the next start");
         pulse_beat();
-        code = sweeps_prune(store, now_ms - days * DAY_MS, &after, BATCH, &count, err);
-        ret_counts->sweeps += code ? 0 : count;
-    }
-    count = BATCH;
-    after = 0;
-    while (!code && count == BATCH && !is_cancelled(cancel)) {
-        pulse_beat();
-        code = distributions_prune(store, &after, BATCH, &count, err);
-        ret_counts->contents += code ? 0 : count;
+        code = run_part(store, run, ret_is_over, err);
     }
     return code;
 }

@@ -25,9 +25,22 @@ struct retention_counts {
  * set, is believed: it makes everything younger. */
 int retention_time(struct store *store, int64_t wall_ms, int64_t *ret_now_ms, struct err *err);
 
-/* Deletes in small transactions, so that other writers get their turn; ends early once *cancel (or NULL) is
- * true. days 0: sweeps stay, too. */
-int retention_apply(struct store *store, int64_t days, int64_t now_ms, const atomic_bool *cancel,
-                    struct retention_counts *ret_counts, struct err *err);
+/* One time through all that is old, in as many calls as one likes. */
+struct retention_run {
+    int64_t before_ms; /* sweeps that ended before it go; 0: they stay */
+    int is_at_contents;
+    int64_t after; /* sweeps, then contents, up to this one are looked at */
+    struct retention_counts counts;
+};
+
+/* days 0: sweeps stay. */
+void retention_begin(struct retention_run *run, int64_t days, int64_t now_ms);
+
+/* Deletes in small transactions, so that other writers get their turn, in parts of at most 100 sweeps that
+ * have 1,000 tasks together (or one that has more), or of 20 contents found among 5,000. Each takes one of
+ * *parts (NULL: there is no bound); *ret_is_over tells whether that was all. ERR_CANCELLED once *cancel (or
+ * NULL) is true. */
+int retention_continue(struct store *store, struct retention_run *run, const atomic_bool *cancel, int *parts,
+                       int *ret_is_over, struct err *err);
 
 #endif

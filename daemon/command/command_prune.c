@@ -23,7 +23,9 @@ struct outcome {
 static int prune(const struct options *options, struct outcome *outcome, struct err *err)
 {
     struct store *store = NULL;
+    struct retention_run run;
     char *path = NULL;
+    int is_over = 0;
     int code = commands_find_database(options, 0, &path, err);
     if (!code)
         code = store_open(path, &store, err);
@@ -31,9 +33,10 @@ static int prune(const struct options *options, struct outcome *outcome, struct 
         code = store_size(store, &outcome->before_bytes, err);
     if (!code)
         code = retention_time(store, outcome->wall_ms, &outcome->as_of_ms, err);
+    retention_begin(&run, options->retention_days, outcome->as_of_ms);
     if (!code)
-        code =
-            retention_apply(store, options->retention_days, outcome->as_of_ms, NULL, &outcome->counts, err);
+        code = retention_continue(store, &run, NULL, NULL, &is_over, err);
+    outcome->counts = run.counts;
     if (!code)
         code = damage_delete(store, &outcome->damaged, err);
     if (!code)

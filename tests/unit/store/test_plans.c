@@ -34,13 +34,14 @@ static void test_nothing_is_sorted(void **state)
     struct delivery_row delivery;
     struct watch_row watch;
     int64_t ids[3], wait_ms = 0, after = 0, count = 0;
+    int is_over = 0;
     fixture_add_revisions(fixture, 2, ids);
     (void)fixture_sweep(fixture, ids, 2, 0);
     sorted[0] = 0;
     fixture_claim(fixture, "local/1", &task);
     FAILS(ERR_NOT_FOUND,
           deliveries_next(fixture->store, clock_wall_ms(), nobody, NULL, &delivery, &watch, &wait_ms, &err));
-    OK(distributions_prune(fixture->store, &after, 100, &count, &err));
+    OK(distributions_prune(fixture->store, &after, 100, &count, &is_over, &err));
     assert_string_equal(sorted, "");
 }
 
