@@ -88,32 +88,29 @@ int parts_run_two(struct connection *connection, const char *sql, int64_t id, in
 
 /* -- Sweeps ---------------------------------------------------------------------------------------------- */
 
-/* Deletes tasks of a sweep in transactions of their own, until the rest may go with the sweep. */
-static int shorten_sweep(struct store *store, int64_t id, struct err *err)
+/* Deletes the first tasks of a sweep in a transaction of their own, unless all may go with it. */
+static int shorten_sweep(struct store *store, int64_t id, int *ret_is_short, struct err *err)
 {
-    int64_t last = 1;
-    int code = 0;
-    while (!code && last) {
-        struct connection *connection = NULL;
-        struct query query;
-        parts_pause(store);
-        last = 0; /* the last ordinal of a part, if there are tasks beyond it */
-        if ((code = store_write_begin(store, CONNECTION_DURABILITY_CRASH, &connection, err)))
-            return code;
-        code = query_begin(&query, connection,
-                           "SELECT ordinal FROM tasks WHERE sweep_id = ?1 ORDER BY ordinal LIMIT 1 OFFSET ?2",
-                           err);
-        if (!code) {
-            query_bind_int(&query, id);
-            query_bind_int(&query, SWEEPS_PRUNE_TASKS);
-            code = query_run_int(&query, &last, err);
-        }
-        if (code > 0)
-            code = parts_run_two(connection, "DELETE FROM tasks WHERE sweep_id = ?1 AND ordinal < ?2", id,
-                                 last, err);
-        code = store_write_end(store, code, err);
+    struct connection *connection = NULL;
+    struct query query;
+    int64_t last = 0; /* the last ordinal of a part, if there are tasks beyond it */
+    parts_pause(store);
+    int code = store_write_begin(store, CONNECTION_DURABILITY_CRASH, &connection, err);
+    if (code)
+        return code;
+    code =
+        query_begin(&query, connection,
+                    "SELECT ordinal FROM tasks WHERE sweep_id = ?1 ORDER BY ordinal LIMIT 1 OFFSET ?2", err);
+    if (!code) {
+        query_bind_int(&query, id);
+        query_bind_int(&query, SWEEPS_PRUNE_TASKS);
+        code = query_run_int(&query, &last, err);
     }
-    return code;
+    *ret_is_short = code == 0;
+    if (code > 0)
+        code = parts_run_two(connection, "DELETE FROM tasks WHERE sweep_id = ?1 AND ordinal < ?2", id, last,
+                             err);
+    return store_write_end(store, code, err);
 }
 
 static int delete_sweep(struct connection *connection, void *context, int64_t id, struct err *err)
@@ -122,8 +119,12 @@ static int delete_sweep(struct connection *connection, void *context, int64_t id
     return parts_run(connection, "DELETE FROM sweeps WHERE id = ?", id, err);
 }
 
-int parts_delete_sweeps(struct store *store, const struct parts_found *found, struct err *err)
+int parts_delete_sweeps(struct store *store, const struct parts_found *found, int *ret_are_gone,
+                        struct err *err)
 {
-    int code = found->count == 1 ? shorten_sweep(store, found->ids[0], err) : 0;
-    return code ? code : parts_delete(store, found, 1, delete_sweep, NULL, err);
+    *ret_are_gone = 1;
+    int code = found->count == 1 ? shorten_sweep(store, found->ids[0], ret_are_gone, err) : 0;
+    if (code || !*ret_are_gone)
+        return code;
+    return parts_delete(store, found, 1, delete_sweep, NULL, err);
 }

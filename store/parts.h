@@ -38,8 +38,10 @@ int parts_delete(struct store *store, const struct parts_found *found, int is_sh
 int parts_run(struct connection *connection, const char *sql, int64_t id, struct err *err);
 int parts_run_two(struct connection *connection, const char *sql, int64_t id, int64_t other, struct err *err);
 
-/* Deletes sweeps that are over. One that is alone in a part may be large: its tasks go first, in parts of
- * their own. If that is interrupted, the rest is still a sweep to be deleted. */
-int parts_delete_sweeps(struct store *store, const struct parts_found *found, struct err *err);
+/* Deletes sweeps that are over. One that is alone in a part may be large: of its tasks each call deletes
+ * SWEEPS_PRUNE_TASKS, and *ret_are_gone is 0, until the rest goes with it. What is left is still a sweep to
+ * be deleted. */
+int parts_delete_sweeps(struct store *store, const struct parts_found *found, int *ret_are_gone,
+                        struct err *err);
 
 #endif

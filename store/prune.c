@@ -89,16 +89,18 @@ int distributions_prune(struct store *store, int64_t *after, int limit, int64_t 
 }
 
 int sweeps_prune(struct store *store, int64_t before_ms, int64_t *after, int limit, int64_t *ret_count,
-                 struct err *err)
+                 int *ret_is_over, struct err *err)
 {
     struct parts_found found = {.count = 0};
+    int are_gone = 0;
     int code = search(store, FIND_OVER, *after, before_ms, limit, SWEEPS_PRUNE_TASKS, &found, err);
-    if (!code)
-        code = parts_delete_sweeps(store, &found, err);
+    if (!code && found.count)
+        code = parts_delete_sweeps(store, &found, &are_gone, err);
     if (code)
         return code;
-    *ret_count = (int64_t)found.count;
-    if (found.count)
+    *ret_is_over = found.count == 0;
+    *ret_count = are_gone ? (int64_t)found.count : 0;
+    if (are_gone)
         *after = found.ids[found.count - 1];
     return 0;
 }

@@ -303,7 +303,7 @@ static int run_step(struct store *store, const struct step *step, int64_t id, co
                     int *parts, int *found_any, struct err *err)
 {
     struct parts_found found = {.count = 0};
-    int code = 0;
+    int code = 0, are_gone = 0;
     do {
         if (parts && *parts <= 0)
             return 0;
@@ -316,7 +316,7 @@ static int run_step(struct store *store, const struct step *step, int64_t id, co
             if (parts)
                 --*parts;
             code = step->delete_one ? parts_delete(store, &found, 0, step->delete_one, &id, err)
-                                    : parts_delete_sweeps(store, &found, err);
+                                    : parts_delete_sweeps(store, &found, &are_gone, err);
         }
     } while (!code && found.count);
     return code;

@@ -45,11 +45,11 @@ int removal_next(struct store *store, int64_t after, int64_t *ret_id, char *name
                  struct err *err);
 
 /*
- * Deletes its rows in parts of at most 20 contents, 20 revisions, 100 perplexities, or sweeps that have 1,000
- * tasks together (or one that has more); ERR_CANCELLED once *cancel (or NULL) is true. Each takes one of
- * *parts (NULL: there is no bound). With none left *ret_is_gone becomes 0, and the next call goes on. With
- * some left it is 0 for a model that has to wait: sweeps stay while one of their job arrays has not ended,
- * since nobody else knows of it.
+ * Deletes its rows in parts of at most 20 contents, 20 revisions, 100 perplexities, sweeps that have 1,000
+ * tasks together, or 1,000 tasks of one that has more; ERR_CANCELLED once *cancel (or NULL) is true. Each
+ * takes one of *parts (NULL: there is no bound). With none left *ret_is_gone becomes 0, and the next call
+ * goes on. With some left it is 0 for a model that has to wait: sweeps stay while one of their job arrays has
+ * not ended, since nobody else knows of it.
  */
 int removal_finish(struct store *store, int64_t id, const atomic_bool *cancel, int *parts, int *ret_is_gone,
                    struct err *err);

@@ -62,9 +62,10 @@ static int run_part(struct store *store, struct retention_run *run, int *ret_is_
         run->counts.contents += code ? 0 : count;
         return code;
     }
-    int code = sweeps_prune(store, run->before_ms, &run->after, SWEEPS_PART, &count, err);
+    int are_no_more = 0;
+    int code = sweeps_prune(store, run->before_ms, &run->after, SWEEPS_PART, &count, &are_no_more, err);
     run->counts.sweeps += code ? 0 : count;
-    if (!code && count == 0) {
+    if (!code && are_no_more) {
         run->is_at_contents = 1;
         run->after = 0;
     }

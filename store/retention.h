@@ -37,9 +37,9 @@ struct retention_run {
 void retention_begin(struct retention_run *run, int64_t days, int64_t now_ms);
 
 /* Deletes in small transactions, so that other writers get their turn, in parts of at most 100 sweeps that
- * have 1,000 tasks together (or one that has more), or of 20 contents found among 5,000. Each takes one of
- * *parts (NULL: there is no bound); *ret_is_over tells whether that was all. ERR_CANCELLED once *cancel (or
- * NULL) is true. */
+ * have 1,000 tasks together, 1,000 tasks of one that has more, or 20 contents found among 5,000. Each takes
+ * one of *parts (NULL: there is no bound); *ret_is_over tells whether that was all. ERR_CANCELLED once
+ * *cancel (or NULL) is true. */
 int retention_continue(struct store *store, struct retention_run *run, const atomic_bool *cancel, int *parts,
                        int *ret_is_over, struct err *err);
 

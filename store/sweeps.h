@@ -101,12 +101,12 @@ int sweeps_cancel(struct store *store, int64_t id, struct err *err);
 
 /* Deletes sweeps that ended before `before_ms`, with their tasks and history, oldest first, at most `limit`
  * (1 to 1,000) per call, from the one after *after (0: the first) on, which moves on, and no
- * more than SWEEPS_PRUNE_TASKS tasks at a time, since all writers wait meanwhile: a larger sweep goes alone,
- * in parts. A sweep stays while one of its tasks is the newest of its revision, since series show that one's
- * state, and while one of its job arrays has not ended, since nobody else knows of it. *ret_count becomes how
- * many were deleted; 0: that was all. */
+ * more than SWEEPS_PRUNE_TASKS tasks at a time, since all writers wait meanwhile: of a larger sweep each call
+ * deletes so many. A sweep stays while one of its tasks is the newest of its revision, since series show that
+ * one's state, and while one of its job arrays has not ended, since nobody else knows of it. *ret_count
+ * becomes how many were deleted, *ret_is_over whether nothing was found. */
 int sweeps_prune(struct store *store, int64_t before_ms, int64_t *after, int limit, int64_t *ret_count,
-                 struct err *err);
+                 int *ret_is_over, struct err *err);
 
 #define SWEEPS_PRUNE_TASKS 1000
 

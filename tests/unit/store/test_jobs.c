@@ -99,7 +99,7 @@ static void test_totals_outlive_their_sweeps(void **state)
     }
     OK(jobs_count_ended_tasks(fixture->store, &before, &err));
     assert_int_equal(before, 2);
-    OK(sweeps_prune(fixture->store, INT64_MAX, &(int64_t){0}, 10, &pruned, &err));
+    OK(sweeps_prune(fixture->store, INT64_MAX, &(int64_t){0}, 10, &pruned, &(int){0}, &err));
     assert_int_equal(pruned, 1);
     OK(jobs_count_ended_tasks(fixture->store, &after, &err));
     assert_int_equal(after, before);

@@ -194,18 +194,18 @@ static void test_prune(void **state)
     (void)fixture_measure(fixture, "a", 1);
     int64_t running = fixture_sweep(fixture, ids, 2, 0);
     int64_t later = clock_wall_ms() + 1000;
-    OK(sweeps_prune(fixture->store, 0, &(int64_t){0}, 100, &count, &err));
+    OK(sweeps_prune(fixture->store, 0, &(int64_t){0}, 100, &count, &(int){0}, &err));
     assert_int_equal(count, 0);
-    OK(sweeps_prune(fixture->store, later, &(int64_t){0}, 100, &count, &err));
+    OK(sweeps_prune(fixture->store, later, &(int64_t){0}, 100, &count, &(int){0}, &err));
     assert_int_equal(count, 2); /* the running one has newer tasks of both revisions */
     FAILS(ERR_NOT_FOUND, sweeps_get(fixture->store, old, &row, &err));
     FAILS(ERR_NOT_FOUND, sweeps_get(fixture->store, half, &row, &err));
     FAILS(ERR_NOT_FOUND, tasks_get(fixture->store, 1, &task, &err));
     OK(sweeps_get(fixture->store, running, &row, &err));
     OK(sweeps_cancel(fixture->store, running, &err));
-    OK(sweeps_prune(fixture->store, later, &(int64_t){0}, 100, &count, &err));
+    OK(sweeps_prune(fixture->store, later, &(int64_t){0}, 100, &count, &(int){0}, &err));
     assert_int_equal(count, 0);
-    FAILS(ERR_INVALID, sweeps_prune(fixture->store, later, &(int64_t){0}, 0, &count, &err));
+    FAILS(ERR_INVALID, sweeps_prune(fixture->store, later, &(int64_t){0}, 0, &count, &(int){0}, &err));
     OK(sweeps_list(fixture->store, 0, NULL, 0, 10, collect, &list, &err));
     assert_int_equal(list.count, 1);
     fixture_check_database(fixture);
@@ -224,8 +224,10 @@ static void test_prune_in_parts(void **state)
         OK(sweeps_cancel(fixture->store, create(fixture, NULL, 0), &err));
     (void)sql_run(fixture->path, sql);
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
-        OK(sweeps_prune(fixture->store, clock_wall_ms() + 1000, &after, 100, &count, &err));
+        int is_over = 0;
+        OK(sweeps_prune(fixture->store, clock_wall_ms() + 1000, &after, 100, &count, &is_over, &err));
         assert_int_equal(count, parts[i]);
+        assert_int_equal(is_over, parts[i] == 0);
     }
 }
 
@@ -249,9 +251,12 @@ static void test_prune_one_in_parts(void **state)
                   "SELECT 2, id, id, 'queued' FROM revisions;"
                   "UPDATE sweeps SET tasks_cancelled = 2500 WHERE id = 1");
     uint64_t version = store_version(fixture->store);
-    OK(sweeps_prune(fixture->store, clock_wall_ms() + 1000, &after, 100, &count, &err));
-    assert_int_equal(count, 1);
-    assert_int_equal(store_version(fixture->store) - version, 3); /* transactions */
+    for (int i = 1; i <= 3; i++) {
+        int is_over = 1;
+        OK(sweeps_prune(fixture->store, clock_wall_ms() + 1000, &after, 100, &count, &is_over, &err));
+        assert_true(count == (i == 3) && !is_over);
+        assert_int_equal(store_version(fixture->store) - version, i); /* transactions */
+    }
     FAILS(ERR_NOT_FOUND, sweeps_get(fixture->store, id, &row, &err));
     fixture_check_database(fixture);
 }
@@ -278,7 +283,7 @@ static void test_ends(void **state)
     assert_int_equal(list.ids[2], first);
     OK(sweeps_get(fixture->store, first, &row, &err));
     assert_int_equal(row.end_number, 3);
-    OK(sweeps_prune(fixture->store, clock_wall_ms() + 1000, &(int64_t){0}, 10, &count, &err));
+    OK(sweeps_prune(fixture->store, clock_wall_ms() + 1000, &(int64_t){0}, 10, &count, &(int){0}, &err));
     assert_int_equal(count, 3);
     uint64_t version = store_version(fixture->store);
     OK(sweeps_note_logged(fixture->store, 3, &err));
@@ -306,11 +311,11 @@ static void test_prune_keeps_live_jobs(void **state)
     (void)fixture_measure(fixture, "a", 1);
     (void)fixture_sweep(fixture, ids, 1, 0);
     int64_t later = clock_wall_ms() + 1000;
-    OK(sweeps_prune(fixture->store, later, &(int64_t){0}, 100, &count, &err));
+    OK(sweeps_prune(fixture->store, later, &(int64_t){0}, 100, &count, &(int){0}, &err));
     assert_int_equal(count, 0);
     job.state = JOB_STATE_ENDED;
     OK(jobs_update(fixture->store, &job, &err));
-    OK(sweeps_prune(fixture->store, later, &(int64_t){0}, 100, &count, &err));
+    OK(sweeps_prune(fixture->store, later, &(int64_t){0}, 100, &count, &(int){0}, &err));
     assert_int_equal(count, 1);
 }
 

@@ -184,7 +184,7 @@ static void test_rule_is_remembered(void **state)
     int64_t count = 0;
     for (int64_t id = 1; id < 5; id++)
         (void)sweeps_cancel(fixture->store, id, &(struct err)ERR_INIT);
-    OK(sweeps_prune(fixture->store, INT64_MAX, &(int64_t){0}, 100, &count, &err));
+    OK(sweeps_prune(fixture->store, INT64_MAX, &(int64_t){0}, 100, &count, &(int){0}, &err));
     assert_true(count > 0);
     struct err gone = ERR_INIT;
     assert_int_equal(sweeps_get(fixture->store, 1, &(struct sweep_row){0}, &gone), ERR_NOT_FOUND);
