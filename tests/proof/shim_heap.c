@@ -13,6 +13,9 @@
  * it copied. Blocks of a page and more are counted apart from smaller ones of the same place. The last eight
  * bytes of every block say which place it is from, so blocks are eight bytes larger than they were asked for;
  * malloc_usable_size() does not show them.
+ *
+ * What SQLite allocates for a statement belongs to who has it prepared, as long as the statement lives; and
+ * `statements` are counted, and those of them that their connection had `again`.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -29,13 +32,15 @@
 
 #define SITES_MAX 16384
 #define LARGE_BYTES 4096
-#define LARGE (UINT64_C(1) << 63)         /* in the address of a place: its large blocks */
+#define LARGE (UINT64_C(1) << 63) /* in the address of a place: its large blocks */
+#define STATEMENTS_MAX 65536
 #define MARK UINT64_C(0x9d3a5b71c4e60000) /* the low 16 bits are the place */
 
 struct heap {
     _Atomic int64_t asked, leaked;
     _Atomic int64_t measure, measured;
     int64_t mapped_bytes, free_bytes;
+    _Atomic int64_t statements, again;
     struct site {
         _Atomic uint64_t address; /* | LARGE */
         _Atomic int64_t blocks, bytes;
@@ -51,6 +56,12 @@ void __libc_free(void *block);
 static struct heap *heap;
 static struct site *sites;
 static size_t (*real_usable_size)(void *block);
+static int (*real_prepare)(void *db, const char *sql, int size, unsigned flags, void **ret_statement,
+                           const char **ret_tail);
+static _Atomic uint64_t prepared[STATEMENTS_MAX];
+/* Who allocates, where that is not who calls. In the thread's own memory: another TLS model may call
+ * malloc(). */
+static _Thread_local const void *on_behalf __attribute__((tls_model("initial-exec")));
 static void *list; /* of what is leaked */
 static size_t leak_bytes;
 
@@ -68,6 +79,8 @@ __attribute__((constructor)) static void start(void)
     if (map == MAP_FAILED)
         abort();
     real_usable_size = (size_t(*)(void *))(uintptr_t)dlsym(RTLD_NEXT, "malloc_usable_size");
+    real_prepare = (int (*)(void *, const char *, int, unsigned, void **, const char **))(uintptr_t)dlsym(
+        RTLD_NEXT, "sqlite3_prepare_v3");
     unsetenv("LD_PRELOAD"); /* children are not watched */
     heap = map;
     sites = heap->sites;
@@ -106,7 +119,7 @@ static void *enter(void *block, const void *caller)
 {
     if (block && sites) {
         uint64_t large = real_usable_size(block) > LARGE_BYTES ? LARGE : 0;
-        size_t site = find_site((uint64_t)(uintptr_t)caller | large);
+        size_t site = find_site((uint64_t)(uintptr_t)(on_behalf ? on_behalf : caller) | large);
         *mark_of(block) = MARK | site;
         count(site, block, 1);
     }
@@ -148,6 +161,31 @@ static void measure(int64_t wanted)
     heap->free_bytes = (int64_t)info.fordblks;
     heap->measured = wanted;
     atomic_flag_clear(&is_busy);
+}
+
+/* Whether this connection has not prepared that text before: its statements are string constants. */
+static int is_new(const void *db, const char *sql)
+{
+    uint64_t key = ((uintptr_t)db ^ ((uintptr_t)sql << 20)) * UINT64_C(0x9e3779b97f4a7c15) | 1;
+    for (size_t at = key >> 48, i = 0; i < STATEMENTS_MAX; i++, at = (at + 1) % STATEMENTS_MAX) {
+        uint64_t none = 0;
+        if (atomic_compare_exchange_strong(&prepared[at], &none, key))
+            return 1;
+        if (none == key)
+            return 0;
+    }
+    abort(); /* more statements than any program has */
+}
+
+int sqlite3_prepare_v3(void *db, const char *sql, int size, unsigned flags, void **ret_statement,
+                       const char **ret_tail)
+{
+    if (heap)
+        atomic_fetch_add(is_new(db, sql) ? &heap->statements : &heap->again, 1);
+    on_behalf = __builtin_return_address(0);
+    int result = real_prepare(db, sql, size, flags, ret_statement, ret_tail);
+    on_behalf = NULL;
+    return result;
 }
 
 void *malloc(size_t size)

@@ -39,6 +39,7 @@ class Sample:
     threads: int
     files: int  # in state folder and cache
     disk_kib: int
+    statements: int
     held: dict[int, heap.Held] = field(repr=False)  # by place
 
 
@@ -112,11 +113,13 @@ def sample(daemon: Daemon, counts: heap.Heap, begin: float, sweeps: int) -> Samp
             except FileNotFoundError:
                 pass  # it has just gone
     held = counts.held()
+    statements, again = counts.statements()
+    need(not again, f"{again} statements were prepared again by a connection that had them")
     # Blocks come and go while it is looked at: the middle one of three.
     looks = [counts.memory(daemon.process.pid, counts.held(), lambda: daemon.get("/healthz")) for _ in range(3)]
     memory = sorted(looks, key=lambda one: one.pieces)[1]
     return Sample(time.monotonic() - begin, sweeps, memory.all, memory.live, memory.free, memory.pieces, memory.others, descriptors,
-                  int(status["Threads"]), len(sizes), sum(sizes), held)  # fmt: skip
+                  int(status["Threads"]), len(sizes), sum(sizes), statements, held)  # fmt: skip
 
 
 def slope(samples: list[Sample], name: str, over: str = "seconds") -> float:
@@ -156,7 +159,7 @@ def check_pieces(samples: list[Sample]) -> str:
 
 def check_heap(samples: list[Sample], pid: int) -> str:
     steady = [one for one in samples if one.seconds >= samples[-1].seconds / 3]
-    return heap.check_places([one.held for one in steady], [one.sweeps for one in steady], lambda address: heap.describe(address, pid))
+    return heap.check_places([one.held for one in steady], [one.sweeps for one in steady], [one.statements for one in steady], lambda address: heap.describe(address, pid))
 
 
 def run(minutes: float, seed: int = 1, preset: str = "release", folder: Path | None = None, leak_bytes: int = 0) -> str:
