@@ -84,7 +84,7 @@ struct score_config {
     int has_normalised_router;  /* the weights of the chosen ones are divided by their sum */
     uint64_t max_positions;     /* inputs of a document at most */
     uint64_t position_rows;     /* of the table of learned positions, where the family has one: no fewer */
-    uint64_t rotary_dimensions; /* of each head, even: the first ones are rotated, in halves; 0: none */
+    uint64_t rotary_dimensions; /* of each head, even: the first ones are rotated; 0: none */
     double rotary_base;
     struct score_rotary_scaling rotary_scaling;
     uint8_t unrotated_layers[LIMIT_SCORE_LAYERS / 8]; /* a bit per layer; score_layer_is_rotated */
@@ -317,6 +317,10 @@ enum score_head_norm {
     SCORE_HEAD_NORM_EACH,     /* of each head by itself, all with the same weights */
 };
 
+/* What shorter rows of the unembedding are divided by where that makes them of length 1: so rows of zeros
+ * stay what they are, and one with a NaN is all NaN (torch.nn.functional.normalize). */
+#define SCORE_UNIT_LENGTH_MIN 1e-12
+
 /* A family: the names of its tensors, and what its layers do. A backend refuses what it does not compute. */
 struct score_architecture {
     const char *name;         /* as model_type in config.json */
@@ -331,8 +335,11 @@ struct score_architecture {
     enum score_norm_place norm_place; /* of the norms of attention and MLP */
     int has_alibi;                    /* attention has a slope (score_alibi.h) */
     enum score_head_norm head_norm;
-    int is_cut_after_norm;                /* else queries, keys and values are cut before any norm */
-    int has_gate;                         /* down(activation(gate x) * up x), else down(activation(up x)) */
+    int is_cut_after_norm;   /* else queries, keys and values are cut before any norm */
+    int has_neighbour_pairs; /* dimensions 2 j and 2 j + 1 of a head are rotated together, else j and half + j
+                              */
+    int has_unit_rows;       /* the unembedding's are divided by their lengths (SCORE_UNIT_LENGTH_MIN) */
+    int has_gate;            /* down(activation(gate x) * up x), else down(activation(up x)) */
     int has_attention_bias, has_mlp_bias; /* always, whatever config.json says */
 };
 

@@ -25,24 +25,33 @@ static const char *const gpt_neox_names[SCORE_ROLE_COUNT] = {
     [SCORE_ROLE_MLP_DOWN_BIAS] = "gpt_neox.layers.%u.mlp.dense_4h_to_h.bias",
 };
 
+/* GPT-2's, and what Crystal calls the same. */
+#define EVERY_GPT2                                                                                           \
+    [SCORE_ROLE_EMBEDDING] = "transformer.wte.weight", [SCORE_ROLE_UNEMBEDDING] = "lm_head.weight",          \
+    [SCORE_ROLE_FINAL_NORM_WEIGHT] = "transformer.ln_f.weight",                                              \
+    [SCORE_ROLE_FINAL_NORM_BIAS] = "transformer.ln_f.bias",                                                  \
+    [SCORE_ROLE_ATTENTION_NORM_WEIGHT] = "transformer.h.%u.ln_1.weight",                                     \
+    [SCORE_ROLE_ATTENTION_NORM_BIAS] = "transformer.h.%u.ln_1.bias",                                         \
+    [SCORE_ROLE_QKV_WEIGHT] = "transformer.h.%u.attn.c_attn.weight",                                         \
+    [SCORE_ROLE_QKV_BIAS] = "transformer.h.%u.attn.c_attn.bias",                                             \
+    [SCORE_ROLE_ATTENTION_OUT_WEIGHT] = "transformer.h.%u.attn.c_proj.weight",                               \
+    [SCORE_ROLE_ATTENTION_OUT_BIAS] = "transformer.h.%u.attn.c_proj.bias",                                   \
+    [SCORE_ROLE_MLP_NORM_WEIGHT] = "transformer.h.%u.ln_2.weight",                                           \
+    [SCORE_ROLE_MLP_NORM_BIAS] = "transformer.h.%u.ln_2.bias",                                               \
+    [SCORE_ROLE_MLP_UP_WEIGHT] = "transformer.h.%u.mlp.c_fc.weight",                                         \
+    [SCORE_ROLE_MLP_UP_BIAS] = "transformer.h.%u.mlp.c_fc.bias",                                             \
+    [SCORE_ROLE_MLP_DOWN_WEIGHT] = "transformer.h.%u.mlp.c_proj.weight",                                     \
+    [SCORE_ROLE_MLP_DOWN_BIAS] = "transformer.h.%u.mlp.c_proj.bias"
+
 static const char *const gpt2_names[SCORE_ROLE_COUNT] = {
-    [SCORE_ROLE_EMBEDDING] = "transformer.wte.weight",
+    EVERY_GPT2,
     [SCORE_ROLE_POSITIONS] = "transformer.wpe.weight",
-    [SCORE_ROLE_UNEMBEDDING] = "lm_head.weight",
-    [SCORE_ROLE_FINAL_NORM_WEIGHT] = "transformer.ln_f.weight",
-    [SCORE_ROLE_FINAL_NORM_BIAS] = "transformer.ln_f.bias",
-    [SCORE_ROLE_ATTENTION_NORM_WEIGHT] = "transformer.h.%u.ln_1.weight",
-    [SCORE_ROLE_ATTENTION_NORM_BIAS] = "transformer.h.%u.ln_1.bias",
-    [SCORE_ROLE_QKV_WEIGHT] = "transformer.h.%u.attn.c_attn.weight",
-    [SCORE_ROLE_QKV_BIAS] = "transformer.h.%u.attn.c_attn.bias",
-    [SCORE_ROLE_ATTENTION_OUT_WEIGHT] = "transformer.h.%u.attn.c_proj.weight",
-    [SCORE_ROLE_ATTENTION_OUT_BIAS] = "transformer.h.%u.attn.c_proj.bias",
-    [SCORE_ROLE_MLP_NORM_WEIGHT] = "transformer.h.%u.ln_2.weight",
-    [SCORE_ROLE_MLP_NORM_BIAS] = "transformer.h.%u.ln_2.bias",
-    [SCORE_ROLE_MLP_UP_WEIGHT] = "transformer.h.%u.mlp.c_fc.weight",
-    [SCORE_ROLE_MLP_UP_BIAS] = "transformer.h.%u.mlp.c_fc.bias",
-    [SCORE_ROLE_MLP_DOWN_WEIGHT] = "transformer.h.%u.mlp.c_proj.weight",
-    [SCORE_ROLE_MLP_DOWN_BIAS] = "transformer.h.%u.mlp.c_proj.bias",
+};
+
+static const char *const crystal_names[SCORE_ROLE_COUNT] = {
+    EVERY_GPT2,
+    [SCORE_ROLE_MLP_GATE_WEIGHT] = "transformer.h.%u.mlp.c_fc2.weight",
+    [SCORE_ROLE_MLP_GATE_BIAS] = "transformer.h.%u.mlp.c_fc2.bias",
 };
 
 static const char *const bloom_names[SCORE_ROLE_COUNT] = {
@@ -100,6 +109,18 @@ static const char *const llama_names[SCORE_ROLE_COUNT] = {
     [SCORE_ROLE_MLP_GATE_BIAS] = "model.layers.%u.mlp.gate_proj.bias",
     [SCORE_ROLE_MLP_UP_BIAS] = "model.layers.%u.mlp.up_proj.bias",
     [SCORE_ROLE_MLP_DOWN_BIAS] = "model.layers.%u.mlp.down_proj.bias",
+};
+
+/* Of Baichuan 2. */
+static const char *const baichuan_names[SCORE_ROLE_COUNT] = {
+    NORMS_BEFORE,
+    [SCORE_ROLE_EMBEDDING] = "model.embed_tokens.weight",
+    [SCORE_ROLE_UNEMBEDDING] = "lm_head.weight",
+    [SCORE_ROLE_QKV_WEIGHT] = "model.layers.%u.self_attn.W_pack.weight",
+    [SCORE_ROLE_ATTENTION_OUT_WEIGHT] = "model.layers.%u.self_attn.o_proj.weight",
+    [SCORE_ROLE_MLP_GATE_WEIGHT] = "model.layers.%u.mlp.gate_proj.weight",
+    [SCORE_ROLE_MLP_UP_WEIGHT] = "model.layers.%u.mlp.up_proj.weight",
+    [SCORE_ROLE_MLP_DOWN_WEIGHT] = "model.layers.%u.mlp.down_proj.weight",
 };
 
 static const char *const mistral_names[SCORE_ROLE_COUNT] = {EVERY_LLAMA, NORMS_BEFORE};
@@ -213,6 +234,7 @@ static const struct score_architecture architectures[] = {
     {.name = "smollm3", .names = llama_names, LLAMA_LAYER},
     {.name = "granite", .names = llama_names, LLAMA_LAYER},
     {.name = "minicpm", .names = llama_names, LLAMA_LAYER},
+    {.name = "baichuan", .names = baichuan_names, LLAMA_LAYER, .has_unit_rows = 1},
     {.name = "olmo", .names = olmo_names, GATED_LAYER},
     {.name = "olmo2",
      .names = olmo2_names,
@@ -250,6 +272,15 @@ static const struct score_architecture architectures[] = {
      .is_transposed = 1,
      .has_attention_bias = 1,
      .has_mlp_bias = 1},
+    {.name = "crystalcoder",
+     .names = crystal_names,
+     .prefix = "transformer.",
+     .qkv_order = SCORE_QKV_ORDER_TOGETHER,
+     .is_transposed = 1,
+     .has_gate = 1,
+     .has_neighbour_pairs = 1,
+     .has_attention_bias = 1,
+     .has_mlp_bias = 1},
     {.name = "bloom",
      .names = bloom_names,
      .prefix = "transformer.",
@@ -261,7 +292,7 @@ static const struct score_architecture architectures[] = {
 int score_architecture_find(const char *name, const struct score_architecture **ret_architecture,
                             struct err *err)
 {
-    char known[256] = "";
+    char known[320] = "";
     size_t used = 0;
     for (size_t i = 0; i < sizeof(architectures) / sizeof(architectures[0]); i++) {
         if (strcmp(architectures[i].name, name) == 0) {

@@ -169,6 +169,11 @@ int score_config_check(const struct score_config *config, struct err *err)
     if (architecture->names[SCORE_ROLE_POSITIONS] && config->position_rows < config->max_positions)
         return err_set(err, ERR_INVALID, "%llu positions are learned, fewer than the context of %llu",
                        (unsigned long long)config->position_rows, (unsigned long long)config->max_positions);
+    if (architecture->has_unit_rows && config->is_tied)
+        return err_set(err, ERR_UNSUPPORTED,
+                       "in models of type %s the unembedding, whose rows get length 1, is not the input "
+                       "embedding",
+                       architecture->name);
     if (!(config->norm_epsilon >= 0 && isfinite(config->norm_epsilon)))
         return err_set(err, ERR_INVALID, "the epsilon of the layer norm must not be %g",
                        config->norm_epsilon);

@@ -76,7 +76,9 @@ int scoring_config_of(const struct model_config *model, struct score_config *ret
     config.activation = activations[model->activation];
     config.head_activation = activations[model->head_activation];
     /* int(head size * fraction), as transformers counts them */
-    config.rotary_dimensions = (uint64_t)((double)score_head_size(&config) * model->rotary_fraction);
+    config.rotary_dimensions = model->rotary_dimensions
+                                   ? model->rotary_dimensions
+                                   : (uint64_t)((double)score_head_size(&config) * model->rotary_fraction);
     for (uint64_t layer = 0; layer < model->layer_count && layer < LIMIT_SCORE_LAYERS; layer++)
         if (model->unrotated_layers[layer / 8] >> layer % 8 & 1)
             score_layer_leave_unrotated(&config, layer);

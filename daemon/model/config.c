@@ -4,6 +4,7 @@
 #include "daemon/base/json_text.h"
 #include "daemon/base/limits.h"
 #include "daemon/model/bloom_config.h"
+#include "daemon/model/crystal_config.h"
 #include "daemon/model/family.h"
 #include "daemon/model/gpt2_config.h"
 #include "daemon/model/hf_olmo_config.h"
@@ -115,6 +116,11 @@ static int is_gpt2(const struct model_config *config)
     return strcmp(config->model_type, "gpt2") == 0;
 }
 
+static int is_crystal(const struct model_config *config)
+{
+    return strcmp(config->model_type, "crystalcoder") == 0;
+}
+
 static int is_qwen3(const struct model_config *config)
 {
     return strcmp(config->model_type, "qwen3") == 0 || strcmp(config->model_type, "qwen3_moe") == 0;
@@ -221,6 +227,8 @@ static int read_config(json_t *root, struct model_config *config, struct err *er
         neox_config_prepare(root, config->doubt);
     else if (is_gpt2(config))
         gpt2_config_prepare(root, config);
+    else if (is_crystal(config))
+        crystal_config_prepare(root, config);
     else if (is_bloom(config))
         bloom_config_prepare(root, config);
     else if (is_modernbert(config))
@@ -274,7 +282,8 @@ int model_config_parse(const char *json, size_t size, struct model_config *ret_c
 static int is_scored(const struct model_config *config)
 {
     return strcmp(config->model_type, "gpt_neox") == 0 || is_gpt2(config) || is_bloom(config) ||
-           is_modernbert(config) || is_hf_olmo(config) || family_find(config->model_type)->is_llama;
+           is_crystal(config) || is_modernbert(config) || is_hf_olmo(config) ||
+           family_find(config->model_type)->is_llama;
 }
 
 /* Of a Llama linear and llama3, too, and of OLMo 3 yarn. */
@@ -287,6 +296,12 @@ static int is_rotary_scored(const struct model_config *config)
            (strcmp(type, "yarn") == 0 && strcmp(config->model_type, "olmo3") == 0);
 }
 
+/* That is none of transformers, whose versions could differ. */
+static int has_own_class(const struct model_config *config)
+{
+    return is_hf_olmo(config) || is_crystal(config) || strcmp(config->model_type, "baichuan") == 0;
+}
+
 /* What a forward pass is written for. */
 static int check_kind(const struct model_config *config, struct err *err)
 {
@@ -294,20 +309,20 @@ static int check_kind(const struct model_config *config, struct err *err)
         return err_set(
             err, ERR_UNSUPPORTED,
             "scoring is implemented for models like GPT-NeoX, GPT-2, BLOOM, Llama, Mistral, Qwen2, Qwen3, "
-            "Qwen3-MoE, SmolLM3, Apertus, Granite, MiniCPM, OLMo, OLMo 2, OLMo 3, OLMoE and "
-            "ModernBERT's decoders, not for model_type \"%s\": leave the metric perplexity out of the sweep",
+            "Qwen3-MoE, SmolLM3, Apertus, Granite, MiniCPM, Baichuan 2, Crystal, OLMo, OLMo 2, OLMo 3, OLMoE "
+            "and ModernBERT's decoders, not for model_type \"%s\": leave the metric perplexity out of the "
+            "sweep",
             config->model_type);
     if (!is_rotary_scored(config))
         return err_set(err, ERR_UNSUPPORTED,
                        "scoring with rotary embeddings of type \"%s\" is not implemented: leave the metric "
                        "perplexity out of the sweep",
                        config->rotary_type);
-    if (config->doubt[0] && is_hf_olmo(config))
-        return err_set(
-            err, ERR_UNSUPPORTED,
-            "config.json: %s: for model_type \"hf_olmo\" scoring is not implemented with that; leave "
-            "the metric perplexity out of the sweep",
-            config->doubt);
+    if (config->doubt[0] && has_own_class(config))
+        return err_set(err, ERR_UNSUPPORTED,
+                       "config.json: %s: for model_type \"%s\" scoring is not implemented with that; leave "
+                       "the metric perplexity out of the sweep",
+                       config->doubt, config->model_type);
     if (config->doubt[0])
         return err_set(err, ERR_UNSUPPORTED,
                        "%s, of which transformers makes another model, or none: mend it, or leave the metric "
@@ -363,7 +378,8 @@ int model_config_check_scoring(const struct model_config *config, struct err *er
     if (!(config->rotary_base > 0))
         return err_set(err, ERR_FORMAT, "the base of the rotary embeddings, %g, is not positive",
                        config->rotary_base);
-    if (!(config->rotary_fraction >= 0 && config->rotary_fraction <= 1) || fmod(rotated, 2) != 0)
+    if (!(config->rotary_fraction >= 0 && config->rotary_fraction <= 1) ||
+        (!config->rotary_dimensions && fmod(rotated, 2) != 0))
         return err_set(err, ERR_FORMAT,
                        "the rotated part of a head, %g of %" PRIu64 " dimensions, is not an even number",
                        config->rotary_fraction, head_size);
@@ -372,11 +388,12 @@ int model_config_check_scoring(const struct model_config *config, struct err *er
     return 0;
 }
 
-/* Of a GPT-2 and a BLOOM, too. */
+/* Of a GPT-2, a BLOOM and a Crystal, too, which has a gate. */
 static uint64_t neox_layer_parameters(const struct model_config *config)
 {
     uint64_t d = config->hidden_size, inner = config->intermediate_size; /* below 2^24, so products fit */
-    return 4 * d * d + 2 * d * inner + inner + 5 * d + (config->has_attention_bias ? 4 * d : 0);
+    return 4 * d * d + 2 * d * inner + inner + 5 * d + (config->has_attention_bias ? 4 * d : 0) +
+           (is_crystal(config) ? d * inner + inner : 0);
 }
 
 /* Of one norm of the residual stream, but for GPT-NeoX. */
@@ -411,7 +428,7 @@ int model_config_parameter_count(const struct model_config *config, uint64_t *re
 {
     const int is_llama = family_find(config->model_type)->is_llama;
     if (!is_scored(config) || is_hf_olmo(config) || is_modernbert(config) ||
-        ((is_llama || is_gpt2(config) || is_bloom(config)) &&
+        ((is_llama || is_gpt2(config) || is_bloom(config) || is_crystal(config)) &&
          (lacks_size(config) || !head_size_of(config) || config->doubt[0])))
         return err_set(err, ERR_UNSUPPORTED, "the parameters of model_type \"%s\" are not counted",
                        config->model_type);

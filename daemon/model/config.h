@@ -56,9 +56,10 @@ struct model_config {
     uint8_t unrotated_layers[LIMIT_SCORE_LAYERS / 8]; /* a bit per layer without rotary embeddings */
     uint8_t sliding_layers[LIMIT_SCORE_LAYERS / 8];   /* a bit per layer that has the window */
     double rotary_fraction;                           /* of a head's dimensions that are rotated, 0..1 */
-    double rotary_base;                               /* theta */
-    double unscaled_rotary_base;                      /* of the unscaled layers; 0: the same */
-    enum model_activation head_activation;            /* ModernBERT: of the head before the unembedding */
+    uint64_t rotary_dimensions;            /* the same as a number, where the family says it so; or 0 */
+    double rotary_base;                    /* theta */
+    double unscaled_rotary_base;           /* of the unscaled layers; 0: the same */
+    enum model_activation head_activation; /* ModernBERT: of the head before the unembedding */
     int has_head_bias, has_unembedding_bias;
     int has_parallel_residual;
     int has_attention_bias, has_mlp_bias;

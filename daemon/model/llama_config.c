@@ -1,6 +1,7 @@
 #include "daemon/model/llama_config.h"
 
 #include "daemon/base/limits.h"
+#include "daemon/model/baichuan_config.h"
 #include "daemon/model/config_doubt.h"
 #include "daemon/model/experts_config.h"
 #include "daemon/model/multipliers_config.h"
@@ -75,6 +76,7 @@ static const struct dialect {
     {.model_type = "apertus", .has_attention_bias = 1, .is_heads_null = 1, .has_default_scaling = 1},
     {.model_type = "granite", .has_attention_bias = 1, .has_mlp_bias = 1, .is_heads_null = 1},
     {.model_type = "minicpm", .has_attention_bias = 1, .is_head_dim_null = 1, .is_heads_null = 1},
+    {.model_type = "baichuan", .is_head_dim_null = 1, .is_heads_null = 1},
     {.model_type = "qwen3_moe", .has_attention_bias = 1, .has_window = 1, .has_window_switch = 1},
 };
 
@@ -422,6 +424,7 @@ void llama_config_prepare(json_t *root, const struct family *family, struct mode
     if (reading.dialect->has_limit)
         read_limit(&reading);
     multipliers_config_prepare(root, family, config);
+    baichuan_config_prepare(root, family, config);
     experts_config_prepare(root, family, config);
     if (reading.dialect->has_unrotated_layers)
         read_unrotated(&reading);

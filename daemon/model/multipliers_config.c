@@ -6,8 +6,7 @@
 #include <stddef.h>
 #include <string.h>
 
-/* 1 where the file does not say it. */
-static double multiplier_of(const json_t *root, const char *name, char *doubt)
+double multiplier_config_of(const json_t *root, const char *name, char *doubt)
 {
     const json_t *value = json_object_get(root, name);
     const double multiplier = json_number_value(value);
@@ -21,10 +20,10 @@ static double multiplier_of(const json_t *root, const char *name, char *doubt)
 static void read_granite(const json_t *root, struct model_config *config)
 {
     const json_t *scaling = json_object_get(root, "rope_scaling");
-    config->embedding_multiplier = multiplier_of(root, "embedding_multiplier", config->doubt);
-    config->attention_multiplier = multiplier_of(root, "attention_multiplier", config->doubt);
-    config->residual_multiplier = multiplier_of(root, "residual_multiplier", config->doubt);
-    config->logit_multiplier = 1 / multiplier_of(root, "logits_scaling", config->doubt);
+    config->embedding_multiplier = multiplier_config_of(root, "embedding_multiplier", config->doubt);
+    config->attention_multiplier = multiplier_config_of(root, "attention_multiplier", config->doubt);
+    config->residual_multiplier = multiplier_config_of(root, "residual_multiplier", config->doubt);
+    config->logit_multiplier = 1 / multiplier_config_of(root, "logits_scaling", config->doubt);
     /* Of the older spelling version 4 makes nothing. */
     if (json_object_get(scaling, "type") && !json_object_get(scaling, "rope_type"))
         config_doubt_set(config->doubt, "\"rope_scaling\" has no \"rope_type\"");
@@ -36,10 +35,11 @@ static void read_minicpm(const json_t *root, struct model_config *config)
 {
     const double width = json_number_value(json_object_get(root, "hidden_size"));
     const double layers = json_number_value(json_object_get(root, "num_hidden_layers"));
-    config->embedding_multiplier = multiplier_of(root, "scale_emb", config->doubt);
+    config->embedding_multiplier = multiplier_config_of(root, "scale_emb", config->doubt);
     config->residual_multiplier =
-        multiplier_of(root, "scale_depth", config->doubt) / sqrt(layers > 0 ? layers : 1);
-    config->logit_multiplier = multiplier_of(root, "dim_model_base", config->doubt) / (width > 0 ? width : 1);
+        multiplier_config_of(root, "scale_depth", config->doubt) / sqrt(layers > 0 ? layers : 1);
+    config->logit_multiplier =
+        multiplier_config_of(root, "dim_model_base", config->doubt) / (width > 0 ? width : 1);
     if (json_integer_value(json_object_get(root, "num_experts")))
         config_doubt_set(config->doubt, "\"num_experts\" is not 0");
     if (config_doubt_is_there(json_object_get(root, "sparse_config")))

@@ -12,6 +12,9 @@
 
 #include <jansson.h>
 
+/* A positive number; 1 where the file does not say it, and with a doubt where it is none. */
+double multiplier_config_of(const json_t *root, const char *name, char *doubt);
+
 /* Fills the multipliers, and doubts. Of other families, nothing. */
 void multipliers_config_prepare(const json_t *root, const struct family *family, struct model_config *config);
 

@@ -20,6 +20,9 @@ static const struct tokenizer_class classes[] = {
     {"BloomTokenizerFast", 0, "<s>", "</s>", "<unk>", "<pad>"},
     {"OLMoTokenizer", 0, NULL, NULL, NULL, NULL}, /* ai2-olmo's, which reads tokenizer.json as it is */
     {"OLMoTokenizerFast", 0, NULL, NULL, NULL, NULL},
+    /* Published beside Crystal: tokenizer.json as it is, but for the template (tokenizer_start.c). */
+    {"CrystalCoderTokenizer", 0, "<|startoftext|>", "<|endoftext|>", "<|unk|>", NULL},
+    {"CrystalCoderTokenizerFast", 0, "<|startoftext|>", "<|endoftext|>", "<|unk|>", NULL},
     {"PreTrainedTokenizerFast", 0, NULL, NULL, NULL, NULL},
     {"TokenizersBackend", 0, NULL, NULL, NULL, NULL},
 };
@@ -50,6 +53,8 @@ static const struct {
     {"smollm3", BY_CLASS, "PreTrainedTokenizerFast"},
     {"granite", BY_CLASS, NULL},
     {"minicpm", BY_CLASS, NULL},
+    {"baichuan", BY_CLASS, NULL},
+    {"crystalcoder", BY_CLASS, NULL},
     {"apertus", BY_CLASS, NULL},
 };
 

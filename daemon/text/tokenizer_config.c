@@ -115,6 +115,12 @@ static int refuse_flag(const struct reading *reading, const char *name, struct e
     return flag ? err_set(err, ERR_UNSUPPORTED, "%s: true is not supported", name) : 0;
 }
 
+/* Whether the class goes by "add_bos_token" and "add_eos_token". */
+static int has_flags(const struct reading *reading)
+{
+    return reading->class.built || strncmp(reading->class.name, "CrystalCoder", strlen("CrystalCoder")) == 0;
+}
+
 /* Llama's class makes its tokenizer anew from another file where these say anything. */
 static int check_llama(const struct reading *reading, struct err *err)
 {
@@ -130,8 +136,8 @@ static int check_flags(const struct reading *reading, struct err *err)
 {
     int prefix_space;
     if (refuse_flag(reading, "split_special_tokens", err) ||
-        (reading->class.built && ((!is_llama(reading) && refuse_flag(reading, "add_bos_token", err)) ||
-                                  refuse_flag(reading, "add_eos_token", err))))
+        (has_flags(reading) && ((!is_llama(reading) && refuse_flag(reading, "add_bos_token", err)) ||
+                                refuse_flag(reading, "add_eos_token", err))))
         return err->code;
     if (is_llama(reading))
         return check_llama(reading, err);

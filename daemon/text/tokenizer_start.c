@@ -67,6 +67,9 @@ static int64_t find(const json_t *root, const json_t *config, const struct token
     if (begins_with(class, "GPTNeoXTokenizer"))
         return json_is_true(add) || (!choice->built && id != TOKENIZER_START_NONE) ? TOKENIZER_START_UNKNOWN
                                                                                    : TOKENIZER_START_NONE;
+    /* It makes a template of its own, by the flags that tokenizer_config.c refuses. */
+    if (begins_with(class, "CrystalCoderTokenizer") && id != TOKENIZER_START_NONE)
+        return TOKENIZER_START_UNKNOWN;
     if (begins_with(class, "LlamaTokenizer") && json_is_false(add) != (id == TOKENIZER_START_NONE))
         return TOKENIZER_START_UNKNOWN;
     return id;

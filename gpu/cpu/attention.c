@@ -21,6 +21,21 @@ void attention_rotate(const struct score_rotary *rotary, uint32_t position, floa
     }
 }
 
+void attention_rotate_neighbours(const struct score_rotary *rotary, uint32_t position, float *row,
+                                 size_t head_count, size_t head_size)
+{
+    const float *cosine = rotary->cosine + position * rotary->half;
+    const float *sine = rotary->sine + position * rotary->half;
+    for (size_t head = 0; head < head_count; head++) {
+        float *pair = row + head * head_size;
+        for (size_t j = 0; j < rotary->half; j++, pair += 2) {
+            float x = pair[0], y = pair[1];
+            pair[0] = x * cosine[j] - y * sine[j];
+            pair[1] = y * cosine[j] + x * sine[j];
+        }
+    }
+}
+
 /* Rows of scores are padded, so that the row loops see whole vectors only. */
 static size_t padded(size_t count)
 {

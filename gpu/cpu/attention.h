@@ -17,6 +17,10 @@
 void attention_rotate(const struct score_rotary *rotary, uint32_t position, float *row, size_t head_count,
                       size_t head_size);
 
+/* The same, of dimensions 2 j and 2 j + 1. */
+void attention_rotate_neighbours(const struct score_rotary *rotary, uint32_t position, float *row,
+                                 size_t head_count, size_t head_size);
+
 /* The queries of one document and what they see. Strides in floats, from one token to the next. */
 struct attention_document {
     size_t head_count, head_size;

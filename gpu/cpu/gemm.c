@@ -93,20 +93,25 @@ static void convert_row(const struct gemm_stored *stored, const struct score_ker
                      out);
 }
 
-/* The same of a transposed matrix, for `height` rows at once. */
+/* The same of transposed parts, for `height` rows at once, which may be of several. */
 static void convert_columns(const struct gemm_stored *stored, const struct score_kernels *kernels, size_t row,
                             size_t height, size_t column, size_t width,
                             float tile[GEMM_TILE_ROWS][GEMM_TILE_COLUMNS])
 {
     const struct tensor_view *part = stored->parts;
-    const size_t rows = (size_t)part->shape.dim[0], element_bytes = tensor_dtype_bits(part->dtype) / 8;
     float values[GEMM_TILE_ROWS];
-    for (size_t j = 0; j < width; j++) {
-        kernels->convert(part->dtype,
-                         (const unsigned char *)part->data + ((column + j) * rows + row) * element_bytes,
-                         height, values);
-        for (size_t i = 0; i < height; i++)
-            tile[i][j] = values[i];
+    while (height && row >= part->shape.dim[0])
+        row -= (size_t)(part++)->shape.dim[0];
+    for (size_t done = 0, count; done < height; done += count, part++, row = 0) {
+        const size_t rows = (size_t)part->shape.dim[0], element_bytes = tensor_dtype_bits(part->dtype) / 8;
+        count = height - done < rows - row ? height - done : rows - row;
+        for (size_t j = 0; j < width; j++) {
+            kernels->convert(part->dtype,
+                             (const unsigned char *)part->data + ((column + j) * rows + row) * element_bytes,
+                             count, values);
+            for (size_t i = 0; i < count; i++)
+                tile[done + i][j] = values[i];
+        }
     }
 }
 

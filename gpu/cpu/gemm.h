@@ -44,8 +44,7 @@ struct gemm_stored {
     size_t part_count;
     size_t head_count, head_size; /* of a single part: fused q, k, v per head become q | k | v; 0 heads: rows
                                      stay where they are */
-    int is_transposed; /* of a single part: the shape is [rows, columns], and columns lie one behind the other
-                        */
+    int is_transposed; /* of each part: the shape is [rows, columns], and columns lie one behind the other */
 };
 
 struct gemm_matrix {

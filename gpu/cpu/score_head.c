@@ -63,6 +63,9 @@ void score_head_run(const struct cpu_score_model *model, struct score_scratch *s
                       scratch->workspace);
         for (size_t i = 0; model->unembedding_bias && i < row_count; i++)
             model->kernels->add(scratch->logits + i * count, model->unembedding_bias + begin, count);
+        for (size_t i = 0; model->unembedding_scale && i < row_count; i++)
+            for (size_t j = 0; j < count; j++)
+                scratch->logits[i * count + j] *= model->unembedding_scale[begin + j];
         for (size_t i = 0; i < row_count; i++)
             update(&rows[i], model->kernels, scratch->logits + i * count, begin, count, targets[i]);
     }

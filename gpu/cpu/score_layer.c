@@ -83,6 +83,18 @@ static void normalize_heads(const struct cpu_score_model *model, const float *no
         model->kernels->rms_norm(heads + i, normed, norm_weight, model->config.norm_epsilon, heads + i);
 }
 
+/* Queries or keys at one position, where the layer rotates. */
+static void rotate(const struct step *step, uint32_t position, float *row, size_t head_count)
+{
+    const struct cpu_score_model *model = step->model;
+    if (!step->rotary)
+        return;
+    if (model->architecture->has_neighbour_pairs)
+        attention_rotate_neighbours(step->rotary, position, row, head_count, model->head_size);
+    else
+        attention_rotate(step->rotary, position, row, head_count, model->head_size);
+}
+
 /* Rows of queries, and of keys and values, from their product on: the bias is added, all are cut to the
  * limit, queries and keys are normalised, before or after that, and rotated. */
 static void finish_projections(const struct step *step, const uint32_t *rows_of, size_t row_count,
@@ -109,10 +121,8 @@ static void finish_projections(const struct step *step, const uint32_t *rows_of,
         normalize_heads(model, vectors[SCORE_VECTOR_KEY_NORM_WEIGHT], keys, row + query_width);
         if (is_cut && is_late)
             cut(row, width, limit);
-        if (step->rotary) {
-            attention_rotate(step->rotary, position, row, queries, model->head_size);
-            attention_rotate(step->rotary, position, row + query_width, keys, model->head_size);
-        }
+        rotate(step, position, row, queries);
+        rotate(step, position, row + query_width, keys);
     }
 }
 

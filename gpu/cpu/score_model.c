@@ -3,12 +3,14 @@
 #include "daemon/base/checked.h"
 #include "gpu/cpu/score_scratch.h"
 
+#include <math.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define COMMON_INPUTS 4096U /* of a document for which there must be room at least */
-#define ROWS_PER_TURN 64U   /* rows that a thread prepares before it takes the next ones */
+#define COMMON_INPUTS 4096U  /* of a document for which there must be room at least */
+#define ROWS_PER_TURN 64U    /* rows that a thread prepares before it takes the next ones */
+#define VALUES_PER_TURN 256U /* of a row whose length is measured */
 
 #define ROLES_MAX 4
 #define NO_ROLE SCORE_ROLE_EMBEDDING /* which is of no layer */
@@ -105,7 +107,7 @@ static uint64_t layer_bytes(const struct cpu_score_model *model, uint64_t layer)
 static const enum score_role head_roles[] = {SCORE_ROLE_HEAD_NORM_WEIGHT, SCORE_ROLE_HEAD_NORM_BIAS,
                                              SCORE_ROLE_UNEMBEDDING_BIAS};
 
-/* Of the layers' vectors, of the norms of the embedding and at the end, and of the head. */
+/* Of the layers' vectors, of the norms of the embedding and at the end, of the head and of logits' scales. */
 static uint64_t vector_bytes(const struct cpu_score_model *model)
 {
     const int has_head = model->views.model[SCORE_ROLE_HEAD_WEIGHT].data != NULL;
@@ -114,6 +116,7 @@ static uint64_t vector_bytes(const struct cpu_score_model *model)
         const struct tensor_view *view = &model->views.model[head_roles[i]];
         floats += view->data ? view->shape.dim[0] : 0;
     }
+    floats += model->architecture->has_unit_rows ? model->config.vocabulary_rows : 0;
     for (uint64_t i = 0; i < model->config.layer_count; i++)
         floats += score_vectors_floats(model->views.layers[i]);
     return floats * sizeof(float);
@@ -165,6 +168,54 @@ static float *fill_head_vectors(struct cpu_score_model *model, float *memory)
     return memory;
 }
 
+struct scales {
+    const struct cpu_score_model *model;
+    atomic_size_t next;
+};
+
+/* One by the length of each row of the unembedding. The sum is float64's, so that no square is too large or
+ * too small for it; a NaN stays one. */
+static void fill_scales(void *context, int index)
+{
+    struct scales *scales = context;
+    const struct cpu_score_model *model = scales->model;
+    const struct tensor_view *view = &model->views.model[SCORE_ROLE_UNEMBEDDING];
+    const size_t rows = (size_t)view->shape.dim[0], d = (size_t)view->shape.dim[1];
+    const size_t element_bytes = tensor_dtype_bits(view->dtype) / 8;
+    float values[VALUES_PER_TURN];
+    (void)index;
+    for (;;) {
+        const size_t begin = atomic_fetch_add(&scales->next, ROWS_PER_TURN);
+        for (size_t row = begin; row < begin + ROWS_PER_TURN && row < rows; row++) {
+            double sum = 0;
+            for (size_t i = 0, count; i < d; i += count) {
+                count = d - i < VALUES_PER_TURN ? d - i : VALUES_PER_TURN;
+                model->kernels->convert(view->dtype,
+                                        (const unsigned char *)view->data + (row * d + i) * element_bytes,
+                                        count, values);
+                for (size_t j = 0; j < count; j++)
+                    sum += (double)values[j] * (double)values[j];
+            }
+            const double length = sqrt(sum);
+            model->unembedding_scale[row] =
+                (float)(1 / (length < SCORE_UNIT_LENGTH_MIN ? SCORE_UNIT_LENGTH_MIN : length));
+        }
+        if (begin + ROWS_PER_TURN >= rows)
+            return;
+    }
+}
+
+/* Returns the memory behind them. */
+static float *fill_unembedding_scale(struct cpu_score_model *model, float *memory)
+{
+    struct scales scales = {.model = model};
+    if (!model->architecture->has_unit_rows)
+        return memory;
+    model->unembedding_scale = memory;
+    cpu_threads_run(model->threads, fill_scales, &scales);
+    return memory + model->config.vocabulary_rows;
+}
+
 static void fill_vectors(struct cpu_score_model *model)
 {
     size_t d = (size_t)model->config.hidden_size;
@@ -181,7 +232,7 @@ static void fill_vectors(struct cpu_score_model *model)
     model->embedding_norm_weight = fill_vector(model, SCORE_ROLE_EMBEDDING_NORM_WEIGHT, memory + 2 * d);
     model->embedding_norm_bias = fill_vector(model, SCORE_ROLE_EMBEDDING_NORM_BIAS, memory + 3 * d);
     memory += 4 * d;
-    memory = fill_head_vectors(model, memory);
+    memory = fill_unembedding_scale(model, fill_head_vectors(model, memory));
     for (uint64_t i = 0; i < model->config.layer_count; i++) {
         memory = score_vectors_fill(&model->config, model->architecture->qkv_order, model->kernels,
                                     model->views.layers[i], memory, model->layers[i].vectors);

@@ -60,6 +60,7 @@ struct cpu_score_model {
     float *final_norm_weight, *final_norm_bias;         /* the bias is all zero if there is none */
     float *embedding_norm_weight, *embedding_norm_bias; /* NULL if there is none */
     float *head_bias, *head_norm_weight, *head_norm_bias, *unembedding_bias; /* likewise */
+    float *unembedding_scale; /* [vocabulary_rows] that logits are multiplied with; NULL: they are not */
     void *matrix_memory, *vector_memory;
     uint64_t memory_bytes; /* of the two */
 };

@@ -139,6 +139,7 @@ static void carve_extras(struct cuda_model *model, unsigned char *base, size_t *
     model->unembedding_bias = model->config.has_unembedding_bias
                                   ? carve(base, used, model->config.vocabulary_rows * sizeof(float))
                                   : NULL;
+    model->unit_weight = model->architecture->has_unit_rows ? carve(base, used, d * sizeof(float)) : NULL;
     model->slopes =
         model->architecture->has_alibi ? carve(base, used, model->config.head_count * sizeof(float)) : NULL;
 }

@@ -56,7 +56,8 @@ struct cuda_model {
     void *head; /* [d, d] of families with SCORE_ROLE_HEAD_WEIGHT, and then: */
     float *head_bias, *head_norm_weight, *head_norm_bias;
     float *unembedding_bias; /* [vocabulary_rows]; NULL: there is none */
-    void *vectors;           /* the part of `memory` that all vectors lie in */
+    float *unit_weight; /* [d] 1 / sqrt(d), of families whose unembedding has rows of length 1; or NULL */
+    void *vectors;      /* the part of `memory` that all vectors lie in */
     size_t vectors_bytes;
     void *memory; /* all of the above */
     size_t memory_bytes;

@@ -4,6 +4,7 @@
 #include "gpu/half.h"
 #include "gpu/score_alibi.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -144,6 +145,9 @@ static void fill_vectors(const struct cuda_model *model, unsigned char *image)
     if (model->unembedding_bias)
         convert_vector(&views[SCORE_ROLE_UNEMBEDDING_BIAS], SCORE_TYPE_F32,
                        place_of(model, image, model->unembedding_bias));
+    for (uint64_t i = 0; model->unit_weight && i < model->config.hidden_size; i++)
+        ((float *)place_of(model, image, model->unit_weight))[i] =
+            (float)(1 / sqrt((double)model->config.hidden_size));
     for (uint64_t i = 0; model->slopes && i < model->config.head_count; i++)
         ((float *)place_of(model, image, model->slopes))[i] = score_alibi_slope(i, model->config.head_count);
     for (uint64_t i = 0; i < model->config.layer_count; i++)
@@ -223,8 +227,8 @@ static size_t layer_matrices(const struct cuda_model *model)
     return LAYER_MATRICES + SCORE_EXPERT_ROLES * (size_t)model->config.expert_count;
 }
 
-/* A layer's tensors to their places in its matrices: one below the other, and what adds to the residual
- * stream side by side. */
+/* A layer's tensors to their places in its matrices: one below the other (of families with a row for each
+ * input side by side), and what adds to the residual stream side by side (one below the other). */
 static int upload_layer(struct uploads *uploads, uint64_t index, struct err *err)
 {
     const struct cuda_model *model = uploads->model;
@@ -245,9 +249,9 @@ static int upload_layer(struct uploads *uploads, uint64_t index, struct err *err
         {SCORE_ROLE_QUERY_WEIGHT, MODEL_MATRIX_QKV, 0, d},
         {SCORE_ROLE_KEY_WEIGHT, MODEL_MATRIX_QKV, q * d, d},
         {SCORE_ROLE_VALUE_WEIGHT, MODEL_MATRIX_QKV, (q + kv) * d, d},
-        {SCORE_ROLE_MLP_GATE_WEIGHT, MODEL_MATRIX_MLP_UP, 0, d},
+        {SCORE_ROLE_MLP_GATE_WEIGHT, MODEL_MATRIX_MLP_UP, 0, up},
         {SCORE_ROLE_ROUTER_WEIGHT, MODEL_MATRIX_ROUTER, 0, d},
-        {SCORE_ROLE_MLP_UP_WEIGHT, MODEL_MATRIX_MLP_UP, gate_rows(model) * d, up},
+        {SCORE_ROLE_MLP_UP_WEIGHT, MODEL_MATRIX_MLP_UP, gate_rows(model) * (is_turned ? 1 : d), up},
         {SCORE_ROLE_ATTENTION_OUT_WEIGHT, MODEL_MATRIX_OUT, 0, out},
         {SCORE_ROLE_MLP_DOWN_WEIGHT, MODEL_MATRIX_OUT, model_out_place(model, q), out},
     };
@@ -261,6 +265,25 @@ static int upload_layer(struct uploads *uploads, uint64_t index, struct err *err
 }
 
 /* -- All -------------------------------------------------------------------------------------------- */
+
+/* Each row of the unembedding by its length, in place and once, as the family's class does it in the type of
+ * the weights: the RMS norm of a row, whose weights undo the mean. The least length is in its epsilon, which
+ * adds to the square instead of bounding it: the same but for rows about as short as that. */
+static int normalize_unembedding(const struct uploads *uploads, struct err *err)
+{
+    const struct cuda_model *model = uploads->model;
+    const uint64_t d = model->config.hidden_size;
+    const struct score_rms rms = {.weight = model->unit_weight,
+                                  .rows = (uint32_t)model->config.vocabulary_rows,
+                                  .width = (uint32_t)d,
+                                  .epsilon =
+                                      (float)(SCORE_UNIT_LENGTH_MIN * SCORE_UNIT_LENGTH_MIN / (double)d)};
+    if (!model->unit_weight)
+        return 0;
+    return CUDA_CHECK(model->device,
+                      score_launch_rms_in_place(model->type, &rms, 1, model->unembedding, d, uploads->stream),
+                      err);
+}
 
 /* Everything that stays, in one list. */
 static int upload_list(struct uploads *uploads, unsigned char *image, struct err *err)
@@ -295,6 +318,8 @@ int upload_all(struct cuda_model *model, struct err *err)
     uploads.all = calloc(5 + layer_matrices(model) * (size_t)model->config.layer_count, sizeof(*uploads.all));
     int code = image && uploads.all ? upload_list(&uploads, image, err)
                                     : err_set(err, ERR_NO_MEMORY, "no memory to load a model");
+    if (!code)
+        code = normalize_unembedding(&uploads, err);
     free(image);
     free(uploads.all);
     return code ? code : device_wait(model->device, err);

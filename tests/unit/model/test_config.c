@@ -23,6 +23,16 @@
     "\"model_type\":\"gpt2\",\"n_embd\":768,\"n_layer\":12,\"n_head\":12,\"n_positions\":1024,"              \
     "\"vocab_size\":50257"
 
+/* As Baichuan2-7B and CrystalCoder are published. */
+#define BAICHUAN                                                                                             \
+    "\"model_type\":\"baichuan\",\"architectures\":[\"BaichuanForCausalLM\"],\"vocab_size\":125696,"         \
+    "\"hidden_size\":4096,\"num_hidden_layers\":32,\"num_attention_heads\":32,"                              \
+    "\"intermediate_size\":11008,\"max_position_embeddings\":4096"
+#define CRYSTAL                                                                                              \
+    "\"model_type\":\"crystalcoder\",\"vocab_size\":32032,\"n_embd\":4096,\"n_layer\":32,\"n_head\":32,"     \
+    "\"n_inner\":10922,\"n_positions\":2048,\"rotary_dim\":32,\"mup_scale_qk_dot_by_d\":true,"               \
+    "\"mup_embeddings_scale\":14.6,\"mup_output_alpha\":2.22,\"mup_width_scale\":0.0625"
+
 /* bloom-560m's, as its config.json has them. */
 #define BLOOM                                                                                                \
     "\"model_type\":\"bloom\",\"vocab_size\":250880,\"n_embed\":1024,\"n_layer\":24,\"num_attention_"        \
@@ -202,7 +212,9 @@ static void test_parameter_count(void **state)
     }
 }
 
-/* num_parameters() of transformers 5.24, on its meta device. */
+/* num_parameters() of transformers 5.24, on its meta device; MiniCPM's tensors are Granite's. Crystal's is
+ * that of its published class, and what the published index of its files says in bytes of float32, without
+ * the masks and the copy of the embedding; Baichuan 2's follows from the shapes. */
 static void test_parameter_count_of_other_families(void **state)
 {
     (void)state;
@@ -227,6 +239,13 @@ static void test_parameter_count_of_other_families(void **state)
         {"{" SMALL("apertus") APERTUS_ROPE "}", 263504},
         {"{" SMALL("apertus") APERTUS_ROPE ",\"attention_bias\":true}", 265040},
         {"{" SMALL("smollm3") ",\"attention_bias\":true}", 281152},
+        {"{" SMALL("granite") "}", 312384},
+        {"{" SMALL("granite") ",\"attention_bias\":true,\"mlp_bias\":true}", 315968},
+        {"{" SMALL("minicpm") "}", 279616},
+        {"{" SMALL("minicpm") ",\"tie_word_embeddings\":false}", 312384},
+        {"{" BAICHUAN "}",
+         2 * 125696ULL * 4096 + 4096 + 32 * (4 * 4096ULL * 4096 + 3 * 4096ULL * 11008 + 2 * 4096)},
+        {"{" CRYSTAL "}", (26960145024 - 4 * 32032ULL * 4096 - 32 * (2048ULL * 2048 + 4)) / 4},
         {"{" SMALL("olmo") "}", 311296},
         {"{" SMALL("olmo2") "}", 313152},
         {"{" SMALL("olmo2") ",\"attention_bias\":true}", 314688},
@@ -286,6 +305,12 @@ static void test_llama_kinds(void **state)
     assert_string_equal(llama3.doubt, "");
     assert_true(fabs(llama3.rotary_factor - 8) < 1e-12 && fabs(llama3.rotary_high_factor - 4) < 1e-12);
     assert_int_equal(llama3.rotary_original_positions, 8192);
+    struct model_config crystal = parse("{" CRYSTAL "}");
+    assert_string_equal(crystal.doubt, "");
+    assert_true(crystal.is_tied && crystal.rotary_dimensions == 32);
+    assert_true(fabs(crystal.attention_multiplier * 128 - 1) < 1e-15);
+    assert_true(fabs(crystal.embedding_multiplier - 14.6) < 1e-12 &&
+                fabs(crystal.logit_multiplier - 0.13875) < 1e-12);
     /* A width that is left out is the class's own: nobody means it. */
     assert_int_equal(parse("{\"model_type\":\"llama\",\"hidden_size\":64}").intermediate_size, 0);
 }

@@ -46,11 +46,22 @@ static inline int is_gpt2(const struct score_config *config)
     return strcmp(config->architecture, "gpt2") == 0;
 }
 
-/* A layer's matrix, which GPT-2 stores with a row for each input. */
+/* GPT-2's layers with a gate, and neighbouring dimensions that are rotated. */
+static inline int is_crystal(const struct score_config *config)
+{
+    return strcmp(config->architecture, "crystalcoder") == 0;
+}
+
+static inline int is_baichuan(const struct score_config *config)
+{
+    return strcmp(config->architecture, "baichuan") == 0;
+}
+
+/* A layer's matrix, which GPT-2 and Crystal store with a row for each input. */
 static inline void transform(const struct score_config *config, const struct tensor_view *weight,
                              const struct tensor_view *bias, const double *x, double *y)
 {
-    if (!is_gpt2(config)) {
+    if (!is_gpt2(config) && !is_crystal(config)) {
         linear(weight, bias, x, y);
         return;
     }
@@ -67,10 +78,10 @@ static inline int is_bloom(const struct score_config *config)
     return strcmp(config->architecture, "bloom") == 0;
 }
 
-/* Queries, keys and values in one tensor, and an MLP without a gate. */
+/* Queries, keys and values in one tensor. */
 static inline int is_fused(const struct score_config *config)
 {
-    return is_neox(config) || is_gpt2(config) || is_bloom(config);
+    return is_neox(config) || is_gpt2(config) || is_crystal(config) || is_bloom(config);
 }
 
 /* By the paper: 8 heads have 1/2, 1/4, ... 1/256; others interpolate, which 12 heads do with four more. */
@@ -173,9 +184,10 @@ static inline void rotate(const struct score_config *config, uint64_t layer, siz
     size_t half = config->rotary_dimensions / 2;
     for (size_t j = 0; j < half; j++) {
         double angle = (double)position * frequency(config, j, is_scaled);
-        double a = x[j], b = x[half + j];
-        x[j] = factor * (a * cos(angle) - b * sin(angle));
-        x[half + j] = factor * (b * cos(angle) + a * sin(angle));
+        const size_t one = is_crystal(config) ? 2 * j : j, other = is_crystal(config) ? 2 * j + 1 : half + j;
+        double a = x[one], b = x[other];
+        x[one] = factor * (a * cos(angle) - b * sin(angle));
+        x[other] = factor * (b * cos(angle) + a * sin(angle));
     }
 }
 
@@ -215,12 +227,13 @@ static inline void project(const struct score_config *config, const struct tenso
     size_t width = config->head_count * size;
     size_t key_width =
         (config->key_value_head_count ? config->key_value_head_count : config->head_count) * size;
-    if (is_fused(config)) { /* q, k, v per head; of GPT-2 q of all heads, k, v */
+    if (is_fused(config)) { /* q, k, v per head; of GPT-2 and Crystal q of all heads, k, v */
+        const int is_together = is_gpt2(config) || is_crystal(config);
         double *fused = calloc(3 * width, 8);
         transform(config, &w[SCORE_ROLE_QKV_WEIGHT], &w[SCORE_ROLE_QKV_BIAS], x, fused);
         for (size_t i = 0; i < width; i++) {
-            const double *of_head = fused + (is_gpt2(config) ? i : i / size * 3 * size + i % size);
-            size_t step = is_gpt2(config) ? width : size;
+            const double *of_head = fused + (is_together ? i : i / size * 3 * size + i % size);
+            size_t step = is_together ? width : size;
             q[i] = of_head[0], k[i] = of_head[step], v[i] = of_head[2 * step];
         }
         free(fused);
@@ -283,10 +296,10 @@ static inline void reference_mlp(const struct score_config *config, const struct
 {
     size_t width = config->intermediate_size;
     double *wide = calloc(width, 8), *gate = calloc(width, 8);
-    const int has_gate = !is_fused(config) && !is_apertus(config);
+    const int has_gate = is_crystal(config) || (!is_fused(config) && !is_apertus(config));
     transform(config, &w[SCORE_ROLE_MLP_UP_WEIGHT], &w[SCORE_ROLE_MLP_UP_BIAS], x, wide);
     if (has_gate)
-        linear(&w[SCORE_ROLE_MLP_GATE_WEIGHT], &w[SCORE_ROLE_MLP_GATE_BIAS], x, gate);
+        transform(config, &w[SCORE_ROLE_MLP_GATE_WEIGHT], &w[SCORE_ROLE_MLP_GATE_BIAS], x, gate);
     for (size_t i = 0; i < width; i++)
         wide[i] = has_gate             ? activation(config, gate[i]) * wide[i]
                   : is_apertus(config) ? xielu(w, wide[i])
@@ -395,6 +408,18 @@ static inline void reference_head(const struct score_config *config, const struc
     free(wide);
 }
 
+/* Logits by rows of length 1, but for rows that are nearly nothing. */
+static inline void divide_by_lengths(const struct tensor_view *unembedding, double *logits)
+{
+    const size_t rows = unembedding->shape.dim[0], columns = unembedding->shape.dim[1];
+    for (size_t i = 0; i < rows; i++) {
+        double square = 0;
+        for (size_t j = 0; j < columns; j++)
+            square += element(unembedding, i * columns + j) * element(unembedding, i * columns + j);
+        logits[i] /= sqrt(square) > 1e-12 ? sqrt(square) : 1e-12;
+    }
+}
+
 /* Log-probabilities of all targets, and how far the best other logit is from each (positive: argmax). */
 static inline void reference(const struct score_model_source *source, const struct score_request *request,
                              double *logprobs, double *margins)
@@ -427,6 +452,8 @@ static inline void reference(const struct score_model_source *source, const stru
             reference_head(config, weights.model, normed);
             linear(&weights.model[SCORE_ROLE_UNEMBEDDING], &weights.model[SCORE_ROLE_UNEMBEDDING_BIAS],
                    normed, logits);
+            if (is_baichuan(config))
+                divide_by_lengths(&weights.model[SCORE_ROLE_UNEMBEDDING], logits);
             for (size_t k = 0; k < vocabulary; k++) {
                 logits[k] = times(config->multipliers.logits, logits[k]);
                 sum += exp(logits[k]);

@@ -325,6 +325,9 @@ static void configs(void **state)
     struct score_config bad = good;
     (void)snprintf(bad.architecture, sizeof bad.architecture, "opt");
     assert_refused(bad, ERR_UNSUPPORTED, "models of type \"opt\" cannot be scored, only gpt_neox");
+    (void)snprintf(bad.architecture, sizeof bad.architecture, "baichuan");
+    bad.is_tied = 1;
+    assert_refused(bad, ERR_UNSUPPORTED, "of type baichuan the unembedding, whose rows get length 1, is not");
     bad = good;
     bad.head_count = 7;
     assert_refused(bad, ERR_INVALID, "7 heads do not divide the hidden size 768");
