@@ -161,7 +161,7 @@ int moves_task(struct connection *connection, struct task_row *task, enum task_e
 
 /* All tasks of one state at once: a sweep may have 100,000 of them. */
 static int cancel_state(struct connection *connection, int64_t sweep_id, enum task_state from,
-                        struct err *err)
+                        const char *why, struct err *err)
 {
     struct query query;
     enum task_state to;
@@ -170,12 +170,13 @@ static int cancel_state(struct connection *connection, int64_t sweep_id, enum ta
         return 0;
     int code = query_begin(&query, connection,
                            "INSERT INTO task_events (task_id, at_ms, event, worker, detail) "
-                           "SELECT id, ?, ?, worker, '' FROM tasks WHERE sweep_id = ? AND state = ?",
+                           "SELECT id, ?, ?, worker, ? FROM tasks WHERE sweep_id = ? AND state = ?",
                            err);
     if (code)
         return code;
     query_bind_int(&query, now);
     query_bind_text(&query, task_event_name(TASK_EVENT_CANCEL));
+    query_bind_text(&query, why);
     query_bind_int(&query, sweep_id);
     query_bind_text(&query, task_state_name(from));
     if ((code = query_run(&query, err)))
@@ -194,25 +195,38 @@ static int cancel_state(struct connection *connection, int64_t sweep_id, enum ta
     return query_run(&query, err);
 }
 
-int moves_cancel_tasks(struct connection *connection, int64_t sweep_id, struct err *err)
+/* Those that were queued, or all (`is_all`) that had not ended, are cancelled. */
+static int count_cancelled(struct connection *connection, int64_t sweep_id, int is_all, struct err *err)
 {
     struct query query;
-    int code = 0;
-    for (int state = 0; !code && state < TASK_STATE_COUNT; state++)
-        code = cancel_state(connection, sweep_id, (enum task_state)state, err);
-    if (!code)
-        code = query_begin(
-            &query, connection,
-            "UPDATE sweeps SET tasks_cancelled = tasks_cancelled + tasks_queued + tasks_claimed, "
-            "tasks_queued = 0, tasks_claimed = 0, version = version + 1 WHERE id = ? RETURNING model_id",
-            err);
+    int64_t model_id = 0;
+    int code = query_begin(&query, connection,
+                           "UPDATE sweeps SET tasks_cancelled = tasks_cancelled + tasks_queued + "
+                           "iif(?2, tasks_claimed, 0), tasks_queued = 0, "
+                           "tasks_claimed = iif(?2, 0, tasks_claimed), version = version + 1 "
+                           "WHERE id = ?1 RETURNING model_id",
+                           err);
     if (code)
         return code;
-    int64_t model_id = 0;
     query_bind_int(&query, sweep_id);
+    query_bind_int(&query, is_all);
     if ((code = query_run_int(&query, &model_id, err)) < 0)
         return code;
     return touch_model(connection, model_id, err);
+}
+
+int moves_cancel_tasks(struct connection *connection, int64_t sweep_id, struct err *err)
+{
+    int code = 0;
+    for (int state = 0; !code && state < TASK_STATE_COUNT; state++)
+        code = cancel_state(connection, sweep_id, (enum task_state)state, "", err);
+    return code ? code : count_cancelled(connection, sweep_id, 1, err);
+}
+
+int moves_cancel_queued(struct connection *connection, int64_t sweep_id, const char *why, struct err *err)
+{
+    int code = cancel_state(connection, sweep_id, TASK_STATE_QUEUED, why, err);
+    return code ? code : count_cancelled(connection, sweep_id, 0, err);
 }
 
 /* -- Sweeps ---------------------------------------------------------------------------------------------- */
@@ -304,12 +318,18 @@ int moves_sweep(struct connection *connection, int64_t id, enum sweep_event even
     return outbox_note_sweep(connection, id, err);
 }
 
-/* The error of a sweep whose tasks have failed: how many, and the first of them. */
-static int describe_failure(struct connection *connection, int64_t id, int64_t failed, int64_t all,
-                            struct err *reason, struct err *err)
+/* The error of a sweep whose tasks have failed: how many, how many were not even tried (store/hopeless.h),
+ * and the first of them. */
+static int describe_failure(struct connection *connection, int64_t id, int64_t failed, int64_t untried,
+                            int64_t all, struct err *reason, struct err *err)
 {
     struct query query;
     char error[STORE_ERROR_NAME_SIZE], message[STORE_ERROR_MESSAGE_SIZE], name[LIMIT_REVISION_NAME_BYTES + 1];
+    char others[96] = "";
+    if (untried)
+        (void)snprintf(others, sizeof others,
+                       ", and %lld were not tried, since the first %d had failed alike", (long long)untried,
+                       TASKS_ALIKE_MAX);
     int code = query_begin(&query, connection,
                            "SELECT k.error_code, k.error_message, r.name FROM tasks k JOIN revisions r "
                            "ON r.id = k.revision_id WHERE k.sweep_id = ? AND k.state = 'failed' "
@@ -323,8 +343,8 @@ static int describe_failure(struct connection *connection, int64_t id, int64_t f
         query_text(&query, message, sizeof message);
         query_text(&query, name, sizeof name);
         (void)err_set(reason, (enum err_code)err_code_of(error),
-                      "%lld of %lld revisions failed; the first, %s: %s", (long long)failed, (long long)all,
-                      name, message);
+                      "%lld of %lld revisions failed%s; the first, %s: %s", (long long)failed, (long long)all,
+                      others, name, message);
     }
     code = query_end(&query, code);
     return code < 0 ? code : 0;
@@ -334,17 +354,18 @@ int moves_finish_sweep(struct connection *connection, int64_t id, struct err *er
 {
     struct query query;
     struct err reason = ERR_INIT;
-    int64_t failed = 0, all = 0;
-    int code = query_begin(
-        &query, connection,
-        "SELECT tasks_failed, tasks_done + tasks_failed + tasks_cancelled FROM sweeps WHERE id = ? "
-        "AND state = 'running' AND tasks_queued = 0 AND tasks_claimed = 0",
-        err);
+    int64_t failed = 0, untried = 0, all = 0;
+    int code = query_begin(&query, connection,
+                           "SELECT tasks_failed, tasks_cancelled, tasks_done + tasks_failed + "
+                           "tasks_cancelled FROM sweeps WHERE id = ? "
+                           "AND state = 'running' AND tasks_queued = 0 AND tasks_claimed = 0",
+                           err);
     if (code)
         return code;
     query_bind_int(&query, id);
     if ((code = query_next(&query, err)) > 0) {
         failed = query_int(&query);
+        untried = query_int(&query);
         all = query_int(&query);
     }
     code = query_end(&query, code);
@@ -352,7 +373,7 @@ int moves_finish_sweep(struct connection *connection, int64_t id, struct err *er
         return code;
     if (!failed)
         return moves_sweep(connection, id, SWEEP_EVENT_FINISH, NULL, err);
-    if ((code = describe_failure(connection, id, failed, all, &reason, err)))
+    if ((code = describe_failure(connection, id, failed, untried, all, &reason, err)))
         return code;
     return moves_sweep(connection, id, SWEEP_EVENT_FAIL, &reason, err);
 }

@@ -24,6 +24,12 @@ int moves_task(struct connection *connection, struct task_row *task, enum task_e
 /* Cancels what is left of a sweep's tasks. */
 int moves_cancel_tasks(struct connection *connection, int64_t sweep_id, struct err *err);
 
+/* Only those that nobody works at; `why` is told in their history. */
+int moves_cancel_queued(struct connection *connection, int64_t sweep_id, const char *why, struct err *err);
+
+/* In the history, of a task whose attempt failed: what it could measure is recorded. In SQL. */
+#define MOVES_PART "'part'"
+
 int moves_sweep_state(struct connection *connection, int64_t id, enum sweep_state *ret_state,
                       struct err *err);
 

@@ -3,6 +3,7 @@
  */
 #include "store/queue.h"
 #include "daemon/base/clock.h"
+#include "store/hopeless.h"
 #include "store/moves.h"
 #include "store/query.h"
 #include "store/rows_task.h"
@@ -316,6 +317,8 @@ static int fail(struct store *store, const struct task_lease *lease, const struc
     if (event == TASK_EVENT_RETRY)
         task.not_before_ms = clock_wall_ms() + backoff(policy, &task);
     code = moves_task(connection, &task, event, task.error_message, err);
+    if (!code && event == TASK_EVENT_FAIL)
+        code = hopeless_check(connection, &task, err);
 out:
     code = store_write_end(store, code, err);
     if (!code && ret_state)

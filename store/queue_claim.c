@@ -2,6 +2,7 @@
  * Claims: which task a worker gets next.
  */
 #include "daemon/base/clock.h"
+#include "store/hopeless.h"
 #include "store/moves.h"
 #include "store/query.h"
 #include "store/queue.h"
@@ -138,9 +139,9 @@ static int read_runs(struct connection *connection, int64_t sweep_id, struct can
     return query_end(&query, code);
 }
 
-/* The task that is farthest from those of other workers. */
-static int find_apart(struct connection *connection, int64_t sweep_id, struct candidate *ret_candidate,
-                      struct err *err)
+/* The task that is farthest from those of other workers, or (`is_doubtful`) from those that failed, too. */
+static int find_apart(struct connection *connection, int64_t sweep_id, int is_doubtful,
+                      struct candidate *ret_candidate, struct err *err)
 {
     struct run run;
     struct candidate *tasks = calloc(TASKS_SPREAD_MAX, sizeof *tasks);
@@ -148,22 +149,22 @@ static int find_apart(struct connection *connection, int64_t sweep_id, struct ca
         return err_set(err, ERR_NO_MEMORY, "claim: out of memory");
     int code = read_runs(connection, sweep_id, tasks, &run, err);
     if (!code && run.length)
-        *ret_candidate = tasks[run.begin + (run.is_walked ? run.length / 2 : 0)];
+        *ret_candidate = tasks[run.begin + (run.is_walked || is_doubtful ? run.length / 2 : 0)];
     free(tasks);
     return code;
 }
 
 /* The worker's best choice among the tasks that never failed. */
-static int find_fresh(struct connection *connection, int64_t sweep_id, const struct search *search,
-                      struct candidate *ret_candidate, struct err *err)
+static int find_fresh(struct connection *connection, int64_t sweep_id, int is_doubtful,
+                      const struct search *search, struct candidate *ret_candidate, struct err *err)
 {
     const struct tasks_choice *choice = search->choice;
     int code = 0;
     *ret_candidate = (struct candidate){.ordinal = INT64_MAX};
-    for (size_t i = 0; !code && !ret_candidate->id && i < choice->near_count; i++)
+    for (size_t i = 0; !code && !ret_candidate->id && i < choice->near_count && !is_doubtful; i++)
         code = find_in_sweep(connection, BEHIND, search, sweep_id, choice->near[i], 0, ret_candidate, err);
-    if (!code && !ret_candidate->id && choice->does_spread)
-        code = find_apart(connection, sweep_id, ret_candidate, err);
+    if (!code && !ret_candidate->id && (choice->does_spread || is_doubtful))
+        code = find_apart(connection, sweep_id, is_doubtful, ret_candidate, err);
     if (!code && !ret_candidate->id)
         code = find_in_sweep(connection, FRESH, search, sweep_id, 0, 0, ret_candidate, err);
     return code;
@@ -171,11 +172,11 @@ static int find_fresh(struct connection *connection, int64_t sweep_id, const str
 
 /* The next task of one sweep, 1, or 0 if none can run now. Of a fresh and a paused one the earlier in step
  * order. */
-static int next_in_sweep(struct connection *connection, int64_t sweep_id, const struct search *search,
-                         int64_t *ret_id, struct err *err)
+static int next_in_sweep(struct connection *connection, int64_t sweep_id, int is_doubtful,
+                         const struct search *search, int64_t *ret_id, struct err *err)
 {
     struct candidate fresh, paused;
-    int code = find_fresh(connection, sweep_id, search, &fresh, err);
+    int code = find_fresh(connection, sweep_id, is_doubtful, search, &fresh, err);
     if (!code)
         code = find_in_sweep(connection, PAUSED, search, sweep_id, 1, search->now, &paused, err);
     if (!code && !fresh.id && !paused.id)
@@ -201,22 +202,25 @@ static int next_task(struct connection *connection, const struct search *search,
                      struct err *err)
 {
     struct query query;
-    int code = query_begin(
-        &query, connection,
-        "SELECT id FROM sweeps INDEXED BY sweeps_queue WHERE state = 'running' AND tasks_queued > 0 "
-        "AND ?1 IN (0, id) "
-        "AND (?2 = 0 OR (SELECT m.name GLOB 'file:*' FROM models m WHERE m.id = model_id)) "
-        "ORDER BY priority DESC, tasks_claimed, served, id",
-        err);
+    int code =
+        query_begin(&query, connection,
+                    "SELECT id, tasks_done = 0 AND tasks_failed >= ?3 FROM sweeps INDEXED BY sweeps_queue "
+                    "WHERE state = 'running' AND tasks_queued > 0 "
+                    "AND ?1 IN (0, id) "
+                    "AND (?2 = 0 OR (SELECT m.name GLOB 'file:*' FROM models m WHERE m.id = model_id)) "
+                    "ORDER BY priority DESC, tasks_claimed, served, id",
+                    err);
     if (code)
         return code;
     query_bind_int(&query, search->choice->sweep_id);
     query_bind_int(&query, search->choice->only_folders);
+    query_bind_int(&query, HOPELESS_DOUBT);
     while ((code = query_next(&query, err)) > 0) {
         int64_t sweep_id = query_int(&query);
+        int is_doubtful = query_int(&query) != 0;
         if (is_excepted(search->choice, sweep_id))
             continue;
-        if ((code = next_in_sweep(connection, sweep_id, search, ret_id, err)))
+        if ((code = next_in_sweep(connection, sweep_id, is_doubtful, search, ret_id, err)))
             break;
     }
     return query_end(&query, code);

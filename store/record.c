@@ -21,8 +21,10 @@ static int write_all(struct connection *connection, struct task_row *task, const
         code = record_perplexities(connection, task, result, err);
     if (code)
         return code;
-    if (result->is_part)
-        return touch_model(connection, task->model_id, err);
+    if (result->is_part) {
+        code = moves_note(connection, task->id, "part", task->worker, NULL, err);
+        return code ? code : touch_model(connection, task->model_id, err);
+    }
     task->bytes_fetched = result->bytes_fetched;
     task->bytes_expected = result->bytes_fetched; /* nothing more will come */
     task->error_code[0] = task->error_message[0] = 0;

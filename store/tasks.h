@@ -9,6 +9,9 @@
  * Order: sweeps by priority; among equals, the one with the fewest running tasks, then the one whose turn is
  * the longest ago; within a sweep by ordinal (step order). A revision that another task is measuring right
  * now is passed over, so that its result is shared and not measured twice.
+ *
+ * Of a sweep in which the first TASKS_ALIKE_MAX tasks fail for good, all for the same reason, the others are
+ * not tried: the request is at fault, not the revisions.
  */
 #ifndef BIFURCATED_STORE_TASKS_H
 #define BIFURCATED_STORE_TASKS_H
@@ -24,6 +27,7 @@
 #include "store/store.h"
 
 #define TASKS_DETAIL_SIZE 512
+#define TASKS_ALIKE_MAX 8
 #define TASKS_REFUSED_MS 60000
 #define TASKS_REFUSED ERR_MISMATCH /* the error of a task that tasks_refuse() has queued */
 
@@ -191,7 +195,8 @@ int tasks_record(struct store *store, const struct task_lease *lease, const stru
                  struct err *err);
 
 /* The attempt failed with `reason`: a transient one (err_is_transient) is queued again after a pause until
- * policy->failures_max, any other fails the task. ERR_CONFLICT, ERR_CANCELLED as above. *ret_state (may be
+ * policy->failures_max, any other fails the task, and cancels those of its sweep that nobody has begun where
+ * none can do better (see above). ERR_CONFLICT, ERR_CANCELLED as above. *ret_state (may be
  * NULL) becomes queued or failed. A message is kept without "revision NAME: " of the task's own before it. */
 int tasks_fail(struct store *store, const struct task_lease *lease, const struct err *reason,
                const struct tasks_policy *policy, enum task_state *ret_state, struct err *err);
@@ -252,7 +257,7 @@ struct task_event_row {
     int64_t id;
     int64_t task_id;
     int64_t at_ms;
-    char event[16]; /* "plan" or a name of enum task_event; heartbeats are not kept */
+    char event[16]; /* "plan", "part" or a name of enum task_event; heartbeats are not kept */
     char worker[STORE_WORKER_SIZE];
     char detail[TASKS_DETAIL_SIZE];
 };

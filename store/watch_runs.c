@@ -13,6 +13,12 @@
 #define PASSING "'network', 'timeout', 'rate_limited', 'no_space', 'device_lost', 'http', 'unreachable'"
 #define GATED "'gated'" /* a user can resolve it */
 
+/* Of a task k of a sweep s: what it was to measure is as due as before. Nobody has cancelled what is
+ * cancelled in a sweep that failed: it was not tried. */
+#define IN_VAIN                                                                                              \
+    "((k.state = 'failed' AND k.error_code IN (" PASSING ", " GATED ")) "                                    \
+    "OR (k.state = 'cancelled' AND s.state = 'failed'))"
+
 static const char LIST_DUE[] =
     "SELECT " ROWS_REVISION ", (SELECT count(*) FROM tasks k JOIN sweeps s ON s.id = k.sweep_id "
     "WHERE k.revision_id = r.id AND s.watch_id = ?5 AND s.watch_request = ?6 AND k.state = 'failed' "
@@ -25,7 +31,7 @@ static const char LIST_DUE[] =
     "(SELECT 1 FROM revision_perplexities p WHERE p.revision_id = r.id AND p.mode = ?4))) "
     "AND NOT EXISTS (SELECT 1 FROM tasks k JOIN sweeps s ON s.id = k.sweep_id WHERE k.revision_id = r.id "
     "AND (k.state IN ('queued', 'claimed') OR (s.watch_id = ?5 AND s.watch_request = ?6 "
-    "AND NOT (k.state = 'failed' AND k.error_code IN (" PASSING ", " GATED "))))) "
+    "AND NOT " IN_VAIN "))) "
     "ORDER BY " ROWS_ORDER;
 
 int watches_list_due_revisions(struct store *store, const struct watch_row *watch,
@@ -86,8 +92,7 @@ int watches_has_swept(struct store *store, const struct watch_row *watch, int64_
     struct query query;
     int code =
         query_open(&query, store,
-                   "SELECT count(*) FILTER (WHERE NOT (k.state = 'failed' AND k.error_code IN (" PASSING
-                   ", " GATED "))), "
+                   "SELECT count(*) FILTER (WHERE NOT " IN_VAIN "), "
                    "count(*) FILTER (WHERE k.state = 'failed' AND k.error_code = " GATED ") "
                    "FROM tasks k JOIN sweeps s ON s.id = k.sweep_id WHERE k.revision_id = ?1 "
                    "AND (k.state IN ('queued', 'claimed') OR (s.watch_id = ?2 AND s.watch_request = ?3 "

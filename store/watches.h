@@ -97,7 +97,8 @@ struct watch_query {
  * Current revisions, in step order, that lack something of the query and that are not being measured now.
  * Those that this watch has swept since its request changed are passed over, unless they failed for a passing
  * reason (err_is_transient), or because the hub refused them (ERR_GATED), `refusals` times: whether it still
- * does, and whether the request selects a revision, is for the caller to say.
+ * does, and whether the request selects a revision, is for the caller to say. Nor those that a sweep which
+ * failed did not come to try.
  */
 int watches_list_due_revisions(struct store *store, const struct watch_row *watch,
                                const struct watch_query *query,

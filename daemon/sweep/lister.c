@@ -247,13 +247,14 @@ static struct job *make_job(struct lister *lister, int64_t sweep_id)
     return NULL;
 }
 
-/* A store that cannot be read says nothing. */
-static int is_cancelled(struct lister *lister, int64_t sweep_id)
+/* Cancelled, or without hope, so that its tasks were. A store that cannot be read says nothing. */
+static int is_unwanted(struct lister *lister, int64_t sweep_id)
 {
     struct sweep_row sweep;
     struct err err = ERR_INIT;
     int code = sweeps_get(lister->store, sweep_id, &sweep, &err);
-    return code ? code == ERR_NOT_FOUND : sweep.state == SWEEP_STATE_CANCELLED;
+    return code ? code == ERR_NOT_FOUND
+                : sweep.state == SWEEP_STATE_CANCELLED || sweep.tasks[TASK_STATE_CANCELLED] > 0;
 }
 
 /* Only this thread takes jobs out of the list, but they change places meanwhile: so by number. */
@@ -271,7 +272,7 @@ static void check_jobs(struct lister *lister)
         if (!found)
             return;
         after = found->sweep_id;
-        if (is_cancelled(lister, found->sweep_id))
+        if (is_unwanted(lister, found->sweep_id))
             atomic_store(&found->cancel, true);
     }
 }

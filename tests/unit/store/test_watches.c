@@ -148,7 +148,9 @@ static void test_due_revisions(void **state)
     struct watch_query measured = {.statistics = WATCH_WANT_MEASURED};
     struct watch_query special = {.statistics = WATCH_WANT_SWEPT};
     struct watch_query both = {.statistics = WATCH_WANT_MEASURED, .perplexity = WATCH_WANT_MEASURED};
+    const struct err why = {.code = ERR_INVALID, .message = "slurm: no such partition"};
     struct task_row task;
+    struct task_lease lease;
     int64_t ids[5];
     fixture_add_revisions(fixture, 4, ids);
     (void)put(fixture, &setting);
@@ -163,6 +165,12 @@ static void test_due_revisions(void **state)
     (void)sweep_one(fixture, ids[2], &task); /* of the watch, being measured */
     check_due(fixture, &measured, "step0 step3 main ");
     OK(sweeps_cancel(fixture->store, task.sweep_id, &err)); /* someone's decision: it stays */
+    check_due(fixture, &measured, "step0 step3 main ");
+    (void)sweep_one(fixture, ids[3], &task);
+    task_lease_of(&task, &lease);
+    OK(tasks_release(fixture->store, &lease, NULL, &err));
+    check_due(fixture, &measured, "step0 main ");
+    OK(sweeps_give_up(fixture->store, task.sweep_id, &why, &err)); /* nobody's: it was not tried */
     check_due(fixture, &measured, "step0 step3 main ");
 
     /* Every error either passes or not, as err_is_transient says; a refusal may. */

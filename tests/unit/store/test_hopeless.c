@@ -1,0 +1,174 @@
+/* Sweeps in which nothing can succeed: a few tasks that fail alike spare the others. */
+#include "store/hopeless.h"
+#include "tests/unit/store/leases.h"
+
+#define COUNT 20
+
+static const char MISTYPED[] = "no tensor is named embed_uot.weight; did you mean \"embed_out.weight\"?";
+
+static int64_t begin(struct fixture *fixture)
+{
+    int64_t ids[COUNT + 1];
+    fixture_add_revisions(fixture, COUNT, ids);
+    return fixture_sweep(fixture, ids, COUNT, 0);
+}
+
+/* Claims the next task; its ordinal. */
+static int64_t claim(struct fixture *fixture, const char *worker, struct task_lease *lease)
+{
+    struct task_row task;
+    lease_task(fixture, worker, LEASE_MS, &task, lease);
+    return task.ordinal;
+}
+
+static void fail_with(struct fixture *fixture, const struct task_lease *lease, enum err_code code,
+                      const char *message)
+{
+    struct err reason = ERR_INIT;
+    struct task_row task;
+    OK(tasks_get(fixture->store, lease->task_id, &task, &err));
+    (void)err_set(&reason, code, "revision %s: %s", task.revision, message);
+    const struct tasks_policy once = {.failures_max = 1, .interruptions_max = 1};
+    OK(tasks_fail(fixture->store, lease, &reason, &once, NULL, &err));
+}
+
+/* Claims the next `count` tasks, each of which fails. */
+static void fail_next(struct fixture *fixture, int count, enum err_code code, const char *message)
+{
+    struct task_lease lease;
+    for (int i = 0; i < count; i++) {
+        (void)claim(fixture, "a", &lease);
+        fail_with(fixture, &lease, code, message);
+    }
+}
+
+static int keep_detail(void *context, const struct task_event_row *row)
+{
+    (void)snprintf(context, TASKS_DETAIL_SIZE, "%s: %s", row->event, row->detail);
+    return 0;
+}
+
+static int find_last(void *context, const struct task_row *row)
+{
+    *(int64_t *)context = row->id;
+    return 0;
+}
+
+/* The first three in step order, then the middles of what is left, so that all of the run is heard. */
+static void test_what_fails_alike_ends(void **state)
+{
+    static const int64_t expected[TASKS_ALIKE_MAX] = {0, 1, 2, 11, 7, 16, 5, 14};
+    struct fixture *fixture = *state;
+    struct task_lease lease;
+    const enum task_state cancelled = TASK_STATE_CANCELLED;
+    int64_t sweep = begin(fixture), untried = 0;
+    for (int i = 0; i < TASKS_ALIKE_MAX; i++) {
+        assert_int_equal(get_sweep(fixture, sweep).state, SWEEP_STATE_RUNNING);
+        assert_int_equal(claim(fixture, "a", &lease), expected[i]);
+        fail_with(fixture, &lease, ERR_NOT_FOUND, MISTYPED);
+    }
+    struct sweep_row row = get_sweep(fixture, sweep);
+    assert_int_equal(row.state, SWEEP_STATE_FAILED);
+    assert_int_equal(row.tasks[TASK_STATE_FAILED], TASKS_ALIKE_MAX);
+    assert_int_equal(row.tasks[TASK_STATE_CANCELLED], COUNT - TASKS_ALIKE_MAX);
+    assert_string_equal(row.error_code, "not_found");
+    assert_string_equal(
+        row.error_message,
+        "8 of 20 revisions failed, and 12 were not tried, since the first 8 had failed alike; the first, "
+        "step0: no tensor is named embed_uot.weight; did you mean \"embed_out.weight\"?");
+    OK(tasks_list(fixture->store, sweep, &cancelled, -1, COUNT, find_last, &untried, &err));
+    char detail[TASKS_DETAIL_SIZE] = "";
+    OK(tasks_list_events(fixture->store, untried, 0, 10, keep_detail, detail, &err));
+    assert_string_equal(detail, "cancel: not tried: 8 others had failed alike");
+    fixture_check_database(fixture);
+}
+
+/* What somebody works at goes on to its end, and the sweep ends with the last of it. */
+static void test_what_is_begun_goes_on(void **state)
+{
+    struct fixture *fixture = *state;
+    struct task_lease first, second;
+    int64_t sweep = begin(fixture);
+    (void)claim(fixture, "b", &first);
+    (void)claim(fixture, "c", &second);
+    fail_next(fixture, TASKS_ALIKE_MAX, ERR_UNSUPPORTED, "perplexity: mamba is not scored");
+    struct sweep_row row = get_sweep(fixture, sweep);
+    assert_int_equal(row.state, SWEEP_STATE_RUNNING);
+    assert_int_equal(row.tasks[TASK_STATE_QUEUED], 0);
+    assert_int_equal(row.tasks[TASK_STATE_CLAIMED], 2);
+    OK(record(fixture, &first, &err));
+    OK(tasks_release(fixture->store, &second, NULL, &err)); /* its worker stops, and another takes it over */
+    (void)claim(fixture, "d", &second);
+    fail_with(fixture, &second, ERR_UNSUPPORTED, "perplexity: mamba is not scored");
+    row = get_sweep(fixture, sweep);
+    assert_int_equal(row.state, SWEEP_STATE_FAILED);
+    assert_int_equal(row.tasks[TASK_STATE_DONE], 1);
+    assert_non_null(strstr(row.error_message, "9 of 20 revisions failed, and 10 were not tried, "));
+}
+
+static void check_goes_on(struct fixture *fixture, int64_t sweep, int64_t left)
+{
+    struct sweep_row row = get_sweep(fixture, sweep);
+    assert_int_equal(row.state, SWEEP_STATE_RUNNING);
+    assert_int_equal(row.tasks[TASK_STATE_QUEUED], left);
+    OK(sweeps_cancel(fixture->store, sweep, &err));
+}
+
+/* Each of these may succeed further on. */
+static void test_what_may_yet_succeed(void **state)
+{
+    struct fixture *fixture = *state;
+    struct task_lease lease;
+    static const enum err_code passing[] = {ERR_NETWORK, ERR_TIMEOUT, ERR_NO_MEMORY,
+                                            ERR_GATED,   ERR_DEVICE,  ERR_MISMATCH};
+    int64_t sweep;
+    for (size_t i = 0; i < sizeof passing / sizeof passing[0]; i++) {
+        sweep = begin(fixture);
+        fail_next(fixture, TASKS_ALIKE_MAX + 1, passing[i], "the same");
+        check_goes_on(fixture, sweep, COUNT - TASKS_ALIKE_MAX - 1);
+    }
+    sweep = begin(fixture); /* one says something else */
+    fail_next(fixture, 4, ERR_NOT_FOUND, MISTYPED);
+    fail_next(fixture, 1, ERR_FORMAT, "model.safetensors: header: truncated");
+    fail_next(fixture, 5, ERR_NOT_FOUND, MISTYPED);
+    check_goes_on(fixture, sweep, COUNT - 10);
+    sweep = begin(fixture); /* one is measured */
+    fail_next(fixture, 5, ERR_NOT_FOUND, MISTYPED);
+    (void)claim(fixture, "a", &lease);
+    OK(record(fixture, &lease, &err));
+    assert_int_equal(claim(fixture, "b", &lease), 3); /* again in step order */
+    fail_with(fixture, &lease, ERR_NOT_FOUND, MISTYPED);
+    fail_next(fixture, 5, ERR_NOT_FOUND, MISTYPED);
+    check_goes_on(fixture, sweep, COUNT - 12);
+}
+
+/* Statistics are kept where the perplexity fails: such a sweep is not in vain. */
+static void test_what_records_a_part(void **state)
+{
+    struct fixture *fixture = *state;
+    struct fixture_result *made = malloc(sizeof *made);
+    struct task_lease lease;
+    int64_t sweep = begin(fixture);
+    (void)claim(fixture, "a", &lease);
+    fixture_result(made, "part", 1);
+    made->result.is_part = 1;
+    OK(tasks_record(fixture->store, &lease, &made->result, &err));
+    char detail[TASKS_DETAIL_SIZE] = "";
+    OK(tasks_list_events(fixture->store, lease.task_id, 0, 10, keep_detail, detail, &err));
+    assert_string_equal(detail, "part: ");
+    fail_with(fixture, &lease, ERR_NOT_FOUND, "perplexity: data set no/such: not found");
+    fail_next(fixture, TASKS_ALIKE_MAX, ERR_NOT_FOUND, "perplexity: data set no/such: not found");
+    check_goes_on(fixture, sweep, COUNT - TASKS_ALIKE_MAX - 1);
+    free(made);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_what_fails_alike_ends, fixture_open, fixture_close),
+        cmocka_unit_test_setup_teardown(test_what_is_begun_goes_on, fixture_open, fixture_close),
+        cmocka_unit_test_setup_teardown(test_what_may_yet_succeed, fixture_open, fixture_close),
+        cmocka_unit_test_setup_teardown(test_what_records_a_part, fixture_open, fixture_close),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
