@@ -11,6 +11,7 @@
 #include "api/series/run.h"
 #include "daemon/analysis/sample.h"
 #include "daemon/base/buf.h"
+#include "daemon/base/weight_layout.h"
 #include "store/models.h"
 
 #include <math.h>
@@ -92,6 +93,21 @@ static void take_rewrites(const struct api_audit_rewrites *rewrites, const struc
                                                         .is_of_one_run = rewrites->rows[i].is_of_one_run};
 }
 
+/* What was measured all the same was served by somebody else (a mirror). */
+static void take_lacks(const struct api_audit_files *files, const struct audit_point *points, size_t count,
+                       struct finding *findings, size_t *finding_count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (files->without[i] && !points[i].is_measured)
+            findings[(*finding_count)++] = (struct finding){.kind = AUDIT_KIND_NO_WEIGHTS,
+                                                            .basis = BASIS_FILES,
+                                                            .index = i,
+                                                            .other = i,
+                                                            .step = points[i].step,
+                                                            .evidence = (double)files->without[i]};
+    }
+}
+
 static int finding_compare(const void *a, const void *b)
 {
     const struct finding *x = a, *y = b;
@@ -164,6 +180,12 @@ static void explain(const struct finding *finding, const struct api_run *run, en
                            ? "training went on from an earlier checkpoint, or began anew; what is older than "
                              "that and later in the run has left the series"
                            : "another run took this folder; what the run before it left has left the series");
+        break;
+    case AUDIT_KIND_NO_WEIGHTS:
+        (void)snprintf(text, TEXT_SIZE,
+                       "%.120s serves no weights, so nothing of it can be measured: of its files (%.0f) none "
+                       "is one of " WEIGHT_LAYOUT_FILES,
+                       point->name, finding->evidence);
         break;
     case AUDIT_KIND_COUNT:
         break;
@@ -335,8 +357,9 @@ static int audit(struct store *store, const struct api_run *run, const struct ap
     if (!code)
         code = audit_revisions(points, run->count, &options, &by_tensor, err);
     if (!code) {
-        struct finding *larger = realloc(
-            findings, (finding_count + by_tensor.finding_count + rewrites->count + 1) * sizeof *findings);
+        struct finding *larger =
+            realloc(findings, (finding_count + by_tensor.finding_count + rewrites->count + run->count + 1) *
+                                  sizeof *findings);
         if (larger)
             findings = larger;
         else
@@ -345,6 +368,7 @@ static int audit(struct store *store, const struct api_run *run, const struct ap
     if (!code) {
         take_findings(&by_tensor, points, run->count, BASIS_TENSOR, findings, &finding_count);
         take_rewrites(rewrites, points, findings, &finding_count);
+        take_lacks(files, points, run->count, findings, &finding_count);
         qsort(findings, finding_count, sizeof *findings, finding_compare);
         code = render(store, run, files, &by_files, &by_tensor, findings, finding_count, body, err);
     }

@@ -16,6 +16,7 @@ struct reader {
     const struct api_run *run;
     struct api_audit_files *files;
     size_t at;       /* the point that files are collected of */
+    size_t count;    /* of these */
     struct buf text; /* "digest size\tpath\n" of each; paths have no control characters */
     struct buf weights;
     int code;
@@ -50,7 +51,8 @@ static const char *next_path(void *context, size_t index)
 }
 
 /* Keeps the lines of the files that the checkpoint is read from, or all where names do not tell which those
- * are; returns how many. What lies beside them, such as a README, says nothing of the weights. */
+ * are; returns how many: 0 where there are no weights. What lies beside them, such as a README, says nothing
+ * of the weights. */
 static size_t keep_weights(struct reader *reader, char *digest, size_t digest_size)
 {
     const struct weight_layout *layout = weight_layout_choose(has_file, &reader->text, 0);
@@ -79,8 +81,12 @@ static void end_revision(struct reader *reader)
     if (reader->text.size == 0 || reader->code)
         return;
     reader->code = buf_check(&reader->text, "files of a revision", reader->err);
-    if (!reader->code &&
-        keep_weights(reader, files->digests[reader->at], sizeof files->digests[reader->at])) {
+    size_t kept = reader->code
+                      ? 0
+                      : keep_weights(reader, files->digests[reader->at], sizeof files->digests[reader->at]);
+    if (!reader->code && !kept)
+        files->without[reader->at] = reader->count;
+    if (kept) {
         reader->code = buf_check(&reader->weights, "files of a revision", reader->err);
         if (!reader->code)
             reader->code =
@@ -94,6 +100,7 @@ static void end_revision(struct reader *reader)
     }
     buf_clear(&reader->text);
     buf_clear(&reader->weights);
+    reader->count = 0;
 }
 
 static int take_file(void *context, const struct revision_row *revision, const struct revision_file_row *file)
@@ -110,6 +117,7 @@ static int take_file(void *context, const struct revision_row *revision, const s
         reader->at = at;
     }
     buf_appendf(&reader->text, "%s %" PRId64 "\t%s\n", file->digest, file->size_bytes, file->path);
+    reader->count++;
     return reader->code;
 }
 
@@ -118,8 +126,9 @@ int api_audit_files_read(struct store *store, const struct api_run *run, struct 
 {
     struct reader reader = {.run = run, .files = ret_files, .err = err};
     *ret_files = (struct api_audit_files){.contents = calloc(run->count + 1, sizeof *ret_files->contents),
-                                          .digests = calloc(run->count + 1, sizeof *ret_files->digests)};
-    if (!ret_files->contents || !ret_files->digests)
+                                          .digests = calloc(run->count + 1, sizeof *ret_files->digests),
+                                          .without = calloc(run->count + 1, sizeof *ret_files->without)};
+    if (!ret_files->contents || !ret_files->digests || !ret_files->without)
         return err_set(err, ERR_NO_MEMORY, "audit: out of memory");
     buf_init(&reader.text, FILES_TEXT_MAX);
     buf_init(&reader.weights, FILES_TEXT_MAX);
@@ -138,5 +147,6 @@ void api_audit_files_free(struct api_audit_files *files)
 {
     free(files->contents);
     free(files->digests);
+    free(files->without);
     *files = (struct api_audit_files){.contents = NULL};
 }

@@ -17,6 +17,8 @@ struct api_audit_files {
     uint64_t *contents;                 /* a number for all weight files; 0: not known */
     char (*digests)[STORE_DIGEST_SIZE]; /* of the only file; "": several, or not known */
     size_t known;                       /* revisions whose weight files are known */
+    size_t *without; /* how many files it has, none of them of weights; 0: it has some, or that
+                        is not known */
 };
 
 /* The caller frees with api_audit_files_free, also after an error. */

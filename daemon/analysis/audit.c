@@ -283,7 +283,7 @@ void audit_free(struct audit *audit)
 
 const char *audit_kind_name(enum audit_kind kind)
 {
-    static const char *const names[AUDIT_KIND_COUNT] = {"duplicate", "unchanged",  "out_of_line",
-                                                        "missing",   "not_finite", "rewritten"};
+    static const char *const names[AUDIT_KIND_COUNT] = {"duplicate",  "unchanged", "out_of_line", "missing",
+                                                        "not_finite", "rewritten", "no_weights"};
     return (unsigned)kind < AUDIT_KIND_COUNT ? names[kind] : "unknown";
 }

@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define AUDIT_DEFINITION 8
+#define AUDIT_DEFINITION 9
 #define AUDIT_POINTS_MAX 100000
 #define AUDIT_MISSING_MAX 10000
 
@@ -31,6 +31,7 @@ enum audit_kind {
     AUDIT_KIND_MISSING,     /* a step of the grid has no revision */
     AUDIT_KIND_NOT_FINITE,  /* values are NaN or Inf: training diverged, or the file is spoilt */
     AUDIT_KIND_REWRITTEN,   /* holds other weights than when it was measured before: found by the caller */
+    AUDIT_KIND_NO_WEIGHTS,  /* its files are known, and none holds weights: found by the caller */
     AUDIT_KIND_COUNT
 };
 
@@ -78,7 +79,7 @@ int audit_revisions(const struct audit_point *points, size_t count, const struct
                     struct audit *ret_audit, struct err *err);
 void audit_free(struct audit *audit);
 
-/* "duplicate", "unchanged", "out_of_line", "missing", "not_finite", "rewritten". */
+/* "duplicate", "unchanged", "out_of_line", "missing", "not_finite", "rewritten", "no_weights". */
 const char *audit_kind_name(enum audit_kind kind);
 
 #endif

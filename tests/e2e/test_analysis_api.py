@@ -290,21 +290,30 @@ def test_audit_finds_what_was_planted_and_nothing_else(swept: Daemon) -> None:
     answer = swept.read(f"{HERE}/audit")
     found = {(one["kind"], one["revision"], one["other"]) for one in answer["findings"]}
     assert found == {("unchanged", "step1", "step0"), ("duplicate", "step5000", LAST)}
-    assert answer["counts"] == {"duplicate": 1, "unchanged": 1, "out_of_line": 0, "missing": 0, "not_finite": 0, "rewritten": 0}
+    assert answer["counts"] == {"duplicate": 1, "unchanged": 1, "out_of_line": 0, "missing": 0, "not_finite": 0, "rewritten": 0, "no_weights": 0}
     assert answer["distinct_tensors"] == 23 and answer["revisions_known"] == 25
     for one in answer["findings"]:
         assert one["is_tensor_equal"] is True and one["revision"] in one["text"] and one["other"] in one["text"]
 
 
 def test_audit_needs_no_measurement(programs: dict[str, Path], garden: Path, tmp_path: Path) -> None:
-    """A sweep of one revision lists the files of all: a duplicate is seen by its digests alone."""
-    with Emulator(garden) as hub:
+    """A sweep lists files: by these alone a duplicate is seen, and a revision that came without its weights."""
+    run = tmp_path / "root" / "models" / MODEL
+    (run / "step4500").mkdir(parents=True)
+    (run / "step4500" / "README.md").write_text("The weights follow.")
+    for one in (garden / "models" / MODEL).iterdir():
+        (run / one.name).symlink_to(one)
+    with Emulator(tmp_path / "root") as hub:
         daemon = Daemon(programs, tmp_path, hub.url, [], {})
         daemon.start()
-        daemon.wait(daemon.sweep(MODEL, revisions={"names": ["step0", "step5000", LAST]}, metrics=["statistics"]))
+        daemon.wait(daemon.sweep(MODEL, revisions={"names": ["step0", "step4500", "step5000", LAST]}, metrics=["statistics"]))
         answer = daemon.read(f"{HERE}/audit")
-        found = [one for one in answer["findings"] if one["kind"] == "duplicate"]
-        assert [(one["revision"], one["other"], one["basis"]) for one in found] == [("step5000", LAST, "files")]
+        found = [one for one in answer["findings"] if one["kind"] in ("duplicate", "no_weights")]
+        assert [(one["kind"], one["revision"], one["other"], one["basis"]) for one in found] == [
+            ("no_weights", "step4500", None, "files"),
+            ("duplicate", "step5000", LAST, "files"),
+        ]
+        assert "step4500 serves no weights" in found[0]["text"] and f"({found[0]['evidence']:.0f})" in found[0]["text"] and answer["counts"]["no_weights"] == 1
         daemon.check_end()
 
 
