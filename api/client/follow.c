@@ -138,8 +138,12 @@ int client_follow_sweep(struct client_link *link, const struct client_arguments 
         client_progress_read(view.sweep, &progress);
         if (prints_sweep && arguments->values[CLIENT_OPTION_JSON])
             client_print_json(view.sweep);
-        if (prints_sweep || progress.failed || strcmp(progress.state, "done") != 0)
+        if (prints_sweep || progress.failed || strcmp(progress.state, "done") != 0) {
+            json_t *sweeps = json_pack("[O]", view.sweep);
             client_print_sweep_end(view.sweep);
+            client_print_sweep_results(sweeps);
+            json_decref(sweeps);
+        }
         status = strcmp(progress.state, "done") == 0 ? CLIENT_EXIT_DONE : CLIENT_EXIT_FAILED;
     }
     json_decref(view.sweep);
@@ -235,6 +239,7 @@ static int sum_up(const struct client_arguments *arguments, const struct followe
         if (strcmp(progress.state, "done") != 0)
             status = CLIENT_EXIT_FAILED;
     }
+    client_print_sweep_results(sweeps);
     json_t *document = json_pack("{s:o}", "sweeps", sweeps);
     if (arguments->values[CLIENT_OPTION_JSON])
         client_print_json(document);

@@ -68,19 +68,6 @@ void client_print_sweep_passed_over(const json_t *sweep)
         (void)fprintf(stderr, "  passed over: %s\n", text);
 }
 
-/* One revision, which may have no step, is seen by its name; several as a series. */
-static void print_where(const json_t *sweep, const char *model)
-{
-    char name[CLIENT_CELL_SIZE];
-    const json_t *revisions = json_object_get(json_object_get(sweep, "request"), "revisions");
-    const json_t *names = json_object_get(revisions, "names");
-    client_plain_copy(json_array_get(names, 0), "", name, sizeof name);
-    if (json_array_size(names) == 1 && name[0])
-        (void)fprintf(stderr, "See `bifurcate revision %s %s`.\n", model, name);
-    else
-        (void)fprintf(stderr, "See `bifurcate series %s`.\n", model);
-}
-
 void client_print_sweep_end(const json_t *sweep)
 {
     struct client_progress progress;
@@ -94,6 +81,31 @@ void client_print_sweep_end(const json_t *sweep)
     (void)fputc('\n', stderr);
     client_print_sweep_errors(sweep);
     client_print_sweep_passed_over(sweep);
-    if (progress.done)
-        print_where(sweep, progress.model);
+}
+
+/* One revision, which may have no step, is seen by its name; several as a series. */
+void client_print_sweep_results(const json_t *sweeps)
+{
+    char name[CLIENT_CELL_SIZE];
+    struct client_progress progress, last = {.done = 0};
+    const json_t *sweep, *request = NULL;
+    size_t measured = 0, models = 0, i;
+    json_array_foreach(sweeps, i, sweep)
+    {
+        client_progress_read(sweep, &progress);
+        if (!progress.done)
+            continue;
+        models += strcmp(progress.model, last.model) != 0;
+        measured++;
+        last = progress;
+        request = json_object_get(sweep, "request");
+    }
+    const json_t *names = json_object_get(json_object_get(request, "revisions"), "names");
+    client_plain_copy(json_array_get(names, 0), "", name, sizeof name);
+    if (models > 1)
+        (void)fputs("See `bifurcate series MODEL` for each, `bifurcate scaling` for all.\n", stderr);
+    else if (measured == 1 && json_array_size(names) == 1 && name[0])
+        (void)fprintf(stderr, "See `bifurcate revision %s %s`.\n", last.model, name);
+    else if (measured)
+        (void)fprintf(stderr, "See `bifurcate series %s`.\n", last.model);
 }

@@ -12,8 +12,10 @@ void client_print_sweep_errors(const json_t *sweep);
 /* Which revisions it did not take, since their names give no step; nothing if there are none. */
 void client_print_sweep_passed_over(const json_t *sweep);
 
-/* How it ended: its state, what was measured and fetched, why anything failed, and where to see the results.
- */
+/* How it ended: its state, what was measured and fetched, and why anything failed. */
 void client_print_sweep_end(const json_t *sweep);
+
+/* Where to see what the sweeps of a list have measured; nothing if that is nothing. */
+void client_print_sweep_results(const json_t *sweeps);
 
 #endif

@@ -93,6 +93,16 @@ static void print_names(const json_t *run, const char *key, const char *title)
     (void)putchar('\n');
 }
 
+/* What a run's outcome has become by now: it stays "sweeping" when the sweep has ended; NULL: nothing else.
+ */
+static const char *end_of(const json_t *watch)
+{
+    const char *state = json_string_value(json_object_get(watch, "last_sweep_state"));
+    const char *outcome = json_string_value(json_object_get(json_object_get(watch, "last_run"), "outcome"));
+    int is_over = state && strcmp(state, "planning") != 0 && strcmp(state, "running") != 0;
+    return is_over && outcome && strcmp(outcome, "sweeping") == 0 ? state : NULL;
+}
+
 /* "unchanged" beside a checkpoint that is still written would read as if it had been overlooked. */
 static void print_outcome(const json_t *watch, const json_t *run)
 {
@@ -100,11 +110,14 @@ static void print_outcome(const json_t *watch, const json_t *run)
     const json_t *sweep = json_object_get(watch, "last_sweep"), *earlier;
     (void)printf("last run %s: ", text_or(watch, "last_run_at", "-"));
     if (json_is_integer(sweep))
-        (void)printf("sweep %lld of %lld revisions\n", (long long)json_integer_value(sweep),
-                     (long long)json_integer_value(json_object_get(run, "swept")));
+        (void)printf("sweep %lld of %lld revisions%s%s\n", (long long)json_integer_value(sweep),
+                     (long long)json_integer_value(json_object_get(run, "swept")), end_of(watch) ? ": " : "",
+                     end_of(watch) ? end_of(watch) : "");
     else if ((earlier = json_object_get(run, "unfinished_sweep")))
         (void)printf("%s, since sweep %lld of an earlier run had not ended\n", outcome,
                      (long long)json_integer_value(earlier));
+    else if (strcmp(outcome, "waiting") == 0)
+        (void)puts("waits for the first checkpoint");
     else
         (void)printf("%s\n",
                      json_array_size(json_object_get(run, "unfinished")) ? "nothing to sweep yet" : outcome);
@@ -256,6 +269,27 @@ int client_run_watches(const struct client_arguments *arguments)
         {"last_run.swept", "SWEPT"},
         {"last_sweep", "SWEEP"},
     };
-    return client_list(arguments, "/v1/watches?limit=1000", "watches", columns, COUNT(columns),
-                       "no model is watched; `bifurcate watch MODEL --at 02:30` begins");
+    static const char target[] = "/v1/watches?limit=1000",
+                      hint[] = "no model is watched; `bifurcate watch MODEL --at 02:30` begins";
+    struct client_link *link = NULL;
+    struct err err = ERR_INIT;
+    json_t *document = NULL, *watch;
+    size_t i;
+    if (arguments->values[CLIENT_OPTION_JSON] || arguments->values[CLIENT_OPTION_CSV] ||
+        arguments->values[CLIENT_OPTION_FIELDS])
+        return client_list(arguments, target, "watches", columns, COUNT(columns), hint);
+    int code = client_link_open(arguments, &link, &err);
+    if (!code)
+        code = client_get_all(link, target, "watches", &document, &err);
+    json_array_foreach(json_object_get(document, "watches"), i, watch)
+    {
+        if (end_of(watch))
+            (void)json_object_set(json_object_get(watch, "last_run"), "outcome",
+                                  json_object_get(watch, "last_sweep_state"));
+    }
+    int status = code ? client_report(&err)
+                      : client_print_list(arguments, document, "watches", columns, COUNT(columns), hint);
+    json_decref(document);
+    client_link_close(link);
+    return status;
 }

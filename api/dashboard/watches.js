@@ -18,6 +18,12 @@ let say = () => {};
 const often = (watch) => (watch.every_minutes ? `every ${duration(watch.every_minutes * 60)}` : `every day at ${watch.at}`);
 const next = (watch) => (Date.parse(watch.next_run_at) > now() ? `in ${until(watch.next_run_at)}` : "now");
 
+/** "swept 25 in sweep 7 (done)" */
+function sweptIn({ last_run: run, last_sweep: sweep, last_sweep_state: state }) {
+  const end = state ? ` (${state})` : "";
+  return `swept ${number(run.swept)}${sweep ? ` in sweep ${sweep}${end}` : ""}`;
+}
+
 function found(watch) {
   const run = watch.last_run;
   if (!run) return "not looked at yet";
@@ -25,7 +31,7 @@ function found(watch) {
   if (run.unfinished?.length) parts.push(`${number(run.unfinished.length)} unfinished`);
   if (run.gated) parts.push(`${counted(run.gated.count, "waits", "wait")} for access: ${run.gated.reason}`);
   if (run.error) parts.push(run.error.message);
-  const outcome = run.outcome === "sweeping" ? `swept ${number(run.swept)}${watch.last_sweep ? ` in sweep ${watch.last_sweep}` : ""}` : run.outcome;
+  const outcome = run.outcome === "sweeping" ? sweptIn(watch) : run.outcome === "waiting" ? "waits for the first checkpoint; looked" : run.outcome;
   return [`${outcome} ${ago(watch.last_run_at)}`, ...parts].join(" · ");
 }
 

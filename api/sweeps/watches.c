@@ -12,6 +12,7 @@
 #include "daemon/base/url.h"
 #include "store/deliveries.h"
 #include "store/models.h"
+#include "store/sweeps.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -84,6 +85,23 @@ static int print_webhook(struct store *store, const struct watch_row *watch, str
     return code;
 }
 
+/* Which may have ended long ago, while the run's outcome stays "sweeping". */
+static int print_sweep(struct store *store, const struct watch_row *watch, struct api_json *json,
+                       struct err *err)
+{
+    struct sweep_row sweep;
+    int code = watch->run_sweep_id ? sweeps_get(store, watch->run_sweep_id, &sweep, err) : ERR_NOT_FOUND;
+    if (code && code != ERR_NOT_FOUND)
+        return code;
+    *err = (struct err)ERR_INIT;
+    if (watch->run_sweep_id)
+        api_json_integer(json, "last_sweep", watch->run_sweep_id);
+    else
+        api_json_null(json, "last_sweep");
+    api_json_text(json, "last_sweep_state", code ? NULL : sweep_state_name(sweep.state));
+    return 0;
+}
+
 static int print_watch(struct store *store, const struct watch_row *watch, struct api_json *json,
                        struct err *err)
 {
@@ -103,13 +121,11 @@ static int print_watch(struct store *store, const struct watch_row *watch, struc
         api_json_raw(json, "last_run", buf_text(&report), report.size);
     else
         api_json_null(json, "last_run");
-    if (watch->run_sweep_id)
-        api_json_integer(json, "last_sweep", watch->run_sweep_id);
-    else
-        api_json_null(json, "last_sweep");
+    code = print_sweep(store, watch, json, err);
     api_json_time(json, "created_at", watch->created_ms);
     api_json_raw(json, "request", buf_text(&request), request.size);
-    code = print_webhook(store, watch, json, err);
+    if (!code)
+        code = print_webhook(store, watch, json, err);
     api_json_close_object(json);
 out:
     buf_free(&request);
@@ -289,7 +305,7 @@ int api_list_deliveries(struct api_request *request, struct api_response *respon
 static const struct api_listing listing = {"watches",
                                            " model at every_minutes next_run_at last_run_at last_sweep id "
                                            "created_at last_run.outcome last_run.swept "
-                                           "webhook.url ",
+                                           "webhook.url last_sweep_state ",
                                            " last_run request webhook "};
 
 /* Rendered from a copy of its rows, because a callback must not call the store. */

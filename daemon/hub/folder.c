@@ -139,6 +139,24 @@ static int list_refs(struct repository *repository, struct repository_refs **ret
     return list_folder(folder_of(repository), ret_refs, err);
 }
 
+/* Of a folder that is no checkpoint itself: which it holds. Where it holds none, the reason stays. */
+static int name_checkpoints(const struct folder *folder, struct err *err)
+{
+    struct repository_refs *refs = NULL;
+    struct err ignored = ERR_INIT;
+    if (list_folder(folder, &refs, &ignored))
+        return err->code;
+    const char *first = refs->rows[0].name, *last = refs->rows[refs->count - 1].name;
+    char others[2 * 64] = "";
+    if (refs->count > 1)
+        (void)snprintf(others, sizeof others, "%s%.60s", refs->count > 2 ? " ... " : " and ", last);
+    (void)err_set(err, ERR_NOT_FOUND,
+                  "%s: it is no checkpoint itself but holds %zu (%.60s%s); name one as the revision",
+                  folder->path, refs->count, first, others);
+    repository_refs_free(refs);
+    return err->code;
+}
+
 static int resolve(struct repository *repository, const char *revision, char *commit, struct err *err)
 {
     struct repository_tree *tree = NULL;
@@ -158,6 +176,8 @@ static int resolve(struct repository *repository, const char *revision, char *co
     if (!code) {
         folder_hints_put(folder_of(repository)->hints, tree->commit, revision);
         (void)snprintf(commit, REPOSITORY_COMMIT_SIZE, "%s", tree->commit);
+    } else if (code == ERR_NOT_FOUND && strcmp(revision, "main") == 0) {
+        code = name_checkpoints(folder_of(repository), err);
     }
     repository_tree_free(tree);
     return code;

@@ -6,6 +6,7 @@
 #include "daemon/base/log.h"
 #include "daemon/watch/watch_changes.h"
 #include "daemon/watch/watch_due.h"
+#include "store/models.h"
 
 #include <jansson.h>
 #include <stdlib.h>
@@ -34,7 +35,8 @@ struct run {
 
 const char *watch_outcome_name(enum watch_outcome outcome)
 {
-    static const char *const names[WATCH_OUTCOME_COUNT] = {"unchanged", "sweeping", "skipped", "failed"};
+    static const char *const names[WATCH_OUTCOME_COUNT] = {"unchanged", "sweeping", "skipped", "failed",
+                                                           "waiting"};
     return names[outcome];
 }
 
@@ -181,6 +183,17 @@ static void set_failure(struct run *run, const struct err *reason)
     run->result.retry_ms = clock_wall_ms() + (pause_ms < RETRY_LONGEST_MS ? pause_ms : RETRY_LONGEST_MS);
 }
 
+/* How a run ended that met an error. A trainer makes the folder or the repository with its first checkpoint.
+ */
+static enum watch_outcome outcome_of(const struct run *run, int code)
+{
+    struct model_row model;
+    struct err ignored = ERR_INIT;
+    int is_awaited = code == ERR_NOT_FOUND && !run->list.count &&
+                     !models_get(run->store, run->watch->model_id, &model, &ignored) && !model.revision_count;
+    return is_awaited ? WATCH_OUTCOME_WAITING : WATCH_OUTCOME_FAILED;
+}
+
 static int record(struct run *run, enum watch_outcome outcome, struct err *err)
 {
     struct repository_counters counters = {0};
@@ -206,8 +219,9 @@ static int record(struct run *run, enum watch_outcome outcome, struct err *err)
         return code;
     const char *error = json_string_value(json_object_get(json_object_get(run->report, "error"), "message"));
     if (error)
-        log_warning("a watched model could not be checked", log_text("model", run->watch->model),
-                    log_text("reason", error), log_end);
+        log_warning(outcome == WATCH_OUTCOME_WAITING ? "a watched model has no checkpoint yet"
+                                                     : "a watched model could not be checked",
+                    log_text("model", run->watch->model), log_text("reason", error), log_end);
     else
         log_info("watched model checked", log_text("model", run->watch->model),
                  log_text("outcome", watch_outcome_name(outcome)), log_int("sweep", sweep_id),
@@ -245,7 +259,7 @@ int watch_run_once(struct store *store, struct hub *hub, const struct watch_othe
         }
         if (code)
             set_failure(&run, &reason);
-        *ret_outcome = code      ? WATCH_OUTCOME_FAILED
+        *ret_outcome = code      ? outcome_of(&run, code)
                        : run.due ? WATCH_OUTCOME_SWEEPING
                                  : WATCH_OUTCOME_UNCHANGED;
     }

@@ -300,9 +300,17 @@ def test_nothing_measured_is_no_page_of_not_enough_data(daemon: Callable[..., Da
 def test_commits_of_main_are_no_series(daemon: Callable[..., Daemon], make_hub: Callable[..., Any], tmp_path: Path) -> None:
     """A trainer that pushes every checkpoint to the same branch (`hub_strategy="every_save"`) leaves only the last one to see."""
     write_checkpoints(tmp_path / "models/me/run", ["main"])
-    done = daemon(make_hub(tmp_path)).client("sweep", "me/run", "--follow")
+    write_checkpoints(tmp_path / "run", ["step-9", "step-10", "step-500"])
+    write_checkpoints(tmp_path / "other", ["step-1"])
+    one = daemon(make_hub(tmp_path))
+    done = one.client("sweep", "me/run", "--follow")
     assert done.returncode == 1 and "its only revision is main: checkpoints that are commits of one branch need a branch each" in done.stderr, done
     assert "--revision main" in done.stderr, done
+    # Nor is a folder of checkpoints a checkpoint: which there are is said to whoever names none.
+    none = one.client("perplexity", str(tmp_path / "run"))
+    assert none.returncode == 1 and "it is no checkpoint itself but holds 3 (step-9 ... step-500); name one as the revision" in none.stderr, none
+    both = one.client("sweep", str(tmp_path / "run"), str(tmp_path / "other"), "--follow")
+    assert both.stderr.endswith("See `bifurcate series MODEL` for each, `bifurcate scaling` for all.\n") and both.stderr.count("See `") == 1, both
 
 
 def test_names_without_a_step_are_told(measured: Daemon, tmp_path: Path) -> None:
@@ -388,7 +396,9 @@ def test_several_models_and_sweeps_at_once(
     assert done.returncode == 1 and done.stdout == "", done
     assert "sweep 1 of garden/neox-tiny: done; 2 of 2 revisions measured" in done.stderr, done
     assert "sweep 2 of garden/nowhere: failed" in done.stderr and "no public model garden/nowhere" in done.stderr, done
-    assert done.stderr.splitlines()[-1].startswith("3 of 3 sweeps ended; 4/4 revisions"), done
+    *_, sums, where = done.stderr.splitlines()
+    assert sums.startswith("3 of 3 sweeps ended; 4/4 revisions") and where == f"See `bifurcate series {MODEL}`.", done
+    assert done.stderr.count("See `") == 1, "once for all"
     assert "no public model garden/nowhere" in one.client("sweeps").stdout
     again = one.client("sweep", MODEL, MODEL, *few, "--follow", "--json")
     sweeps = json.loads(again.stdout)["sweeps"]

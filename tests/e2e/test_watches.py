@@ -200,7 +200,7 @@ def test_a_hub_that_is_down(daemon: Callable[..., Daemon], make_hub: Any, garden
     one = daemon(hub, "--attempts", "1", "--retry-delay-s", "0")
     hub.fault("status", status=404, path="/refs", times=1)
     failed = first_run(one, {**LONG, "revisions": {"names": ["step0", "step512"]}})
-    assert failed["last_run"]["outcome"] == "failed" and failed["last_run"]["error"]["code"] == "not_found"
+    assert failed["last_run"]["outcome"] == "waiting" and failed["last_run"]["error"]["code"] == "not_found"  # nobody has seen the model yet
     soon = datetime.fromisoformat(failed["next_run_at"]) - datetime.fromisoformat(failed["last_run_at"])
     assert 0 < soon.total_seconds() < 120  # a hub in trouble calls models unknown, too
     hub.fault("status", status=418, revision=hub.sha(MODEL, "step512"), file="safetensors")
@@ -211,7 +211,7 @@ def test_a_hub_that_is_down(daemon: Callable[..., Daemon], make_hub: Any, garden
     found = watch_now(one)
     assert swept_names(one, found["last_sweep"]) == ["step512"]
     metrics = one.get("/metrics").text
-    assert 'bifurcated_watch_runs_total{outcome="failed"} 1' in metrics
+    assert 'bifurcated_watch_runs_total{outcome="waiting"} 1' in metrics
     assert 'bifurcated_watch_runs_total{outcome="sweeping"} 2' in metrics
 
 
@@ -504,11 +504,12 @@ def test_client(daemon: Callable[..., Daemon], make_hub: Any, garden: Path, tmp_
     one.wait(sweep)
     wait_until(lambda: one.get(HERE).json()["webhook"]["deliveries"][:1] != [])
     shown = one.client("watch", MODEL)
-    assert f"sweep {sweep} of 1 revisions" in shown.stdout and "  new 26:" in shown.stdout, shown
+    assert f"sweep {sweep} of 1 revisions: done\n" in shown.stdout and "  new 26:" in shown.stdout, shown
     assert "webhook http://127.0.0.1:9/…" in shown.stdout and "sweep.finished: pending" in shown.stdout, shown
     assert "a secret" not in shown.stdout
     table = one.client("watches")
-    assert table.returncode == 0 and MODEL in table.stdout and "sweeping" in table.stdout, table
+    assert table.returncode == 0 and MODEL in table.stdout and "  done " in table.stdout and "sweeping" not in table.stdout, table
+    assert one.get(HERE).json()["last_sweep_state"] == "done"
     rows = one.client("watches", "--csv").stdout.splitlines()
     assert rows[0].startswith("model,at,every_minutes") and rows[1].startswith(f"{MODEL},02:30,,"), rows
     listed = one.client("watches", "--json")

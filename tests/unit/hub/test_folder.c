@@ -322,7 +322,8 @@ static void main_is_a_folder_too(void **state)
     struct place *place = *state;
     char inner[REPOSITORY_COMMIT_SIZE], outer[REPOSITORY_COMMIT_SIZE];
     struct repository_refs *refs = NULL;
-    FAILS(ERR_NOT_FOUND, "config.json", repository_resolve(place->repository, "main", inner, &err));
+    FAILS(ERR_NOT_FOUND, "it is no checkpoint itself but holds 2 (a and b); name one as the revision",
+          repository_resolve(place->repository, "main", inner, &err));
     write_file(place->folder, "main", "config.json", "{    }");
     OK(repository_list_refs(place->repository, &refs, &err));
     assert_int_equal(refs->count, 3);

@@ -139,6 +139,26 @@ static void test_several_in_vain(void **state)
     json_decref(report);
 }
 
+/* A watch may be made before the trainer makes its folder, and before that holds a checkpoint. */
+static void test_a_model_that_is_to_come(void **state)
+{
+    struct fixture *fixture = *state;
+    char elsewhere[160];
+    (void)snprintf(elsewhere, sizeof elsewhere, "%s.away", fixture->models);
+    put_watch(fixture);
+    assert_int_equal(rename(fixture->models, elsewhere), 0);
+    assert_int_equal(look(fixture), WATCH_OUTCOME_WAITING);
+    assert_int_equal(rename(elsewhere, fixture->models), 0);
+    assert_int_equal(look(fixture), WATCH_OUTCOME_WAITING);
+    json_t *report = read_report(fixture);
+    assert_string_equal(json_string_value(json_object_get(report, "outcome")), "waiting");
+    assert_string_equal(json_string_value(json_object_get(json_object_get(report, "error"), "code")),
+                        "not_found");
+    json_decref(report);
+    fixture_add_revision(fixture, "step0", 0);
+    assert_int_equal(look(fixture), WATCH_OUTCOME_UNCHANGED);
+}
+
 /* A look that could not store what it found does not say it: the next one does. */
 static void test_what_was_not_stored_is_said_once(void **state)
 {
@@ -232,6 +252,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_the_next_report_has_it, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(test_several_in_vain, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(test_a_model_that_is_to_come, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(test_what_was_not_stored_is_said_once, fixture_setup,
                                         fixture_teardown),
         cmocka_unit_test_setup_teardown(test_memory_that_is_short, fixture_setup, fixture_teardown),
