@@ -7,9 +7,9 @@
 #include "api/series/audit.h"
 #include "api/series/audit_files.h"
 #include "api/series/audit_rewrites.h"
+#include "api/series/audit_skips.h"
 #include "api/series/handlers.h"
 #include "api/series/run.h"
-#include "daemon/analysis/sample.h"
 #include "daemon/base/buf.h"
 #include "daemon/base/weight_layout.h"
 #include "store/models.h"
@@ -260,67 +260,6 @@ static int render(struct store *store, const struct api_run *run, const struct a
     return code;
 }
 
-/* Samples of the measured points beside those that need them. */
-struct neighbours {
-    const struct api_run *run;
-    float **values; /* [points] NULL: not wanted, or not there */
-    const char *is_wanted;
-    size_t sampled, at;
-    int has_no_memory;
-};
-
-static int take_sample(void *context, const struct revision_row *revision, const struct sample_row *row)
-{
-    struct neighbours *neighbours = context;
-    const struct api_run *run = neighbours->run;
-    size_t i = neighbours->at;
-    while (i < run->count && run->points[i].revision_id != revision->id)
-        i++;
-    if (i == run->count)
-        return 0; /* not part of the run */
-    neighbours->at = i + 1;
-    if (!neighbours->is_wanted[i] || !row->values)
-        return 0;
-    neighbours->values[i] = malloc(neighbours->sampled * sizeof(float));
-    neighbours->has_no_memory = !neighbours->values[i];
-    if (neighbours->values[i])
-        memcpy(neighbours->values[i], row->values, neighbours->sampled * sizeof(float));
-    return neighbours->has_no_memory;
-}
-
-/* Measures how far the neighbours of each suspect are from each other, on the sampled entries. */
-static int measure_skips(struct store *store, const struct api_run *run, const struct audit_options *options,
-                         struct audit_point *points, struct err *err)
-{
-    char *is_wanted = calloc(run->count + 1, 1);
-    float **values = calloc(run->count + 1, sizeof *values);
-    struct neighbours neighbours = {
-        .run = run, .values = values, .is_wanted = is_wanted, .sampled = api_run_sampled(run)};
-    size_t suspects = 0, before = 0, after = 0;
-    int code = is_wanted && values ? 0 : err_set(err, ERR_NO_MEMORY, "audit: out of memory");
-    for (size_t i = 1; i + 1 < run->count && !code; i++) {
-        if (!audit_is_suspect(points, run->count, i, options, &before, &after))
-            continue;
-        is_wanted[before] = is_wanted[after] = 1;
-        suspects++;
-    }
-    if (!code && suspects)
-        code = api_run_list_samples(store, run, NULL, API_RUN_POINTS_MAX, take_sample, &neighbours, err);
-    if (!code && neighbours.has_no_memory)
-        code = err_set(err, ERR_NO_MEMORY, "audit: out of memory");
-    for (size_t i = 1; i + 1 < run->count && !code; i++) {
-        if (audit_is_suspect(points, run->count, i, options, &before, &after) && values[before] &&
-            values[after])
-            points[i].skip_msd =
-                sample_displacement_of(values[before], values[after], neighbours.sampled).msd;
-    }
-    for (size_t i = 0; values && i < run->count; i++)
-        free(values[i]);
-    free(values);
-    free(is_wanted);
-    return code;
-}
-
 static int audit(struct store *store, const struct api_run *run, const struct api_audit_files *files,
                  const struct api_audit_rewrites *rewrites, struct buf *body, struct err *err)
 {
@@ -353,7 +292,7 @@ static int audit(struct store *store, const struct api_run *run, const struct ap
             run->series[i].lag1_back ? (double)NAN : run->series[i].lag1_msd[SERIES_ROWS_TOKENS];
     }
     if (!code)
-        code = measure_skips(store, run, &options, points, err);
+        code = api_audit_skips_measure(store, run, &options, points, err);
     if (!code)
         code = audit_revisions(points, run->count, &options, &by_tensor, err);
     if (!code) {
