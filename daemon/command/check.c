@@ -118,7 +118,6 @@ static void check_clock(struct check_report *report)
 
 void check_run(const struct options *options, struct check_report *report)
 {
-    report->count = 0;
     check_configuration(options, report);
     check_access_log(options, report);
     check_clock(report);

@@ -30,7 +30,8 @@ struct check_report {
     struct check_finding findings[CHECK_FINDINGS_MAX];
 };
 
-/* Runs all examinations; takes as long as reading the database and one answer of the hub. */
+/* Runs all examinations, and adds what they find; takes as long as reading the database and one answer of the
+ * hub. */
 void check_run(const struct options *options, struct check_report *report);
 
 /* The worst level of the report. */

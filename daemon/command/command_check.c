@@ -1,29 +1,75 @@
 /*
  * `bifurcated check [--json]`: one line per finding, worst status as the exit status.
  *
- * Started by root it looks with the eyes of the state folder's owner, as the daemon will.
+ * Started by root it looks with the eyes of the state folder's owner, as the daemon will, and with the
+ * environment that systemd gives that one.
  */
+#include "daemon/base/buf.h"
+#include "daemon/base/limits.h"
 #include "daemon/command/check.h"
 #include "daemon/command/commands.h"
+#include "daemon/command/service_environment.h"
 
 #include <grp.h>
 #include <jansson.h>
 #include <pwd.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-static void become_owner(const struct options *options)
+/* What systemd gives the service beside the configuration: its user's home, and the file of variables there.
+ */
+static void take_environment(const struct options *options, const struct passwd *owner,
+                             struct check_report *report)
+{
+    struct err err = ERR_INIT;
+    struct buf path;
+    const char *slash = options->config ? strrchr(options->config, '/') : NULL;
+    if (owner)
+        (void)setenv("HOME", owner->pw_dir, 1); // NOLINT(concurrency-mt-unsafe): one thread
+    if (!slash)
+        return;
+    buf_init(&path, LIMIT_URL_BYTES);
+    buf_appendf(&path, "%.*s/environment", (int)(slash - options->config), options->config);
+    int code = buf_check(&path, "path", &err);
+    if (!code)
+        code = service_environment_take(buf_text(&path), &err);
+    if (!code)
+        check_add(report, CHECK_LEVEL_OK, "configuration", "%s was read, as it is for the service",
+                  buf_text(&path));
+    else if (code != ERR_NOT_FOUND)
+        check_add(report, CHECK_LEVEL_WARNING, "configuration", "%s", err.message);
+    buf_free(&path);
+}
+
+/* Whether it did. */
+static int become_owner(const struct options *options, struct check_report *report)
 {
     struct stat info;
     if (geteuid() != 0 || stat(options->state, &info) || info.st_uid == 0)
-        return;
+        return 0;
     const struct passwd *owner = getpwuid(info.st_uid); // NOLINT(concurrency-mt-unsafe): one thread
+    take_environment(options, owner, report);
     if ((owner ? initgroups(owner->pw_name, info.st_gid) : setgroups(0, NULL)) || setgid(info.st_gid) ||
         setuid(info.st_uid))
         (void)fprintf(stderr, "bifurcated: check: cannot become the owner of %s: what root sees is shown\n",
                       options->state);
+    return 1;
+}
+
+/* The options of whom it looks for; *ret_is_over: it was asked for something else, which is done. */
+static int load(int argc, char **argv, struct options *options, struct check_report *report, int *ret_is_over,
+                struct err *err)
+{
+    enum options_action action = OPTIONS_ACTION_RUN;
+    int code = options_load(argc, argv, options, &action, err);
+    *ret_is_over = !code && commands_act(action);
+    if (code || *ret_is_over || !become_owner(options, report))
+        return code;
+    options_free(options);
+    return options_load(argc, argv, options, &action, err);
 }
 
 static void print_json(const struct check_report *report)
@@ -61,17 +107,14 @@ int command_check(int argc, char **argv)
     static struct check_report report;
     struct options options = {0};
     struct err err = ERR_INIT;
-    enum options_action action = OPTIONS_ACTION_RUN;
-    int status = 0;
+    int status = 0, is_over = 0;
     int is_json = commands_take_flag(&argc, argv, "json");
-    if (options_load(argc, argv, &options, &action, &err)) {
+    if (load(argc, argv, &options, &report, &is_over, &err))
         check_add(&report, CHECK_LEVEL_ERROR, "configuration", "%s", err.message);
-    } else if (commands_act(action)) {
+    else if (is_over)
         goto out;
-    } else {
-        become_owner(&options);
+    else
         check_run(&options, &report);
-    }
     if (is_json)
         print_json(&report);
     else

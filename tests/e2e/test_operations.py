@@ -10,6 +10,7 @@ import socket
 import sqlite3
 import stat
 import subprocess
+import tempfile
 from pathlib import Path
 from typing import Any, Callable
 
@@ -224,6 +225,26 @@ def test_check_of_what_stands_before_the_api(
     found = findings(command(*base, "--cors-origin", "https://a.example, example.org"))
     assert found == {"configuration": [("error", found["configuration"][0][1])]}
     assert found["configuration"][0][1].startswith('--cors-origin: "example.org" is the origin of no page: write https://HOST')
+
+
+def test_check_by_root_sees_the_service_s_environment(programs: dict[str, Path], hub: Emulator) -> None:
+    """Proxies, the hub and its token stand in a file that only the service reads, and its home is not root's."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can look as another user")
+    with tempfile.TemporaryDirectory() as place:  # which others can enter, unlike the folders of tests
+        root = Path(place)
+        root.chmod(0o755)
+        (root / "state").mkdir()
+        os.chown(root / "state", 65534, 65534)
+        (root / "bifurcated.conf").write_text(f"[server]\nstate = {root}/state\nlisten = 127.0.0.1:0\n")
+        (root / "environment").write_text(f"# of the service\n\nHF_ENDPOINT='{hub.url}'\nHF_TOKEN=hf_secret\n")
+        words = [str(programs["bifurcated"]), "check", "--json", "--config", str(root / "bifurcated.conf")]
+        found = findings(subprocess.run(words, env={"PATH": os.environ["PATH"], "HF_ENDPOINT": "http://127.0.0.1:1"}, capture_output=True, text=True))
+        assert ("ok", f"{root}/environment was read, as it is for the service") in found["configuration"]
+        assert found["hub"][0][1].startswith(f"{hub.url} answers in ") and "HF_TOKEN, which counts before the file" in found["hub token"][0][1], found
+        (root / "environment").unlink()
+        found = findings(subprocess.run([*words, "--endpoint", hub.url], env={"PATH": os.environ["PATH"], "HOME": "/root"}, capture_output=True, text=True))
+        assert len(found["configuration"]) == 1 and "/root/" not in found["hub token"][0][1] + found["hub cache"][0][1], found
 
 
 def test_check_of_the_cluster(command: Callable[..., subprocess.CompletedProcess[str]], hub: Emulator, tmp_path: Path) -> None:
