@@ -18,6 +18,7 @@
 #include "daemon/measure/engine.h"
 #include "daemon/measure/measure_rows.h"
 #include "daemon/planning.h"
+#include "daemon/standstill.h"
 #include "daemon/status.h"
 #include "daemon/watch/courier.h"
 #include "daemon/watch/sweep_log.h"
@@ -256,15 +257,7 @@ static int append_metrics(void *context, struct buf *text, struct err *err)
 static void read_hub_wait(void *context, struct api_hub_wait *ret_wait)
 {
     struct service *service = context;
-    struct hub_wait wait;
-    hub_read_wait(service->engine.hub, &wait);
-    *ret_wait = (struct api_hub_wait){.reason = wait.reason ? hub_wait_reason_name(wait.reason) : NULL,
-                                      .until_ms = wait.until_ms,
-                                      .serial = wait.serial,
-                                      .is_endured = wait.is_endured && !wait.is_partial};
-    if (wait.reason == HUB_WAIT_UNREACHABLE)
-        memcpy(ret_wait->detail, wait.detail, sizeof ret_wait->detail);
-    cut_off_read(&service->cut_off, ret_wait);
+    standstill_read(service->engine.hub, &service->cut_off, service->reserve, ret_wait);
 }
 
 static void note_hub_of_workers(void *context, const char *problem)

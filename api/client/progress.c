@@ -107,13 +107,16 @@ static void format_time(double seconds, char *text, size_t size)
         (void)snprintf(text, size, "%lld:%02lld h", whole / 3600, whole / 60 % 60);
 }
 
-/* ", waits for the hub: 42 s, request budget"; ", waits for the hub, asked again in 42 s: no such host" */
+/* ", waits for the hub: 42 s, request budget"; ", waits for the hub, asked again in 42 s: no such host"; ",
+ * waits: the disk is full" */
 static void append_wait(const struct client_progress *progress, char *text, size_t size)
 {
     char left[32];
     size_t length = strlen(text);
     format_time(progress->wait_seconds > 0.0 ? progress->wait_seconds : 0.0, left, sizeof left);
-    if (progress->wait_detail[0])
+    if (strcmp(progress->wait_reason, "no space") == 0)
+        (void)snprintf(text + length, size - length, ", waits: %s", progress->wait_detail);
+    else if (progress->wait_detail[0])
         (void)snprintf(text + length, size - length, ", waits for the hub, asked again in %s: %s", left,
                        progress->wait_detail);
     else

@@ -26,9 +26,11 @@ let tell = { changed() {}, failed() {}, acted() {} };
 const isActive = (sweep) => sweep.state === "planning" || sweep.state === "running";
 const isWhole = (sweep) => sweep.jobs !== undefined;
 
+const waitOf = ({ reason, detail, waiting_until: until }) => (reason === "no_space" ? `waits: ${detail}` : `waits for the hub, asked again at ${new Date(until).toLocaleTimeString()}: ${detail}`);
+
 function describe(sweep) {
   const p = sweep.progress;
-  const down = sweep.hub_wait?.detail && streams.has(sweep.id) ? `waits for the hub, asked again at ${new Date(sweep.hub_wait.waiting_until).toLocaleTimeString()}: ${sweep.hub_wait.detail}` : null;
+  const down = sweep.hub_wait?.detail && streams.has(sweep.id) ? waitOf(sweep.hub_wait) : null;
   if (sweep.state === "planning") return down ?? (sweep.error ? `waits: ${sweep.error.message}` : "looking up revisions");
   if (!p.revisions_total && sweep.state !== "running") {
     return [sweep.state === "done" ? "no revision to measure" : "ended before its revisions were known", sweep.finished_at && ago(sweep.finished_at)].filter(Boolean).join(" · ");

@@ -15,13 +15,13 @@ struct api_events;
 struct api_workers;
 struct store;
 
-/* What the daemon's requests to the hub wait for. */
+/* What the daemon's requests to the hub wait for, or everything. */
 struct api_hub_wait {
-    const char
-        *reason;      /* "request_budget", "rate_limit", "retry_after", "unreachable"; NULL: nothing waits */
-    int64_t until_ms; /* wall clock */
-    uint64_t serial;  /* grows whenever one of them changes */
-    char detail[ERR_MESSAGE_BYTES]; /* of "unreachable": what failed, in words; else "" */
+    const char *reason; /* "request_budget", "rate_limit", "retry_after", "unreachable"; "no_space": all work
+                           waits for room on the disk; NULL: nothing waits */
+    int64_t until_ms;   /* wall clock */
+    uint64_t serial;    /* grows whenever one of them changes */
+    char detail[ERR_MESSAGE_BYTES]; /* of "unreachable" and "no_space": what failed, in words; else "" */
     int is_endured;                 /* the hub's API is down for so long that nothing waits for it any more */
 };
 

@@ -102,13 +102,19 @@ static int is_left(struct store *store, const struct sweep_row *row, struct api_
     return 1;
 }
 
-/* A folder needs no hub, but its texts may. */
+/* A folder needs no hub, though its texts may, but room on the disk. */
+static int concerns(const struct api_hub_wait *wait, const struct sweep_row *row)
+{
+    return wait && wait->reason &&
+           (strncmp(row->model, "file:", 5) != 0 || strcmp(wait->reason, err_name(ERR_NO_SPACE)) == 0);
+}
+
 static void append_wait(struct store *store, const struct sweep_row *row, const struct api_hub_wait *wait,
                         struct api_json *json)
 {
     struct api_hub_wait left = {.reason = NULL};
     int is_over = sweep_state_is_final(row->state);
-    if (!is_over && (!wait || !wait->reason || strncmp(row->model, "file:", 5) == 0))
+    if (!is_over && !concerns(wait, row))
         wait = is_left(store, row, &left) ? &left : NULL;
     if (is_over || !wait || !wait->reason) {
         api_json_null(json, "hub_wait");

@@ -371,6 +371,32 @@ def test_state_moved(programs: dict[str, Path], garden: Path, make_hub: Callable
         assert running.log().count("no task can be claimed") <= 1 + minutes, "not each worker each second"
 
 
+def test_a_sweep_says_that_it_waits_for_room(
+    programs: dict[str, Path], garden: Path, make_hub: Callable[..., Emulator], small_disk: Path, tmp_path: Path
+) -> None:
+    """While the disk is full no task can be claimed: a running sweep stands still, which whoever follows it is told, of folders too."""
+    hub = make_hub(garden, bandwidth_bps=1_000_000)
+    running = Daemon(programs, tmp_path / "daemon", hub.url, ["--fetchers", "1", "--attempts", "100", "--retry-delay-s", "0"], {})
+    running.state = small_disk
+    running.start()
+    numbers = [running.sweep(GARDEN), running.sweep(f"file:{garden / 'models' / GARDEN}", reference="step0")]
+    for number in numbers:
+        running.wait(number, lambda now: now["progress"]["done"] > 0)
+    ballast = small_disk / "ballast"
+    with pytest.raises(OSError, match="No space left"), open(ballast, "wb", buffering=0) as file:
+        while True:
+            file.write(bytes(4096))
+    for number in numbers:
+        waiting = running.wait(number, lambda now: (now["hub_wait"] or {}).get("reason") == "no_space")
+        assert waiting["state"] == "running", waiting
+        check_words(waiting["hub_wait"]["detail"], "state folder is full", "make room")
+    ballast.unlink()
+    for number in numbers:
+        ended = running.wait(number)
+        assert ended["state"] == "done" and ended["hub_wait"] is None, ended
+    running.check_end()
+
+
 def check_told(running: Daemon, is_full: bool) -> None:
     """A full disk is seen where platforms look, and so is its end."""
     ready = running.get("/readyz")

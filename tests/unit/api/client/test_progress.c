@@ -76,6 +76,9 @@ static void test_one_stands_still(void **state)
     parts[1].wait_seconds = 30.0;
     check(parts, 2, 200, 0,
           "0 of 2 sweeps ended; 5/20 revisions, 500 kB of 2.0 MB, waits for the hub: 30 s, request budget");
+    (void)snprintf(parts[1].wait_reason, sizeof parts[1].wait_reason, "no space");
+    (void)snprintf(parts[1].wait_detail, sizeof parts[1].wait_detail, "the disk is full");
+    check(parts, 2, 200, 0, "0 of 2 sweeps ended; 5/20 revisions, 500 kB of 2.0 MB, waits: the disk is full");
 }
 
 /* What a daemon cannot mean. */
