@@ -17,6 +17,7 @@ struct reading {
     const struct tokenizer *tokenizer;
     struct tokenizer_class class;
     unsigned built;  /* how 5 builds it; 0: as tokenizer.json says */
+    int has_flags;   /* the class goes by "add_bos_token" and "add_eos_token" */
     unsigned doubts; /* of enum tokenizer_doubt */
     json_t *config;  /* an object, empty where there is no file */
     json_t *map;     /* an object or NULL; counts only without a decoder */
@@ -58,6 +59,7 @@ static int find_class(struct reading *reading, const struct tokenizer_config *fi
         return err->code;
     reading->class = choice.class;
     reading->built = choice.built;
+    reading->has_flags = choice.class.built || strncmp(choice.class.name, "Crystal", strlen("Crystal")) == 0;
     return 0;
 }
 
@@ -115,12 +117,6 @@ static int refuse_flag(const struct reading *reading, const char *name, struct e
     return flag ? err_set(err, ERR_UNSUPPORTED, "%s: true is not supported", name) : 0;
 }
 
-/* Whether the class goes by "add_bos_token" and "add_eos_token". */
-static int has_flags(const struct reading *reading)
-{
-    return reading->class.built || strncmp(reading->class.name, "CrystalCoder", strlen("CrystalCoder")) == 0;
-}
-
 /* Llama's class makes its tokenizer anew from another file where these say anything. */
 static int check_llama(const struct reading *reading, struct err *err)
 {
@@ -136,7 +132,7 @@ static int check_flags(const struct reading *reading, struct err *err)
 {
     int prefix_space;
     if (refuse_flag(reading, "split_special_tokens", err) ||
-        (has_flags(reading) && ((!is_llama(reading) && refuse_flag(reading, "add_bos_token", err)) ||
+        (reading->has_flags && ((!is_llama(reading) && refuse_flag(reading, "add_bos_token", err)) ||
                                 refuse_flag(reading, "add_eos_token", err))))
         return err->code;
     if (is_llama(reading))

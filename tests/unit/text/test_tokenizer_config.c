@@ -21,6 +21,7 @@
 #define WITH_CLASS(decoder) "{" FILE_CLASS ",\"added_tokens_decoder\":{" decoder "}}"
 
 #define LLAMA "\"tokenizer_class\":\"LlamaTokenizer\""
+#define CRYSTAL "\"tokenizer_class\":\"CrystalCoderTokenizer\""
 #define MODEL_OF_MARKS                                                                                       \
     "{\"byte_fallback\":true,\"vocab\":{\"<unk>\":0,\"<s>\":1,\"</s>\":2,\"\\u2581\":3},\"merges\":[]}"
 #define NAMES_OF_MARKS                                                                                       \
@@ -212,6 +213,8 @@ static const struct {
     {MARKED("{" LLAMA ",\"from_slow\":true}", "llama"), ERR_UNSUPPORTED, "from_slow: true"},
     {MARKED("{" LLAMA ",\"legacy\":1}", "llama"), ERR_FORMAT, "legacy: not true or false"},
     {MARKED("{" LLAMA ",\"add_eos_token\":true}", "llama"), ERR_UNSUPPORTED, "add_eos_token: true"},
+    {MARKED("{" CRYSTAL ",\"add_eos_token\":true}", "crystalcoder"), ERR_UNSUPPORTED, "add_eos_token: true"},
+    {MARKED("{" CRYSTAL ",\"add_bos_token\":true}", "crystalcoder"), ERR_UNSUPPORTED, "add_bos_token: true"},
     {MARKED("{" LLAMA "}", "mistral"), ERR_UNSUPPORTED, "bos_token: not named, and transformers 4 and 5"},
     {{.config = "{\"tokenizer_class\":\"GPT2Tokenizer\",\"bos_token\":null}", .type = "olmo2"},
      ERR_UNSUPPORTED,

@@ -64,6 +64,8 @@ static void as_transformers_does(void **state)
         {TEMPLATE, NULL, "GPTNeoXTokenizer", UNKNOWN, "olmo2"},
         {BYTES, NULL, "GPTNeoXTokenizer", NONE, "olmo2"},
         {TEMPLATE, NULL, "Qwen2Tokenizer", 1, "qwen2"},
+        {OF(TEXT), NULL, "CrystalCoderTokenizer", NONE, "crystalcoder"}, /* of transformers 4 alone */
+        {TEMPLATE, NULL, "CrystalCoderTokenizerFast", UNKNOWN, "crystalcoder"},
         {OF(TEXT), NULL, "PreTrainedTokenizerFast", NONE, NULL},
         {OF(SPECIAL("<s>") "," TEXT "," SPECIAL("<s>")), NULL, "PreTrainedTokenizerFast", UNKNOWN, NULL},
         {OF(TEXT "," SPECIAL("<s>")), NULL, "PreTrainedTokenizerFast", UNKNOWN, NULL},
