@@ -42,6 +42,9 @@ static void read_minicpm(const json_t *root, struct model_config *config)
         multiplier_config_of(root, "dim_model_base", config->doubt) / (width > 0 ? width : 1);
     if (json_integer_value(json_object_get(root, "num_experts")))
         config_doubt_set(config->doubt, "\"num_experts\" is not 0");
+    /* Of several parts of the unembedding the class does not divide the logits. */
+    if (json_integer_value(json_object_get(root, "pretraining_tp")) > 1)
+        config_doubt_set(config->doubt, "\"pretraining_tp\" is more than 1");
     if (config_doubt_is_there(json_object_get(root, "sparse_config")))
         config_doubt_set(config->doubt, "\"sparse_config\" is there");
 }

@@ -170,6 +170,14 @@ def test_what_is_scored_is_the_same_model_in_each_version(module: str, name: str
         assert older == pytest.approx(newer, abs=1e-5 if module in ("modernbert", "published") else 1e-9)
 
 
+def test_minicpm_is_what_granites_class_makes_of_its_numbers() -> None:
+    """Against a forward pass written down from MiniCPM's own class."""
+    own = {name: sums for name, sums in COLUMNS["published"]["torch"].items() if name.startswith("minicpm")}
+    assert len(own) > 10
+    for name, sums in own.items():
+        assert COLUMNS["families"][max(COLUMNS["families"])][name] == pytest.approx(sums, abs=1e-5), name
+
+
 def test_what_ai2_olmo_scores_transformers_scores() -> None:
     """The same weights, split and renamed: the order of queries, keys and values, of gate and up, and of the rotated halves."""
     own, converted = COLUMNS["ai2_olmo"]["ai2-olmo"], COLUMNS["ai2_olmo"]["transformers"]

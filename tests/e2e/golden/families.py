@@ -364,6 +364,7 @@ OWN: dict[str, dict[str, Variant]] = {
         **{f"{name} at 0": ({name: 0}, None, f'"{name}" is no positive number') for name in ("scale_emb", "scale_depth", "dim_model_base")},
         "experts": ({"num_experts": 4, "num_experts_per_tok": 2}, None, '"num_experts" is not 0'),
         "sparse attention": ({"sparse_config": {"kernel_size": 32}}, None, '"sparse_config" is there'),
+        "parts of the unembedding": ({"pretraining_tp": 2}, None, '"pretraining_tp" is more than 1'),
         "rope_scaling linear": ({"rope_scaling": LINEAR}, None, '"rope_scaling" is there'),
     },
     "llama": {

@@ -5,7 +5,7 @@
 The column "torch" is the forward pass below, in float64 but for the angles, which both classes have in float32. "class" is what other
 code finds, or the name of its error: of Crystal the class that is published beside it (modeling_crystalcoder.py and
 configuration_crystalcoder.py, in FOLDER), of Baichuan 2 Llama's class with the same weights, queries, keys and values apart and the rows of
-the unembedding divided before.
+the unembedding divided before. Of MiniCPM, whose variants are those of families.py, Granite's class is the other code (families.json).
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import numpy as np
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
+import families  # noqa: E402
 from tiny import TEXTS, TOKENIZER, Absent, Edit, Variant, Weights, bare, made_up, transformer, without, write_variant, written  # noqa: E402
 
 ROWS, WIDTH, LAYERS, HEADS, INNER, POSITIONS = 512, 32, 3, 4, 42, 128
@@ -225,6 +226,33 @@ def baichuan(config: dict[str, Any], w: dict[str, Any], ids: Any) -> Any:
     return (norm(x, "model.norm.weight") @ w["lm_head.weight"].T) / lengths
 
 
+def minicpm(config: dict[str, Any], w: dict[str, Any], ids: Any) -> Any:
+    import torch
+    from torch.nn import functional as F
+
+    heads, width, layers = config["num_attention_heads"], config["hidden_size"], config["num_hidden_layers"]
+    size, depth = width // heads, config.get("scale_depth", 1) / math.sqrt(layers)
+
+    def norm(x: Any, name: str) -> Any:
+        return w[name] * x / (x.square().mean(-1, keepdim=True) + config.get("rms_norm_eps", 1e-6)).sqrt()
+
+    def matrix(x: Any, name: str) -> Any:
+        return x @ w[name + ".weight"].T + w.get(name + ".bias", torch.tensor(0.0))
+
+    x = w["model.embed_tokens.weight"][ids] * config.get("scale_emb", 1)
+    for i in range(layers):
+        at = f"model.layers.{i}."
+        y = norm(x, at + "input_layernorm.weight")
+        q, k, v = (matrix(y, f"{at}self_attn.{part}_proj").unflatten(-1, (-1, size)) for part in "qkv")
+        q, k = (rotated(part, size, are_neighbours=False) for part in (q, k))
+        k, v = (part.repeat_interleave(heads // part.shape[1], 1) for part in (k, v))
+        x = x + depth * matrix(attended(q, k, v, math.sqrt(size)), at + "self_attn.o_proj")
+        y = norm(x, at + "post_attention_layernorm.weight")
+        x = x + depth * matrix(F.silu(matrix(y, at + "mlp.gate_proj")) * matrix(y, at + "mlp.up_proj"), at + "mlp.down_proj")
+    unembedding = w["model.embed_tokens.weight" if config.get("tie_word_embeddings", True) else "lm_head.weight"]
+    return norm(x, "model.norm.weight") / (width / config.get("dim_model_base", 1)) @ unembedding.T
+
+
 def crystal(config: dict[str, Any], w: dict[str, Any], ids: Any) -> Any:
     from torch.nn import functional as F
 
@@ -270,7 +298,7 @@ def measure(folder: Path) -> list[float]:
 
     config = json.loads((folder / "config.json").read_text())
     w = {name: tensor.double() for name, tensor in load_file(folder / "model.safetensors").items()}
-    forward = {"baichuan": baichuan, "crystalcoder": crystal}[config["model_type"]]
+    forward = {"baichuan": baichuan, "crystalcoder": crystal, "minicpm": minicpm}[config["model_type"]]
     return sums_of(lambda ids: forward(config, w, ids))
 
 
@@ -326,6 +354,10 @@ def main(published: Path | None) -> None:
             golden.setdefault("torch", {})[name] = None if VARIANTS[name][-1] else measure(folder)
             if published and not (name.startswith("baichuan") and VARIANTS[name][-1]):
                 golden.setdefault("class", {})[name] = measure_class(folder, published)
+        for name in (name for name in families.VARIANTS if name.startswith("minicpm") and not families.VARIANTS[name][-1]):
+            folder = Path(scratch) / name
+            families.write_model(name, folder)
+            golden["torch"][name] = measure(folder)
     out.write_text(written(golden))
 
 
