@@ -9,23 +9,25 @@
 static _Thread_local unsigned long refusals; /* allocations for jansson that failed */
 
 /*
- * jansson's lexer aborts (lex_unget_unsave) where its buffer cannot grow within a number or a word of 16
- * characters or more. It doubles from 16 bytes on, so for what has fewer than SPARE_BYTES / 2 this suffices,
- * unless an array's elements (powers of two as well) took part of it before.
- * A text that was read with the help of it is refused afterwards all the same.
+ * jansson's lexer aborts (lex_unget_unsave) where its buffer, which doubles from 16 bytes on, cannot grow for
+ * what ends a number or a word, or may not be in a string. So the first allocation that fails gets the spare
+ * memory, if it may be such a one (an array's elements may be as many); the text is refused all the same, and
+ * ends for jansson after at most 8 bytes, since 16 more could make it ask again. A number or word that the
+ * spare memory would not suffice for is no use to anybody, and is refused.
  */
 #define SPARE_BYTES 4096
 #define BUFFER_MIN 32
+#define CHUNK_BYTES 8
+#define TOKEN_MAX 4000
 static _Thread_local _Alignas(max_align_t) unsigned char spare[SPARE_BYTES];
-static _Thread_local size_t spare_used = SPARE_BYTES; /* all of it, unless a text is being read */
+static _Thread_local int has_spare; /* while a text is being read, before the first failure */
 
 void *json_text_take_spare(size_t size)
 {
+    const int is_fitting = size >= BUFFER_MIN && !(size & (size - 1)) && size <= SPARE_BYTES;
+    void *memory = has_spare && is_fitting ? spare : NULL;
     refusals++;
-    if (size < BUFFER_MIN || (size & (size - 1)) || size > SPARE_BYTES - spare_used)
-        return NULL;
-    void *memory = spare + spare_used;
-    spare_used += size;
+    has_spare = 0;
     return memory;
 }
 
@@ -39,8 +41,7 @@ static void *take(size_t size)
 
 static void give(void *memory)
 {
-    const uintptr_t at = (uintptr_t)memory, from = (uintptr_t)spare;
-    if (at < from || at >= from + SPARE_BYTES)
+    if (memory != spare)
         free(memory);
 }
 
@@ -50,18 +51,71 @@ static __attribute__((constructor)) void watch_memory(void)
     json_set_alloc_funcs(take, give);
 }
 
+/* What jansson has been given of a text. */
+struct feed {
+    const char *text;
+    size_t size, at;
+    unsigned long refusals; /* before it */
+    size_t token_bytes;     /* of the number, word or string that was begun */
+    int is_string, is_escaped;
+    const char *fault; /* NULL, or why no more is read */
+};
+
+/* Whether the byte may be read: not if it makes a number or word longer than TOKEN_MAX, or ends a string of
+ * that length in a wrong way. */
+static int is_read(struct feed *feed, unsigned char c)
+{
+    if (feed->is_string) {
+        feed->token_bytes++;
+        if (c == '"' && !feed->is_escaped)
+            feed->is_string = 0;
+        feed->is_escaped = c == '\\' && !feed->is_escaped;
+        if (c < ' ' && feed->token_bytes > TOKEN_MAX)
+            feed->fault = "a control character in a string";
+        return !feed->fault;
+    }
+    const int is_of_token =
+        c > ' ' && c != ',' && c != ':' && c != '"' && c != '[' && c != ']' && c != '{' && c != '}';
+    feed->token_bytes = is_of_token ? feed->token_bytes + 1 : 0;
+    feed->is_string = c == '"';
+    if (feed->token_bytes > TOKEN_MAX)
+        feed->fault = "a number or word longer than 4,000 characters";
+    return !feed->fault;
+}
+
+static size_t feed_chunk(void *buffer, size_t size, void *context)
+{
+    struct feed *feed = context;
+    unsigned char *chunk = buffer;
+    size_t count = 0;
+    if (refusals != feed->refusals || feed->fault)
+        return 0;
+    while (count < CHUNK_BYTES && count < size && feed->at < feed->size) {
+        const unsigned char c = (unsigned char)feed->text[feed->at];
+        if (!is_read(feed, c))
+            break;
+        chunk[count++] = c;
+        feed->at++;
+    }
+    return count;
+}
+
 json_t *json_text_load(const char *text, size_t size, size_t flags, json_error_t *ret_fault)
 {
     json_error_t fault;
-    unsigned long before = refusals;
-    spare_used = 0;
-    json_t *root = json_loadb(text, size, flags, &fault);
-    spare_used = SPARE_BYTES;
-    if (refusals != before) {
+    struct feed feed = {.text = text, .size = size, .refusals = refusals};
+    has_spare = 1;
+    json_t *root = json_load_callback(feed_chunk, &feed, flags, &fault);
+    has_spare = 0;
+    if (refusals != feed.refusals) {
         json_decref(root); /* what is in the spare memory, with the rest */
         root = NULL;
         (void)snprintf(fault.text, sizeof fault.text, "out of memory");
         fault.text[JSON_ERROR_TEXT_LENGTH - 1] = json_error_out_of_memory; /* as json_error_code() reads it */
+    } else if (feed.fault) {
+        json_decref(root); /* a text that was whole before it */
+        root = NULL;
+        (void)snprintf(fault.text, sizeof fault.text - 1, "%s", feed.fault);
     }
     if (ret_fault)
         *ret_fault = fault;

@@ -1,8 +1,8 @@
 /*
  * JSON from outside, parsed by jansson. Where memory is lacking, jansson calls that a fault of syntax, or
  * leaves bytes out of a string and goes on: a name or a document would be another one. So the allocations of
- * each parse are watched, and what was parsed while one of them failed is no result. Nothing else parses JSON
- * (tests/rules).
+ * each parse are watched, and what was parsed while one of them failed is no result. Numbers of more than
+ * 4,000 characters are refused. Nothing else parses JSON (tests/rules).
  */
 #ifndef BIFURCATED_BASE_JSON_TEXT_H
 #define BIFURCATED_BASE_JSON_TEXT_H

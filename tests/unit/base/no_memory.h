@@ -1,6 +1,6 @@
 /*
- * Lets one allocation of jansson's fail, as the program's own function for memory sees it: set countdown to
- * the number of the call. For one test program each.
+ * Lets one allocation of jansson's fail, or all from one on, as the program's own function for memory sees
+ * it: set countdown to the number of the call. For one test program each.
  */
 #ifndef BIFURCATED_TESTS_BASE_NO_MEMORY_H
 #define BIFURCATED_TESTS_BASE_NO_MEMORY_H
@@ -12,11 +12,19 @@
 #include <stdint.h>
 
 static json_malloc_t take;
-static unsigned countdown; /* the call that fails; 0: none */
+static unsigned countdown;   /* the call that fails; 0: none */
+static int lacks_throughout; /* all calls after it fail, too */
+static int has_failed;
 
 static void *fail_once(size_t size)
 {
-    return countdown && --countdown == 0 ? json_text_take_spare(size) : take(size);
+    if (countdown != 1 && !(has_failed && lacks_throughout)) {
+        countdown -= countdown > 0;
+        return take(size);
+    }
+    countdown = 0;
+    has_failed = 1;
+    return json_text_take_spare(size);
 }
 
 const char *__asan_default_options(void);

@@ -160,6 +160,76 @@ static void test_numbers_without_memory(void **state)
     }
 }
 
+/* Nor where memory lacks throughout, at whatever allocation that begins: large arrays, long strings with what
+ * may not be in them, and long numbers ask for memory of the same sizes. */
+static void test_no_memory_from_one_allocation_on(void **state)
+{
+    enum { ELEMENTS = 600, TAIL_MAX = 5000 };
+    static const int lengths[] = {12, 13, 14, 15, 31, 63, 127, 511, 1023, 2047, 3999};
+    static const struct {
+        const char *begin;
+        char filled, end;
+    } tails[] = {{"", '1', ','},   {"0.", '1', ']'},  {"", 'e', ','},
+                 {"1x", 'e', ','}, {"\"", 'a', '\n'}, {"\"\\\"", 'a', 1}};
+    (void)state;
+    char *text = malloc(ELEMENTS * 2 + TAIL_MAX);
+    lacks_throughout = 1;
+    for (size_t i = 0; i < COUNT_OF(lengths) * COUNT_OF(tails); i++) {
+        const size_t length = (size_t)lengths[i / COUNT_OF(tails)], tail = i % COUNT_OF(tails);
+        size_t at = 0;
+        text[at++] = '[';
+        for (size_t k = 0; k < (i % 2 ? ELEMENTS : 1); k++, at += 2)
+            memcpy(text + at, "1,", 2);
+        memcpy(text + at, tails[tail].begin, strlen(tails[tail].begin));
+        at += strlen(tails[tail].begin);
+        memset(text + at, tails[tail].filled, length);
+        at += length;
+        text[at++] = tails[tail].end;
+        for (unsigned nth = 1, is_over = 0; !is_over; nth += 1 + nth / 40) {
+            struct err err = ERR_INIT;
+            countdown = nth;
+            has_failed = 0;
+            json_t *root = json_text_parse(text, at, 0, &err);
+            is_over = !has_failed;
+            countdown = 0;
+            assert_int_equal(!root && err.code == ERR_NO_MEMORY, !is_over);
+            json_decref(root);
+        }
+    }
+    lacks_throughout = has_failed = 0;
+    free(text);
+}
+
+/* What no number needs is refused before the lexer's buffer is as long as the spare memory. */
+static void test_tokens_have_a_length(void **state)
+{
+    enum { MOST = 4000 };
+    char text[MOST + 10];
+    (void)state;
+    for (size_t length = MOST - 1; length <= MOST + 1; length++) {
+        for (int is_word = 0; is_word < 2; is_word++) {
+            struct err err = ERR_INIT;
+            text[0] = '[';
+            memset(text + 1, is_word ? 'e' : '0', length);
+            if (!is_word)
+                text[2] = '.';
+            text[length + 1] = ']';
+            json_t *root = json_text_parse(text, length + 2, 0, &err);
+            assert_int_equal(root != NULL, !is_word && length <= MOST);
+            assert_int_equal(strstr(err.message, "longer than 4,000") != NULL, length > MOST);
+            json_decref(root);
+        }
+    }
+    struct err err = ERR_INIT;
+    memset(text, 'x', sizeof text); /* strings may be longer */
+    text[0] = '[';
+    text[1] = text[sizeof text - 2] = '"';
+    text[sizeof text - 1] = ']';
+    json_t *root = json_text_parse(text, sizeof text, 0, &err);
+    assert_int_equal(json_string_length(json_array_get(root, 0)), sizeof text - 4);
+    json_decref(root);
+}
+
 /* The same for what is written: the whole text, or none. */
 static void test_a_text_is_whole_or_none(void **state)
 {
@@ -219,6 +289,9 @@ int main(void)
         cmocka_unit_test(test_integers_of_any_size),
         cmocka_unit_test_setup_teardown(test_a_lack_of_memory_is_one, let_memory_fail, restore_memory),
         cmocka_unit_test_setup_teardown(test_numbers_without_memory, let_memory_fail, restore_memory),
+        cmocka_unit_test_setup_teardown(test_no_memory_from_one_allocation_on, let_memory_fail,
+                                        restore_memory),
+        cmocka_unit_test(test_tokens_have_a_length),
         cmocka_unit_test_setup_teardown(test_a_text_is_whole_or_none, let_memory_fail, restore_memory),
         cmocka_unit_test_setup_teardown(test_jansson_alone, let_memory_fail, restore_memory),
     };
