@@ -170,11 +170,16 @@ static int is_lasting(int code)
     return code == ERR_INVALID || code == ERR_LIMIT || code == ERR_UNSUPPORTED;
 }
 
+static void report_error(struct run *run, const struct err *reason)
+{
+    json_t *error = json_pack("{s:s, s:s}", "code", err_name(reason->code), "message", reason->message);
+    (void)json_object_set_new(run->report, "error", error ? error : json_null());
+}
+
 static void set_failure(struct run *run, const struct err *reason)
 {
     int64_t pause_ms = RETRY_FIRST_MS;
-    json_t *error = json_pack("{s:s, s:s}", "code", err_name(reason->code), "message", reason->message);
-    (void)json_object_set_new(run->report, "error", error ? error : json_null());
+    report_error(run, reason);
     if (is_lasting(reason->code) || run->watch->failures >= RETRIES_MAX)
         return;
     run->result.failures = run->watch->failures + 1;
@@ -192,6 +197,24 @@ static enum watch_outcome outcome_of(const struct run *run, int code)
     int is_awaited = code == ERR_NOT_FOUND && !run->list.count &&
                      !models_get(run->store, run->watch->model_id, &model, &ignored) && !model.revision_count;
     return is_awaited ? WATCH_OUTCOME_WAITING : WATCH_OUTCOME_FAILED;
+}
+
+/* How a run ended that found nothing to sweep: no name may give a step so far. */
+static enum watch_outcome outcome_without_error(struct run *run)
+{
+    struct err reason = ERR_INIT;
+    size_t count = run->list.count, steps = run->spec.name_count;
+    for (size_t i = 0; i < count; i++)
+        steps += run->list.rows[i].place.is_step != 0;
+    if (steps)
+        return WATCH_OUTCOME_UNCHANGED;
+    (void)err_set(
+        &reason, ERR_NOT_FOUND,
+        "none of its %zu revisions%s%.100s is named like a training step; where other names have it, a "
+        "rule says (--rule)",
+        count, count ? ", such as " : "", count ? run->list.rows[0].row.name : "");
+    report_error(run, &reason);
+    return WATCH_OUTCOME_WAITING;
 }
 
 static int record(struct run *run, enum watch_outcome outcome, struct err *err)
@@ -218,10 +241,12 @@ static int record(struct run *run, enum watch_outcome outcome, struct err *err)
     if (code)
         return code;
     const char *error = json_string_value(json_object_get(json_object_get(run->report, "error"), "message"));
-    if (error)
-        log_warning(outcome == WATCH_OUTCOME_WAITING ? "a watched model has no checkpoint yet"
-                                                     : "a watched model could not be checked",
-                    log_text("model", run->watch->model), log_text("reason", error), log_end);
+    if (error && outcome == WATCH_OUTCOME_WAITING)
+        log_info("a watched model has no checkpoint yet", log_text("model", run->watch->model),
+                 log_text("reason", error), log_end);
+    else if (error)
+        log_warning("a watched model could not be checked", log_text("model", run->watch->model),
+                    log_text("reason", error), log_end);
     else
         log_info("watched model checked", log_text("model", run->watch->model),
                  log_text("outcome", watch_outcome_name(outcome)), log_int("sweep", sweep_id),
@@ -261,7 +286,7 @@ int watch_run_once(struct store *store, struct hub *hub, const struct watch_othe
             set_failure(&run, &reason);
         *ret_outcome = code      ? outcome_of(&run, code)
                        : run.due ? WATCH_OUTCOME_SWEEPING
-                                 : WATCH_OUTCOME_UNCHANGED;
+                                 : outcome_without_error(&run);
     }
     code = record(&run, *ret_outcome, err);
     if (code == ERR_NOT_FOUND) { /* the watch was deleted, or asks for something else, meanwhile */

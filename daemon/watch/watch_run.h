@@ -27,7 +27,8 @@ enum watch_outcome {
     WATCH_OUTCOME_SWEEPING,  /* a sweep was started */
     WATCH_OUTCOME_SKIPPED,   /* the sweep of an earlier run is not over */
     WATCH_OUTCOME_FAILED,    /* the model could not be looked at; the report says why */
-    WATCH_OUTCOME_WAITING,   /* nor was anything of it there before: its first checkpoint is still to come */
+    WATCH_OUTCOME_WAITING, /* nor was anything of it there before, or no revision is a step: the first one is
+                              still to come */
     WATCH_OUTCOME_COUNT
 };
 

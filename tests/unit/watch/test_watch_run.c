@@ -139,7 +139,8 @@ static void test_several_in_vain(void **state)
     json_decref(report);
 }
 
-/* A watch may be made before the trainer makes its folder, and before that holds a checkpoint. */
+/* A watch may be made before the trainer makes its folder, before that holds a checkpoint, and before one has
+ * a step. */
 static void test_a_model_that_is_to_come(void **state)
 {
     struct fixture *fixture = *state;
@@ -154,6 +155,12 @@ static void test_a_model_that_is_to_come(void **state)
     assert_string_equal(json_string_value(json_object_get(report, "outcome")), "waiting");
     assert_string_equal(json_string_value(json_object_get(json_object_get(report, "error"), "code")),
                         "not_found");
+    json_decref(report);
+    fixture_add_revision(fixture, "best", 0);
+    assert_int_equal(look(fixture), WATCH_OUTCOME_WAITING);
+    report = read_report(fixture);
+    assert_non_null(strstr(json_string_value(json_object_get(json_object_get(report, "error"), "message")),
+                           "none of its 1 revisions, such as best is named like a training step"));
     json_decref(report);
     fixture_add_revision(fixture, "step0", 0);
     assert_int_equal(look(fixture), WATCH_OUTCOME_UNCHANGED);
