@@ -221,7 +221,7 @@ static void print_analysis(const json_t *document)
         (void)printf("%" PRId64
                      " more are not part of this run: of later stages, or of a step that is there already\n",
                      integer_of(document, "revisions_left_out"));
-    if (!measured) {
+    if (!measured && !integer_of(json_object_get(document, "perplexity_fall"), "revisions")) {
         (void)fflush(stdout);
         (void)fputs("there is nothing to analyze yet; `bifurcate sweeps` says how sweeps ended, `bifurcate "
                     "sweep MODEL` "
