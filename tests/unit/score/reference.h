@@ -15,6 +15,9 @@
 
 static const struct tensor_view no_view = {.data = NULL};
 
+/* All numbers of 16 bits: to convert them took most of the time. */
+static double numbers_of_f16[65536], numbers_of_bf16[65536];
+
 static inline double element(const struct tensor_view *view, size_t index)
 {
     if (!view->data)
@@ -22,7 +25,7 @@ static inline double element(const struct tensor_view *view, size_t index)
     if (view->dtype == TENSOR_DTYPE_F32)
         return (double)((const float *)view->data)[index];
     uint16_t half = ((const uint16_t *)view->data)[index];
-    return (double)(view->dtype == TENSOR_DTYPE_F16 ? half_from_f16(half) : half_from_bf16(half));
+    return (view->dtype == TENSOR_DTYPE_F16 ? numbers_of_f16 : numbers_of_bf16)[half];
 }
 
 static inline void linear(const struct tensor_view *weight, const struct tensor_view *bias, const double *x,
@@ -30,9 +33,10 @@ static inline void linear(const struct tensor_view *weight, const struct tensor_
 {
     size_t rows = weight->shape.dim[0], columns = weight->shape.dim[1];
     for (size_t i = 0; i < rows; i++) {
-        y[i] = bias ? element(bias, i) : 0;
+        double sum = bias ? element(bias, i) : 0;
         for (size_t j = 0; j < columns; j++)
-            y[i] += element(weight, i * columns + j) * x[j];
+            sum += element(weight, i * columns + j) * x[j];
+        y[i] = sum;
     }
 }
 
@@ -430,6 +434,10 @@ static inline void reference(const struct score_model_source *source, const stru
     size_t d = config->hidden_size, vocabulary = config->vocabulary_rows, target = 0;
     double *logits = calloc(vocabulary, 8), *normed = calloc(d, 8);
     assert_int_equal(score_weights_find(source, &weights, &err), 0);
+    for (uint32_t half = numbers_of_f16[65535] != 0 ? 65536 : 0; half < 65536; half++) {
+        numbers_of_f16[half] = (double)half_from_f16((uint16_t)half);
+        numbers_of_bf16[half] = (double)half_from_bf16((uint16_t)half);
+    }
     for (size_t i = 0; i < request->document_count; i++) {
         size_t n = request->length[i] - 1;
         const uint32_t *ids = request->tokens + request->begin[i];
