@@ -244,21 +244,25 @@ ENDS = {"record", "retry", "fail", "expire", "exhaust", "interrupt", "cancel"}
 
 
 def check_history(db: Path) -> int:
-    """Every task: claims and their ends take turns, one record at most and nothing after it; how many records."""
+    """Every task: claims and their ends take turns, with one part between them at most (statistics that stay where the perplexity
+    fails), one record at most and nothing after it; how many records."""
     connection = opened(db)
     histories: dict[int, list[str]] = {}
     for task, event in connection.execute("SELECT task_id, event FROM task_events ORDER BY id"):
         histories.setdefault(task, []).append(event)
     records = 0
     for task, state, attempts in connection.execute("SELECT id, state, attempts FROM tasks"):
-        events = [one for one in histories.get(task, []) if one != "plan"]
-        about = f"task {task} ({state}, {attempts} attempts): {events}"
+        whole = [one for one in histories.get(task, []) if one != "plan"]
+        events = [one for one in whole if one != "part"]
+        about = f"task {task} ({state}, {attempts} attempts): {whole}"
         need(events.count("claim") == attempts, "claims and attempts differ:", about)
         need(events.count("record") == (state == "done"), "done and recorded differ:", about)
         for before, after in pairwise([None, *events]):
             need(after != "claim" or before != "claim", "claimed twice at once:", about)
             need(after not in ENDS - {"cancel"} or before == "claim", "ended without a claim:", about)
             need(before != "record", "something after the record:", about)
+        for before, after in pairwise([None, *whole]):
+            need(after != "part" or before == "claim", "a part without a claim:", about)
         records += state == "done"
     connection.close()
     return records
