@@ -235,7 +235,7 @@ for line in sys.stdin:
     assert large and all(places[address].is_large for address in large), "the block that is kept by every round is not seen"
     assert not places[leak].is_large
     with pytest.raises(stage.Wrong, match=r"hold more and more: .*\+11 blocks") as told:
-        heap.check_places(samples, list(range(1, 31)), places.__getitem__)
+        heap.check_places(samples, list(range(1, 31)), [0] * 30, places.__getitem__)
     assert "leak shim_heap.c" in str(told.value)
 
 
@@ -264,6 +264,43 @@ int main(void)
         places = [heap.describe(address, process.pid) for address in counts.held()]
         process.stdin.close()
     assert {"keep_text", "keep_part"} <= {place.function for place in places if place.library == "copies"}
+
+
+def test_heap_knows_who_prepares_a_statement(tmp_path: Path) -> None:
+    source = tmp_path / "prepares.c"
+    source.write_text("""
+#include <sqlite3.h>
+#include <stdio.h>
+static sqlite3 *db;
+static sqlite3_stmt *kept[3];
+__attribute__((noinline)) static void prepare(int number, const char *sql)
+{
+    if (sqlite3_prepare_v3(db, sql, -1, SQLITE_PREPARE_PERSISTENT, &kept[number], NULL) != SQLITE_OK)
+        puts("wrong");
+}
+int main(void)
+{
+    static const char one[] = "SELECT 1", two[] = "SELECT 2";
+    if (sqlite3_open(":memory:", &db) != SQLITE_OK)
+        return 1;
+    prepare(0, one);
+    prepare(1, two);
+    prepare(2, one);
+    if (puts("done") < 0 || fflush(stdout))
+        return 1;
+    return getchar() == 'x';
+}
+""")
+    program = tmp_path / "prepares"
+    subprocess.run(["cc", "-g", "-O1", "-o", str(program), str(source), "-lsqlite3"], check=True)
+    counts = heap.Heap(stage.compile_shim("heap", tmp_path), tmp_path)
+    with subprocess.Popen([str(program)], env=os.environ | counts.env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "done\n"
+        places = {heap.describe(address, process.pid): held for address, held in counts.held().items()}
+        process.stdin.close()
+    assert counts.statements() == (2, 1)
+    assert sum(held.blocks for place, held in places.items() if place.function == "prepare") >= 3
+    assert any(place.library == "libsqlite3" for place in places), "what a connection has is not the statements'"
 
 
 def test_heap_gives_back_what_nobody_uses(tmp_path: Path) -> None:
@@ -340,7 +377,7 @@ int main(void)
 
 def test_pieces_are_in_proportion() -> None:
     def check(*pieces: int) -> str:
-        return soak.check_pieces([soak.Sample(n, n, 0, 40_000, 0, one, 0, 0, 0, 0, 0, {}) for n, one in enumerate(pieces)])
+        return soak.check_pieces([soak.Sample(n, n, 0, 40_000, 0, one, 0, 0, 0, 0, 0, 0, {}) for n, one in enumerate(pieces)])
 
     assert "pieces 9000" in check(10_000, 18_192, 9000)
     with pytest.raises(stage.Wrong, match="keeps 18193 KiB beside 40000"):
@@ -353,11 +390,12 @@ def test_what_grows_and_what_may() -> None:
     dice = random.Random(5)
     answers = heap.CACHES[0]
 
-    def check(blocks: dict[str, Callable[[int], int]], size: int = 100) -> str:
+    def check(blocks: dict[str, Callable[[int], int]], size: int = 100, prepared: int = 0) -> str:
         words = [[*name.split("@"), "bifurcated"] for name in blocks]
         places = {number: heap.Place(library, function, "file.c:1") for number, (function, library, *_) in enumerate(words, 1)}
         samples = [{number: heap.Held(count(sweep), size * count(sweep)) for number, count in enumerate(blocks.values(), 1)} for sweep in sweeps]
-        return heap.check_places(samples, sweeps, places.__getitem__)
+        statements = [300 + prepared * (sweep >= 30) for sweep in sweeps]
+        return heap.check_places(samples, sweeps, statements, places.__getitem__)
 
     calm = {"constant": lambda _: 500, "noise": lambda _: dice.randint(0, 100), "warm": lambda sweep: min(sweep, 5)}
     assert "none holds more and more" in check(calm)
@@ -373,10 +411,14 @@ def test_what_grows_and_what_may() -> None:
         check(calm | kept, answers.bytes_max // 4000)
     with pytest.raises(stage.Wrong, match="libsqlite3"):
         check(calm | {"sqlite3MemMalloc@libsqlite3": lambda sweep: 30 * sweep})  # no pages: they are small
-    opened = {"open_file": lambda sweep: 2 + sweep // 30, "sqlite3MemMalloc@libsqlite3": lambda sweep: (2 + sweep // 30) * 5300}
+    opened = {"open_file": lambda sweep: 2 + sweep // 30, "sqlite3MemMalloc@libsqlite3": lambda sweep: (2 + sweep // 30) * 1900}
     assert "1 connections" in check(calm | opened, 80)
     with pytest.raises(stage.Wrong, match="libsqlite3"):
-        check(calm | opened | {"sqlite3MemMalloc@libsqlite3": lambda sweep: (2 + sweep // 30) * 5300 + 200 * sweep}, 80)
+        check(calm | opened | {"sqlite3MemMalloc@libsqlite3": lambda sweep: (2 + sweep // 30) * 1900 + 200 * sweep}, 80)
+    late = {"connection_prepare": lambda sweep: 34198 + 146 * (sweep >= 30)}
+    assert "1 statements" in check(calm | late, prepared=1)
+    with pytest.raises(stage.Wrong, match="connection_prepare"):
+        check(calm | late)  # of no statement that was prepared
     sweeps = sweeps[:20]
     with pytest.raises(stage.Wrong, match="soak for longer"):
         check(calm)
@@ -387,7 +429,7 @@ def test_pages_of_sqlite_have_a_bound() -> None:
 
     def check(block_bytes: int) -> str:
         samples = [{1: heap.Held(sweep, sweep * block_bytes)} for sweep in range(60)]
-        return heap.check_places(samples, list(range(60)), lambda _: heap.Place("libsqlite3", "??", "", True))
+        return heap.check_places(samples, list(range(60)), [0] * 60, lambda _: heap.Place("libsqlite3", "??", "", True))
 
     assert "pages" in check(pages.bytes_max // 59)
     with pytest.raises(stage.Wrong, match="pages that are kept hold"):
