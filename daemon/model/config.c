@@ -4,6 +4,7 @@
 #include "daemon/base/json_text.h"
 #include "daemon/base/limits.h"
 #include "daemon/model/bloom_config.h"
+#include "daemon/model/config_doubt.h"
 #include "daemon/model/crystal_config.h"
 #include "daemon/model/family.h"
 #include "daemon/model/gpt2_config.h"
@@ -30,15 +31,19 @@ static const struct {
 #undef X
 };
 
-/* The first of the names (separated by 0, ended by an empty one) that is there and not null. */
+/* The first of the names (separated by 0, ended by an empty one) that is there and not null, or the first. */
+static const char *said(const json_t *root, const char *names)
+{
+    for (const char *name = names; *name; name += strlen(name) + 1)
+        if (config_doubt_is_there(json_object_get(root, name)))
+            return name;
+    return names;
+}
+
 static const json_t *get(const json_t *root, const char *names)
 {
-    for (const char *name = names; *name; name += strlen(name) + 1) {
-        const json_t *value = json_object_get(root, name);
-        if (value && !json_is_null(value))
-            return value;
-    }
-    return NULL;
+    const json_t *value = json_object_get(root, said(root, names));
+    return json_is_null(value) ? NULL : value;
 }
 
 static int read_size(const json_t *root, const char *names, uint64_t absent, uint64_t *ret_size,
@@ -50,7 +55,7 @@ static int read_size(const json_t *root, const char *names, uint64_t absent, uin
         return 0;
     }
     if (!json_is_integer(value) || json_integer_value(value) < 0 || json_integer_value(value) > DIMENSION_MAX)
-        return err_set(err, ERR_FORMAT, "\"%s\" is not a size", names);
+        return err_set(err, ERR_FORMAT, "\"%s\" is not a size", said(root, names));
     *ret_size = (uint64_t)json_integer_value(value);
     return 0;
 }
@@ -59,7 +64,7 @@ static int read_real(const json_t *root, const char *names, double absent, doubl
 {
     const json_t *value = get(root, names);
     if (value && !json_is_number(value))
-        return err_set(err, ERR_FORMAT, "\"%s\" is not a number", names);
+        return err_set(err, ERR_FORMAT, "\"%s\" is not a number", said(root, names));
     *ret_real = value ? json_number_value(value) : absent;
     return 0;
 }
@@ -68,7 +73,7 @@ static int read_flag(const json_t *root, const char *names, int absent, int *ret
 {
     const json_t *value = get(root, names);
     if (value && !json_is_boolean(value))
-        return err_set(err, ERR_FORMAT, "\"%s\" is neither true nor false", names);
+        return err_set(err, ERR_FORMAT, "\"%s\" is neither true nor false", said(root, names));
     *ret_flag = value ? json_is_true(value) : absent;
     return 0;
 }
@@ -78,10 +83,10 @@ static int read_text(const json_t *root, const char *names, const char *absent, 
 {
     const json_t *value = get(root, names);
     if (value && !json_is_string(value))
-        return err_set(err, ERR_FORMAT, "\"%s\" is not a string", names);
+        return err_set(err, ERR_FORMAT, "\"%s\" is not a string", said(root, names));
     const char *found = value ? json_string_value(value) : absent;
     if (strlen(found) >= size)
-        return err_set(err, ERR_LIMIT, "\"%s\" is longer than %zu bytes", names, size - 1);
+        return err_set(err, ERR_LIMIT, "\"%s\" is longer than %zu bytes", said(root, names), size - 1);
     memcpy(text, found, strlen(found) + 1);
     return 0;
 }

@@ -2,6 +2,7 @@
 
 #include "daemon/model/config_doubt.h"
 
+#include <float.h>
 #include <math.h>
 #include <stddef.h>
 #include <string.h>
@@ -15,6 +16,11 @@ double multiplier_config_of(const json_t *root, const char *name, char *doubt)
     if (!(multiplier > 0))
         config_doubt_set(doubt, "\"%s\" is no positive number", name);
     return multiplier > 0 ? multiplier : 1;
+}
+
+double multiplier_config_product(double one, double other)
+{
+    return fmax(one * other, DBL_TRUE_MIN);
 }
 
 static void read_granite(const json_t *root, struct model_config *config)
@@ -36,14 +42,14 @@ static void read_minicpm(const json_t *root, struct model_config *config)
     const double width = json_number_value(json_object_get(root, "hidden_size"));
     const double layers = json_number_value(json_object_get(root, "num_hidden_layers"));
     config->embedding_multiplier = multiplier_config_of(root, "scale_emb", config->doubt);
-    config->residual_multiplier =
-        multiplier_config_of(root, "scale_depth", config->doubt) / sqrt(layers > 0 ? layers : 1);
-    config->logit_multiplier =
-        multiplier_config_of(root, "dim_model_base", config->doubt) / (width > 0 ? width : 1);
+    config->residual_multiplier = multiplier_config_product(
+        multiplier_config_of(root, "scale_depth", config->doubt), 1 / sqrt(layers > 0 ? layers : 1));
+    config->logit_multiplier = multiplier_config_product(
+        multiplier_config_of(root, "dim_model_base", config->doubt), 1 / (width > 0 ? width : 1));
     if (json_integer_value(json_object_get(root, "num_experts")))
         config_doubt_set(config->doubt, "\"num_experts\" is not 0");
     /* Of several parts of the unembedding the class does not divide the logits. */
-    if (json_integer_value(json_object_get(root, "pretraining_tp")) > 1)
+    if (json_number_value(json_object_get(root, "pretraining_tp")) > 1)
         config_doubt_set(config->doubt, "\"pretraining_tp\" is more than 1");
     if (config_doubt_is_there(json_object_get(root, "sparse_config")))
         config_doubt_set(config->doubt, "\"sparse_config\" is there");

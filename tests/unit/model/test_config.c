@@ -311,6 +311,13 @@ static void test_llama_kinds(void **state)
     assert_true(fabs(crystal.attention_multiplier * 128 - 1) < 1e-15);
     assert_true(fabs(crystal.embedding_multiplier - 14.6) < 1e-12 &&
                 fabs(crystal.logit_multiplier - 0.13875) < 1e-12);
+    /* Not 0, which would be no multiplier at all. */
+    assert_true(
+        parse("{\"model_type\":\"crystalcoder\",\"mup_output_alpha\":1e-200,\"mup_width_scale\":1e-200}")
+            .logit_multiplier > 0);
+    struct model_config tiny =
+        parse("{" SMALL("minicpm") ",\"scale_depth\":4.95e-324,\"dim_model_base\":4.95e-324}");
+    assert_true(tiny.residual_multiplier > 0 && tiny.logit_multiplier > 0);
     /* A width that is left out is the class's own: nobody means it. */
     assert_int_equal(parse("{\"model_type\":\"llama\",\"hidden_size\":64}").intermediate_size, 0);
 }
@@ -326,6 +333,8 @@ static void test_malformed(void **state)
         {"[]", "not a JSON object", ERR_FORMAT},
         {"{\"hidden_size\":\"64\"}", "\"hidden_size\" is not a size", ERR_FORMAT},
         {"{\"hidden_size\":-1}", "\"hidden_size\" is not a size", ERR_FORMAT},
+        {"{\"hidden_size\":null,\"n_embd\":-1}", "\"n_embd\" is not a size", ERR_FORMAT},
+        {"{\"layer_norm_epsilon\":\"1\"}", "\"layer_norm_epsilon\" is not a number", ERR_FORMAT},
         {"{\"hidden_size\":9000000000}", "\"hidden_size\" is not a size", ERR_FORMAT},
         {"{\"hidden_size\":1.5}", "\"hidden_size\" is not a size", ERR_FORMAT},
         {"{\"model_type\":1}", "\"model_type\" is not a string", ERR_FORMAT},
