@@ -11,7 +11,7 @@ static void note_full_disk(struct reserve *reserve, struct api_hub_wait *wait)
 {
     struct reserve_room room;
     reserve_read_room(reserve, &room);
-    wait->serial = 2 * wait->serial + (room.is_full ? 1 : 0);
+    wait->serial += room.changes;
     if (!room.is_full)
         return;
     wait->reason = err_name(ERR_NO_SPACE);

@@ -16,6 +16,8 @@ struct reserve {
     char *folder, *path;
     int is_full;     /* it is there */
     int lacks_space; /* it is not, for want of space (and not for another reason) */
+    int was_full;    /* the disk, when somebody last looked */
+    uint64_t changes;
 };
 
 static int is_want_of_space(int code)
@@ -94,14 +96,17 @@ void reserve_fill(struct reserve *reserve)
 void reserve_read_room(struct reserve *reserve, struct reserve_room *ret_room)
 {
     struct statvfs info;
+    int has_little = 0;
     *ret_room = (struct reserve_room){.is_full = 0};
+    if (!statvfs(reserve->folder, &info)) {
+        ret_room->free_bytes = (uint64_t)info.f_bavail * info.f_frsize;
+        ret_room->size_bytes = (uint64_t)info.f_blocks * info.f_frsize;
+        has_little = ret_room->free_bytes < RESERVE_BYTES || (info.f_files && info.f_favail == 0);
+    }
     (void)pthread_mutex_lock(&reserve->lock);
-    ret_room->is_full = reserve->lacks_space;
+    ret_room->is_full = reserve->lacks_space || has_little;
+    reserve->changes += ret_room->is_full != reserve->was_full;
+    reserve->was_full = ret_room->is_full;
+    ret_room->changes = reserve->changes;
     (void)pthread_mutex_unlock(&reserve->lock);
-    if (statvfs(reserve->folder, &info))
-        return;
-    ret_room->free_bytes = (uint64_t)info.f_bavail * info.f_frsize;
-    ret_room->size_bytes = (uint64_t)info.f_blocks * info.f_frsize;
-    int has_no_inodes = info.f_files && info.f_favail == 0;
-    ret_room->is_full = ret_room->is_full || ret_room->free_bytes < RESERVE_BYTES || has_no_inodes;
 }

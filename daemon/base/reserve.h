@@ -19,6 +19,7 @@ struct reserve_room {
     int is_full;         /* not even a reserve fits, or one was given up and there is no room for another */
     uint64_t free_bytes; /* for this user; 0 if unknown */
     uint64_t size_bytes; /* 0 if unknown */
+    uint64_t changes;    /* how often it was seen to become full, or not to be any more */
 };
 
 /* A reserve in the state folder, filled if there is room. */
