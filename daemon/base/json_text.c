@@ -116,6 +116,7 @@ json_t *json_text_load(const char *text, size_t size, size_t flags, json_error_t
         json_decref(root); /* a text that was whole before it */
         root = NULL;
         (void)snprintf(fault.text, sizeof fault.text - 1, "%s", feed.fault);
+        fault.text[JSON_ERROR_TEXT_LENGTH - 1] = json_error_invalid_syntax;
     }
     if (ret_fault)
         *ret_fault = fault;

@@ -208,11 +208,14 @@ static enum watch_outcome outcome_without_error(struct run *run)
         steps += run->list.rows[i].place.is_step != 0;
     if (steps)
         return WATCH_OUTCOME_UNCHANGED;
-    (void)err_set(
-        &reason, ERR_NOT_FOUND,
-        "none of its %zu revisions%s%.100s is named like a training step; where other names have it, a "
-        "rule says (--rule)",
-        count, count ? ", such as " : "", count ? run->list.rows[0].row.name : "");
+    if (count)
+        (void)err_set(
+            &reason, ERR_NOT_FOUND,
+            "none of its %zu revisions, such as \"%.100s\", is named like a training step; if their "
+            "names give the step in another form, say where with a rule (--rule)",
+            count, run->list.rows[0].row.name);
+    else
+        (void)err_set(&reason, ERR_NOT_FOUND, "it has no revisions so far");
     report_error(run, &reason);
     return WATCH_OUTCOME_WAITING;
 }

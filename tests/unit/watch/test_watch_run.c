@@ -160,7 +160,7 @@ static void test_a_model_that_is_to_come(void **state)
     assert_int_equal(look(fixture), WATCH_OUTCOME_WAITING);
     report = read_report(fixture);
     assert_non_null(strstr(json_string_value(json_object_get(json_object_get(report, "error"), "message")),
-                           "none of its 1 revisions, such as best is named like a training step"));
+                           "none of its 1 revisions, such as \"best\", is named like a training step; "));
     json_decref(report);
     fixture_add_revision(fixture, "step0", 0);
     assert_int_equal(look(fixture), WATCH_OUTCOME_UNCHANGED);
