@@ -27,8 +27,8 @@ int moves_cancel_tasks(struct connection *connection, int64_t sweep_id, struct e
 /* Only those that nobody works at; `why` is told in their history. */
 int moves_cancel_queued(struct connection *connection, int64_t sweep_id, const char *why, struct err *err);
 
-/* In the history, of a task whose attempt failed: what it could measure is recorded. In SQL. */
-#define MOVES_PART "'part'"
+/* In the history, of a task whose attempt failed: what it could measure is recorded. */
+#define MOVES_PART "part"
 
 int moves_sweep_state(struct connection *connection, int64_t id, enum sweep_state *ret_state,
                       struct err *err);

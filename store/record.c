@@ -22,7 +22,7 @@ static int write_all(struct connection *connection, struct task_row *task, const
     if (code)
         return code;
     if (result->is_part) {
-        code = moves_note(connection, task->id, "part", task->worker, NULL, err);
+        code = moves_note(connection, task->id, MOVES_PART, task->worker, NULL, err);
         return code ? code : touch_model(connection, task->model_id, err);
     }
     task->bytes_fetched = result->bytes_fetched;

@@ -250,6 +250,13 @@ class Daemon(Logged):
         return f"{found.group(1) or 'http'}://{found.group(2)}" if found else None
 
 
+def check_words(text: str, *words: str) -> None:
+    """One line that holds these words."""
+    assert "\n" not in text and len(text) < 600
+    for one in words:
+        assert re.search(one, text), f"{text!r} lacks {one!r}"
+
+
 def new_certificate(folder: Path, kind: str, days: int = 2) -> tuple[str, str]:
     """A certificate for 127.0.0.1 and localhost, and its key, in a new folder."""
     folder.mkdir()

@@ -1,6 +1,6 @@
 """The machine misbehaves: clocks jump, the daemon is suspended, the database cannot be written, files have a size limit.
 
-(Full disks, a second daemon and signals: test_faults.py. Kills: test_crash.py, test_proof.py.)
+(Full disks: test_full_disk.py. A second daemon and signals: test_faults.py. Kills: test_crash.py, test_proof.py.)
 """
 
 from __future__ import annotations
