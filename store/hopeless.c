@@ -28,7 +28,7 @@ int hopeless_check(struct connection *connection, const struct task_row *failed,
         "AND NOT EXISTS (SELECT 1 FROM tasks k WHERE k.sweep_id = ?1 AND k.state = 'failed' "
         "AND NOT (k.error_code = ?3 AND k.error_message = ?4)) "
         "AND NOT EXISTS (SELECT 1 FROM tasks k JOIN task_events e ON e.task_id = k.id WHERE k.sweep_id = ?1 "
-        "AND k.state IN ('failed', 'claimed') AND e.event = '" MOVES_PART "')",
+        "AND e.event = '" MOVES_PART "')",
         err);
     if (code)
         return code;

@@ -142,24 +142,40 @@ static void test_what_may_yet_succeed(void **state)
     check_goes_on(fixture, sweep, COUNT - 12);
 }
 
-/* Statistics are kept where the perplexity fails: such a sweep is not in vain. */
-static void test_what_records_a_part(void **state)
+/* Claims the next task, of which the statistics are kept. */
+static void record_part(struct fixture *fixture, struct task_lease *lease)
 {
-    struct fixture *fixture = *state;
     struct fixture_result *made = malloc(sizeof *made);
-    struct task_lease lease;
-    int64_t sweep = begin(fixture);
-    (void)claim(fixture, "a", &lease);
+    char detail[TASKS_DETAIL_SIZE] = "";
+    (void)claim(fixture, "a", lease);
     fixture_result(made, "part", 1);
     made->result.is_part = 1;
-    OK(tasks_record(fixture->store, &lease, &made->result, &err));
-    char detail[TASKS_DETAIL_SIZE] = "";
-    OK(tasks_list_events(fixture->store, lease.task_id, 0, 10, keep_detail, detail, &err));
+    OK(tasks_record(fixture->store, lease, &made->result, &err));
+    OK(tasks_list_events(fixture->store, lease->task_id, 0, 10, keep_detail, detail, &err));
     assert_string_equal(detail, "part: ");
-    fail_with(fixture, &lease, ERR_NOT_FOUND, "perplexity: data set no/such: not found");
-    fail_next(fixture, TASKS_ALIKE_MAX, ERR_NOT_FOUND, "perplexity: data set no/such: not found");
-    check_goes_on(fixture, sweep, COUNT - TASKS_ALIKE_MAX - 1);
     free(made);
+}
+
+/* Statistics are kept where the perplexity fails: such a sweep is not in vain, nor while that revision waits
+ * to be tried again. */
+static void test_what_records_a_part(void **state)
+{
+    static const char missing[] = "perplexity: data set no/such: not found";
+    const struct tasks_policy patient = {
+        .failures_max = 5, .interruptions_max = 5, .backoff_ms = 60000, .backoff_max_ms = 60000};
+    const struct err passing = {.code = ERR_NETWORK, .message = "perplexity: connection reset"};
+    struct fixture *fixture = *state;
+    struct task_lease lease;
+    int64_t sweep = begin(fixture);
+    record_part(fixture, &lease);
+    fail_with(fixture, &lease, ERR_NOT_FOUND, missing);
+    fail_next(fixture, TASKS_ALIKE_MAX, ERR_NOT_FOUND, missing);
+    check_goes_on(fixture, sweep, COUNT - TASKS_ALIKE_MAX - 1);
+    sweep = begin(fixture);
+    record_part(fixture, &lease);
+    OK(tasks_fail(fixture->store, &lease, &passing, &patient, NULL, &err));
+    fail_next(fixture, TASKS_ALIKE_MAX, ERR_NOT_FOUND, "config.json: not found");
+    check_goes_on(fixture, sweep, COUNT - TASKS_ALIKE_MAX);
 }
 
 int main(void)
