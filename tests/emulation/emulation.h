@@ -160,8 +160,8 @@ inline void shuffle(unsigned *numbers, size_t count, quick_random &random)
         std::swap(numbers[i - 1], numbers[random.below(i)]);
 }
 
-/* Runs the threads of a block until all are done, in changing orders: of a shuffled ring, from anywhere, forwards or
- * backwards. (To shuffle anew at each barrier took a fifth of the tests' time.) */
+/* Runs the threads of a block until all are done, in changing orders: of a shuffled ring, from anywhere,
+ * forwards or backwards. (To shuffle anew at each barrier took a fifth of the tests' time.) */
 inline void run_block(size_t memory_bytes, quick_random &random)
 {
     const size_t count = fibers.size();
