@@ -336,8 +336,7 @@ struct score_architecture {
     int has_alibi;                    /* attention has a slope (score_alibi.h) */
     enum score_head_norm head_norm;
     int is_cut_after_norm;   /* else queries, keys and values are cut before any norm */
-    int has_neighbour_pairs; /* dimensions 2 j and 2 j + 1 of a head are rotated together, else j and half + j
-                              */
+    int has_neighbour_pairs; /* dimensions 2 j and 2 j + 1 of a head rotate together, else j and half + j */
     int has_unit_rows;       /* the unembedding's are divided by their lengths (SCORE_UNIT_LENGTH_MIN) */
     int has_gate;            /* down(activation(gate x) * up x), else down(activation(up x)) */
     int has_attention_bias, has_mlp_bias; /* always, whatever config.json says */

@@ -56,6 +56,6 @@ void crystal_config_prepare(json_t *root, struct model_config *config)
     read_scale(root, config);
     config->embedding_multiplier = multiplier_config_of(root, "mup_embeddings_scale", config->doubt);
     config->logit_multiplier =
-        multiplier_config_product(multiplier_config_of(root, "mup_output_alpha", config->doubt),
-                                  multiplier_config_of(root, "mup_width_scale", config->doubt));
+        multiplier_config_not_zero(multiplier_config_of(root, "mup_output_alpha", config->doubt) *
+                                   multiplier_config_of(root, "mup_width_scale", config->doubt));
 }

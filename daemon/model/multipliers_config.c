@@ -18,9 +18,9 @@ double multiplier_config_of(const json_t *root, const char *name, char *doubt)
     return multiplier > 0 ? multiplier : 1;
 }
 
-double multiplier_config_product(double one, double other)
+double multiplier_config_not_zero(double multiplier)
 {
-    return fmax(one * other, DBL_TRUE_MIN);
+    return fmax(multiplier, DBL_TRUE_MIN);
 }
 
 static void read_granite(const json_t *root, struct model_config *config)
@@ -39,14 +39,15 @@ static void read_granite(const json_t *root, struct model_config *config)
  * the model is than the one whose learning rate it has. */
 static void read_minicpm(const json_t *root, struct model_config *config)
 {
+    const json_t *experts = json_object_get(root, "num_experts");
     const double width = json_number_value(json_object_get(root, "hidden_size"));
     const double layers = json_number_value(json_object_get(root, "num_hidden_layers"));
     config->embedding_multiplier = multiplier_config_of(root, "scale_emb", config->doubt);
-    config->residual_multiplier = multiplier_config_product(
-        multiplier_config_of(root, "scale_depth", config->doubt), 1 / sqrt(layers > 0 ? layers : 1));
-    config->logit_multiplier = multiplier_config_product(
-        multiplier_config_of(root, "dim_model_base", config->doubt), 1 / (width > 0 ? width : 1));
-    if (json_integer_value(json_object_get(root, "num_experts")))
+    config->residual_multiplier = multiplier_config_not_zero(
+        multiplier_config_of(root, "scale_depth", config->doubt) / sqrt(layers > 0 ? layers : 1));
+    config->logit_multiplier = multiplier_config_not_zero(
+        multiplier_config_of(root, "dim_model_base", config->doubt) / (width > 0 ? width : 1));
+    if (config_doubt_is_there(experts) && (!json_is_integer(experts) || json_integer_value(experts)))
         config_doubt_set(config->doubt, "\"num_experts\" is not 0");
     /* Of several parts of the unembedding the class does not divide the logits. */
     if (json_number_value(json_object_get(root, "pretraining_tp")) > 1)

@@ -15,9 +15,9 @@
 /* A positive number; 1 where the file does not say it, and with a doubt where it is none. */
 double multiplier_config_of(const json_t *root, const char *name, char *doubt);
 
-/* Of two, which is never 0 where both are tiny: that would say that there is none. Scoring refuses it then.
- */
-double multiplier_config_product(double one, double other);
+/* What is computed of such numbers, and may be too small for a double: 0 would say that there is none, and
+ * what is next to it scoring refuses. */
+double multiplier_config_not_zero(double multiplier);
 
 /* Fills the multipliers, and doubts. Of other families, nothing. */
 void multipliers_config_prepare(const json_t *root, const struct family *family, struct model_config *config);

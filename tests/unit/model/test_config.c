@@ -318,6 +318,11 @@ static void test_llama_kinds(void **state)
     struct model_config tiny =
         parse("{" SMALL("minicpm") ",\"scale_depth\":4.95e-324,\"dim_model_base\":4.95e-324}");
     assert_true(tiny.residual_multiplier > 0 && tiny.logit_multiplier > 0);
+    assert_string_equal(parse("{" SMALL("minicpm") ",\"num_experts\":0,\"pretraining_tp\":1}").doubt, "");
+    assert_string_equal(parse("{" SMALL("minicpm") ",\"num_experts\":4.0}").doubt,
+                        "\"num_experts\" is not 0");
+    assert_string_equal(parse("{" SMALL("minicpm") ",\"pretraining_tp\":2.0}").doubt,
+                        "\"pretraining_tp\" is more than 1");
     /* A width that is left out is the class's own: nobody means it. */
     assert_int_equal(parse("{\"model_type\":\"llama\",\"hidden_size\":64}").intermediate_size, 0);
 }
