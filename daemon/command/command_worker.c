@@ -54,7 +54,8 @@ const char command_worker_usage[] =
     "                     process behind it (host/process)\n"
     "  --sweep ID         work on this sweep alone\n"
     "  --idle-exit-s N    end after N seconds without work (0: never); while\n"
-    "                     the hub is down, time does not count\n"
+    "                     the hub is down, time does not count; with status 1\n"
+    "                     if the daemon has not answered once\n"
     "  --state FOLDER     for what it keeps between starts (a temporary folder\n"
     "                     that goes with it)\n"
     "\n"
@@ -233,7 +234,8 @@ static int run(const struct arguments *arguments, const struct options *options)
         log_info("stopped", log_end);
     if (is_lost)
         return COMMANDS_STATUS_LOST;
-    return code || end == REMOTE_END_REFUSED || end == REMOTE_END_RESTART ? COMMANDS_STATUS_FAILED : 0;
+    const int is_failed = end == REMOTE_END_UNHEARD || end == REMOTE_END_REFUSED || end == REMOTE_END_RESTART;
+    return code || is_failed ? COMMANDS_STATUS_FAILED : 0;
 }
 
 int command_worker(int argc, char **argv)

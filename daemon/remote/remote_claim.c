@@ -98,6 +98,19 @@ static void note_reach(struct remote_worker *worker, int code, const struct err 
     worker->is_again = is_unreachable;
 }
 
+/* `last`: what became of the last claim. Without an answer nobody knows whether there is work. */
+static void end_idle(struct remote_worker *worker, const struct err *last)
+{
+    const int has_answered = worker->token_mark != 0;
+    if (has_answered)
+        log_info("idle for long enough", log_int("seconds", worker->options.idle_exit_s), log_end);
+    else
+        log_error("the daemon has never answered; look at --connect, and whether it runs",
+                  log_int("seconds", worker->options.idle_exit_s), log_text("reason", last->message),
+                  log_end);
+    remote_worker_end(worker, has_answered ? REMOTE_END_IDLE : REMOTE_END_UNHEARD);
+}
+
 int remote_claim(struct remote_slot *slot, struct wire_task *task, struct err *err)
 {
     struct remote_worker *worker = slot->worker;
@@ -106,8 +119,7 @@ int remote_claim(struct remote_slot *slot, struct wire_task *task, struct err *e
         struct wire_offer offer;
         int64_t idle_ms = idle_left_ms(worker);
         if (idle_ms == 0) {
-            log_info("idle for long enough", log_int("seconds", worker->options.idle_exit_s), log_end);
-            remote_worker_end(worker, REMOTE_END_IDLE);
+            end_idle(worker, err);
             break;
         }
         *err = (struct err)ERR_INIT;

@@ -20,6 +20,7 @@ struct remote_worker;
 
 enum remote_end {
     REMOTE_END_IDLE,    /* nothing to do for as long as was asked for */
+    REMOTE_END_UNHEARD, /* nor has the daemon ever answered */
     REMOTE_END_REFUSED, /* the daemon does not accept this worker */
     REMOTE_END_RESTART, /* the daemon has another database: what this worker knows no longer holds */
     REMOTE_END_DEVICE,  /* the compute device is lost */
