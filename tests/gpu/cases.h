@@ -9,8 +9,8 @@
  * kernel that fails takes the device from all that come after it;
  * `self` puts the CPU backend in the place of the device, which tests this program (halves are refused then).
  * The same cases, the small ones, run on the emulated module (tests/emulation).
- * A new case is one row in cases_statistics.c, cases_score.c, cases_families.c, cases_windows.c or
- * cases_experts.c.
+ * A new case is one row in cases_statistics.c, cases_score.c, cases_families.c, cases_scaled.c,
+ * cases_windows.c or cases_experts.c.
  */
 #ifndef BIFURCATED_TESTS_GPU_CASES_H
 #define BIFURCATED_TESTS_GPU_CASES_H
@@ -47,6 +47,7 @@ void cases_grid(struct cases *cases);
 void cases_statistics(struct cases *cases);
 void cases_score(struct cases *cases);
 void cases_families(struct cases *cases);
+void cases_scaled(struct cases *cases);
 void cases_windows(struct cases *cases);
 void cases_experts(struct cases *cases);
 

@@ -44,6 +44,7 @@ int main(int count, char **words)
     printf("%s\n", device_info(cases.cuda)->description.name);
     if (has_families) {
         cases_families(&cases);
+        cases_scaled(&cases);
         cases_windows(&cases);
         cases_experts(&cases);
     }

@@ -1,7 +1,7 @@
 /*
  * A model and documents to score on both backends; the tables of them are cases_score.c (GPT-NeoX),
- * cases_families.c, cases_windows.c (layers that look back so far only) and cases_experts.c (mixtures of
- * experts).
+ * cases_families.c, cases_scaled.c (multipliers, and an unembedding whose rows are divided), cases_windows.c
+ * (layers that look back so far only) and cases_experts.c (mixtures of experts).
  */
 #ifndef BIFURCATED_TESTS_GPU_CASES_SCORE_H
 #define BIFURCATED_TESTS_GPU_CASES_SCORE_H
