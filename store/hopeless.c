@@ -14,31 +14,68 @@ static int is_lasting(int code)
            code == ERR_LIMIT;
 }
 
-int hopeless_check(struct connection *connection, const struct task_row *failed, struct err *err)
+/* Whether TASKS_ALIKE_MAX tasks have failed for good, all with the same words, and nothing was recorded; one
+ * of them gives those words. *ret_claimed: how many are worked at. */
+static int is_in_vain(struct connection *connection, int64_t sweep_id, int *ret_is_in_vain,
+                      int64_t *ret_claimed, struct err *err)
 {
     struct query query;
-    int64_t found = 0;
-    char why[TASKS_DETAIL_SIZE];
-    if (!is_lasting(err_code_of(failed->error_code)))
-        return 0;
+    char error_code[STORE_ERROR_NAME_SIZE];
+    *ret_is_in_vain = 0;
     int code = query_begin(
         &query, connection,
-        "SELECT 1 FROM sweeps s WHERE s.id = ?1 AND s.state = 'running' AND s.tasks_queued > 0 "
-        "AND s.tasks_done = 0 AND s.tasks_failed >= ?2 "
+        "SELECT f.error_code, s.tasks_claimed FROM sweeps s JOIN tasks f ON f.id = (SELECT k.id FROM tasks k "
+        "WHERE k.sweep_id = ?1 AND k.state = 'failed' LIMIT 1) WHERE s.id = ?1 AND s.state = 'running' "
+        "AND s.tasks_queued > 0 AND s.tasks_done = 0 AND s.tasks_failed >= ?2 "
         "AND NOT EXISTS (SELECT 1 FROM tasks k WHERE k.sweep_id = ?1 AND k.state = 'failed' "
-        "AND NOT (k.error_code = ?3 AND k.error_message = ?4)) "
+        "AND NOT (k.error_code = f.error_code AND k.error_message = f.error_message)) "
         "AND NOT EXISTS (SELECT 1 FROM tasks k JOIN task_events e ON e.task_id = k.id WHERE k.sweep_id = ?1 "
         "AND e.event = '" MOVES_PART "')",
         err);
     if (code)
         return code;
-    query_bind_int(&query, failed->sweep_id);
+    query_bind_int(&query, sweep_id);
     query_bind_int(&query, TASKS_ALIKE_MAX);
-    query_bind_text(&query, failed->error_code);
-    query_bind_text(&query, failed->error_message);
-    if ((code = query_run_int(&query, &found, err)) < 0 || !found)
-        return code < 0 ? code : 0;
+    if ((code = query_next(&query, err)) > 0) {
+        query_text(&query, error_code, sizeof error_code);
+        *ret_is_in_vain = is_lasting(err_code_of(error_code));
+        *ret_claimed = query_int(&query);
+    }
+    code = query_end(&query, code);
+    return code < 0 ? code : 0;
+}
+
+static int note_version(struct connection *connection, int64_t sweep_id, struct err *err)
+{
+    struct query query;
+    int code = query_begin(&query, connection, "UPDATE sweeps SET hopeless_version = ? WHERE id = ?", err);
+    if (code)
+        return code;
+    query_bind_text(&query, BIFURCATED_VERSION);
+    query_bind_int(&query, sweep_id);
+    return query_run(&query, err);
+}
+
+int hopeless_check(struct connection *connection, const struct task_row *failed, struct err *err)
+{
+    int is = 0;
+    int64_t claimed = 0;
+    char why[TASKS_DETAIL_SIZE];
+    if (!is_lasting(err_code_of(failed->error_code)))
+        return 0;
+    int code = is_in_vain(connection, failed->sweep_id, &is, &claimed, err);
+    if (code || !is || claimed)
+        return code;
     (void)snprintf(why, sizeof why, "not tried: %d others had failed alike", TASKS_ALIKE_MAX);
-    code = moves_cancel_queued(connection, failed->sweep_id, why, err);
+    if (!(code = note_version(connection, failed->sweep_id, err)))
+        code = moves_cancel_queued(connection, failed->sweep_id, why, err);
     return code ? code : moves_finish_sweep(connection, failed->sweep_id, err);
+}
+
+int hopeless_is_awaited(struct connection *connection, int64_t sweep_id, int *ret_is_awaited, struct err *err)
+{
+    int64_t claimed = 0;
+    int code = is_in_vain(connection, sweep_id, ret_is_awaited, &claimed, err);
+    *ret_is_awaited &= claimed > 0;
+    return code;
 }

@@ -325,11 +325,12 @@ static int describe_failure(struct connection *connection, int64_t id, int64_t f
 {
     struct query query;
     char error[STORE_ERROR_NAME_SIZE], message[STORE_ERROR_MESSAGE_SIZE], name[LIMIT_REVISION_NAME_BYTES + 1];
-    char others[96] = "";
+    char others[160] = "";
     if (untried)
         (void)snprintf(others, sizeof others,
-                       ", and %lld were not tried, since the first %d had failed alike", (long long)untried,
-                       TASKS_ALIKE_MAX);
+                       ", and %lld were not tried, since the first %d had failed alike (to try others, name "
+                       "them with --from or --revision)",
+                       (long long)untried, TASKS_ALIKE_MAX);
     int code = query_begin(&query, connection,
                            "SELECT k.error_code, k.error_message, r.name FROM tasks k JOIN revisions r "
                            "ON r.id = k.revision_id WHERE k.sweep_id = ? AND k.state = 'failed' "

@@ -217,8 +217,12 @@ static int next_task(struct connection *connection, const struct search *search,
     query_bind_int(&query, HOPELESS_DOUBT);
     while ((code = query_next(&query, err)) > 0) {
         int64_t sweep_id = query_int(&query);
-        int is_doubtful = query_int(&query) != 0;
+        int is_doubtful = query_int(&query) != 0, is_awaited = 0;
         if (is_excepted(search->choice, sweep_id))
+            continue;
+        if (is_doubtful && (code = hopeless_is_awaited(connection, sweep_id, &is_awaited, err)))
+            break;
+        if (is_awaited)
             continue;
         if ((code = next_in_sweep(connection, sweep_id, is_doubtful, search, ret_id, err)))
             break;

@@ -13,11 +13,15 @@
 #define PASSING "'network', 'timeout', 'rate_limited', 'no_space', 'device_lost', 'http', 'unreachable'"
 #define GATED "'gated'" /* a user can resolve it */
 
+/* Of a sweep s in which nothing could succeed, this program would find the same; another may not. */
+#define HOPELESS "s.hopeless_version = '" BIFURCATED_VERSION "'"
+
 /* Of a task k of a sweep s: what it was to measure is as due as before. Nobody has cancelled what is
  * cancelled in a sweep that failed: it was not tried. */
 #define IN_VAIN                                                                                              \
-    "((k.state = 'failed' AND k.error_code IN (" PASSING ", " GATED ")) "                                    \
-    "OR (k.state = 'cancelled' AND s.state = 'failed'))"
+    "((k.state = 'failed' AND (k.error_code IN (" PASSING ", " GATED ") "                                    \
+    "OR NOT (s.hopeless_version = '' OR " HOPELESS "))) "                                                    \
+    "OR (k.state = 'cancelled' AND s.state = 'failed' AND NOT " HOPELESS "))"
 
 static const char LIST_DUE[] =
     "SELECT " ROWS_REVISION ", (SELECT count(*) FROM tasks k JOIN sweeps s ON s.id = k.sweep_id "
@@ -54,6 +58,33 @@ int watches_list_due_revisions(struct store *store, const struct watch_row *watc
         rows_read_revision(&query, &revision);
         if (row(context, &revision, (int)query_int(&query)))
             break;
+    }
+    return query_close(&query, code);
+}
+
+int watches_count_untried(struct store *store, const struct watch_row *watch, struct watch_untried *ret,
+                          struct err *err)
+{
+    struct query query;
+    *ret = (struct watch_untried){0};
+    int code =
+        query_open(&query, store,
+                   "SELECT count, sweep, (SELECT error_message FROM sweeps WHERE id = sweep) FROM "
+                   "(SELECT count(*) AS count, max(s.id) AS sweep FROM sweeps s INDEXED BY sweeps_watch "
+                   "JOIN tasks k ON k.sweep_id = s.id JOIN revisions r ON r.id = k.revision_id "
+                   "WHERE s.watch_id = ?1 AND s.watch_request = ?2 "
+                   "AND s.state = 'failed' AND " HOPELESS " AND k.state = 'cancelled' AND r.is_current = 1 "
+                   "AND NOT EXISTS (SELECT 1 FROM tasks d WHERE d.revision_id = r.id AND d.id > k.id "
+                   "AND d.state <> 'cancelled'))",
+                   err);
+    if (code)
+        return code;
+    query_bind_int(&query, watch->id);
+    query_bind_int(&query, watch->request_number);
+    if ((code = query_next(&query, err)) > 0) {
+        ret->count = query_int(&query);
+        ret->sweep_id = query_int(&query);
+        query_text(&query, ret->reason, sizeof ret->reason);
     }
     return query_close(&query, code);
 }

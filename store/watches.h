@@ -97,13 +97,25 @@ struct watch_query {
  * Current revisions, in step order, that lack something of the query and that are not being measured now.
  * Those that this watch has swept since its request changed are passed over, unless they failed for a passing
  * reason (err_is_transient), or because the hub refused them (ERR_GATED), `refusals` times: whether it still
- * does, and whether the request selects a revision, is for the caller to say. Nor those that a sweep which
- * failed did not come to try.
+ * does, and whether the request selects a revision, is for the caller to say. What a sweep that failed did
+ * not come to try is due as before; unless eight others had failed alike (store/tasks.h): then nothing of
+ * that sweep is, until the request, the revision or the program is another.
  */
 int watches_list_due_revisions(struct store *store, const struct watch_row *watch,
                                const struct watch_query *query,
                                int (*row)(void *context, const struct revision_row *row, int refusals),
                                void *context, struct err *err);
+
+/* Current revisions that sweeps of the watch left untried, since eight others had failed alike, that are not
+ * due for that, and that nobody has tried since. */
+struct watch_untried {
+    int64_t count;
+    int64_t sweep_id;                      /* the newest of those sweeps; 0: none */
+    char reason[STORE_ERROR_MESSAGE_SIZE]; /* its error */
+};
+
+int watches_count_untried(struct store *store, const struct watch_row *watch, struct watch_untried *ret,
+                          struct err *err);
 
 /* What a series shows a revision's displacements against, of a current revision's unembedding. */
 struct watch_link {

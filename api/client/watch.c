@@ -118,6 +118,8 @@ static void print_outcome(const json_t *watch, const json_t *run)
                      (long long)json_integer_value(earlier));
     else if (strcmp(outcome, "waiting") == 0)
         (void)puts("waits for the first checkpoint");
+    else if (strcmp(outcome, "missing") == 0)
+        (void)puts("there is no such model; is its name right, or does its trainer make it later?");
     else
         (void)printf("%s\n",
                      json_array_size(json_object_get(run, "unfinished")) ? "nothing to sweep yet" : outcome);
@@ -130,6 +132,8 @@ static void print_run(const json_t *watch)
     if (!json_is_object(run))
         return;
     print_outcome(watch, run);
+    if (end_of(watch) && json_is_string(json_object_get(watch, "last_sweep_error")))
+        (void)printf("  %s\n", text_or(watch, "last_sweep_error", "-"));
     print_names(run, "new", "new");
     print_names(run, "moved", "moved");
     print_names(run, "gone", "gone");
@@ -138,6 +142,12 @@ static void print_run(const json_t *watch)
     if ((one = json_object_get(run, "gated")))
         (void)printf("  %lld wait for access: %s\n",
                      (long long)json_integer_value(json_object_get(one, "count")),
+                     text_or(one, "reason", "-"));
+    if ((one = json_object_get(run, "untried")))
+        (void)printf("  %lld are not tried again by the watch as it is: sweep %lld: %s\n"
+                     "  once the cause is mended, `bifurcate sweep` tries them\n",
+                     (long long)json_integer_value(json_object_get(one, "count")),
+                     (long long)json_integer_value(json_object_get(one, "sweep")),
                      text_or(one, "reason", "-"));
     if (json_object_get(run, "error"))
         (void)printf("  %s\n", text_or(json_object_get(run, "error"), "message", "-"));

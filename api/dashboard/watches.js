@@ -24,14 +24,19 @@ function sweptIn({ last_run: run, last_sweep: sweep, last_sweep_state: state }) 
   return `swept ${number(run.swept)}${sweep ? ` in sweep ${sweep}${end}` : ""}`;
 }
 
+const SAID = { waiting: "waits for the first checkpoint; looked", missing: "there is no such model; looked" };
+const isFailing = (watch) => ["failed", "missing"].includes(watch.last_run?.outcome);
+
 function found(watch) {
   const run = watch.last_run;
   if (!run) return "not looked at yet";
   const parts = ["new", "moved", "gone"].filter((kind) => run[kind]?.count).map((kind) => `${number(run[kind].count)} ${kind}`);
   if (run.unfinished?.length) parts.push(`${number(run.unfinished.length)} unfinished`);
   if (run.gated) parts.push(`${counted(run.gated.count, "waits", "wait")} for access: ${run.gated.reason}`);
+  if (run.untried) parts.push(`${counted(run.untried.count, "revision")} not tried again by the watch as it is, only by a sweep: ${run.untried.reason}`);
   if (run.error) parts.push(run.error.message);
-  const outcome = run.outcome === "sweeping" ? sweptIn(watch) : run.outcome === "waiting" ? "waits for the first checkpoint; looked" : run.outcome;
+  if (watch.last_sweep_error) parts.push(watch.last_sweep_error);
+  const outcome = run.outcome === "sweeping" ? sweptIn(watch) : SAID[run.outcome] ?? run.outcome;
   return [`${outcome} ${ago(watch.last_run_at)}`, ...parts].join(" · ");
 }
 
@@ -69,7 +74,7 @@ function drawList(section) {
     return element("article", { class: "sweep", "data-model": watch.model, "aria-label": `Watch of ${watch.model}` },
       element("div", { class: "name", title: watch.model }, listName(watch.model)),
       element("div", { class: "muted" }, `${often(watch)} · next ${next(watch)}`),
-      element("div", { class: watch.last_run?.outcome === "failed" ? "error" : "muted" }, found(watch)),
+      element("div", { class: isFailing(watch) ? "error" : "muted" }, found(watch)),
       sum.failed > 0 && element("div", { class: "error" }, `Webhook: ${sum.text}`));
   }));
 }
@@ -91,11 +96,11 @@ export function drawWatches(root) {
     left: ["model", "looks", "next", "last look", "webhook"],
     rows: watches.map((watch) => [
       element("span", { class: "wrap name", title: watch.model }, listName(watch.model)), often(watch), next(watch),
-      element("span", { class: `wrap ${watch.last_run?.outcome === "failed" ? "error" : ""}` }, found(watch)), webhook(watch),
+      element("span", { class: `wrap ${isFailing(watch) ? "error" : ""}` }, found(watch)), webhook(watch),
       element("div", { class: "buttons" }, button("Look now", watch, "Look now at", look), button("Change", watch, "Change the watch of", async () => openWatch(watch)), button("Stop", watch, "Stop watching", stop)),
     ]),
   });
-  return { there: watches.length, failing: watches.filter((watch) => watch.last_run?.outcome === "failed" || told(watch).failed > 0).length };
+  return { there: watches.length, failing: watches.filter((watch) => isFailing(watch) || told(watch).failed > 0).length };
 }
 
 // -- Changes -------------------------------------------------------------------------------------

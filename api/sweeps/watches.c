@@ -99,6 +99,7 @@ static int print_sweep(struct store *store, const struct watch_row *watch, struc
     else
         api_json_null(json, "last_sweep");
     api_json_text(json, "last_sweep_state", code ? NULL : sweep_state_name(sweep.state));
+    api_json_text_or_null(json, "last_sweep_error", code ? "" : sweep.error_message);
     return 0;
 }
 
@@ -305,7 +306,7 @@ int api_list_deliveries(struct api_request *request, struct api_response *respon
 static const struct api_listing listing = {"watches",
                                            " model at every_minutes next_run_at last_run_at last_sweep id "
                                            "created_at last_run.outcome last_run.swept "
-                                           "webhook.url last_sweep_state ",
+                                           "webhook.url last_sweep_state last_sweep_error ",
                                            " last_run request webhook "};
 
 /* Rendered from a copy of its rows, because a callback must not call the store. */

@@ -56,8 +56,11 @@ static int list_folder(const struct folder *folder, struct repository_refs **ret
     const struct dirent *entry = NULL;
     int code = 0;
     DIR *stream = opendir(folder->path);
-    if (!stream)
-        return err_set_errno(err, errno, "%s: cannot read this folder", folder->path);
+    if (!stream) {
+        code = err_set_errno(err, errno, "%s: cannot read this folder", folder->path);
+        err->absent = code == ERR_NOT_FOUND ? ERR_ABSENT_MODEL : ERR_ABSENT_OTHER;
+        return code;
+    }
     refs = calloc(1, sizeof *refs);
     if (!refs)
         code = err_set(err, ERR_NO_MEMORY, "%s: out of memory", folder->path);

@@ -258,6 +258,16 @@ static int is_retried_status(int status)
            (status >= 500 && status != 501 && status != 505);
 }
 
+/* Whether ERR_NOT_FOUND says that there is no such model at all, for us. */
+static void note_absent_model(const struct hub_repository *repository, const struct transfer *transfer,
+                              struct err *err)
+{
+    const char *code = transfer->headers.error_code;
+    if (err->code == ERR_NOT_FOUND && repository->kind == REPOSITORY_KIND_MODEL &&
+        transfer->bucket == TRANSFER_BUCKET_API && (!code[0] || strcasecmp(code, "RepoNotFound") == 0))
+        err->absent = ERR_ABSENT_MODEL;
+}
+
 /* What a status that is no success means, in words. */
 static void describe_status(struct hub_repository *repository, const struct transfer *transfer, int is_hub,
                             struct err *err)
@@ -283,6 +293,7 @@ static void describe_status(struct hub_repository *repository, const struct tran
     else
         (void)err_set(err, ERR_HTTP, "%s answers %d%s%.200s", host, transfer->status, said[0] ? ": " : "",
                       said);
+    note_absent_model(repository, transfer, err);
 }
 
 static enum client_verdict judge_status(struct hub_repository *repository, const struct transfer *transfer,

@@ -95,7 +95,8 @@ struct repository {
     const atomic_bool *cancel; /* ends calls that wait, once it is true; NULL: nothing does */
 };
 
-/* All branches, tags and pull requests. The caller frees *ret_refs. */
+/* All branches, tags and pull requests. The caller frees *ret_refs. ERR_NOT_FOUND with ERR_ABSENT_MODEL:
+ * there is no such model, or it is kept from us. */
 int repository_list_refs(struct repository *repository, struct repository_refs **ret_refs, struct err *err);
 
 /* The commit of a branch, tag, pull request ref or (abbreviations excepted) commit. NULL or "" is the default

@@ -35,8 +35,8 @@ struct run {
 
 const char *watch_outcome_name(enum watch_outcome outcome)
 {
-    static const char *const names[WATCH_OUTCOME_COUNT] = {"unchanged", "sweeping", "skipped", "failed",
-                                                           "waiting"};
+    static const char *const names[WATCH_OUTCOME_COUNT] = {"unchanged", "sweeping", "skipped",
+                                                           "failed",    "waiting",  "missing"};
     return names[outcome];
 }
 
@@ -90,6 +90,18 @@ static int settle_access(struct run *run, struct hub *hub, const atomic_bool *ca
     return watch_access_settle(&access, &run->list, run->report, &run->more_requests, err);
 }
 
+/* What is not due, since others had failed alike. */
+static int report_untried(struct run *run, struct err *err)
+{
+    struct watch_untried untried;
+    int code = watches_count_untried(run->store, run->watch, &untried, err);
+    if (!code && untried.count)
+        (void)json_object_set_new(run->report, "untried",
+                                  json_pack("{s:I, s:I, s:s}", "count", (json_int_t)untried.count, "sweep",
+                                            (json_int_t)untried.sweep_id, "reason", untried.reason));
+    return code;
+}
+
 /* Lists the model, notes what is different, brings the store up to date, and selects what is due. */
 static int look(struct run *run, struct hub *hub, const atomic_bool *cancel, struct err *err)
 {
@@ -111,6 +123,8 @@ static int look(struct run *run, struct hub *hub, const atomic_bool *cancel, str
         watch_changes_take_back(run->report);
     if (!code)
         code = watch_due_select(run->store, run->watch, &run->spec, &run->list, err);
+    if (!code)
+        code = report_untried(run, err);
     if (!code)
         code = settle_access(run, hub, cancel, err);
     if (!code && strncmp(run->watch->model, "file:", 5) == 0)
@@ -190,13 +204,14 @@ static void set_failure(struct run *run, const struct err *reason)
 
 /* How a run ended that met an error. A trainer makes the folder or the repository with its first checkpoint.
  */
-static enum watch_outcome outcome_of(const struct run *run, int code)
+static enum watch_outcome outcome_of(const struct run *run, const struct err *reason)
 {
     struct model_row model;
     struct err ignored = ERR_INIT;
-    int is_awaited = code == ERR_NOT_FOUND && !run->list.count &&
-                     !models_get(run->store, run->watch->model_id, &model, &ignored) && !model.revision_count;
-    return is_awaited ? WATCH_OUTCOME_WAITING : WATCH_OUTCOME_FAILED;
+    if (reason->code != ERR_NOT_FOUND || run->list.count ||
+        models_get(run->store, run->watch->model_id, &model, &ignored) || model.revision_count)
+        return WATCH_OUTCOME_FAILED;
+    return reason->absent == ERR_ABSENT_MODEL ? WATCH_OUTCOME_MISSING : WATCH_OUTCOME_WAITING;
 }
 
 /* How a run ended that found nothing to sweep: no name may give a step so far. */
@@ -247,6 +262,9 @@ static int record(struct run *run, enum watch_outcome outcome, struct err *err)
     if (error && outcome == WATCH_OUTCOME_WAITING)
         log_info("a watched model has no checkpoint yet", log_text("model", run->watch->model),
                  log_text("reason", error), log_end);
+    else if (error && outcome == WATCH_OUTCOME_MISSING)
+        log_warning("a watched model does not exist", log_text("model", run->watch->model),
+                    log_text("reason", error), log_end);
     else if (error)
         log_warning("a watched model could not be checked", log_text("model", run->watch->model),
                     log_text("reason", error), log_end);
@@ -287,7 +305,7 @@ int watch_run_once(struct store *store, struct hub *hub, const struct watch_othe
         }
         if (code)
             set_failure(&run, &reason);
-        *ret_outcome = code      ? outcome_of(&run, code)
+        *ret_outcome = code      ? outcome_of(&run, &reason)
                        : run.due ? WATCH_OUTCOME_SWEEPING
                                  : outcome_without_error(&run);
     }

@@ -27,8 +27,10 @@ enum watch_outcome {
     WATCH_OUTCOME_SWEEPING,  /* a sweep was started */
     WATCH_OUTCOME_SKIPPED,   /* the sweep of an earlier run is not over */
     WATCH_OUTCOME_FAILED,    /* the model could not be looked at; the report says why */
-    WATCH_OUTCOME_WAITING, /* nor was anything of it there before, or no revision is a step: the first one is
-                              still to come */
+    WATCH_OUTCOME_WAITING,   /* it is there, and the first revision, or the first that is a step, is still to
+                                come */
+    WATCH_OUTCOME_MISSING,   /* there is no such model, or it is kept from us, and there was none before: its
+                                name is mistyped, or its trainer has still to make it */
     WATCH_OUTCOME_COUNT
 };
 

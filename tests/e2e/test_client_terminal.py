@@ -297,7 +297,7 @@ def test_what_no_revision_can_have_is_found_out_by_a_few(measured: Daemon, reque
     failed = measured.client("sweep", MODEL, *request_words, "--follow")
     assert failed.returncode == 1
     *_, end, first, alike = failed.stderr.splitlines()
-    sums = re.fullmatch(r"  \w+: (\d+) of 25 revisions failed, and (\d+) were not tried, since the first 8 had failed alike", first)
+    sums = re.fullmatch(r"  \w+: (\d+) of 25 revisions failed, and (\d+) were not tried, since the first 8 had failed alike \(to try others, name them with --from or --revision\)", first)
     assert "0 of 25 revisions measured" in end and sums, failed.stderr
     count, untried = map(int, sums.groups())
     assert 8 <= count <= 10 and untried == 25 - count

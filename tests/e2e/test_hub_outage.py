@@ -239,7 +239,7 @@ def test_all_is_measured_and_no_attempt_was_used_up(after: dict[str, Case], name
 def test_the_watch_looks(after: dict[str, Case]) -> None:
     one = after["failing"].daemon
     wait_until(lambda: one.get(f"/v1/watches/{WATCHED}").json()["last_run"] is not None)
-    assert one.get(f"/v1/watches/{WATCHED}").json()["last_run"]["outcome"] == "waiting"  # there is no such model, says the hub
+    assert one.get(f"/v1/watches/{WATCHED}").json()["last_run"]["outcome"] == "missing"  # there is no such model, says the hub
     assert "unreachable" not in str(one.get(f"/v1/watches/{WATCHED}").json()["last_run"])
 
 

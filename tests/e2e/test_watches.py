@@ -200,7 +200,8 @@ def test_a_hub_that_is_down(daemon: Callable[..., Daemon], make_hub: Any, garden
     one = daemon(hub, "--attempts", "1", "--retry-delay-s", "0")
     hub.fault("status", status=404, path="/refs", times=1)
     failed = first_run(one, {**LONG, "revisions": {"names": ["step0", "step512"]}})
-    assert failed["last_run"]["outcome"] == "waiting" and failed["last_run"]["error"]["code"] == "not_found"  # nobody has seen the model yet
+    assert failed["last_run"]["outcome"] == "missing" and failed["last_run"]["error"]["code"] == "not_found"  # nobody has seen the model yet
+    assert "there is no such model; is its name right, or does its trainer make it later?" in one.client("watch", MODEL).stdout
     soon = datetime.fromisoformat(failed["next_run_at"]) - datetime.fromisoformat(failed["last_run_at"])
     assert 0 < soon.total_seconds() < 120  # a hub in trouble calls models unknown, too
     hub.fault("status", status=418, revision=hub.sha(MODEL, "step512"), file="safetensors")
@@ -211,8 +212,30 @@ def test_a_hub_that_is_down(daemon: Callable[..., Daemon], make_hub: Any, garden
     found = watch_now(one)
     assert swept_names(one, found["last_sweep"]) == ["step512"]
     metrics = one.get("/metrics").text
-    assert 'bifurcated_watch_runs_total{outcome="waiting"} 1' in metrics
+    assert 'bifurcated_watch_runs_total{outcome="missing"} 1' in metrics
     assert 'bifurcated_watch_runs_total{outcome="sweeping"} 2' in metrics
+
+
+def test_a_sweep_without_hope_is_not_made_again(daemon: Callable[..., Daemon], make_hub: Any, garden: Path) -> None:
+    """What it left untried is not due until the request is another, and the watch says so."""
+    hub = make_hub(garden)
+    one = daemon(hub)
+    failed = first_run(one, {**LONG, "tensors": ["embed_uot.weight"]})
+    assert failed["last_sweep_state"] == "failed" or one.wait(failed["last_sweep"])["state"] == "failed"
+    reason = one.get(HERE).json()["last_sweep_error"]
+    untried = re.match(r"\d+ of 25 revisions failed, and (\d+) were not tried, ", reason)
+    assert untried and 15 <= int(untried[1]) <= 17, reason
+    assert reason in one.client("watch", MODEL).stdout
+    again = watch_now(one)
+    count = int(untried[1])
+    assert again["last_run"]["outcome"] == "unchanged" and again["last_sweep"] is None
+    assert again["last_run"]["untried"] == {"count": count, "sweep": failed["last_sweep"], "reason": reason}
+    shown = one.client("watch", MODEL).stdout
+    assert f"{count} are not tried again by the watch as it is: sweep {failed['last_sweep']}: {reason}" in shown, shown
+    put(one, {**LONG, "tensors": ["embed_out.weight"]}, status=200)
+    mended = watch_now(one)
+    assert mended["last_run"]["swept"] == 25 and "untried" not in mended["last_run"]
+    assert one.get(f"/v1/sweeps/{mended['last_sweep']}").json()["state"] == "done"
 
 
 def test_a_database_that_cannot_be_written(daemon: Callable[..., Daemon], make_hub: Any, garden: Path) -> None:

@@ -1,6 +1,8 @@
 /* Sweeps in which nothing can succeed: a few tasks that fail alike spare the others. */
 #include "store/hopeless.h"
+#include "store/watches.h"
 #include "tests/unit/store/leases.h"
+#include "tests/unit/store/sql.h"
 
 #define COUNT 20
 
@@ -74,8 +76,9 @@ static void test_what_fails_alike_ends(void **state)
     assert_string_equal(row.error_code, "not_found");
     assert_string_equal(
         row.error_message,
-        "8 of 20 revisions failed, and 12 were not tried, since the first 8 had failed alike; the first, "
-        "step0: no tensor is named embed_uot.weight; did you mean \"embed_out.weight\"?");
+        "8 of 20 revisions failed, and 12 were not tried, since the first 8 had failed alike (to try others, "
+        "name them with --from or --revision); the first, step0: no tensor is named embed_uot.weight; did "
+        "you mean \"embed_out.weight\"?");
     OK(tasks_list(fixture->store, sweep, &cancelled, -1, COUNT, find_last, &untried, &err));
     char detail[TASKS_DETAIL_SIZE] = "";
     OK(tasks_list_events(fixture->store, untried, 0, 10, keep_detail, detail, &err));
@@ -83,27 +86,47 @@ static void test_what_fails_alike_ends(void **state)
     fixture_check_database(fixture);
 }
 
-/* What somebody works at goes on to its end, and the sweep ends with the last of it. */
-static void test_what_is_begun_goes_on(void **state)
+static void check_nothing_to_claim(struct fixture *fixture)
 {
+    struct task_row task;
+    int64_t wait_ms = 0;
+    FAILS(ERR_NOT_FOUND, tasks_claim(fixture->store, "e", 0, LEASE_MS, NULL, &task, &wait_ms, &err));
+    assert_true(wait_ms > 0); /* until the first lease may be over */
+}
+
+/* What somebody works at decides: what fails does so sooner than what is measured, so eight may have failed
+ * before the first one is done. Until then nothing else is begun. */
+static void test_what_is_begun_decides(void **state)
+{
+    static const char reason[] = "perplexity: mamba is not scored";
     struct fixture *fixture = *state;
     struct task_lease first, second;
     int64_t sweep = begin(fixture);
     (void)claim(fixture, "b", &first);
     (void)claim(fixture, "c", &second);
-    fail_next(fixture, TASKS_ALIKE_MAX, ERR_UNSUPPORTED, "perplexity: mamba is not scored");
+    fail_next(fixture, TASKS_ALIKE_MAX, ERR_UNSUPPORTED, reason);
+    assert_int_equal(get_sweep(fixture, sweep).tasks[TASK_STATE_QUEUED], COUNT - TASKS_ALIKE_MAX - 2);
+    check_nothing_to_claim(fixture);
+    OK(tasks_release(fixture->store, &second, NULL, &err)); /* its worker stops; the other one works still */
+    check_nothing_to_claim(fixture);
+    OK(record(fixture, &first, &err));
+    fail_next(fixture, 2, ERR_UNSUPPORTED, reason);
     struct sweep_row row = get_sweep(fixture, sweep);
     assert_int_equal(row.state, SWEEP_STATE_RUNNING);
-    assert_int_equal(row.tasks[TASK_STATE_QUEUED], 0);
-    assert_int_equal(row.tasks[TASK_STATE_CLAIMED], 2);
-    OK(record(fixture, &first, &err));
-    OK(tasks_release(fixture->store, &second, NULL, &err)); /* its worker stops, and another takes it over */
-    (void)claim(fixture, "d", &second);
-    fail_with(fixture, &second, ERR_UNSUPPORTED, "perplexity: mamba is not scored");
+    assert_int_equal(row.tasks[TASK_STATE_QUEUED], COUNT - TASKS_ALIKE_MAX - 3);
+    OK(sweeps_cancel(fixture->store, sweep, &err));
+
+    sweep = begin(fixture);
+    (void)claim(fixture, "b", &first);
+    fail_next(fixture, TASKS_ALIKE_MAX, ERR_UNSUPPORTED, reason);
+    OK(tasks_release(fixture->store, &first, NULL, &err));
+    (void)claim(fixture, "d", &first); /* another takes it over, alone */
+    check_nothing_to_claim(fixture);
+    fail_with(fixture, &first, ERR_UNSUPPORTED, reason);
     row = get_sweep(fixture, sweep);
     assert_int_equal(row.state, SWEEP_STATE_FAILED);
-    assert_int_equal(row.tasks[TASK_STATE_DONE], 1);
-    assert_non_null(strstr(row.error_message, "9 of 20 revisions failed, and 10 were not tried, "));
+    assert_int_equal(row.tasks[TASK_STATE_DONE], 0);
+    assert_non_null(strstr(row.error_message, "9 of 20 revisions failed, and 11 were not tried, "));
 }
 
 static void check_goes_on(struct fixture *fixture, int64_t sweep, int64_t left)
@@ -178,13 +201,84 @@ static void test_what_records_a_part(void **state)
     check_goes_on(fixture, sweep, COUNT - TASKS_ALIKE_MAX);
 }
 
+static int count_due(void *context, const struct revision_row *row, int refusals)
+{
+    (void)row;
+    (void)refusals;
+    ++*(int *)context;
+    return 0;
+}
+
+static void check_watch(struct fixture *fixture, int expected_due, int64_t expected_untried)
+{
+    const struct watch_query measured = {.statistics = WATCH_WANT_MEASURED};
+    struct watch_row watch;
+    struct watch_untried untried;
+    int due = 0;
+    OK(watches_find(fixture->store, "garden/neox-tiny", &watch, &err));
+    OK(watches_list_due_revisions(fixture->store, &watch, &measured, count_due, &due, &err));
+    assert_int_equal(due, expected_due);
+    OK(watches_count_untried(fixture->store, &watch, &untried, &err));
+    assert_int_equal(untried.count, expected_untried);
+}
+
+/* A watch tries what is left no more, until what decided it is another: its request, a revision, the program.
+ */
+static void test_what_a_watch_has_due(void **state)
+{
+    struct fixture *fixture = *state;
+    struct watch_setting setting = {.model_id = fixture->model_id,
+                                    .timetable = {.every_minutes = 15},
+                                    .request = "{\"model\":\"garden/neox-tiny\"}",
+                                    .webhook_url = ""};
+    const struct watch_run run = {.started_ms = 1, .report = "{}", .sweep_request = setting.request};
+    struct task_plan plans[COUNT] = {{0}};
+    struct watch_row watch;
+    struct watch_untried untried;
+    struct revision_row moved;
+    struct task_lease lease;
+    int64_t ids[COUNT + 1], sweep = 0;
+    fixture_add_revisions(fixture, COUNT, ids);
+    OK(watches_put(fixture->store, &setting, NULL, &err));
+    OK(watches_find(fixture->store, "garden/neox-tiny", &watch, &err));
+    check_watch(fixture, COUNT + 1, 0);
+    OK(watches_record_run(fixture->store, &watch, &run, &sweep, &err));
+    for (int i = 0; i < COUNT; i++)
+        plans[i] = (struct task_plan){.revision_id = ids[i], .ordinal = i};
+    OK(tasks_plan(fixture->store, sweep, plans, COUNT, &err));
+    OK(sweeps_start(fixture->store, sweep, &err));
+    fail_next(fixture, TASKS_ALIKE_MAX, ERR_NOT_FOUND, MISTYPED);
+    check_watch(fixture, 1, COUNT - TASKS_ALIKE_MAX); /* main, which was not swept */
+    OK(watches_count_untried(fixture->store, &watch, &untried, &err));
+    assert_int_equal(untried.sweep_id, sweep);
+    assert_non_null(strstr(untried.reason, MISTYPED));
+
+    fixture_revision(&moved, COUNT - 1, "moved");
+    OK(revisions_update(fixture->store, fixture->model_id, &moved, 1, 0, NULL, &err));
+    check_watch(fixture, 2, COUNT - TASKS_ALIKE_MAX - 1);
+    (void)fixture_sweep(fixture, &ids[COUNT - 2], 1, 0); /* somebody has that one tried */
+    (void)claim(fixture, "a", &lease);
+    OK(record(fixture, &lease, &err));
+    check_watch(fixture, 2, COUNT - TASKS_ALIKE_MAX - 2);
+
+    (void)sql_run(fixture->path, "UPDATE sweeps SET hopeless_version = '0.0.1' WHERE hopeless_version <> ''");
+    check_watch(fixture, COUNT, 0);
+    (void)sql_run(fixture->path,
+                  "UPDATE sweeps SET hopeless_version = '" BIFURCATED_VERSION "' WHERE watch_id IS NOT NULL");
+    check_watch(fixture, 2, COUNT - TASKS_ALIKE_MAX - 2);
+    setting.request = "{\"metrics\":[\"statistics\"],\"model\":\"garden/neox-tiny\"}";
+    OK(watches_put(fixture->store, &setting, NULL, &err));
+    check_watch(fixture, COUNT, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_what_fails_alike_ends, fixture_open, fixture_close),
-        cmocka_unit_test_setup_teardown(test_what_is_begun_goes_on, fixture_open, fixture_close),
+        cmocka_unit_test_setup_teardown(test_what_is_begun_decides, fixture_open, fixture_close),
         cmocka_unit_test_setup_teardown(test_what_may_yet_succeed, fixture_open, fixture_close),
         cmocka_unit_test_setup_teardown(test_what_records_a_part, fixture_open, fixture_close),
+        cmocka_unit_test_setup_teardown(test_what_a_watch_has_due, fixture_open, fixture_close),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -148,7 +148,10 @@ static void test_a_model_that_is_to_come(void **state)
     (void)snprintf(elsewhere, sizeof elsewhere, "%s.away", fixture->models);
     put_watch(fixture);
     assert_int_equal(rename(fixture->models, elsewhere), 0);
-    assert_int_equal(look(fixture), WATCH_OUTCOME_WAITING);
+    assert_int_equal(look(fixture), WATCH_OUTCOME_MISSING);
+    json_t *missing = read_report(fixture);
+    assert_string_equal(json_string_value(json_object_get(missing, "outcome")), "missing");
+    json_decref(missing);
     assert_int_equal(rename(elsewhere, fixture->models), 0);
     assert_int_equal(look(fixture), WATCH_OUTCOME_WAITING);
     json_t *report = read_report(fixture);
