@@ -67,6 +67,17 @@ static void print_wrapped(const char *head, size_t indent, const char *text)
     (void)putchar('\n');
 }
 
+/* Whole, unless a terminal would break it anywhere. Takes the reference. */
+static void print_line(json_t *line)
+{
+    const char *text = json_string_value(line);
+    if (text && client_terminal_width(stdout))
+        print_wrapped("", 0, text);
+    else if (text)
+        (void)puts(text);
+    json_decref(line);
+}
+
 struct parameter {
     const char *name;
     enum client_option option;
@@ -211,16 +222,19 @@ static void print_analysis(const json_t *document)
     int64_t measured = integer_of(document, "revisions_measured");
     int64_t left_out = measured - integer_of(document, "revisions_counted");
     const char *tensor = text_of(document, "tensor");
-    (void)printf("%s%s%s: %" PRId64 " of %" PRId64 " revisions measured", text_of(document, "model"),
-                 tensor[0] ? ", " : "", tensor, measured, integer_of(document, "revisions_known"));
+    char repeated[128] = "";
     if (left_out)
-        (void)printf(", %" PRId64 " of them left out as repetitions%s", left_out,
-                     has_diverged ? " or after training diverged" : "");
-    (void)putchar('\n');
+        (void)snprintf(repeated, sizeof repeated, ", %" PRId64 " of them left out as repetitions%s", left_out,
+                       has_diverged ? " or after training diverged" : "");
+    print_line(json_sprintf("%s%s%s: %" JSON_INTEGER_FORMAT " of %" JSON_INTEGER_FORMAT
+                            " revisions measured%s",
+                            text_of(document, "model"), tensor[0] ? ", " : "", tensor, (json_int_t)measured,
+                            (json_int_t)integer_of(document, "revisions_known"), repeated));
     if (integer_of(document, "revisions_left_out") > 0)
-        (void)printf("%" PRId64
-                     " more are not part of this run: of later stages, or of a step that is there already\n",
-                     integer_of(document, "revisions_left_out"));
+        print_line(json_sprintf("%" JSON_INTEGER_FORMAT
+                                " more are not part of this run: of later stages, or of a "
+                                "step that is there already",
+                                (json_int_t)integer_of(document, "revisions_left_out")));
     if (!measured && !integer_of(json_object_get(document, "perplexity_fall"), "revisions")) {
         (void)fflush(stdout);
         (void)fputs("there is nothing to analyze yet; `bifurcate sweeps` says how sweeps ended, `bifurcate "
@@ -269,15 +283,20 @@ static void print_audit(const json_t *document)
 {
     const json_t *findings = json_object_get(document, "findings"), *finding;
     size_t i;
-    (void)printf("%s, %s: %" PRId64 " revisions known, the files of %" PRId64 ", %" PRId64 " measured\n",
-                 text_of(document, "model"), text_of(document, "tensor"),
-                 integer_of(document, "revisions_known"), integer_of(document, "revisions_with_files"),
-                 integer_of(document, "revisions_measured"));
-    (void)printf("%" PRId64 " different sets of weight files, %" PRId64 " different tensors",
-                 integer_of(document, "distinct_files"), integer_of(document, "distinct_tensors"));
+    char grid[64] = "";
+    print_line(json_sprintf("%s, %s: %" JSON_INTEGER_FORMAT
+                            " revisions known, the files of %" JSON_INTEGER_FORMAT ", %" JSON_INTEGER_FORMAT
+                            " measured",
+                            text_of(document, "model"), text_of(document, "tensor"),
+                            (json_int_t)integer_of(document, "revisions_known"),
+                            (json_int_t)integer_of(document, "revisions_with_files"),
+                            (json_int_t)integer_of(document, "revisions_measured")));
     if (has(document, "grid"))
-        (void)printf("; a revision every %.0f steps", real_of(document, "grid"));
-    (void)putchar('\n');
+        (void)snprintf(grid, sizeof grid, "; a revision every %.0f steps", real_of(document, "grid"));
+    print_line(json_sprintf("%" JSON_INTEGER_FORMAT " different sets of weight files, %" JSON_INTEGER_FORMAT
+                            " different tensors%s",
+                            (json_int_t)integer_of(document, "distinct_files"),
+                            (json_int_t)integer_of(document, "distinct_tensors"), grid));
     if (json_is_object(json_object_get(document, "passed_over")))
         print_wrapped("", 0, text_of(json_object_get(document, "passed_over"), "text"));
     if (json_array_size(findings) == 0)

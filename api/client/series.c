@@ -1,4 +1,5 @@
 #include "api/client/commands.h"
+#include "api/client/sweep_outcome.h"
 
 #include "daemon/base/limits.h"
 
@@ -11,17 +12,24 @@
     "revision,step,state,msd,lag1_msd,mean,variance,skewness,kurtosis,bimodality,dip,perplexity"
 #define PAGE_LIMIT "10000"
 #define FIELDS_BYTES_MAX 8192
+#define REASONS_MAX 8 /* why rows failed */
 
 static const char *last_tensor(const struct client_arguments *arguments)
 {
     return arguments->values[CLIENT_OPTION_TENSOR];
 }
 
+/* A table of the columns above. */
+static int is_plain(const struct client_arguments *arguments)
+{
+    return !arguments->values[CLIENT_OPTION_FIELDS] && !arguments->values[CLIENT_OPTION_JSON] &&
+           !arguments->values[CLIENT_OPTION_CSV];
+}
+
 static const char *fields_of(const struct client_arguments *arguments)
 {
     const char *fields = arguments->values[CLIENT_OPTION_FIELDS];
-    int is_table = !arguments->values[CLIENT_OPTION_JSON] && !arguments->values[CLIENT_OPTION_CSV];
-    return fields ? fields : is_table ? TABLE_FIELDS : NULL;
+    return fields ? fields : is_plain(arguments) ? TABLE_FIELDS : NULL;
 }
 
 static int make_target(const struct client_arguments *arguments, struct buf *target, struct err *err)
@@ -30,7 +38,7 @@ static int make_target(const struct client_arguments *arguments, struct buf *tar
     if (code)
         return code;
     buf_append_text(target, "/revisions?limit=" PAGE_LIMIT);
-    client_link_append(target, "fields", fields_of(arguments));
+    client_link_append(target, "fields", is_plain(arguments) ? TABLE_FIELDS ",error" : fields_of(arguments));
     client_link_append(target, "from", arguments->values[CLIENT_OPTION_FROM]);
     client_link_append(target, "to", arguments->values[CLIENT_OPTION_TO]);
     client_link_append(target, "tensor", last_tensor(arguments));
@@ -81,6 +89,15 @@ static size_t columns_of(const json_t *array, char *fields, int is_chosen, struc
     return count;
 }
 
+static void print_reasons(const struct client_arguments *arguments, const json_t *rows)
+{
+    (void)fflush(stdout);
+    size_t left = client_print_alike(rows, "error", REASONS_MAX);
+    if (left)
+        (void)fprintf(stderr, "  and %zu more: `bifurcate series %s --fields revision,error` lists all\n",
+                      left, arguments->words[0]);
+}
+
 static int print_series(const struct client_arguments *arguments, const json_t *document)
 {
     struct client_column columns[CLIENT_TABLE_COLUMNS_MAX];
@@ -92,6 +109,8 @@ static int print_series(const struct client_arguments *arguments, const json_t *
     if (wanted && count && !arguments->values[CLIENT_OPTION_FIELDS] && !has_number(rows, "perplexity"))
         count--;
     int status = client_print_list(arguments, document, "revisions", columns, count, NULL);
+    if (status == CLIENT_EXIT_DONE && is_plain(arguments))
+        print_reasons(arguments, rows);
     if (status == CLIENT_EXIT_DONE && json_array_size(rows) == 0)
         (void)fputs(arguments->values[CLIENT_OPTION_FROM] || arguments->values[CLIENT_OPTION_TO]
                         ? "no revision lies between these steps\n"

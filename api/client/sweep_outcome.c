@@ -6,11 +6,11 @@
 #include "daemon/base/err.h"
 
 #include <inttypes.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
 #define SENTENCE_SIZE 1024
-#define ERRORS_MAX 100 /* of a sweep, which are compared with each other; a daemon sends fewer */
 
 /* "  step512: the file is cut short"; with --json the document is not plain, and this goes to a terminal. */
 static void print_error(const json_t *name, const json_t *message)
@@ -21,14 +21,51 @@ static void print_error(const json_t *name, const json_t *message)
     (void)fprintf(stderr, "  %s: %s\n", left, right);
 }
 
-/* "  step0 and 24 more: there is no such data set": once for all that failed alike. */
+size_t client_print_alike(const json_t *rows, const char *key, size_t lines_max)
+{
+    json_t *groups = json_object(); /* message -> the first one that it is said of, and how many */
+    const char *message;
+    json_t *row, *group;
+    size_t i, lines = 0, left = 0;
+    json_array_foreach(rows, i, row)
+    {
+        const char *text = json_string_value(json_object_get(row, key));
+        if (!text)
+            continue;
+        if ((group = json_object_get(groups, text)))
+            (void)json_integer_set(json_array_get(group, 1),
+                                   json_integer_value(json_array_get(group, 1)) + 1);
+        else
+            (void)json_object_set_new(groups, text,
+                                      json_pack("[O, I]", json_object_get(row, "revision"), (json_int_t)1));
+    }
+    json_object_foreach(groups, message, group)
+    {
+        char name[CLIENT_CELL_SIZE], others[32] = "";
+        json_int_t count = json_integer_value(json_array_get(group, 1));
+        if (lines++ >= lines_max) {
+            left += (size_t)count;
+            continue;
+        }
+        if (count > 1)
+            (void)snprintf(others, sizeof others, " and %" JSON_INTEGER_FORMAT " more", count - 1);
+        client_plain_copy(json_array_get(group, 0), "-", name, sizeof name);
+        json_t *whom = json_sprintf("%s%s", name, others), *said = json_string(message);
+        print_error(whom, said);
+        json_decref(whom);
+        json_decref(said);
+    }
+    json_decref(groups);
+    return left;
+}
+
 void client_print_sweep_errors(const json_t *sweep)
 {
     const json_t *error = json_object_get(sweep, "error");
     const json_t *list = json_object_get(sweep, "errors");
     struct client_progress progress;
     client_progress_read(sweep, &progress);
-    size_t count = json_array_size(list) < ERRORS_MAX ? json_array_size(list) : ERRORS_MAX;
+    size_t count = json_array_size(list);
     if (json_is_object(error)) {
         json_t *message = json_object_get(error, "message");
         const char *text = json_string_value(message);
@@ -38,22 +75,7 @@ void client_print_sweep_errors(const json_t *sweep)
         print_error(json_object_get(error, "code"), said);
         json_decref(said);
     }
-    for (size_t i = 0; i < count; i++) {
-        const json_t *row = json_array_get(list, i), *message = json_object_get(row, "message");
-        size_t others = 0, before = 0;
-        for (size_t k = 0; k < count; k++) {
-            int is_alike = json_equal(json_object_get(json_array_get(list, k), "message"), message);
-            before += is_alike && k < i;
-            others += is_alike && k > i;
-        }
-        if (before)
-            continue;
-        char name[CLIENT_CELL_SIZE];
-        client_plain_copy(json_object_get(row, "revision"), "-", name, sizeof name);
-        json_t *whom = others ? json_sprintf("%s and %zu more", name, others) : json_string(name);
-        print_error(whom, message);
-        json_decref(whom);
-    }
+    (void)client_print_alike(list, "message", SIZE_MAX);
     if (progress.failed > (int64_t)count)
         (void)fprintf(stderr,
                       "  and %" PRId64 " more: `bifurcate tasks %" PRId64 " --state failed` lists all\n",

@@ -6,6 +6,10 @@
 
 #include <jansson.h>
 
+/* "  step0 and 24 more: there is no such data set": a line for each message, the member `key` of rows that
+ * have one, and at most so many; returns of how many rows nothing is said. */
+size_t client_print_alike(const json_t *rows, const char *key, size_t lines_max);
+
 /* Why the sweep or its revisions failed, a line for each reason. */
 void client_print_sweep_errors(const json_t *sweep);
 

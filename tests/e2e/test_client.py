@@ -297,6 +297,22 @@ def test_nothing_measured_is_no_page_of_not_enough_data(daemon: Callable[..., Da
     assert done.returncode == 0 and done.stdout == f"{MODEL}, embed_out.weight: 0 of 25 revisions measured\n" and "nothing to analyze yet" in done.stderr, done
 
 
+def test_a_series_says_why_rows_failed(daemon: Callable[..., Daemon], make_hub: Callable[..., Any], garden: Path) -> None:
+    """A line below the table for each reason, however many rows it ended; programs have the column `error`."""
+    hub = make_hub(garden)
+    one = daemon(hub)
+    for name in ("step8", "step32"):
+        hub.fault("status", status=403, revision=hub.sha(MODEL, name), file="bin" if name == "step8" else "safetensors")
+    assert one.client("sweep", MODEL, "--to", "32", "--tensor", "embed_uot.weight").returncode == 0
+    wait_until(lambda: one.get("/v1/sweeps/1").json()["state"] == "failed")
+    shown = one.client("series", MODEL, "--to", "32")
+    rows, reasons = shown.stdout.splitlines(), shown.stderr.splitlines()
+    assert len(rows) == 8 and "error" not in rows[0], shown
+    alike = [line for line in reasons if "no tensor is named embed_uot.weight" in line]
+    assert len(alike) == 1 and re.match(r"  step0 and 4 more: ", alike[0]) and len(reasons) <= 3, shown
+    assert not one.client("series", MODEL, "--csv").stderr
+
+
 def test_commits_of_main_are_no_series(daemon: Callable[..., Daemon], make_hub: Callable[..., Any], tmp_path: Path) -> None:
     """A trainer that pushes every checkpoint to the same branch (`hub_strategy="every_save"`) leaves only the last one to see."""
     write_checkpoints(tmp_path / "models/me/run", ["main"])

@@ -91,11 +91,13 @@ def test_a_narrow_terminal_gets_the_columns_that_fit(terminal: Terminal, measure
 
 
 def test_words_are_broken_where_the_terminal_ends(terminal: Terminal, measured: Daemon) -> None:
-    whole = measured.client("analyze", MODEL).stdout
-    assert max(map(len, whole.splitlines())) <= 92 and terminal("analyze", MODEL, width=120)[1] == whole
-    for width in (50, 75):
-        text = terminal("analyze", MODEL, width=width)[1]
-        assert max(map(len, text.splitlines()[1:])) <= width and text.split() == whole.split(), text
+    for command in ("analyze", "audit"):
+        whole = measured.client(command, MODEL).stdout
+        assert max(map(len, whole.splitlines())) <= 92 and terminal(command, MODEL, width=120)[1] == whole
+        for width in (40, 50, 75):
+            text = terminal(command, MODEL, width=width)[1]
+            assert max(map(len, text.splitlines())) <= width and text.split() == whole.split(), text
+
 
 
 def test_a_long_name_leaves_room_for_the_rest(terminal: Terminal, measured: Daemon, garden: Path, tmp_path: Path) -> None:
