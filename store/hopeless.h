@@ -21,8 +21,8 @@ int hopeless_check(struct connection *connection, const struct task_row *failed,
 
 /*
  * Whether so many have failed alike while some are still worked at: those decide, and no other is begun until
- * they have ended. What fails does so sooner than what is measured: eight may have failed before the first one
- * is done.
+ * they have ended. What fails does so sooner than what is measured: eight may have failed before the first
+ * one is done.
  */
 int hopeless_is_awaited(struct connection *connection, int64_t sweep_id, int *ret_is_awaited,
                         struct err *err);
