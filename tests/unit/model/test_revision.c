@@ -10,71 +10,94 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* How the families name theirs, and what is no name of a step. */
+static const struct {
+    const char *model, *revision;
+    int is_step;
+    int64_t stage, ingredient, step, tokens;
+} published[] = {
+    {"EleutherAI/pythia-70m", "step0", 1, 0, 0, 0, 0},
+    {"EleutherAI/pythia-70m", "step143000", 1, 0, 0, 143000, 299892736000},
+    {"garden/neox-tiny", "step512", 1, 0, 0, 512, -1},
+    {NULL, "step512", 1, 0, 0, 512, -1},
+    {"togethercomputer/RedPajama-INCITE-7B-Base", "240b_tokens", 1, 0, 0, -1, 240000000000},
+    {"allenai/OLMo-7B", "step1000-tokens4B", 1, 0, 0, 1000, 4000000000},
+    {"swiss-ai/Apertus-8B-2509", "step2300000-tokens12272B", 1, 0, 0, 2300000, 12272000000000},
+    {"swiss-ai/Apertus-8B-2509", "step2627139-tokens15T", 1, 0, 0, 2627139, 15000000000000},
+    {"baichuan-inc/Baichuan2-7B-Intermediate-Checkpoints", "train_00220B", 1, 0, 0, -1, 220000000000},
+    {"OpenNLPLab/TransNormerLLM3-15B-Intermediate-Checkpoints", "step13000-50Btokens", 1, 0, 0, 13000,
+     50000000000},
+    {"LLM360/CrystalCoder", "CrystalCoder_phase1_checkpoint_055500", 1, 1, 0, 55500, -1},
+    {"trillionlabs/0.5B-Intermediate-Checkpoints", "0000020000", 1, 0, 0, 20000, -1},
+    {"allenai/DataDecide-c4-150M", "step1250-seed-default", 1, 0, 0, 1250, -1},
+    {"allenai/DataDecide-c4-150M", "step1250-seed-small-aux-2", 0, 0, 0, -1, -1}, /* another run */
+    {"allenai/DataDecide-c4-1B", "step1250-seed-large-aux-3", 0, 0, 0, -1, -1},
+    {"allenai/OLMo-2-1124-7B", "stage1-step140000-tokens294B", 1, 1, 0, 140000, 294000000000},
+    {"allenai/OLMo-2-1124-7B", "stage2-ingredient1-step11931-tokens50B", 1, 2, 1, 11931, 50000000000},
+    {"allenai/OLMo-2-1124-7B-Instruct", "step_360", 1, 0, 0, 360, -1},
+    {"LLM360/Amber", "ckpt_000", 1, 0, 0, 0, -1},
+    {"LLM360/Amber", "ckpt_358", 1, 0, 0, 358, -1},
+    {"allenai/OLMoE-1B-7B-0924", "step10000-tokens41B", 1, 0, 0, 10000, 41000000000},
+    {"HuggingFaceTB/SmolLM3-3B-checkpoints", "stage1-step-40000", 1, 1, 0, 40000, 94371840000},
+    {"HuggingFaceTB/SmolLM3-3B-checkpoints", "stage3-step-4720000", 1, 3, 0, 4720000, 11135877120000},
+    {"HuggingFaceTB/SmolLM3-3B-checkpoints", "lc-4k-to-32k-step-20000", 1, 4, 0, 20000, -1},
+    {"HuggingFaceTB/SmolLM3-3B-checkpoints", "lc-32k-to-64k-step-4000", 1, 5, 0, 4000, -1},
+    {"HuggingFaceTB/SmolLM2-1.7B-intermediate-checkpoints", "step-125000", 1, 0, 0, 125000, 262144000000},
+    {"HuggingFaceTB/SmolLM2-360M-intermediate-checkpoints", "step-160000", 1, 0, 0, 160000, -1},
+    {"allenai/Olmo-3-1025-7B", "stage1-step999000", 1, 1, 0, 999000, -1},
+    {"allenai/Olmo-3-1025-7B", "stage2-step9000", 1, 2, 0, 9000, -1},
+    {"allenai/Olmo-3-1125-32B", "stage2-ingredient1-step7000", 1, 2, 1, 7000, -1},
+    {"OpenLLM-France/Lucie-7B", "step0753851", 1, 0, 0, 753851, -1},
+    {"OpenLLM-France/Lucie-7B", "extension_step0001220", 1, 2, 0, 1220, -1},
+    {"OpenCoder-LLM/OpenCoder-1.5B-Base-Checkpoints", "pretrain_iter_0484865", 1, 1, 0, 484865,
+     2033671208960},
+    {"OpenCoder-LLM/OpenCoder-8B-Base-Checkpoints", "pretrain_iter_0300000", 1, 1, 0, 300000, 2516582400000},
+    {"OpenCoder-LLM/OpenCoder-8B-Base-Checkpoints", "anneal_iter_0010000", 1, 2, 0, 10000, -1},
+    {"Zyphra/Zamba-7B-v1", "iter2500", 1, 0, 0, 2500, -1},
+    {"stabilityai/stablelm-2-1_6b", "global_step420000", 1, 0, 0, 420000, -1},
+    {"stanford-crfm/alias-gpt2-small-x21", "checkpoint-344000", 1, 0, 0, 344000, -1},
+    {"LLM360/K2", "ckpt_360", 1, 0, 0, 360, -1},
+    {"LumiOpen/Poro-34B", "200B", 1, 0, 0, -1, 200000000000},
+    {"LumiOpen/Poro-34B", "1000B", 1, 0, 0, -1, 1000000000000},
+    {"LumiOpen/Poro-34B", "main", 0, 0, 0, -1, -1},
+    {"some/model", "200B", 0, 0, 0, -1, -1}, /* of a model's parameters, for all we know */
+    {NULL, "200B", 0, 0, 0, -1, -1},
+    {"file:/tinyllama", "step-1431k-3T", 1, 0, 0, 1431000, 3000000000000},
+    {"file:/tinyllama", "step-1195k-token-2.5T", 1, 0, 0, 1195000, 2500000000000},
+    {"HuggingFaceFW/ablation-model-fineweb-v1", "step-001000-2BT", 1, 0, 0, 1000, 2000000000},
+    {"bigscience/bloom-560m-intermediate", "global_step5000", 1, 0, 0, 5000, -1},
+    {"B-GPT/x", "128000", 1, 0, 0, 128000, -1},
+    {NULL, "checkpoint-500", 1, 0, 0, 500, -1},
+    {NULL, "iter_0001000", 1, 0, 0, 1000, -1},
+    {NULL, "step1431k", 1, 0, 0, 1431000, -1},
+    {NULL, "step5-tokens2.5T", 1, 0, 0, 5, 2500000000000},
+    {NULL, "main", 0, 0, 0, -1, -1},
+    {NULL, "refs/pr/1", 0, 0, 0, -1, -1},
+    {NULL, "step", 0, 0, 0, -1, -1},
+    {NULL, "step1x", 0, 0, 0, -1, -1},
+    {NULL, "xstep1", 0, 0, 0, -1, -1},
+    {NULL, "step-1-", 0, 0, 0, -1, -1},
+    {NULL, "step99999999999999999999", 0, 0, 0, -1, -1},
+    {NULL, "step9007199254740992", 1, 0, 0, 9007199254740992, -1}, /* 2^53: beyond, steps are no doubles */
+    {NULL, "step9007199254740993", 0, 0, 0, -1, -1},
+    {NULL, "9999999999999999", 0, 0, 0, -1, -1}, /* a date, a digest of digits */
+    {NULL, "9999999t_tokens", 0, 0, 0, -1, -1},
+    {NULL, "1.2345k_tokens", 1, 0, 0, -1, 1234},
+    {NULL, "9223372.9999999t_tokens", 0, 0, 0, -1, -1},
+    {NULL, "1234567890123456789012345678901234567890", 0, 0, 0, -1, -1}, /* a commit of digits only */
+    {NULL, "", 0, 0, 0, -1, -1},
+};
+
 static void test_published_names(void **state)
 {
     (void)state;
-    static const struct {
-        const char *model, *revision;
-        int is_step;
-        int64_t stage, ingredient, step, tokens;
-    } cases[] = {
-        {"EleutherAI/pythia-70m", "step0", 1, 0, 0, 0, 0},
-        {"EleutherAI/pythia-70m", "step143000", 1, 0, 0, 143000, 299892736000},
-        {"garden/neox-tiny", "step512", 1, 0, 0, 512, -1},
-        {NULL, "step512", 1, 0, 0, 512, -1},
-        {"togethercomputer/RedPajama-INCITE-7B-Base", "240b_tokens", 1, 0, 0, -1, 240000000000},
-        {"allenai/OLMo-7B", "step1000-tokens4B", 1, 0, 0, 1000, 4000000000},
-        {"swiss-ai/Apertus-8B-2509", "step2300000-tokens12272B", 1, 0, 0, 2300000, 12272000000000},
-        {"swiss-ai/Apertus-8B-2509", "step2627139-tokens15T", 1, 0, 0, 2627139, 15000000000000},
-        {"baichuan-inc/Baichuan2-7B-Intermediate-Checkpoints", "train_00220B", 1, 0, 0, -1, 220000000000},
-        {"OpenNLPLab/TransNormerLLM3-15B-Intermediate-Checkpoints", "step13000-50Btokens", 1, 0, 0, 13000,
-         50000000000},
-        {"LLM360/CrystalCoder", "CrystalCoder_phase1_checkpoint_055500", 1, 1, 0, 55500, -1},
-        {"trillionlabs/0.5B-Intermediate-Checkpoints", "0000020000", 1, 0, 0, 20000, -1},
-        {"allenai/DataDecide-c4-150M", "step1250-seed-default", 1, 0, 0, 1250, -1},
-        {"allenai/DataDecide-c4-150M", "step1250-seed-small-aux-2", 0, 0, 0, -1, -1}, /* another run */
-        {"allenai/DataDecide-c4-1B", "step1250-seed-large-aux-3", 0, 0, 0, -1, -1},
-        {"allenai/OLMo-2-1124-7B", "stage1-step140000-tokens294B", 1, 1, 0, 140000, 294000000000},
-        {"allenai/OLMo-2-1124-7B", "stage2-ingredient1-step11931-tokens50B", 1, 2, 1, 11931, 50000000000},
-        {"allenai/OLMo-2-1124-7B-Instruct", "step_360", 1, 0, 0, 360, -1},
-        {"LLM360/Amber", "ckpt_000", 1, 0, 0, 0, -1},
-        {"LLM360/Amber", "ckpt_358", 1, 0, 0, 358, -1},
-        {"allenai/OLMoE-1B-7B-0924", "step10000-tokens41B", 1, 0, 0, 10000, 41000000000},
-        {"HuggingFaceTB/SmolLM3-3B-checkpoints", "stage1-step-40000", 1, 1, 0, 40000, 94371840000},
-        {"HuggingFaceTB/SmolLM2-1.7B-intermediate-checkpoints", "step-160000", 1, 0, 0, 160000, -1},
-        {"file:/tinyllama", "step-1431k-3T", 1, 0, 0, 1431000, 3000000000000},
-        {"file:/tinyllama", "step-1195k-token-2.5T", 1, 0, 0, 1195000, 2500000000000},
-        {"HuggingFaceFW/ablation-model-fineweb-v1", "step-001000-2BT", 1, 0, 0, 1000, 2000000000},
-        {"bigscience/bloom-560m-intermediate", "global_step5000", 1, 0, 0, 5000, -1},
-        {"B-GPT/x", "128000", 1, 0, 0, 128000, -1},
-        {NULL, "checkpoint-500", 1, 0, 0, 500, -1},
-        {NULL, "iter_0001000", 1, 0, 0, 1000, -1},
-        {NULL, "step1431k", 1, 0, 0, 1431000, -1},
-        {NULL, "step5-tokens2.5T", 1, 0, 0, 5, 2500000000000},
-        {NULL, "main", 0, 0, 0, -1, -1},
-        {NULL, "refs/pr/1", 0, 0, 0, -1, -1},
-        {NULL, "step", 0, 0, 0, -1, -1},
-        {NULL, "step1x", 0, 0, 0, -1, -1},
-        {NULL, "xstep1", 0, 0, 0, -1, -1},
-        {NULL, "step-1-", 0, 0, 0, -1, -1},
-        {NULL, "step99999999999999999999", 0, 0, 0, -1, -1},
-        {NULL, "step9007199254740992", 1, 0, 0, 9007199254740992,
-         -1}, /* 2^53: beyond, steps are no doubles */
-        {NULL, "step9007199254740993", 0, 0, 0, -1, -1},
-        {NULL, "9999999999999999", 0, 0, 0, -1, -1}, /* a date, a digest of digits */
-        {NULL, "9999999t_tokens", 0, 0, 0, -1, -1},
-        {NULL, "1.2345k_tokens", 1, 0, 0, -1, 1234},
-        {NULL, "9223372.9999999t_tokens", 0, 0, 0, -1, -1},
-        {NULL, "1234567890123456789012345678901234567890", 0, 0, 0, -1, -1}, /* a commit of digits only */
-        {NULL, "", 0, 0, 0, -1, -1},
-    };
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    for (size_t i = 0; i < sizeof published / sizeof published[0]; i++) {
         struct model_revision revision;
-        model_revision_parse(cases[i].model, cases[i].revision, NULL, &revision);
-        if (revision.is_step != cases[i].is_step || revision.stage != cases[i].stage ||
-            revision.ingredient != cases[i].ingredient || revision.step != cases[i].step ||
-            revision.tokens != cases[i].tokens)
-            fail_msg("%s: %d %lld %lld %lld %lld", cases[i].revision, revision.is_step,
+        model_revision_parse(published[i].model, published[i].revision, NULL, &revision);
+        if (revision.is_step != published[i].is_step || revision.stage != published[i].stage ||
+            revision.ingredient != published[i].ingredient || revision.step != published[i].step ||
+            revision.tokens != published[i].tokens)
+            fail_msg("%s: %d %lld %lld %lld %lld", published[i].revision, revision.is_step,
                      (long long)revision.stage, (long long)revision.ingredient, (long long)revision.step,
                      (long long)revision.tokens);
     }
@@ -93,6 +116,8 @@ static void test_what_is_named(void **state)
         {"stage1-step7-tokens1B", NULL, 1, 0, 1000000000},
         {"stage2-ingredient3-step7-tokens1B", NULL, 1, 1, 1000000000},
         {"s0i0-7", "s{stage}i{ingredient}-{step}", 1, 1, -1},
+        {"anneal_iter_0001000", NULL, 1, 0, -1},
+        {"anneal_iter_0001000", "anneal_iter_{step}", 0, 0, -1}, /* by a rule of one's own */
         {"main", NULL, 0, 0, -1},
     };
     (void)state;
