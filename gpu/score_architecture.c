@@ -111,6 +111,15 @@ static const char *const llama_names[SCORE_ROLE_COUNT] = {
     [SCORE_ROLE_MLP_DOWN_BIAS] = "model.layers.%u.mlp.down_proj.bias",
 };
 
+static const char *const stablelm_names[SCORE_ROLE_COUNT] = {
+    EVERY_LLAMA,
+    NORMS_BEFORE,
+    QKV_BIASES,
+    [SCORE_ROLE_FINAL_NORM_BIAS] = "model.norm.bias",
+    [SCORE_ROLE_ATTENTION_NORM_BIAS] = "model.layers.%u.input_layernorm.bias",
+    [SCORE_ROLE_MLP_NORM_BIAS] = "model.layers.%u.post_attention_layernorm.bias",
+};
+
 /* Of Baichuan 2. */
 static const char *const baichuan_names[SCORE_ROLE_COUNT] = {
     NORMS_BEFORE,
@@ -234,6 +243,7 @@ static const struct score_architecture architectures[] = {
     {.name = "smollm3", .names = llama_names, LLAMA_LAYER},
     {.name = "granite", .names = llama_names, LLAMA_LAYER},
     {.name = "minicpm", .names = llama_names, LLAMA_LAYER},
+    {.name = "stablelm", .names = stablelm_names, GATED_LAYER},
     {.name = "baichuan", .names = baichuan_names, LLAMA_LAYER, .has_unit_rows = 1},
     {.name = "olmo", .names = olmo_names, GATED_LAYER},
     {.name = "olmo2",

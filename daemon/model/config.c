@@ -131,6 +131,11 @@ static int is_qwen3(const struct model_config *config)
     return strcmp(config->model_type, "qwen3") == 0 || strcmp(config->model_type, "qwen3_moe") == 0;
 }
 
+static int is_stablelm(const struct model_config *config)
+{
+    return strcmp(config->model_type, "stablelm") == 0;
+}
+
 static int is_apertus(const struct model_config *config)
 {
     return strcmp(config->model_type, "apertus") == 0;
@@ -314,7 +319,8 @@ static int check_kind(const struct model_config *config, struct err *err)
         return err_set(
             err, ERR_UNSUPPORTED,
             "scoring is implemented for models like GPT-NeoX, GPT-2, BLOOM, Llama, Mistral, Qwen2, Qwen3, "
-            "Qwen3-MoE, SmolLM3, Apertus, Granite, MiniCPM, Baichuan 2, Crystal, OLMo, OLMo 2, OLMo 3, OLMoE "
+            "Qwen3-MoE, SmolLM3, Apertus, Granite, MiniCPM, StableLM, Baichuan 2, Crystal, OLMo, OLMo 2, "
+            "OLMo 3, OLMoE "
             "and ModernBERT's decoders, not for model_type \"%s\": leave the metric perplexity out of the "
             "sweep",
             config->model_type);
@@ -404,7 +410,7 @@ static uint64_t neox_layer_parameters(const struct model_config *config)
 /* Of one norm of the residual stream, but for GPT-NeoX. */
 static uint64_t norm_parameters(const struct model_config *config)
 {
-    return strcmp(config->model_type, "olmo") == 0 ? 0 : config->hidden_size;
+    return strcmp(config->model_type, "olmo") == 0 ? 0 : (is_stablelm(config) ? 2 : 1) * config->hidden_size;
 }
 
 /* Queries, keys, values and output, gate, up and down, and the norms; of Apertus no gate, and two numbers of
@@ -418,7 +424,8 @@ static uint64_t llama_layer_parameters(const struct model_config *config)
     uint64_t count = 2 * d * (queries + keys) + 2 * norm_parameters(config);
     count += experts ? experts * (3 * d * inner + d) : (is_apertus(config) ? 2 : 3) * d * inner;
     if (config->has_attention_bias)
-        count += queries + 2 * keys + (strcmp(config->model_type, "qwen2") == 0 ? 0 : d);
+        count +=
+            queries + 2 * keys + (strcmp(config->model_type, "qwen2") == 0 || is_stablelm(config) ? 0 : d);
     if (config->has_mlp_bias)
         count += 2 * inner + d;
     if (strcmp(config->model_type, "olmo2") == 0 || strcmp(config->model_type, "olmo3") == 0 ||

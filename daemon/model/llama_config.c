@@ -5,6 +5,7 @@
 #include "daemon/model/config_doubt.h"
 #include "daemon/model/experts_config.h"
 #include "daemon/model/multipliers_config.h"
+#include "daemon/model/stablelm_config.h"
 
 #include <math.h>
 #include <string.h>
@@ -38,6 +39,7 @@ static const struct dialect {
     int is_head_dim_null;              /* which means that it is not said */
     int is_heads_null;                 /* the same of "num_key_value_heads" */
     int has_default_scaling;           /* where nothing says how the rotary embeddings are scaled */
+    int has_partial_rotation;          /* heads are rotated in part */
     int has_strict_scaling;            /* version 4 takes linear and dynamic alone, in the old spelling */
 } dialects[] = {
     {.model_type = "llama",
@@ -76,6 +78,7 @@ static const struct dialect {
     {.model_type = "apertus", .has_attention_bias = 1, .is_heads_null = 1, .has_default_scaling = 1},
     {.model_type = "granite", .has_attention_bias = 1, .has_mlp_bias = 1, .is_heads_null = 1},
     {.model_type = "minicpm", .has_attention_bias = 1, .is_head_dim_null = 1, .is_heads_null = 1},
+    {.model_type = "stablelm", .has_attention_bias = 1, .is_head_dim_null = 1, .has_partial_rotation = 1},
     {.model_type = "baichuan", .is_head_dim_null = 1, .is_heads_null = 1},
     {.model_type = "qwen3_moe", .has_attention_bias = 1, .has_window = 1, .has_window_switch = 1},
 };
@@ -157,7 +160,7 @@ static void doubt_base(const struct reading *reading, const json_t *rope, int is
 static void doubt_fraction(const struct reading *reading, const json_t *object)
 {
     const json_t *fraction = json_object_get(object, "partial_rotary_factor");
-    if (fraction &&
+    if (fraction && !reading->dialect->has_partial_rotation &&
         !(json_is_number(fraction) && json_number_value(fraction) >= 1 && json_number_value(fraction) <= 1))
         doubt(reading, "partial_rotary_factor", "is not 1");
 }
@@ -417,6 +420,7 @@ void llama_config_prepare(json_t *root, const struct family *family, struct mode
     json_int_t layers = json_integer_value(value_of(&reading, "num_hidden_layers"));
     if (layers > 0 && layers <= LIMIT_SCORE_LAYERS)
         reading.layer_count = (uint64_t)layers;
+    stablelm_config_prepare(root, family, config);
     read_heads(&reading);
     take_flag(&reading, reading.dialect->has_attention_bias, "attention_bias");
     take_flag(&reading, reading.dialect->has_mlp_bias, "mlp_bias");

@@ -52,6 +52,7 @@ static const struct {
     {"olmoe", BY_CLASS, "GPTNeoXTokenizer"},
     {"smollm3", BY_CLASS, "PreTrainedTokenizerFast"},
     {"granite", BY_CLASS, NULL},
+    {"stablelm", BY_CLASS, NULL},
     {"minicpm", BY_CLASS, NULL},
     {"baichuan", BY_CLASS, NULL},
     {"crystalcoder", BY_CLASS, NULL},

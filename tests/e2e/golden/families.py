@@ -14,6 +14,7 @@ import numpy as np
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 import known_config  # noqa: E402
+import stablelm  # noqa: E402
 from tiny import Absent, Edit, Variant, Weights, bare, made_up, measure_all, without, write  # noqa: E402
 
 ROWS, WIDTH, LAYERS, HEADS, SHARED, INNER = 512, 32, 4, 4, 2, 48
@@ -67,6 +68,7 @@ FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
             "logits_scaling": 8.0,
         },
     ),
+    "stablelm": ("StableLmForCausalLM", stablelm.CONFIG),
     "minicpm": ("MiniCPMForCausalLM", {"rope_scaling": None, "scale_emb": 12, "scale_depth": 1.4, "dim_model_base": 8}),
     "olmo": ("OlmoForCausalLM", {"attention_bias": False, "clip_qkv": None, "rope_scaling": None}),
     "olmo2": ("Olmo2ForCausalLM", {"attention_bias": False, "rope_scaling": None}),
@@ -132,7 +134,9 @@ def weights(family: str, shape: Shape) -> Weights:
         for name, width in norms.items():
             made[f"model.layers.{i}.{name}.weight"] = np.roll(made_up(width, around=1.0), i + len(name))
     if family == "qwen2":
-        biased(made, "q_proj", "k_proj", "v_proj")
+        qkv_biases(made)
+    if family == "stablelm":  # whose norms have them, and whose heads are rotated in part
+        biased(made, "norm")
     for i in range(LAYERS if family == "apertus" else 0):
         numbers = {"alpha_p": [0.25 + i], "alpha_n": [-1.0 - i / 2], "beta": 0.5, "eps": -(2.0**-20)}  # which bfloat16 holds
         made |= {f"model.layers.{i}.mlp.act_fn.{name}": np.array(number, dtype=np.float32) for name, number in numbers.items()}
@@ -158,6 +162,10 @@ def tied(made: Weights) -> None:
 
 def equal_embeddings(made: Weights) -> None:
     made["lm_head.weight"] = made["model.embed_tokens.weight"].copy()
+
+
+def qkv_biases(made: Weights) -> None:
+    biased(made, "q_proj", "k_proj", "v_proj")
 
 
 def attention_biases(made: Weights) -> None:
@@ -367,6 +375,7 @@ OWN: dict[str, dict[str, Variant]] = {
         "parts of the unembedding": ({"pretraining_tp": 2}, None, '"pretraining_tp" is more than 1'),
         "rope_scaling linear": ({"rope_scaling": LINEAR}, None, '"rope_scaling" is there'),
     },
+    "stablelm": stablelm.variants(qkv_biases, LINEAR, V5),
     "llama": {
         **SCALED,
         **BIASED,
@@ -560,6 +569,7 @@ OLMOS = ("olmo", "olmo2")
 REMOTES = ("minicpm",)
 # What EVERY and SHAPES say otherwise of a family
 REFUSALS = {
+    **stablelm.REFUSALS,
     "mistral: heads null": '"num_key_value_heads" is null',
     "mistral: all heads of their own, null": '"num_key_value_heads" is null',
     "mistral: heads not said": "do not fit each other",

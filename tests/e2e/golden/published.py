@@ -280,6 +280,9 @@ def crystal(config: dict[str, Any], w: dict[str, Any], ids: Any) -> Any:
     return norm(x, "ln_f") @ unembedding.T * config.get("mup_output_alpha", 1.0) * config.get("mup_width_scale", 1.0)
 
 
+FORWARD = {"baichuan": baichuan, "crystalcoder": crystal, "minicpm": minicpm}
+
+
 def sums_of(logits_of: Any) -> list[float]:
     import tokenizers
     import torch
@@ -298,8 +301,7 @@ def measure(folder: Path) -> list[float]:
 
     config = json.loads((folder / "config.json").read_text())
     w = {name: tensor.double() for name, tensor in load_file(folder / "model.safetensors").items()}
-    forward = {"baichuan": baichuan, "crystalcoder": crystal, "minicpm": minicpm}[config["model_type"]]
-    return sums_of(lambda ids: forward(config, w, ids))
+    return sums_of(lambda ids: FORWARD[config["model_type"]](config, w, ids))
 
 
 def as_llama(folder: Path, config: dict[str, Any]) -> dict[str, Any]:

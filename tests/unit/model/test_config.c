@@ -243,6 +243,8 @@ static void test_parameter_count_of_other_families(void **state)
         {"{" SMALL("granite") ",\"attention_bias\":true,\"mlp_bias\":true}", 315968},
         {"{" SMALL("minicpm") "}", 279616},
         {"{" SMALL("minicpm") ",\"tie_word_embeddings\":false}", 312384},
+        {"{" SMALL("stablelm") "}", 313472},
+        {"{" SMALL("stablelm") ",\"use_qkv_bias\":true,\"attention_bias\":false}", 314496},
         {"{" BAICHUAN "}",
          2 * 125696ULL * 4096 + 4096 + 32 * (4 * 4096ULL * 4096 + 3 * 4096ULL * 11008 + 2 * 4096)},
         {"{" CRYSTAL "}", (26960145024 - 4 * 32032ULL * 4096 - 32 * (2048ULL * 2048 + 4)) / 4},

@@ -104,10 +104,15 @@ static inline int is_modernbert(const struct score_config *config)
     return strcmp(config->architecture, "modernbert-decoder") == 0;
 }
 
+static inline int is_stablelm(const struct score_config *config)
+{
+    return strcmp(config->architecture, "stablelm") == 0;
+}
+
 static inline int has_layer_norms(const struct score_config *config)
 {
-    return is_modernbert(config) || is_fused(config) || strcmp(config->architecture, "olmo") == 0 ||
-           strcmp(config->architecture, "hf_olmo") == 0;
+    return is_stablelm(config) || is_modernbert(config) || is_fused(config) ||
+           strcmp(config->architecture, "olmo") == 0 || strcmp(config->architecture, "hf_olmo") == 0;
 }
 
 static inline int is_olmo2(const struct score_config *config)
