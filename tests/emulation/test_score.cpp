@@ -6,6 +6,8 @@
 
 #include "score_activation.cpp"
 
+#include "score_neighbours.cpp"
+
 #include "score_scale.cpp"
 #include "score_xielu.cpp"
 
@@ -354,6 +356,32 @@ template <typename T, int V> static void rotation(const shape &s, uint32_t half)
                     }
                     CHECK(std::fabs((double)to_float(out[start + i]) - want) <= tolerance<T>());
                 }
+}
+
+/* Of a model whose pairs are neighbours: `half` of them in each head, at once PAIRS, in pieces of WIDE. */
+template <typename T, int PAIRS, int WIDE> static void neighbours(const shape &s, uint32_t half)
+{
+    const score_heads heads = heads_of(s);
+    const std::vector<uint32_t> positions = {0, 1, 2, 0, 1, 7};
+    const uint32_t rows = (uint32_t)positions.size();
+    const auto qkv = numbers<T>(rows * heads.row_stride);
+    const auto cosine = numbers<float>(8 * half), sine = numbers<float>(8 * half);
+    const auto out = in_any_order<T>(qkv.size(), [&](T *to, unsigned seed) {
+        std::copy(qkv.begin(), qkv.end(), to);
+        emulation::launch({rows, 1, 1}, ROW_THREADS, 0, seed, [&] {
+            rotate_neighbours_kernel<T, PAIRS, WIDE>(to, heads, positions.data(), cosine.data(), sine.data(),
+                                                     half);
+        });
+    });
+    for (size_t i = 0; i < qkv.size(); i++) {
+        const uint32_t place = (uint32_t)(i % heads.row_stride), e = place % s.head_size;
+        const size_t angle = positions[i / heads.row_stride] * half + e / 2;
+        double want = (double)to_float(qkv[i]);
+        if (place < heads.value_shift && e < 2 * half)
+            want = want * (double)cosine[angle] +
+                   (double)to_float(qkv[i ^ 1]) * (e % 2 ? 1 : -1) * (double)sine[angle];
+        CHECK(std::fabs((double)to_float(out[i]) - want) <= tolerance<T>());
+    }
 }
 
 /* Documents that begin and end at these offsets. */
@@ -715,6 +743,9 @@ template <typename T> static void all_of()
     rotation<T, 8>({2, 24, false}, 8);
     rotation<T, 4>({6, 8, false, 3}, 4);
     rotation<T, 1>({3, 6, false, 3}, 3);
+    neighbours<T, 1, 1>({3, 10, false}, 3);
+    neighbours<T, 4, 8>({2, 16, false}, 4);
+    neighbours<T, 4, 8>({3, 8, false}, 4);
     rms_norms<T>();
     xielus<T>(3, 43, 47);
     xielus<T>(2, ROW_THREADS * 16 / sizeof(T) + 8, ROW_THREADS * 16 / sizeof(T) + 24);
@@ -743,6 +774,7 @@ int main()
     rms_norm<float, float, true, ROW_THREADS, 8>(2, 2564, 2564);
     rms_norm<float, float, true, ROW_THREADS, 0>(2, 70, 70);
     rotation<__nv_bfloat16, 1>({1, 4, true}, 1);
+    neighbours<__nv_bfloat16, 4, 8>({ROW_THREADS, 8, false}, 4); /* more than a turn of the block's threads */
     all_activations<__half, 0>(11, -14, 0);
     all_activations<__half, 1>(11, -14, 1e-9);
     all_activations<__half, 3>(11, -14, 0);
