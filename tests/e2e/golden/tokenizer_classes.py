@@ -141,6 +141,10 @@ add("bloom", "bloom", None, "tokenizer_class: not named")
 add("bloom", "bloom", "BloomTokenizerFast", "add_prefix_space: true here", **END, add_prefix_space=True)
 add("llama", "qwen2", "PreTrainedTokenizerFast", "passes over pre_tokenizer", **NAMED)
 add("gpt2", "olmo2", "GPT2Tokenizer", "bos_token: not named, and transformers")
+for class_name in ("GPT2Tokenizer", "GPTNeoXTokenizer", "PreTrainedTokenizerFast"):
+    add("llama3", "stablelm", class_name, **END)
+add("llama3", "granite", "GPT2Tokenizer", **END)
+add("gpt2", "stablelm", None, "tokenizer_class: not named")
 
 
 def write_files(name: str, folder: Path) -> None:
