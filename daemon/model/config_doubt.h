@@ -3,8 +3,8 @@
  * nobody can say what its perplexity is. A doubt is one clause that names the key.
  *
  * What families have in common; neox_config.h, llama_config.h, experts_config.h, gpt2_config.h,
- * bloom_config.h, modernbert_config.h, hf_olmo_config.h, baichuan_config.h and crystal_config.h know the
- * rest.
+ * bloom_config.h, modernbert_config.h, hf_olmo_config.h, stablelm_config.h, baichuan_config.h and
+ * crystal_config.h know the rest.
  */
 #ifndef BIFURCATED_MODEL_CONFIG_DOUBT_H
 #define BIFURCATED_MODEL_CONFIG_DOUBT_H
