@@ -117,8 +117,7 @@ static int find_wait(struct connection *connection, int64_t now_ms, int64_t *ret
 
 int deliveries_next(struct store *store, int64_t now_ms,
                     int (*is_busy)(void *context, int64_t id, const char *url), void *context,
-                    struct delivery_row *ret_row, struct watch_row *ret_watch, int64_t *ret_wait_ms,
-                    struct err *err)
+                    struct delivery_due *ret_due, int64_t *ret_wait_ms, struct err *err)
 {
     struct connection *connection = NULL;
     struct query query;
@@ -136,10 +135,10 @@ int deliveries_next(struct store *store, int64_t now_ms,
         query_bind_int(&query, now_ms);
         query_bind_int(&query, DELIVERIES_PAUSE_LONGEST_MS);
         while ((code = query_next(&query, err)) > 0) {
-            read_row(&query, ret_row);
-            rows_read_watch(&query, ret_watch);
-            memcpy(ret_row->model, ret_watch->model, sizeof ret_row->model);
-            if (!is_busy(context, ret_row->id, ret_watch->webhook_url))
+            read_row(&query, &ret_due->row);
+            rows_read_watch(&query, &ret_due->watch);
+            memcpy(ret_due->row.model, ret_due->watch.model, sizeof ret_due->row.model);
+            if (!is_busy(context, ret_due->row.id, ret_due->watch.webhook_url))
                 break;
         }
     }

@@ -52,14 +52,18 @@ struct delivery_row {
 const char *delivery_event_name(enum delivery_event event);
 const char *delivery_state_name(enum delivery_state state);
 
-/* The pending delivery whose attempt is due at `now_ms` for the longest time, with its watch as it is now;
+struct delivery_due {
+    struct delivery_row row;
+    struct watch_row watch; /* as it is now */
+};
+
+/* The pending delivery whose attempt is due at `now_ms` for the longest time;
  * those of which is_busy(), called with the delivery's id and the webhook's URL, is not 0 are passed over.
  * One whose pause seems longer than DELIVERIES_PAUSE_LONGEST_MS is due: the clock was set back.
  * ERR_NOT_FOUND: none is; *ret_wait_ms then becomes the time until another one is due, or -1. */
 int deliveries_next(struct store *store, int64_t now_ms,
                     int (*is_busy)(void *context, int64_t id, const char *url), void *context,
-                    struct delivery_row *ret_row, struct watch_row *ret_watch, int64_t *ret_wait_ms,
-                    struct err *err);
+                    struct delivery_due *ret_due, int64_t *ret_wait_ms, struct err *err);
 
 /* The text that is sent, which never changes; "" until it was set. ERR_NOT_FOUND. */
 int deliveries_get_body(struct store *store, int64_t id, struct buf *body, struct err *err);

@@ -2,6 +2,7 @@
 
 #include "daemon/base/buf.h"
 #include "daemon/base/limits.h"
+#include "daemon/measure/scoring_weights.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -130,33 +131,31 @@ static int add_config(struct digest *digest, const struct score_config *config, 
 }
 
 /* The digest of the file that holds a tensor, or "". */
-static const char *file_digest(const struct repository_tree *tree, const struct checkpoint_tensor *located)
+static const char *file_digest(const struct scoring_weights *weights, size_t tensor)
 {
-    const struct repository_file *file = repository_tree_find(tree, located->file);
+    const struct repository_file *file =
+        repository_tree_find(weights->request->tree, weights->located[tensor].file);
     return file ? file->sha256 : "";
 }
 
-int scoring_identity_knows_files(const struct repository_tree *tree, const struct checkpoint_tensor *located,
-                                 size_t count)
+int scoring_identity_knows_files(const struct scoring_weights *weights)
 {
-    for (size_t i = 0; i < count; i++)
-        if (!file_digest(tree, &located[i])[0])
+    for (size_t i = 0; i < weights->count; i++)
+        if (!file_digest(weights, i)[0])
             return 0;
     return 1;
 }
 
-int scoring_identity_digest_weights(const struct score_config *config, const struct repository_tree *tree,
-                                    const struct score_tensor *tensors,
-                                    const struct checkpoint_tensor *located, size_t count,
+int scoring_identity_digest_weights(const struct scoring_weights *weights,
                                     const struct tensor_digests *digests, char *hex, struct err *err)
 {
     struct digest *digest = NULL;
     int code = digest_new(DIGEST_KIND_SHA256, &digest, err);
     if (!code)
-        code = add_config(digest, config, err);
-    for (size_t i = 0; i < count && !code; i++)
-        code = add_line(digest, &tensors[i],
-                        digests ? tensor_digests_hex(digests, i) : file_digest(tree, &located[i]), err);
+        code = add_config(digest, weights->config, err);
+    for (size_t i = 0; i < weights->count && !code; i++)
+        code = add_line(digest, &weights->tensors[i],
+                        digests ? tensor_digests_hex(digests, i) : file_digest(weights, i), err);
     if (!code)
         code = digest_finish_hex(digest, hex, DIGEST_SHA256_HEX_SIZE, err);
     digest_free(digest);

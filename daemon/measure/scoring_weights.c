@@ -325,14 +325,12 @@ static int fetch_and_digest(struct scoring_weights *weights, struct tensor_diges
 
 int scoring_weights_digest(struct scoring_weights *weights, char *hex, struct err *err)
 {
-    const struct repository_tree *tree = weights->request->tree;
     struct tensor_digests *digests = NULL;
     int code = 0;
-    if (!scoring_identity_knows_files(tree, weights->located, weights->count))
+    if (!scoring_identity_knows_files(weights))
         code = fetch_and_digest(weights, &digests, err);
     if (!code)
-        code = scoring_identity_digest_weights(weights->config, tree, weights->tensors, weights->located,
-                                               weights->count, digests, hex, err);
+        code = scoring_identity_digest_weights(weights, digests, hex, err);
     tensor_digests_free(digests);
     return code;
 }

@@ -17,16 +17,17 @@ static int ask_for_largest(struct repository *repository, const struct repositor
     return largest ? repository_ask_access(repository, tree->commit, largest->path, err) : 0;
 }
 
-/* `name`: "owner/name" or "owner/name:path". */
-static int ask_for_dataset(struct hub *hub, const char *name, const atomic_bool *cancel,
-                           uint64_t *request_count, struct err *err)
+/* Its name is "owner/name" or "owner/name:path". */
+static int ask_for_dataset(const struct access *access, uint64_t *request_count, struct err *err)
 {
+    const char *name = access->spec->dataset;
     char owner[LIMIT_MODEL_NAME_BYTES + 1], commit[REPOSITORY_COMMIT_SIZE];
     struct repository *repository = NULL;
     struct repository_tree *tree = NULL;
     struct repository_counters counters = {0};
     (void)snprintf(owner, sizeof owner, "%.*s", (int)strcspn(name, ":"), name);
-    int code = hub_open_repository(hub, REPOSITORY_KIND_DATASET, owner, cancel, &repository, err);
+    int code =
+        hub_open_repository(access->hub, REPOSITORY_KIND_DATASET, owner, access->cancel, &repository, err);
     if (code)
         return code;
     code = repository_resolve(repository, NULL, commit, err);
@@ -41,17 +42,17 @@ static int ask_for_dataset(struct hub *hub, const char *name, const atomic_bool 
     return code;
 }
 
-int access_ask(struct hub *hub, struct store *store, struct repository *repository,
-               const struct revision_row *revision, const struct sweep_spec *spec, const atomic_bool *cancel,
-               uint64_t *request_count, struct err *err)
+int access_ask(const struct access *access, const struct revision_row *revision, uint64_t *request_count,
+               struct err *err)
 {
+    const struct sweep_spec *spec = access->spec;
     struct revision_source source;
-    int code = revision_source_open(&source, store, repository, revision, err);
+    int code = revision_source_open(&source, access->store, access->repository, revision, err);
     if (!code) {
-        code = ask_for_largest(repository, source.tree, err);
+        code = ask_for_largest(access->repository, source.tree, err);
         revision_source_close(&source);
     }
     if (!code && spec->wants_perplexity && spec->dataset && strncmp(spec->dataset, "file:", 5) != 0)
-        code = ask_for_dataset(hub, spec->dataset, cancel, request_count, err);
+        code = ask_for_dataset(access, request_count, err);
     return code;
 }

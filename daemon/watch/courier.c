@@ -92,9 +92,10 @@ static int is_lasting(int code)
            code == ERR_MISMATCH;
 }
 
-static int deliver(struct courier *courier, const struct delivery_row *delivery,
-                   const struct watch_row *watch, const atomic_bool *is_stopping, struct err *err)
+static int deliver(struct courier *courier, const struct delivery_due *due, const atomic_bool *is_stopping,
+                   struct err *err)
 {
+    const struct delivery_row *delivery = &due->row;
     struct err reason = ERR_INIT;
     struct delivery_attempt attempt = {.state = DELIVERY_STATE_DELIVERED};
     struct buf body;
@@ -117,8 +118,8 @@ static int deliver(struct courier *courier, const struct delivery_row *delivery,
     }
     if (code)
         goto out;
-    struct webhook_message message = {.url = watch->webhook_url,
-                                      .secret = watch->webhook_secret,
+    struct webhook_message message = {.url = due->watch.webhook_url,
+                                      .secret = due->watch.webhook_secret,
                                       .event = delivery_event_name(delivery->event),
                                       .delivery = delivery->name,
                                       .body = buf_text(&body),
@@ -161,14 +162,12 @@ static int send_next(void *context, const atomic_bool *is_stopping, int64_t *ret
 {
     struct lane *lane = context;
     struct courier *courier = lane->courier;
-    struct delivery_row delivery;
-    struct watch_row watch;
+    struct delivery_due due;
     (void)pthread_mutex_lock(&courier->lock);
-    int code = deliveries_next(courier->store, clock_wall_ms(), is_busy, courier, &delivery, &watch,
-                               ret_wait_ms, err);
+    int code = deliveries_next(courier->store, clock_wall_ms(), is_busy, courier, &due, ret_wait_ms, err);
     if (!code) {
-        lane->delivery_id = delivery.id;
-        memcpy(lane->url, watch.webhook_url, sizeof lane->url);
+        lane->delivery_id = due.row.id;
+        memcpy(lane->url, due.watch.webhook_url, sizeof lane->url);
     }
     (void)pthread_mutex_unlock(&courier->lock);
     if (code == ERR_NOT_FOUND)
@@ -176,7 +175,7 @@ static int send_next(void *context, const atomic_bool *is_stopping, int64_t *ret
     if (code)
         return code;
     *ret_wait_ms = 0;
-    code = deliver(courier, &delivery, &watch, is_stopping, err);
+    code = deliver(courier, &due, is_stopping, err);
     (void)pthread_mutex_lock(&courier->lock);
     lane->delivery_id = 0;
     lane->url[0] = 0;

@@ -1,7 +1,5 @@
 #include "daemon/watch/watch_access.h"
 
-#include "daemon/sweep/access.h"
-
 static int is_refusal(int code)
 {
     return code == ERR_GATED || code == ERR_NOT_FOUND || code == ERR_UNAUTHORIZED;
@@ -41,8 +39,7 @@ static int ask(const struct watch_access *access, const struct revision_listed *
                uint64_t *request_count, int *ret_code, struct err *reason)
 {
     *reason = (struct err)ERR_INIT;
-    *ret_code = access_ask(access->hub, access->store, access->repository, &listed->row, access->spec,
-                           access->cancel, request_count, reason);
+    *ret_code = access_ask(&access->own, &listed->row, request_count, reason);
     return *ret_code == ERR_CANCELLED || err_is_of_the_store(*ret_code) ? *ret_code : 0;
 }
 

@@ -5,13 +5,11 @@
 #define BIFURCATED_WATCH_WATCH_ACCESS_H
 
 #include "daemon/base/err.h"
-#include "daemon/hub/hub.h"
+#include "daemon/sweep/access.h"
 #include "daemon/sweep/revision_list.h"
-#include "daemon/sweep/sweep_spec.h"
-#include "store/store.h"
 
 #include <jansson.h>
-#include <stdatomic.h>
+#include <stdint.h>
 
 /* Those who measure: the daemon, and workers on other machines, which have tokens of their own. */
 struct watch_others {
@@ -21,12 +19,8 @@ struct watch_others {
 };
 
 struct watch_access {
-    struct store *store;
-    struct hub *hub;
-    struct repository *repository;
+    struct access own; /* this process's, with its token */
     int64_t model_id;
-    const struct sweep_spec *spec;
-    const atomic_bool *cancel;
     const struct watch_others *others; /* NULL: this process alone */
 };
 

@@ -80,12 +80,12 @@ static int store_list(struct run *run, struct err *err)
 
 static int settle_access(struct run *run, struct hub *hub, const atomic_bool *cancel, struct err *err)
 {
-    const struct watch_access access = {.store = run->store,
-                                        .hub = hub,
-                                        .repository = run->repository,
+    const struct watch_access access = {.own = {.hub = hub,
+                                                .store = run->store,
+                                                .repository = run->repository,
+                                                .spec = &run->spec,
+                                                .cancel = cancel},
                                         .model_id = run->watch->model_id,
-                                        .spec = &run->spec,
-                                        .cancel = cancel,
                                         .others = run->others};
     return watch_access_settle(&access, &run->list, run->report, &run->more_requests, err);
 }

@@ -1,6 +1,8 @@
 /* What a result depends on beside its weights: every number that changes a forward pass. */
 #include "daemon/measure/scoring_identity.h"
 
+#include "daemon/measure/scoring_weights.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,7 +14,8 @@
 static void write_digest(const struct score_config *config, char *hex)
 {
     struct err err = ERR_INIT;
-    assert_int_equal(scoring_identity_digest_weights(config, NULL, NULL, NULL, 0, NULL, hex, &err), 0);
+    const struct scoring_weights weights = {.config = config};
+    assert_int_equal(scoring_identity_digest_weights(&weights, NULL, hex, &err), 0);
 }
 
 static void test_every_number_counts(void **state)

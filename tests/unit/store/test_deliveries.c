@@ -40,15 +40,14 @@ static void end_sweep(struct fixture *fixture)
 static void test_the_end_of_a_sweep_is_owed(void **state)
 {
     struct fixture *fixture = *state;
-    struct delivery_row row;
-    struct watch_row found;
+    struct delivery_due due;
     struct buf body;
     int64_t wait = 0, id = 0;
     end_sweep(fixture); /* nobody watches */
     (void)watch(fixture, "");
     end_sweep(fixture); /* nobody is to be told */
     assert_int_equal(pending(fixture), 0);
-    FAILS(ERR_NOT_FOUND, deliveries_next(fixture->store, INT64_MAX, nobody, NULL, &row, &found, &wait, &err));
+    FAILS(ERR_NOT_FOUND, deliveries_next(fixture->store, INT64_MAX, nobody, NULL, &due, &wait, &err));
     assert_int_equal(wait, -1);
 
     struct watch_row made = watch(fixture, "http://127.0.0.1/hook");
@@ -62,18 +61,18 @@ static void test_the_end_of_a_sweep_is_owed(void **state)
     OK(sweeps_fail(fixture->store, id, &reason, &err));
     assert_int_equal(pending(fixture), 3);
     fixture_reopen(fixture);
-    OK(deliveries_next(fixture->store, INT64_MAX, nobody, NULL, &row, &found, &wait, &err));
-    assert_int_equal(row.event, DELIVERY_EVENT_SWEEP_FINISHED);
-    assert_int_equal(row.sweep_id, 3);
-    assert_int_equal(strlen(row.name), DELIVERIES_NAME_SIZE - 1);
-    assert_string_equal(found.webhook_secret, SECRET);
-    assert_string_equal(row.model, "garden/neox-tiny");
+    OK(deliveries_next(fixture->store, INT64_MAX, nobody, NULL, &due, &wait, &err));
+    assert_int_equal(due.row.event, DELIVERY_EVENT_SWEEP_FINISHED);
+    assert_int_equal(due.row.sweep_id, 3);
+    assert_int_equal(strlen(due.row.name), DELIVERIES_NAME_SIZE - 1);
+    assert_string_equal(due.watch.webhook_secret, SECRET);
+    assert_string_equal(due.row.model, "garden/neox-tiny");
     buf_init(&body, 100);
-    OK(deliveries_get_body(fixture->store, row.id, &body, &err));
+    OK(deliveries_get_body(fixture->store, due.row.id, &body, &err));
     assert_int_equal(body.size, 0);
-    OK(deliveries_set_body(fixture->store, row.id, "{\"a\":1}", &err));
-    OK(deliveries_set_body(fixture->store, row.id, "{\"a\":2}", &err)); /* what was sent stays */
-    OK(deliveries_get_body(fixture->store, row.id, &body, &err));
+    OK(deliveries_set_body(fixture->store, due.row.id, "{\"a\":1}", &err));
+    OK(deliveries_set_body(fixture->store, due.row.id, "{\"a\":2}", &err)); /* what was sent stays */
+    OK(deliveries_get_body(fixture->store, due.row.id, &body, &err));
     assert_string_equal(buf_text(&body), "{\"a\":1}");
     buf_free(&body);
     (void)watch(fixture, ""); /* the webhook is gone, and so is what it was owed */
@@ -83,24 +82,23 @@ static void test_the_end_of_a_sweep_is_owed(void **state)
 static void test_attempts(void **state)
 {
     struct fixture *fixture = *state;
-    struct delivery_row row;
-    struct watch_row found;
+    struct delivery_due due;
     int64_t wait = 0;
     (void)watch(fixture, "http://127.0.0.1/hook");
     end_sweep(fixture);
     int64_t now = clock_wall_ms() + 1000;
-    OK(deliveries_next(fixture->store, now, nobody, NULL, &row, &found, &wait, &err));
+    OK(deliveries_next(fixture->store, now, nobody, NULL, &due, &wait, &err));
     struct delivery_attempt failed = {.next_ms = now + 700, .status = 500, .error = "status 500"};
-    OK(deliveries_record(fixture->store, row.id, &failed, &err));
-    FAILS(ERR_NOT_FOUND, deliveries_next(fixture->store, now, nobody, NULL, &row, &found, &wait, &err));
+    OK(deliveries_record(fixture->store, due.row.id, &failed, &err));
+    FAILS(ERR_NOT_FOUND, deliveries_next(fixture->store, now, nobody, NULL, &due, &wait, &err));
     assert_int_equal(wait, 700);
-    OK(deliveries_next(fixture->store, now + 700, nobody, NULL, &row, &found, &wait, &err));
-    assert_int_equal(row.attempts, 1);
-    assert_int_equal(row.status, 500);
-    assert_string_equal(row.error, "status 500");
+    OK(deliveries_next(fixture->store, now + 700, nobody, NULL, &due, &wait, &err));
+    assert_int_equal(due.row.attempts, 1);
+    assert_int_equal(due.row.status, 500);
+    assert_string_equal(due.row.error, "status 500");
     struct delivery_attempt done = {.state = DELIVERY_STATE_DELIVERED, .status = 204, .error = ""};
-    OK(deliveries_record(fixture->store, row.id, &done, &err));
-    OK(deliveries_record(fixture->store, row.id, &failed, &err)); /* what has ended stays so */
+    OK(deliveries_record(fixture->store, due.row.id, &done, &err));
+    OK(deliveries_record(fixture->store, due.row.id, &failed, &err)); /* what has ended stays so */
     assert_int_equal(pending(fixture), 0);
     OK(deliveries_record(fixture->store, 9999, &failed, &err));
 }
@@ -109,18 +107,17 @@ static void test_attempts(void **state)
 static void test_a_clock_that_was_set_back(void **state)
 {
     struct fixture *fixture = *state;
-    struct delivery_row row;
-    struct watch_row found;
+    struct delivery_due due;
     int64_t wait = 0, now = clock_wall_ms() + 1000;
     (void)watch(fixture, "http://127.0.0.1/hook");
     end_sweep(fixture);
-    OK(deliveries_next(fixture->store, now, nobody, NULL, &row, &found, &wait, &err));
+    OK(deliveries_next(fixture->store, now, nobody, NULL, &due, &wait, &err));
     struct delivery_attempt failed = {.next_ms = now + DELIVERIES_PAUSE_LONGEST_MS, .error = "refused"};
-    OK(deliveries_record(fixture->store, row.id, &failed, &err));
-    FAILS(ERR_NOT_FOUND, deliveries_next(fixture->store, now, nobody, NULL, &row, &found, &wait, &err));
+    OK(deliveries_record(fixture->store, due.row.id, &failed, &err));
+    FAILS(ERR_NOT_FOUND, deliveries_next(fixture->store, now, nobody, NULL, &due, &wait, &err));
     assert_int_equal(wait, DELIVERIES_PAUSE_LONGEST_MS);
-    OK(deliveries_next(fixture->store, now - 1, nobody, NULL, &row, &found, &wait, &err));
-    assert_int_equal(row.attempts, 1);
+    OK(deliveries_next(fixture->store, now - 1, nobody, NULL, &due, &wait, &err));
+    assert_int_equal(due.row.attempts, 1);
 }
 
 static int count(void *context, const struct delivery_row *row)
@@ -133,16 +130,15 @@ static int count(void *context, const struct delivery_row *row)
 static void test_the_newest_are_kept(void **state)
 {
     struct fixture *fixture = *state;
-    struct delivery_row row;
-    struct watch_row found;
+    struct delivery_due due;
     int64_t wait = 0;
     int kept = 0;
     struct watch_row made = watch(fixture, "http://127.0.0.1/hook");
     struct delivery_attempt done = {.state = DELIVERY_STATE_DELIVERED, .status = 200, .error = ""};
     for (int i = 0; i < DELIVERIES_KEPT + 7; i++) {
         end_sweep(fixture);
-        OK(deliveries_next(fixture->store, INT64_MAX, nobody, NULL, &row, &found, &wait, &err));
-        OK(deliveries_record(fixture->store, row.id, &done, &err));
+        OK(deliveries_next(fixture->store, INT64_MAX, nobody, NULL, &due, &wait, &err));
+        OK(deliveries_record(fixture->store, due.row.id, &done, &err));
     }
     end_sweep(fixture);
     OK(deliveries_list(fixture->store, made.id, 0, 1000, count, &kept, &err));

@@ -76,14 +76,13 @@ static int is_free(void *context, int64_t id, const char *url)
 /* Where the request of a watch is long, its webhook and the secret that signs lie behind it. */
 static int read_delivery(struct stored *stored, struct err *err)
 {
-    struct delivery_row delivery;
-    struct watch_row watch;
+    struct delivery_due due;
     int64_t wait_ms = 0;
-    int code = deliveries_next(stored->fixture->store, clock_wall_ms() + 1000, is_free, NULL, &delivery,
-                               &watch, &wait_ms, err);
+    int code =
+        deliveries_next(stored->fixture->store, clock_wall_ms() + 1000, is_free, NULL, &due, &wait_ms, err);
     if (!code) {
-        assert_string_equal(watch.webhook_url, URL);
-        assert_string_equal(watch.webhook_secret, SECRET);
+        assert_string_equal(due.watch.webhook_url, URL);
+        assert_string_equal(due.watch.webhook_secret, SECRET);
     }
     return code;
 }

@@ -31,8 +31,7 @@ static void test_nothing_is_sorted(void **state)
 {
     struct fixture *fixture = *state;
     struct task_row task;
-    struct delivery_row delivery;
-    struct watch_row watch;
+    struct delivery_due due;
     int64_t ids[3], wait_ms = 0, after = 0, count = 0;
     int is_over = 0;
     fixture_add_revisions(fixture, 2, ids);
@@ -40,7 +39,7 @@ static void test_nothing_is_sorted(void **state)
     sorted[0] = 0;
     fixture_claim(fixture, "local/1", &task);
     FAILS(ERR_NOT_FOUND,
-          deliveries_next(fixture->store, clock_wall_ms(), nobody, NULL, &delivery, &watch, &wait_ms, &err));
+          deliveries_next(fixture->store, clock_wall_ms(), nobody, NULL, &due, &wait_ms, &err));
     OK(distributions_prune(fixture->store, &after, 100, &count, &is_over, &err));
     assert_string_equal(sorted, "");
 }
