@@ -1,6 +1,10 @@
-#include "api/dashboard.h"
-
+/*
+ * The files of api/dashboard/ and the chart library, as they were put into the program: each plain and
+ * compressed by gzip, its ETag a digest of its bytes. A program that was built without the chart library has
+ * no dashboard and says so.
+ */
 #include "api/handlers.h"
+
 #include "daemon/base/digest.h"
 #include "daemon/base/embedded.h"
 
@@ -75,8 +79,9 @@ static void list_files(void)
     }
 }
 
-int api_dashboard_serve(const struct api_request *request, const char *name, struct api_response *response,
-                        struct err *err)
+/* Makes `response` the file of this name, coded as the client takes it. */
+static int serve(const struct api_request *request, const char *name, struct api_response *response,
+                 struct err *err)
 {
     (void)pthread_once(&files_once, list_files);
     if (file_count == 0)
@@ -104,10 +109,10 @@ int api_dashboard_serve(const struct api_request *request, const char *name, str
 
 int api_get_dashboard(struct api_request *request, struct api_response *response, struct err *err)
 {
-    return api_dashboard_serve(request, "index.html", response, err);
+    return serve(request, "index.html", response, err);
 }
 
 int api_get_asset(struct api_request *request, struct api_response *response, struct err *err)
 {
-    return api_dashboard_serve(request, request->arguments[0], response, err);
+    return serve(request, request->arguments[0], response, err);
 }

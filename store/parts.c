@@ -37,7 +37,9 @@ static int delete_part(struct connection *connection, const struct parts_found *
     return code;
 }
 
-void parts_pause(struct store *store)
+/* Lets other writers in between two parts, and the log be moved, and tells the watchdog that there is work.
+ */
+static void pause_before_part(struct store *store)
 {
     do {
         pulse_beat();
@@ -52,7 +54,7 @@ int parts_delete(struct store *store, const struct parts_found *found, int is_sh
     int code = 0;
     for (size_t at = 0; !code && at < found->count;) {
         struct connection *connection = NULL;
-        parts_pause(store);
+        pause_before_part(store);
         code = store_write_begin(store, is_shown ? CONNECTION_DURABILITY_FULL : CONNECTION_DURABILITY_CRASH,
                                  &connection, err);
         if (code)
@@ -94,7 +96,7 @@ static int shorten_sweep(struct store *store, int64_t id, int *ret_is_short, str
     struct connection *connection = NULL;
     struct query query;
     int64_t last = 0; /* the last ordinal of a part, if there are tasks beyond it */
-    parts_pause(store);
+    pause_before_part(store);
     int code = store_write_begin(store, CONNECTION_DURABILITY_CRASH, &connection, err);
     if (code)
         return code;

@@ -23,10 +23,6 @@ struct parts_found {
  * (0: no bound); one that has more alone. */
 int parts_take(struct query *query, int64_t rows_max, struct parts_found *found, struct err *err);
 
-/* Lets other writers in between two parts, and the log be moved, and tells the watchdog that there is work.
- */
-void parts_pause(struct store *store);
-
 /* Deletes what was found, by `delete_one`, in transactions that are short enough for other writers to wait
  * a few dozen milliseconds at most. `is_shown`: reads show what goes. If they do not, a power cut may bring
  * some of it back, to be deleted again. */

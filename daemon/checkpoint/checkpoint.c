@@ -18,7 +18,7 @@ struct checkpoint {
     enum shard_format format;
     struct shard_index *index; /* NULL for a single file */
     struct shard **shards;     /* one per file; NULL until it is opened */
-    char *single_name;         /* the file's name, without an index */
+    const char *single_name;   /* the file's name, without an index */
 };
 
 static size_t file_count(const struct checkpoint *checkpoint)
@@ -82,10 +82,8 @@ int checkpoint_open(const struct checkpoint_files *files, enum checkpoint_prefer
         return err_set(err, ERR_NO_MEMORY, "out of memory");
     checkpoint->files = *files;
     checkpoint->format = layout->is_torch ? SHARD_FORMAT_TORCH_ZIP : SHARD_FORMAT_SAFETENSORS;
-    checkpoint->single_name = strdup(layout->file);
-    if (!checkpoint->single_name)
-        code = err_set(err, ERR_NO_MEMORY, "out of memory");
-    else if (layout->is_index)
+    checkpoint->single_name = layout->file;
+    if (layout->is_index)
         code = read_index(checkpoint, layout->file, err);
     else
         code = files->open(files->context, layout->file, &source, err);
@@ -99,32 +97,6 @@ int checkpoint_open(const struct checkpoint_files *files, enum checkpoint_prefer
     return 0;
 }
 
-int checkpoint_open_source(struct source *source, struct checkpoint **ret_checkpoint, struct err *err)
-{
-    int code;
-    struct checkpoint *checkpoint = calloc(1, sizeof *checkpoint);
-    char *name = strdup(source->name);
-    if (!checkpoint || !name) {
-        code = err_set(err, ERR_NO_MEMORY, "out of memory");
-        source_close(source);
-        free(name);
-        goto out;
-    }
-    checkpoint->single_name = name;
-    code = shard_detect(source, &checkpoint->format, err);
-    if (code)
-        source_close(source);
-    else
-        code = open_shards(checkpoint, source, err);
-    if (code)
-        goto out;
-    *ret_checkpoint = checkpoint;
-    checkpoint = NULL;
-out:
-    checkpoint_close(checkpoint);
-    return code;
-}
-
 void checkpoint_close(struct checkpoint *checkpoint)
 {
     if (!checkpoint)
@@ -133,7 +105,6 @@ void checkpoint_close(struct checkpoint *checkpoint)
         shard_close(checkpoint->shards[i]);
     free(checkpoint->shards);
     shard_index_free(checkpoint->index);
-    free(checkpoint->single_name);
     free(checkpoint);
 }
 

@@ -52,10 +52,6 @@ struct checkpoint_tensor {
 int checkpoint_open(const struct checkpoint_files *files, enum checkpoint_prefer prefer,
                     struct checkpoint **ret_checkpoint, struct err *err);
 
-/* A checkpoint of one file of any name, recognised by its first bytes. Takes over `source`, also when it
- * fails. */
-int checkpoint_open_source(struct source *source, struct checkpoint **ret_checkpoint, struct err *err);
-
 /* Closes every source. NULL is allowed. */
 void checkpoint_close(struct checkpoint *checkpoint);
 

@@ -18,21 +18,6 @@ struct shard {
     size_t gathered_index;
 };
 
-int shard_detect(struct source *source, enum shard_format *ret_format, struct err *err)
-{
-    unsigned char head[SAFETENSORS_PREFIX_BYTES + 1] = {0};
-    size_t size = source->size_bytes < sizeof head ? (size_t)source->size_bytes : sizeof head;
-    int code = source_read(source, 0, head, size, err);
-    if (code)
-        return code;
-    /* The header's length is far below 2^32, and then comes an object, perhaps behind white space. */
-    static const unsigned char zeros[4] = {0};
-    int is_safetensors = memcmp(head + 4, zeros, sizeof zeros) == 0 && head[SAFETENSORS_PREFIX_BYTES] &&
-                         strchr("{ \t\r\n", head[SAFETENSORS_PREFIX_BYTES]);
-    *ret_format = is_safetensors ? SHARD_FORMAT_SAFETENSORS : SHARD_FORMAT_TORCH_ZIP;
-    return 0;
-}
-
 int shard_open(struct source *source, enum shard_format format, struct shard **ret_shard, struct err *err)
 {
     int code;

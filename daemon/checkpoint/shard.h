@@ -34,11 +34,6 @@ int shard_open(struct source *source, enum shard_format format, struct shard **r
 /* NULL is allowed. */
 void shard_close(struct shard *shard);
 
-/* The format of a file by its first bytes; what is neither is taken for a torch file, whose reader explains
- * it.
- */
-int shard_detect(struct source *source, enum shard_format *ret_format, struct err *err);
-
 /* The tensors, sorted by name. */
 size_t shard_count(const struct shard *shard);
 const char *shard_name(const struct shard *shard, size_t index);

@@ -26,7 +26,6 @@ void added_tokens_free(struct added_tokens *added)
     for (size_t i = 0; i < added->count; i++)
         token_free(&added->tokens[i]);
     free(added->tokens);
-    free(added->by_id);
     free(added->raw.nodes);
     free(added->normalized.nodes);
     vocabulary_free(&added->by_content);
@@ -102,12 +101,6 @@ const struct added_token *added_tokens_find(const struct added_tokens *added, co
     return vocabulary_find(&added->by_content, content, size, &index) ? &added->tokens[index] : NULL;
 }
 
-const struct added_token *added_tokens_of_id(const struct added_tokens *added, uint32_t id)
-{
-    uint32_t index = id < added->id_limit ? added->by_id[id] : 0;
-    return index ? &added->tokens[index - 1] : NULL;
-}
-
 /* -- The tries ----------------------------------------------------------------------------------------- */
 
 static uint32_t find_child(const struct added_tokens_set *set, uint32_t node, unsigned char byte)
@@ -161,12 +154,8 @@ static int insert(struct added_tokens_set *set, const struct added_token *token,
 
 int added_tokens_index(struct added_tokens *added, struct err *err)
 {
-    added->by_id = calloc(added->id_limit ? added->id_limit : 1, sizeof *added->by_id);
-    if (!added->by_id)
-        return err_set(err, ERR_NO_MEMORY, "added_tokens: out of memory");
     for (size_t i = 0; i < added->count; i++) {
         const struct added_token *token = &added->tokens[i];
-        added->by_id[token->id] = (uint32_t)i + 1;
         if (insert(token->normalized ? &added->normalized : &added->raw, token, i, err))
             return err_wrap(err, "added_tokens[%zu]", i);
     }

@@ -50,7 +50,6 @@ struct added_tokens {
     size_t count;
     size_t capacity;
     struct vocabulary by_content; /* its "ids" are indices of tokens */
-    uint32_t *by_id;              /* index + 1, or 0; made by added_tokens_index */
     uint32_t id_limit;            /* largest id + 1 */
     struct added_tokens_set raw;
     struct added_tokens_set normalized;
@@ -66,10 +65,9 @@ int added_tokens_add(struct added_tokens *added, const struct added_token *token
 /* Call after the last added_tokens_add. ERR_UNSUPPORTED if two tokens of a set have the same pattern. */
 int added_tokens_index(struct added_tokens *added, struct err *err);
 
-/* The token of this content or id, or NULL. */
+/* The token of this content, or NULL. */
 const struct added_token *added_tokens_find(const struct added_tokens *added, const char *content,
                                             size_t size);
-const struct added_token *added_tokens_of_id(const struct added_tokens *added, uint32_t id);
 
 /* One step through a text: the piece [piece_begin, piece_end), possibly empty, and then the token, if any. */
 struct added_tokens_step {

@@ -2,6 +2,7 @@
  * A whole file of any kind, opened as a checkpoint; the tensors that it lists are read in both ways.
  */
 #include "daemon/checkpoint/checkpoint.h"
+#include "tests/tools/one_file.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -33,7 +34,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct checkpoint *checkpoint = NULL;
     struct err err = ERR_INIT;
     if (source_open_memory("fuzz", data, size, &source, &err) ||
-        checkpoint_open_source(source, &checkpoint, &err))
+        one_file_open("pytorch_model.bin", source, &checkpoint, &err))
         return 0;
     size_t count = checkpoint_name_count(checkpoint);
     for (size_t i = 0; i < count && i < 64; i++)

@@ -6,6 +6,7 @@
 #include "daemon/base/digest.h"
 #include "daemon/base/file.h"
 #include "daemon/checkpoint/checkpoint.h"
+#include "tests/tools/one_file.h"
 
 #include <inttypes.h>
 #include <jansson.h>
@@ -43,7 +44,11 @@ static int open_checkpoint(char *path, struct checkpoint **ret_checkpoint, struc
         return checkpoint_open(&files, CHECKPOINT_PREFER_SAFETENSORS, ret_checkpoint, err);
     }
     int code = source_open_file(path, &source, err);
-    return code ? code : checkpoint_open_source(source, ret_checkpoint, err);
+    const char *ending = strrchr(path, '.');
+    const int is_torch = !ending || strcmp(ending, ".safetensors") != 0;
+    return code ? code
+                : one_file_open(is_torch ? "pytorch_model.bin" : "model.safetensors", source, ret_checkpoint,
+                                err);
 }
 
 static int digest_tensor(struct checkpoint *checkpoint, const struct checkpoint_tensor *tensor, char *hex,

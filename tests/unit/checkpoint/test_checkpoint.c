@@ -8,6 +8,7 @@
 #include "daemon/base/digest.h"
 #include "daemon/base/file.h"
 #include "daemon/checkpoint/checkpoint.h"
+#include "tests/tools/one_file.h"
 #include "tests/unit/checkpoint/bytes.h"
 
 #include <stdio.h>
@@ -425,7 +426,7 @@ static void test_foreign_dtype(void **state)
     struct err err = ERR_INIT;
     char data[2];
     assert_int_equal(source_open_memory("x", file, sizeof file - 1, &source, &err), 0);
-    if (checkpoint_open_source(source, &checkpoint, &err))
+    if (one_file_open("model.safetensors", source, &checkpoint, &err))
         fail_msg("%s", err.message);
     assert_int_equal(checkpoint_name_count(checkpoint), 2);
     assert_int_equal(checkpoint_find(checkpoint, "new", &tensor, &err), ERR_UNSUPPORTED);
@@ -436,8 +437,8 @@ static void test_foreign_dtype(void **state)
     checkpoint_close(checkpoint);
 }
 
-/* Files of any name, in memory: recognised by their bytes, contiguous tensors in place. */
-static void test_open_source(void **state)
+/* Files in memory: contiguous tensors in place. */
+static void test_mapped_files(void **state)
 {
     (void)state;
     struct revision revision = {0};
@@ -448,18 +449,17 @@ static void test_open_source(void **state)
     add_safetensors(&revision, 0, "x", "w");
     add_torch(&revision, 1, "y", tensors, 2);
     for (int i = 0; i < 2; i++) {
+        const char *name = i ? "pytorch_model.bin" : "model.safetensors";
         struct source *source = NULL;
         struct checkpoint *checkpoint = NULL;
         struct checkpoint_tensor tensor = {0};
         struct err err = ERR_INIT;
         char data[9] = "";
-        assert_int_equal(source_open_memory("some.ckpt", revision.contents[i].data, revision.contents[i].size,
-                                            &source, &err),
-                         0);
-        if (checkpoint_open_source(source, &checkpoint, &err) ||
-            checkpoint_find(checkpoint, "w", &tensor, &err))
+        assert_int_equal(
+            source_open_memory(name, revision.contents[i].data, revision.contents[i].size, &source, &err), 0);
+        if (one_file_open(name, source, &checkpoint, &err) || checkpoint_find(checkpoint, "w", &tensor, &err))
             fail_msg("%s", err.message);
-        assert_string_equal(tensor.file, "some.ckpt");
+        assert_string_equal(tensor.file, name);
         const void *map = checkpoint_map(checkpoint, &tensor);
         assert_non_null(map);
         assert_memory_equal(map, i ? "cde" : "abc", 3);
@@ -476,9 +476,9 @@ static void test_open_source(void **state)
     struct checkpoint *checkpoint = NULL;
     struct err err = ERR_INIT;
     assert_int_equal(source_open_memory("z", "hello", 5, &source, &err), 0);
-    assert_int_equal(checkpoint_open_source(source, &checkpoint, &err), ERR_FORMAT);
+    assert_int_equal(one_file_open("pytorch_model.bin", source, &checkpoint, &err), ERR_FORMAT);
     assert_int_equal(source_open_memory("z", "", 0, &source, &err), 0);
-    assert_int_equal(checkpoint_open_source(source, &checkpoint, &err), ERR_FORMAT);
+    assert_int_equal(one_file_open("model.safetensors", source, &checkpoint, &err), ERR_FORMAT);
 }
 
 int main(void)
@@ -492,7 +492,7 @@ int main(void)
         cmocka_unit_test(test_views),
         cmocka_unit_test(test_repeating_elements),
         cmocka_unit_test(test_foreign_dtype),
-        cmocka_unit_test(test_open_source),
+        cmocka_unit_test(test_mapped_files),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -5,6 +5,7 @@
 #include "daemon/base/clock.h"
 #include "daemon/base/limits.h"
 #include "daemon/measure/tensor_reader.h"
+#include "tests/tools/one_file.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -125,7 +126,7 @@ static void bench_open(struct bench *bench, struct source *inner, const struct s
     watching->source = (struct source){.ops = ops, .name = inner->name, .size_bytes = inner->size_bytes};
     watching->inner = inner;
     watching->watch = &bench->watch;
-    OK(checkpoint_open_source(&watching->source, &bench->checkpoint, &err));
+    OK(one_file_open("model.safetensors", &watching->source, &bench->checkpoint, &err));
     for (size_t i = 0; i < COUNT; i++) {
         char name[8];
         (void)snprintf(name, sizeof name, "t%zu", i);

@@ -14,6 +14,7 @@
 #include "daemon/base/limits.h"
 #include "daemon/model/parameters.h"
 #include "daemon/model/role.h"
+#include "tests/tools/one_file.h"
 #include "tests/unit/checkpoint/bytes.h"
 
 #include <fcntl.h>
@@ -83,7 +84,7 @@ static struct checkpoint *open_checkpoint(const char *tensors, int layers)
     buf_free(&header);
     assert_int_equal(source_open_file(PATH, &source, &err), 0);
     assert_int_equal(unlink(PATH), 0);
-    if (checkpoint_open_source(source, &checkpoint, &err))
+    if (one_file_open("model.safetensors", source, &checkpoint, &err))
         fail_msg("%s", err.message);
     return checkpoint;
 }
@@ -240,7 +241,7 @@ static uint64_t count_torch(const char *config_json, const struct bytes_tensor *
     bytes_zip_build(&file, records, 3, NULL);
     assert_int_equal(model_config_parse(config_json, strlen(config_json), &config, &err), 0);
     if (source_open_memory("x.bin", file.data, file.size, &source, &err) ||
-        checkpoint_open_source(source, &checkpoint, &err) ||
+        one_file_open("pytorch_model.bin", source, &checkpoint, &err) ||
         model_role_find(&config, checkpoint, MODEL_ROLE_UNEMBEDDING, &unembedding, &err) ||
         model_parameters_count(&config, checkpoint, unembedding, &found, &err))
         fail_msg("%s", err.message);

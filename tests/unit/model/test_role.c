@@ -8,6 +8,7 @@
 #include "daemon/base/buf.h"
 #include "daemon/base/limits.h"
 #include "daemon/model/role.h"
+#include "tests/tools/one_file.h"
 
 #include <string.h>
 
@@ -33,7 +34,7 @@ static struct checkpoint *checkpoint_of(const char *names, struct buf *file)
     (void)buf_append(file, header.data, header.size);
     buf_free(&header);
     assert_int_equal(source_open_memory("x", file->data, file->size, &source, &err), 0);
-    if (checkpoint_open_source(source, &checkpoint, &err))
+    if (one_file_open("model.safetensors", source, &checkpoint, &err))
         fail_msg("%s", err.message);
     return checkpoint;
 }
