@@ -1,6 +1,6 @@
 #include "daemon/left_sweeps.h"
 
-#include "daemon/workers.h"
+#include "daemon/workers/workers.h"
 
 #include <string.h>
 

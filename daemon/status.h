@@ -7,10 +7,10 @@
 #include "daemon/base/buf.h"
 #include "daemon/base/err.h"
 #include "daemon/base/reserve.h"
-#include "daemon/executor.h"
+#include "daemon/executor/executor.h"
 #include "daemon/hub/hub.h"
 #include "daemon/watch/watcher.h"
-#include "daemon/workers.h"
+#include "daemon/workers/workers.h"
 #include "gpu/registry.h"
 #include "store/store.h"
 

@@ -73,10 +73,16 @@ LAYERS: dict[str, tuple[set[str], set[str]]] = {
         },
         {"jansson.h"},
     ),
+    "daemon/workers": ({"daemon/base", "daemon/measure", "store"}, set()),
+    "daemon/executor": (
+        {"daemon/base", "daemon/options", "daemon/hub", "daemon/slurm", "store", "api/http/metrics.h"},
+        {"jansson.h"},
+    ),
+    "daemon/serving": ({"daemon/base", "daemon/options", "api", "api/http/tls.h"}, {"systemd/"}),
     "daemon": (
         {
-            "daemon/base", "daemon/options", "daemon/hub", "daemon/slurm", "daemon/sweep", "daemon/measure", "daemon/watch",
-            "daemon/command", "gpu", "gpu/cpu", "store", "api", "api/http/metrics.h", "api/http/tls.h",
+            "daemon/base", "daemon/options", "daemon/hub", "daemon/sweep", "daemon/measure", "daemon/watch", "daemon/workers",
+            "daemon/executor", "daemon/serving", "daemon/command", "gpu", "store", "api",
         },
         {"jansson.h", "systemd/"},
     ),

@@ -1,7 +1,7 @@
 /* What local workers leave to others before the server is there, and once it ends. (With it: tests/e2e.) */
 #include "daemon/left_sweeps.h"
 
-#include "daemon/workers.h"
+#include "daemon/workers/workers.h"
 
 #include "tests/unit/base/fixture.h"
 
