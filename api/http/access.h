@@ -7,10 +7,11 @@
  *   public   always open: probes, the dashboard's pages, the description. They show no data.
  *   read     open, unless the option read-access asks for a token; on a daemon that listens on loopback and
  *            has no token-file, only under a name that no foreign site can have
- *   sweep, worker   open only on a daemon that listens on loopback and has no token-file; then only to
- *            programs of this machine and to the daemon's own pages, not to those of foreign sites,
- *            nor to what a proxy says to have passed on
- *   admin    never open
+ *   sweep, worker, remove
+ *            open only on a daemon that listens on loopback and has no token-file; then only to programs of
+ *            this machine and to the daemon's own pages, not to those of foreign sites, nor to what a proxy
+ *            says to have passed on
+ *   admin    never open; its scope is also what `remove` asks of a token
  *
  * Requests are limited by address and by token; addresses of this machine have a limit of their own, by
  * default none. A token that does not count costs its address one of a few; beyond them it gets 429 instead

@@ -1,6 +1,5 @@
 /*
- * What the audit knows of revisions without measuring them: their weight files, as the hub lists
- * them.
+ * What the audit knows of revisions without measuring them: their weight files, as the hub lists them.
  */
 #ifndef BIFURCATED_API_SERIES_AUDIT_FILES_H
 #define BIFURCATED_API_SERIES_AUDIT_FILES_H
@@ -17,8 +16,7 @@ struct api_audit_files {
     uint64_t *contents;                 /* a number for all weight files; 0: not known */
     char (*digests)[STORE_DIGEST_SIZE]; /* of the only file; "": several, or not known */
     size_t known;                       /* revisions whose weight files are known */
-    size_t *without; /* how many files it has, none of them of weights; 0: it has some, or that
-                        is not known */
+    size_t *without; /* how many files it has, none of them of weights; 0: it has some, or nobody knows */
 };
 
 /* The caller frees with api_audit_files_free, also after an error. */

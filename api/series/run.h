@@ -57,8 +57,8 @@ int api_run_read(struct store *store, const struct model_row *model, const char 
 /* All zero is allowed. */
 void api_run_free(struct api_run *run);
 
-/* The analysis' options for this run as far as the stored numbers tell: the step of the reference,
- * and the learning-rate schedule where it is built in. */
+/* The analysis' options for this run as far as the stored numbers tell: the step of the reference, and the
+ * learning-rate schedule where it is built in. */
 void api_run_options(const struct api_run *run, struct series_options *options);
 
 /* How many entries were sampled of each revision's token rows; 0 where nothing is measured. */

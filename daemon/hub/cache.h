@@ -1,8 +1,9 @@
 /*
  * The standard hub cache of one repository, laid out and locked as huggingface_hub does it:
  *
- *     <root>/models--owner--name/blobs/<id>              content; id: SHA-256 of LFS files, else git's blob
- * id /snapshots/<commit>/...  relative links to blobs /refs/<revision>         40 digits, no newline
+ *     <root>/models--owner--name/blobs/<id>              content; id: SHA-256 of LFS files, else git's id
+ *     <root>/models--owner--name/snapshots/<commit>/...  relative links to blobs
+ *     <root>/models--owner--name/refs/<revision>         40 digits, no newline
  *     <root>/.locks/models--owner--name/<id>.lock        flock(2), held while a blob is written
  *
  * A blob appears under its name only when it is whole, verified and on the disk. Unfinished content has a

@@ -13,9 +13,8 @@
  * model_max_length, the sides of padding and truncation, chat templates.
  *
  * What shows in some texts only is a doubt of the tokenizer (enum tokenizer_doubt): the tokenizer that 5
- * builds for a class (tokenizer_class.h) is asked beside that of tokenizer.json, and where no file names them
- * a class adds its
- * "<|endoftext|>" and "<|padding|>".
+ * builds for a class (tokenizer_class.h) is asked beside that of tokenizer.json, and a class adds its
+ * "<|endoftext|>" and "<|padding|>" where no file names them.
  */
 #ifndef BIFURCATED_TEXT_TOKENIZER_CONFIG_H
 #define BIFURCATED_TEXT_TOKENIZER_CONFIG_H

@@ -11,8 +11,8 @@
  *         bfloat16, a float16 of two, so a product is the sum of five exact partial products (three for
  *         bfloat16 weights, six for float32), added up in float32. What is left out is below 2^-24 of the
  *         product of the magnitudes, as in any float32 product. (Split products: Henry, Tang, Heinecke,
- *         "Leveraging the bfloat16 Artificial Intelligence Datatype For Higher-Precision Computations",
- * 2019.) An infinity in a matrix comes out as NaN.
+ *         "Leveraging the bfloat16 Artificial Intelligence Datatype For Higher-Precision
+ *         Computations", 2019.) An infinity in a matrix comes out as NaN.
  */
 #ifndef BIFURCATED_GPU_CPU_GEMM_H
 #define BIFURCATED_GPU_CPU_GEMM_H

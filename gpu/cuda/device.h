@@ -73,11 +73,10 @@ int device_check_blas(struct cuda_device *device, cublasStatus_t status, const c
 #define CUDA_CHECK(device, call, err) device_check((device), (call), #call, (err))
 #define BLAS_CHECK(device, call, err) device_check_blas((device), (call), #call, (err))
 
-/* Memory of the device, 256-byte aligned, in the order of `stream`; 0 bytes give one. Refusals say what to do
- * (share_remedy). Where there is none,
- * what the pool keeps is given back and the call is tried once more; beyond the limit nothing is tried. Freed
- * with device_drop, which takes NULL. `ret_memory` is a void ** or a pointer to any object pointer cast to
- * it. */
+/* Memory of the device, 256-byte aligned, in the order of `stream`; 0 bytes give one. Where there is none,
+ * what the pool keeps is given back and the call is tried once more; beyond the limit nothing is tried.
+ * Refusals say what to do (share_remedy). Freed with device_drop, which takes NULL. `ret_memory` is a void **
+ * or a pointer to any object pointer cast to it. */
 int device_take(struct cuda_device *device, size_t size_bytes, void **ret_memory, struct err *err);
 void device_drop(struct cuda_device *device, void *memory, size_t size_bytes);
 
