@@ -147,7 +147,7 @@ static inline void fixture_request(const struct api_fixture *fixture, const char
         list = curl_slist_append(list, *headers);
     (void)curl_easy_setopt(curl, CURLOPT_URL, url);
     (void)curl_easy_setopt(curl, CURLOPT_PATH_AS_IS, 1L);
-    (void)curl_easy_setopt(curl, CURLOPT_TIMEOUT, 20L);
+    (void)curl_easy_setopt(curl, CURLOPT_TIMEOUT, 250L);
     (void)curl_easy_setopt(curl, CURLOPT_NOPROXY, "*");
     (void)curl_easy_setopt(curl, CURLOPT_HTTPHEADER, list);
     (void)curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_body);
