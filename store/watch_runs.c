@@ -116,8 +116,8 @@ int watches_list_links(struct store *store, int64_t model_id,
     return query_close(&query, code);
 }
 
-int watches_has_swept(struct store *store, const struct watch_row *watch, int64_t revision_id,
-                      int64_t reference_id, int64_t previous_id, int *ret_has_swept, int *ret_refusals,
+int watches_has_swept(struct store *store, const struct watch_row *watch,
+                      const struct watch_compared *compared, int *ret_has_swept, int *ret_refusals,
                       struct err *err)
 {
     struct query query;
@@ -131,11 +131,11 @@ int watches_has_swept(struct store *store, const struct watch_row *watch, int64_
                    err);
     if (code)
         return code;
-    query_bind_int(&query, revision_id);
+    query_bind_int(&query, compared->revision_id);
     query_bind_int(&query, watch->id);
     query_bind_int(&query, watch->request_number);
-    query_bind_id(&query, reference_id);
-    query_bind_id(&query, previous_id);
+    query_bind_id(&query, compared->reference_id);
+    query_bind_id(&query, compared->previous_id);
     if ((code = query_next(&query, err)) > 0) {
         *ret_has_swept = query_int(&query) > 0;
         *ret_refusals = (int)query_int(&query);

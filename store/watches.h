@@ -129,10 +129,15 @@ int watches_list_links(struct store *store, int64_t model_id,
                        int (*row)(void *context, const struct watch_link *link), void *context,
                        struct err *err);
 
-/* Whether the watch has swept this revision, since its request changed, with this previous revision (0: none)
- * and reference; or whether the revision is being measured now. *ret_refusals: see above. */
-int watches_has_swept(struct store *store, const struct watch_row *watch, int64_t revision_id,
-                      int64_t reference_id, int64_t previous_id, int *ret_has_swept, int *ret_refusals,
+/* A revision, and those that its displacements are against; 0: none. */
+struct watch_compared {
+    int64_t revision_id, reference_id, previous_id;
+};
+
+/* Whether the watch has swept this revision, since its request changed, against these; or whether the
+ * revision is being measured now. *ret_refusals: see above. */
+int watches_has_swept(struct store *store, const struct watch_row *watch,
+                      const struct watch_compared *compared, int *ret_has_swept, int *ret_refusals,
                       struct err *err);
 
 struct watch_run {

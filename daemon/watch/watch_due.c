@@ -126,8 +126,9 @@ static int select_stale(struct selection *selection, struct err *err)
         int has_swept = 0, refusals = 0;
         if (!selection->is_stale[i] || listed->is_selected || listed->is_refused)
             continue;
-        code = watches_has_swept(selection->store, selection->watch, listed->row.id, selection->reference_id,
-                                 selection->previous[i], &has_swept, &refusals, err);
+        const struct watch_compared compared = {listed->row.id, selection->reference_id,
+                                                selection->previous[i]};
+        code = watches_has_swept(selection->store, selection->watch, &compared, &has_swept, &refusals, err);
         if (!code && !has_swept)
             select_one(listed, refusals);
     }
