@@ -5,8 +5,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define SPACE_MARK 0x2581U
-
 /* How a byte is written where it is a symbol; returns the length. */
 static size_t write_byte(const struct alphabet *alphabet, unsigned byte, char out[8])
 {
