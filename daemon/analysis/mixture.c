@@ -63,26 +63,29 @@ static struct terms terms_of(const struct fit *fit)
     return terms;
 }
 
-/* The logarithm of the density at x, and the share of the first component in it. */
-static double log_density(const struct fit *fit, const struct terms *terms, double x, double *ret_share)
+/* The share of the first component in the density at x, and its logarithm where it is asked for. */
+static double share_of(const struct fit *fit, const struct terms *terms, double x, double *ret_log_density)
 {
     double d0 = x - fit->c[0].mean, d1 = x - fit->c[1].mean;
     double l0 = terms->constant[0] - d0 * d0 * terms->factor[0];
     double l1 = terms->constant[1] - d1 * d1 * terms->factor[1];
-    double larger = l0 > l1 ? l0 : l1, ratio = exp(-fabs(l0 - l1));
-    *ret_share = l0 > l1 ? 1 / (1 + ratio) : ratio / (1 + ratio);
-    return larger + log1p(ratio);
+    double ratio = exp(-fabs(l0 - l1));
+    if (ret_log_density)
+        *ret_log_density = (l0 > l1 ? l0 : l1) + log1p(ratio);
+    return l0 > l1 ? 1 / (1 + ratio) : ratio / (1 + ratio);
 }
 
-/* One expectation and maximisation step; returns the log-likelihood of the fit before the step. */
-static double step(const struct bin *bins, size_t bin_count, double n, double floor, struct fit *fit)
+/* One expectation and maximisation step. The log-likelihood of the fit before it takes much of the time, and
+ * is left out where nobody asks for it. */
+static void step(const struct bin *bins, size_t bin_count, double n, double floor, struct fit *fit,
+                 double *ret_likelihood)
 {
     struct terms terms = terms_of(fit);
-    double mass[2] = {0}, first[2] = {0}, second[2] = {0}, likelihood = 0;
+    double mass[2] = {0}, first[2] = {0}, second[2] = {0}, likelihood = 0, density = 0;
     /* Sums of squares around the present means do not cancel. */
     for (size_t i = 0; i < bin_count; i++) {
-        double share = 0;
-        likelihood += bins[i].count * log_density(fit, &terms, bins[i].mean, &share);
+        double share = share_of(fit, &terms, bins[i].mean, ret_likelihood ? &density : NULL);
+        likelihood += bins[i].count * density;
         for (int k = 0; k < 2; k++) {
             double part = k ? 1 - share : share, count = part * bins[i].count;
             double difference = bins[i].mean - fit->c[k].mean;
@@ -101,7 +104,8 @@ static double step(const struct bin *bins, size_t bin_count, double n, double fl
         fit->c[k].mean += shift;
         fit->c[k].sd = fmax(sqrt(fmax(second[k] / mass[k] - shift * shift, 0)), floor);
     }
-    return likelihood;
+    if (ret_likelihood)
+        *ret_likelihood = likelihood;
 }
 
 static double moved(const struct fit *a, const struct fit *b, double deviation)
@@ -224,16 +228,17 @@ static int iterate(const struct bin *bins, size_t bin_count, double n, double de
     double floor = deviation * MIXTURE_SD_FLOOR, before = -(double)INFINITY;
     for (int i = 0; i < steps_max; i += 3) {
         struct fit fit0 = *fit, fit1 = *fit;
-        step(bins, bin_count, n, floor, &fit1);
+        step(bins, bin_count, n, floor, &fit1, NULL);
         struct fit fit2 = fit1;
-        *ret_likelihood = step(bins, bin_count, n, floor, &fit2);
+        step(bins, bin_count, n, floor, &fit2, ret_likelihood);
         if (moved(&fit0, &fit1, deviation) < MIXTURE_TOLERANCE ||
             *ret_likelihood - before < MIXTURE_GAIN * n) {
             *fit = fit2;
             return 1;
         }
         struct fit far = extrapolate(&fit0, &fit1, &fit2, deviation);
-        double likelihood = step(bins, bin_count, n, floor, &far);
+        double likelihood = 0;
+        step(bins, bin_count, n, floor, &far, &likelihood);
         int is_better = likelihood >= *ret_likelihood;
         *fit = is_better ? far : fit2;
         before = *ret_likelihood;
@@ -245,10 +250,12 @@ static int iterate(const struct bin *bins, size_t bin_count, double n, double de
 static void finish(const struct bin *singles, size_t value_count, const struct moments_sums *sums,
                    const struct fit *fit, struct mixture *mixture)
 {
-    double n = (double)sums->count, variance = sums->m2 / n, likelihood = 0, share = 0;
+    double n = (double)sums->count, variance = sums->m2 / n, likelihood = 0, density = 0;
     struct terms terms = terms_of(fit);
-    for (size_t i = 0; i < value_count; i++)
-        likelihood += singles[i].count * log_density(fit, &terms, singles[i].mean, &share);
+    for (size_t i = 0; i < value_count; i++) {
+        (void)share_of(fit, &terms, singles[i].mean, &density);
+        likelihood += singles[i].count * density;
+    }
     double single = -0.5 * n * (log(2 * 3.14159265358979324 * variance) + 1);
     int swap = fit->c[0].mean > fit->c[1].mean;
     mixture->is_defined = 1;
