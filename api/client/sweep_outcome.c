@@ -6,11 +6,11 @@
 #include "daemon/base/err.h"
 
 #include <inttypes.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
 #define SENTENCE_SIZE 1024
+#define ERRORS_MAX 100 /* lines of a sweep; a daemon sends fewer */
 
 /* "  step512: the file is cut short"; with --json the document is not plain, and this goes to a terminal. */
 static void print_error(const json_t *name, const json_t *message)
@@ -75,11 +75,12 @@ void client_print_sweep_errors(const json_t *sweep)
         print_error(json_object_get(error, "code"), said);
         json_decref(said);
     }
-    (void)client_print_alike(list, "message", SIZE_MAX);
-    if (progress.failed > (int64_t)count)
+    int64_t left = (int64_t)client_print_alike(list, "message", ERRORS_MAX);
+    left += progress.failed > (int64_t)count ? progress.failed - (int64_t)count : 0;
+    if (left)
         (void)fprintf(stderr,
                       "  and %" PRId64 " more: `bifurcate tasks %" PRId64 " --state failed` lists all\n",
-                      progress.failed - (int64_t)count, progress.id);
+                      left, progress.id);
 }
 
 void client_print_sweep_passed_over(const json_t *sweep)
