@@ -1,5 +1,6 @@
 #include "api/server.h"
 
+#include "api/http/listener.h"
 #include "api/routes.h"
 #include "api/sweeps/events.h"
 
@@ -17,6 +18,11 @@ void api_options_init(struct api_options *options)
         .events = {.streams_per_address = 64, .heartbeat_ms = 15000},
     };
     api_http_options_init(&options->http);
+}
+
+int api_server_try_port(const struct api_options *options, struct err *err)
+{
+    return api_listener_try(&options->http, err);
 }
 
 static void free_server(struct api_server *server)

@@ -37,6 +37,10 @@ struct api_options {
 /* The defaults: 127.0.0.1:7143, 4096 connections, 512 streams, 64 of them for one address. */
 void api_options_init(struct api_options *options);
 
+/* Whether the port of the options can be had now, before what cannot be taken back. ERR_INVALID,
+ * ERR_CONFLICT, ERR_IO. */
+int api_server_try_port(const struct api_options *options, struct err *err);
+
 /* Binds, starts the threads and answers from then on. Strings of `options` are copied. ERR_INVALID for an
  * address that is not numeric, or not loopback where there is no token; ERR_IO (or ERR_CONFLICT if another
  * program listens there) if binding failed. */

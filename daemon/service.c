@@ -6,6 +6,7 @@
 #include "daemon/base/log.h"
 #include "daemon/service_parts.h"
 #include "daemon/serving/api_probe.h"
+#include "daemon/serving/held_socket.h"
 
 #include <pthread.h>
 #include <signal.h>
@@ -19,11 +20,21 @@
 
 /* -- Parts -- */
 
-static void tell_upgrade(void *context, int64_t from, int64_t to)
+/* An older daemon cannot open the database afterwards, so whatever would keep this one from its start is said
+ * before: a port that is taken. A socket that the supervisor holds is ours already. */
+static int prepare_upgrade(void *context, int64_t from, int64_t to, struct err *err)
 {
-    (void)context;
+    const struct service *service = context;
+    char address[64];
+    struct api_options api = {.http = {.address = address}};
+    int code = options_parse_listen(service->options->listen, address, sizeof address, &api.http.port, err);
+    if (!code && !service->held_fd)
+        code = api_server_try_port(&api, err);
+    if (code)
+        return code;
     log_info("the database is upgraded to the schema of this version, which takes minutes if it is large",
              log_int("from", from), log_int("to", to), log_end);
+    return 0;
 }
 
 /* The disk is full: what the run before kept for bad times makes room for the log of the database, so that
@@ -49,9 +60,9 @@ static int open_store(struct service *service, struct err *err)
     char *path = file_join(state, STORE_FILE_NAME);
     if (!path)
         return err_set(err, ERR_NO_MEMORY, "%s: out of memory", state);
-    code = store_open_hooked(path, tell_upgrade, NULL, &service->store, err);
+    code = store_open_hooked(path, prepare_upgrade, service, &service->store, err);
     if (code == ERR_NO_SPACE && spend_reserve(service))
-        code = store_open_hooked(path, tell_upgrade, NULL, &service->store, err);
+        code = store_open_hooked(path, prepare_upgrade, service, &service->store, err);
     free(path);
     return code || service->reserve ? code : reserve_new(state, &service->reserve, err);
 }
@@ -161,6 +172,7 @@ int service_start(const struct options *options, struct service **ret_service, s
     if (!service)
         return err_set(err, ERR_NO_MEMORY, "service: out of memory");
     service->options = options;
+    service->held_fd = held_socket_take();
     (void)pthread_mutex_init(&service->lost_lock, NULL);
     cut_off_init(&service->cut_off);
     left_sweeps_init(&service->left);

@@ -111,7 +111,7 @@ int service_start_server(struct service *service, struct err *err)
         goto out;
     api.http.store = service->store;
     api.http.version = BIFURCATED_VERSION;
-    api.http.listen_fd = held_socket_take();
+    api.http.listen_fd = service->held_fd;
     api.http.access_log = (struct api_access_log){
         .context = service, .write = log_access, .failed = log_failure, .is_kept = keeps_access};
     api.claims = (struct api_claims_options){.lease_ms = options->lease_s * 1000,

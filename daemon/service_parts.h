@@ -40,6 +40,7 @@ struct service {
     struct left_sweeps left;
     struct api_server *server;
     struct access_log *access_log;
+    int held_fd; /* the former daemon's listening socket (daemon/serving/held_socket.h), or 0 */
     struct status_context status;
     struct planning *planning;
     struct pulse api_pulse; /* beats whenever the API has answered the supervisor */

@@ -80,7 +80,7 @@ static int check_version(struct connection *connection, struct err *err)
 
 /* Called before an upgrade. */
 struct upgrade_hook {
-    void (*on_upgrade)(void *context, int64_t from, int64_t to);
+    int (*on_upgrade)(void *context, int64_t from, int64_t to, struct err *err);
     void *context;
 };
 
@@ -89,7 +89,7 @@ static int upgrade(struct connection *connection, const struct upgrade_hook *hoo
     int64_t version = 0;
     int code = migrate_check(connection, &version, err);
     if (!code && version > 0 && version < store_schema_version() && hook->on_upgrade)
-        hook->on_upgrade(hook->context, version, store_schema_version());
+        code = hook->on_upgrade(hook->context, version, store_schema_version(), err);
     return code ? code : migrate(connection, err);
 }
 
@@ -139,7 +139,8 @@ int store_open(const char *path, struct store **ret_store, struct err *err)
     return store_open_hooked(path, NULL, NULL, ret_store, err);
 }
 
-int store_open_hooked(const char *path, void (*on_upgrade)(void *context, int64_t from, int64_t to),
+int store_open_hooked(const char *path,
+                      int (*on_upgrade)(void *context, int64_t from, int64_t to, struct err *err),
                       void *context, struct store **ret_store, struct err *err)
 {
     return open_store(path, 0, (struct upgrade_hook){on_upgrade, context}, ret_store, err);

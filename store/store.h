@@ -45,8 +45,9 @@ struct store;
 int store_open(const char *path, struct store **ret_store, struct err *err);
 
 /* The same; `on_upgrade` is called before an older schema is upgraded, which takes minutes if the database is
- * large. */
-int store_open_hooked(const char *path, void (*on_upgrade)(void *context, int64_t from, int64_t to),
+ * large and cannot be taken back. Its error keeps the database as it is. */
+int store_open_hooked(const char *path,
+                      int (*on_upgrade)(void *context, int64_t from, int64_t to, struct err *err),
                       void *context, struct store **ret_store, struct err *err);
 
 /*

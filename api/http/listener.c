@@ -122,11 +122,59 @@ static int listen_at(struct api_http *http, int fd, const struct sockaddr_storag
     return bind(fd, (const struct sockaddr *)address, size) == 0 && listen(fd, BACKLOG) == 0 ? 0 : -1;
 }
 
+/* A socket that is to be bound there. */
+static int make_socket(const struct sockaddr_storage *address, int *ret_fd, struct err *err)
+{
+    int yes = 1, fd = socket(address->ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0)
+        return err_set_errno(err, errno, "listening socket");
+    (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
+    if (address->ss_family == AF_INET6)
+        (void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &yes, sizeof yes);
+    *ret_fd = fd;
+    return 0;
+}
+
+/* Why it could not be bound. */
+static int refuse_place(const struct api_http_options *options, int reason, struct err *err)
+{
+    if (reason == EADDRINUSE)
+        return err_set(err, ERR_CONFLICT, "%s port %u: another program listens there; choose another port",
+                       options->address, options->port);
+    if (reason == EACCES)
+        return err_set(err, ERR_IO,
+                       "%s port %u: this user may not listen there: choose a port from 1024 on, and let a "
+                       "proxy have the other",
+                       options->address, options->port);
+    if (reason == EADDRNOTAVAIL)
+        return err_set(err, ERR_IO, "%s: this machine has no such address: choose another with listen",
+                       options->address);
+    return err_set_errno(err, reason, "listening on %s port %u", options->address, options->port);
+}
+
+int api_listener_try(const struct api_http_options *options, struct err *err)
+{
+    struct sockaddr_storage address;
+    socklen_t size = 0;
+    int fd = -1;
+    memset(&address, 0, sizeof address);
+    int code = parse_address(options, &address, &size, err);
+    if (!code)
+        code = make_socket(&address, &fd, err);
+    if (code)
+        return code;
+    if (bind(fd, (const struct sockaddr *)&address, size))
+        code = refuse_place(options, errno, err);
+    (void)close(fd);
+    return code;
+}
+
 int api_listener_open(struct api_http *http, int *ret_fd, struct err *err)
 {
     const struct api_http_options *options = &http->options;
     struct sockaddr_storage address;
     socklen_t size = 0;
+    int fd = -1;
     memset(&address, 0, sizeof address);
     int code = parse_address(options, &address, &size, err);
     if (!code)
@@ -139,29 +187,10 @@ int api_listener_open(struct api_http *http, int *ret_fd, struct err *err)
         return 0;
     }
     http->former_fd = options->listen_fd;
-    int fd = socket(address.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0)
-        return err_set_errno(err, errno, "listening socket");
-    int yes = 1;
-    (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
-    if (address.ss_family == AF_INET6)
-        (void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &yes, sizeof yes);
+    if ((code = make_socket(&address, &fd, err)))
+        return code;
     if (listen_at(http, fd, &address, size)) {
-        if (errno == EADDRINUSE)
-            code =
-                err_set(err, ERR_CONFLICT, "%s port %u: another program listens there; choose another port",
-                        options->address, options->port);
-        else if (errno == EACCES)
-            code = err_set(
-                err, ERR_IO,
-                "%s port %u: this user may not listen there: choose a port from 1024 on, and let a proxy "
-                "have the other",
-                options->address, options->port);
-        else if (errno == EADDRNOTAVAIL)
-            code = err_set(err, ERR_IO, "%s: this machine has no such address: choose another with listen",
-                           options->address);
-        else
-            code = err_set_errno(err, errno, "listening on %s port %u", options->address, options->port);
+        code = refuse_place(options, errno, err);
         (void)close(fd);
         return code;
     }

@@ -10,11 +10,16 @@
 #include "daemon/base/err.h"
 
 struct api_http;
+struct api_http_options;
 
 /* Opens, binds and listens as the options say, or takes over what they hand over; the caller closes *ret_fd.
  * ERR_INVALID (no address in numbers, or no token where there must be one), ERR_CONFLICT (the port is taken),
  * ERR_IO. */
 int api_listener_open(struct api_http *http, int *ret_fd, struct err *err);
+
+/* Whether the port can be had now, by the options' address and port alone: before what cannot be taken back.
+ * ERR_INVALID, ERR_CONFLICT, ERR_IO. */
+int api_listener_try(const struct api_http_options *options, struct err *err);
 
 /* What was handed over and is not at the right place stays as it is until the start is known to have
  * succeeded, which this says: then nobody listens there any more. Only where that keeps the new socket from

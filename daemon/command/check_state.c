@@ -112,10 +112,11 @@ static void check_database(const char *path, struct check_report *report)
         return;
     }
     check_add(report, CHECK_LEVEL_OK, "database",
-              "%s: whole; %.1f MB, %" PRId64 " models, %" PRId64 " revisions, %" PRId64 " measured tensors, "
-              "%" PRId64 " sweeps",
-              path, (double)facts.size_bytes / 1e6, facts.models, facts.revisions, facts.measured,
-              facts.sweeps);
+              "%s: whole; %.1f MB, %" PRId64 " %s, %" PRId64 " %s, %" PRId64 " %s, %" PRId64 " %s", path,
+              (double)facts.size_bytes / 1e6, facts.models, facts.models == 1 ? "model" : "models",
+              facts.revisions, facts.revisions == 1 ? "revision" : "revisions", facts.measured,
+              facts.measured == 1 ? "measured tensor" : "measured tensors", facts.sweeps,
+              facts.sweeps == 1 ? "sweep" : "sweeps");
     if (facts.damaged)
         check_add(report, CHECK_LEVEL_ERROR, "database",
                   "%" PRId64 " large values (distributions, columns, sampled entries) are damaged: restore a "

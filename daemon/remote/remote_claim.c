@@ -80,7 +80,7 @@ static void take_back(struct remote_slot *slot)
     atomic_store(&slot->phase, REMOTE_PHASE_WORD);
     int code = remote_link_claim(slot->rest, &offer, &none, &err);
     wire_task_free(&none);
-    if (code != ERR_NOT_FOUND)
+    if (code != ERR_NOT_FOUND && slot->worker->token_mark) /* it has answered before */
         log_warning("the daemon cannot be told that this worker leaves; a task that it had for it is taken "
                     "back when its lease ends",
                     log_text("reason", err.message), log_end);

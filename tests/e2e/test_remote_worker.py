@@ -393,6 +393,7 @@ def test_https(
         stranger = worker(proxy.url, "--idle-exit-s", "1", env=remote.env)
         assert stranger.wait() == 1
         assert "certificate is not trusted" in stranger.log() and "never answered" in stranger.log() and not proxy.offers
+        assert "cannot be told" not in stranger.log(), "it knows of no worker"
         worker(proxy.url, "--connect-ca-file", certificate[0], env=remote.env)
         assert remote.wait(sweep)["state"] == "done"
         assert proxy.offers

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import socket
 import sqlite3
 import subprocess
 from pathlib import Path
@@ -65,6 +66,17 @@ def upgraded(
         return daemon(make_hub(garden)), path
 
     return upgrade
+
+
+def test_a_port_that_is_taken_is_said_before_an_upgrade(programs: dict[str, Path], tmp_path: Path) -> None:
+    """The daemon that listens there may be the older one, on another state folder; this database stays as it was."""
+    path = make_database(FIXTURES[-1], tmp_path)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        command = [programs["bifurcated"], "--state", tmp_path, "--listen", f"127.0.0.1:{taken.getsockname()[1]}"]
+        done = subprocess.run(command, env={"HOME": str(tmp_path)}, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1 and "another program listens there" in done.stderr and "upgraded" not in done.stderr, done
+    with sqlite3.connect(path) as database:
+        assert database.execute("PRAGMA user_version").fetchone() == (int(FIXTURES[-1].stem),)
 
 
 def test_there_is_a_fixture_of_each_released_schema() -> None:
