@@ -154,10 +154,14 @@ static void name_option(const struct client_link *link, struct err *err)
 }
 
 /* After an answer that was no success. A 404 may be about the whole route, and not about what it names. */
-static int explain_absence(const struct client_link *link, const char *target, const struct buf *answer,
-                           int code, struct err *err)
+static int explain_absence(const struct client_link *link, const struct rest_request *request, int status,
+                           const struct buf *answer, int code, struct err *err)
 {
     const int problem = rest_problem_code(answer);
+    const char *target = request->target;
+    if (status == 405)
+        return err_set(err, ERR_HTTP, "%s has no %s of %.*s: it is a bifurcated of another version",
+                       client_link_server(link), request->method, (int)strcspn(target, "?"), target);
     if (code != ERR_NOT_FOUND || (problem && problem != ERR_NO_ROUTE))
         return code;
     return err_set(err, ERR_HTTP,
@@ -179,14 +183,14 @@ int client_link_request(struct client_link *link, const char *method, const char
                                    .body_size = body ? strlen(body) : 0,
                                    .header = key ? buf_text(&line) : NULL,
                                    .timeout_s = link->timeout_s};
-    int code = rest_exchange(link->rest, &request, answer, NULL, err);
+    int status = 0, code = rest_exchange(link->rest, &request, answer, &status, err);
     buf_free(&line);
     if (code == ERR_INVALID)
         name_option(link, err);
     if (code == ERR_CANCELLED && strcmp(method, "GET") != 0)
         return err_set(err, code,
                        "interrupted before the daemon answered: what was asked for may be done all the same");
-    return explain_absence(link, target, answer, code, err);
+    return explain_absence(link, &request, status, answer, code, err);
 }
 
 static json_t *load(const struct client_link *link, const char *text, size_t size, json_error_t *fault)
@@ -309,7 +313,8 @@ int client_link_follow(struct client_link *link, const char *target,
     if (follower.is_over)
         code = 0;
     else if (result == 0 && status / 100 != 2)
-        code = explain_absence(link, target, &follower.line,
+        code = explain_absence(link, &(struct rest_request){.method = "GET", .target = target}, 0,
+                               &follower.line,
                                rest_answer_error(link->rest, target, status, &follower.line, err), err);
     else if (result == 0 && !is_stream(curl))
         code = err_set(err, ERR_HTTP, "%s%s: not a stream of events; is it a bifurcated?",

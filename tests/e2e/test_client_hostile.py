@@ -286,7 +286,7 @@ def proxy(programs: dict[str, Path]) -> Iterator[Any]:
                 self.end_headers()
                 self.wfile.write(page.encode())
 
-            do_POST = do_GET
+            do_POST = do_DELETE = do_GET
 
             def log_message(self, *_: Any) -> None:
                 pass
@@ -324,6 +324,13 @@ def test_a_proxy_without_the_daemon_and_one_that_redirects(proxy: Any, words: li
     assert done.returncode == 3 and f"http://{place}: a proxy answers, but no daemon behind it (status 502)" in done.stderr, done
     place, done = proxy(301, {"Location": "https://bifurcated.example/gardenPATH"}, "", *words)
     assert done.returncode == 2 and done.stderr.endswith("it redirects to https://bifurcated.example/garden: if the daemon is there, name that as the server\n"), done
+
+
+def test_a_daemon_before_this_command(proxy: Any) -> None:
+    """It knows the path, and not yet what is to be done there."""
+    problem = json.dumps({"status": 405, "code": "unsupported", "detail": "DELETE is not for this resource; it takes GET, HEAD, OPTIONS"})
+    place, done = proxy(405, {"Content-Type": "application/problem+json"}, problem, "remove", "a/b", "--dry-run")
+    assert done.returncode == 5 and f"http://{place} has no DELETE of /v1/models/a/b: it is a bifurcated of another version" in done.stderr, done
 
 
 @pytest.mark.parametrize("words", [["models"], ["series", "a/b"], ["distribution", "a/b"], ["show", "1"], ["cancel", "1"], ["status"], ["analyze", "a/b"], ["audit", "a/b"], ["follow", "1"]])
