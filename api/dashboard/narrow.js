@@ -3,6 +3,7 @@
 
 const narrow = matchMedia("(max-width: 860px)");
 let isAtWork = () => false;
+export const isNarrow = () => narrow.matches;
 
 /** Where it stands already, it is not touched: moving an element takes the focus from it. */
 function put(node, parent, next) {

@@ -4,6 +4,7 @@ import { withToken } from "./access.js";
 import { get, Problem, stream, turns, write } from "./api.js";
 import { ago, bytes, counted, duration, element, listName, number } from "./format.js";
 import { jobLine } from "./jobs.js";
+import { isNarrow } from "./narrow.js";
 import { clean, onSubmit } from "./form.js";
 import { renew } from "./table.js";
 
@@ -206,7 +207,8 @@ export async function refreshSweeps() {
   }
   hasLooked = true;
   const sweeps = inOrder(page.sweeps.map((sweep) => known.get(sweep.id) ?? sweep));
-  const shown = sweeps.slice(0, shownMost);
+  const atWork = sweeps.filter(isActive).length; // alone above the charts where all stands in one column
+  const shown = sweeps.slice(0, isNarrow() && atWork && shownMost < Infinity ? Math.min(atWork, shownMost) : shownMost);
   for (const id of [...cards.keys()]) {
     if (!shown.some((sweep) => sweep.id === id)) cards.delete(id);
   }

@@ -310,6 +310,7 @@ def test_work_stands_above_the_charts_of_a_phone_until_it_is_over(
 ) -> None:
     """Whoever stands there stays there when it moves."""
     head = daemon(make_hub(garden), *IDLE)
+    assert head.request("DELETE", f"/v1/sweeps/{head.sweep(MODEL, revisions={'names': ['step1']})}").status == 200
     sweep = head.sweep(MODEL, revisions={"names": ["step0"]})
     head.wait(sweep, lambda now: now["state"] == "running")
     assert head.request("PUT", f"/v1/watches/{MODEL}", {"at": "02:30"}).status == 201
@@ -319,9 +320,10 @@ def test_work_stands_above_the_charts_of_a_phone_until_it_is_over(
         page.load(f"{head.url}/")
         assert page.value("Boolean(document.querySelector('#beside .sweep')) && Boolean(document.querySelector('#below #watches article'))")
         assert page.run(ORDER) == []
+        assert page.value("[...document.querySelectorAll('#beside #sweeps > *')].map(one => one.dataset.state ?? one.textContent)") == ["running", "1 more"]
         page.run("const title = document.getElementById('sweeps-title'); title.tabIndex = -1; title.focus()")
         assert head.request("DELETE", f"/v1/sweeps/{sweep}").status == 200
-        page.wait("document.querySelector('#below .sweep[data-state=cancelled]')?.nextElementSibling === null")
+        page.wait("document.querySelectorAll('#below .sweep[data-state=cancelled]').length === 2")
         assert page.run(ORDER) == [] and page.value("document.activeElement.id") == "sweeps-title"
     finally:
         page.resize(1440, 1000)
