@@ -62,6 +62,8 @@
 #define LIMIT_TOKENIZER_CONFIG_BYTES (16 * MIB)  /* tokenizer_config.json and what else stands beside */
 #define LIMIT_TOKENIZER_CONFIG_VALUES 1000000    /* added tokens, with their flags */
 #define LIMIT_TOKENIZER_CONFIG_CONTAINERS 120000 /* added tokens */
+#define LIMIT_SENTENCEPIECE_BYTES (32 * MIB)     /* tokenizer.model: the largest have 8 MB */
+#define LIMIT_SENTENCEPIECE_PIECE_BYTES 256      /* of a piece that merges make: the longest have 96 */
 #define LIMIT_ADDED_TOKENS 100000
 #define LIMIT_ADDED_TOKEN_BYTES 1024   /* content of one added token */
 #define LIMIT_TEXT_BYTES (1 * GIB)     /* one text: a passage, or a whole file */

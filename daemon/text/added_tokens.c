@@ -170,17 +170,36 @@ void added_tokens_begin(struct added_tokens_walk *walk, const struct added_token
     *walk = (struct added_tokens_walk){.added = added, .set = set, .text = text, .size = size};
 }
 
+/* The longest token that `text` begins with: its index + 1, or 0. */
+static uint32_t find_longest(const struct added_tokens_set *set, const char *text, size_t size,
+                             size_t *ret_size)
+{
+    uint32_t node = 0, best = 0;
+    for (size_t i = 0; i < size; i++) {
+        node = find_child(set, node, (unsigned char)text[i]);
+        if (!node)
+            break;
+        if (set->nodes[node].token) {
+            best = set->nodes[node].token;
+            *ret_size = i + 1;
+        }
+    }
+    return best;
+}
+
+size_t added_tokens_longest(const struct added_tokens_set *set, const char *text, size_t size)
+{
+    size_t found = 0;
+    if (set->nodes && size && set->begins[(unsigned char)*text])
+        (void)find_longest(set, text, size, &found);
+    return found;
+}
+
 /* The longest token that begins at `begin`, or NULL. */
 static const struct added_token *longest_at(const struct added_tokens_walk *walk, size_t begin)
 {
-    uint32_t node = 0, best = 0;
-    for (size_t i = begin; i < walk->size; i++) {
-        node = find_child(walk->set, node, (unsigned char)walk->text[i]);
-        if (!node)
-            break;
-        if (walk->set->nodes[node].token)
-            best = walk->set->nodes[node].token;
-    }
+    size_t size;
+    uint32_t best = find_longest(walk->set, walk->text + begin, walk->size - begin, &size);
     return best ? &walk->added->tokens[best - 1] : NULL;
 }
 

@@ -69,6 +69,9 @@ int added_tokens_index(struct added_tokens *added, struct err *err);
 const struct added_token *added_tokens_find(const struct added_tokens *added, const char *content,
                                             size_t size);
 
+/* Bytes of the longest pattern of a set that `text` begins with, or 0. */
+size_t added_tokens_longest(const struct added_tokens_set *set, const char *text, size_t size);
+
 /* One step through a text: the piece [piece_begin, piece_end), possibly empty, and then the token, if any. */
 struct added_tokens_step {
     size_t piece_begin;

@@ -2,6 +2,8 @@
 
 #include "daemon/base/limits.h"
 #include "daemon/base/pulse.h"
+#include "daemon/text/json_field.h"
+#include "daemon/text/sentencepiece_text.h"
 #include "daemon/text/tokenizer_parts.h"
 #include "daemon/text/unicode.h"
 #include "daemon/text/word_cache.h"
@@ -10,11 +12,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define REBUILT_MAX 2 /* by version 5, and of a tokenizer.model by 4 */
+
 struct tokenizer_encoder {
     const struct tokenizer *tokenizer;
-    unsigned doubts;           /* of enum tokenizer_doubt */
-    struct tokenizer *rebuilt; /* as version 5 builds it, and its encoder and ids; NULL without that doubt */
-    struct tokenizer_encoder *rebuilt_encoder;
+    unsigned doubts;             /* of enum tokenizer_doubt */
+    struct added_tokens foreign; /* texts that are refused */
+    size_t rebuilt_count;        /* as other versions build it, with their encoders */
+    struct tokenizer *rebuilt[REBUILT_MAX];
+    struct tokenizer_encoder *rebuilt_encoders[REBUILT_MAX];
     struct token_ids rebuilt_ids;
     const atomic_bool *cancel; /* may be NULL */
     struct pre_tokenizer_walk walk;
@@ -28,19 +34,34 @@ struct tokenizer_encoder {
 
 /* -- Life ------------------------------------------------------------------------------------------ */
 
-int tokenizer_load(const void *json, size_t size, struct tokenizer **ret_tokenizer, struct err *err)
+typedef int read_file(const void *data, size_t size, struct tokenizer *tokenizer, struct err *err);
+
+static int load(const void *data, size_t size, read_file *read, const char *name,
+                struct tokenizer **ret_tokenizer, struct err *err)
 {
     struct tokenizer *tokenizer = calloc(1, sizeof *tokenizer);
     if (!tokenizer)
-        return err_set(err, ERR_NO_MEMORY, "tokenizer.json: out of memory");
+        return err_set(err, ERR_NO_MEMORY, "%s: out of memory", name);
     vocabulary_init(&tokenizer->vocabulary);
     added_tokens_init(&tokenizer->added);
-    if (tokenizer_json_read(json, size, tokenizer, err)) {
+    added_tokens_init(&tokenizer->controls);
+    if (read(data, size, tokenizer, err)) {
         tokenizer_free(tokenizer);
-        return err_wrap(err, "tokenizer.json");
+        return err_wrap(err, "%s", name);
     }
     *ret_tokenizer = tokenizer;
     return 0;
+}
+
+int tokenizer_load(const void *json, size_t size, struct tokenizer **ret_tokenizer, struct err *err)
+{
+    return load(json, size, tokenizer_json_read, "tokenizer.json", ret_tokenizer, err);
+}
+
+int tokenizer_load_sentencepiece(const void *data, size_t size, struct tokenizer **ret_tokenizer,
+                                 struct err *err)
+{
+    return load(data, size, tokenizer_sentencepiece_read, "tokenizer.model", ret_tokenizer, err);
 }
 
 void tokenizer_free(struct tokenizer *tokenizer)
@@ -50,6 +71,9 @@ void tokenizer_free(struct tokenizer *tokenizer)
     vocabulary_free(&tokenizer->vocabulary);
     merges_free(&tokenizer->merges);
     added_tokens_free(&tokenizer->added);
+    added_tokens_free(&tokenizer->controls);
+    sentencepiece_free(tokenizer->sentencepiece);
+    free(tokenizer->sentencepiece);
     pre_tokenizer_free(&tokenizer->pre_tokenizer);
     free(tokenizer);
 }
@@ -61,6 +85,7 @@ int tokenizer_encoder_new(const struct tokenizer *tokenizer, struct tokenizer_en
     if (!encoder)
         return err_set(err, ERR_NO_MEMORY, "tokenizer: out of memory");
     encoder->tokenizer = tokenizer;
+    added_tokens_init(&encoder->foreign);
     token_ids_init(&encoder->rebuilt_ids, LIMIT_PASSAGE_TOKENS);
     normalizer_scratch_init(&encoder->normalizing);
     buf_init(&encoder->repaired, 3 * LIMIT_TEXT_BYTES); /* U+FFFD has three bytes */
@@ -75,12 +100,23 @@ int tokenizer_encoder_new(const struct tokenizer *tokenizer, struct tokenizer_en
     return 0;
 }
 
+static void forget_rebuilt(struct tokenizer_encoder *encoder)
+{
+    for (size_t i = 0; i < REBUILT_MAX; i++) {
+        tokenizer_encoder_free(encoder->rebuilt_encoders[i]);
+        tokenizer_rebuilt_free(encoder->rebuilt[i]);
+        encoder->rebuilt_encoders[i] = NULL;
+        encoder->rebuilt[i] = NULL;
+    }
+    encoder->rebuilt_count = 0;
+}
+
 void tokenizer_encoder_free(struct tokenizer_encoder *encoder)
 {
     if (!encoder)
         return;
-    tokenizer_encoder_free(encoder->rebuilt_encoder);
-    tokenizer_rebuilt_free(encoder->rebuilt);
+    forget_rebuilt(encoder);
+    added_tokens_free(&encoder->foreign);
     token_ids_free(&encoder->rebuilt_ids);
     pre_tokenizer_walk_free(&encoder->walk);
     word_cache_free(&encoder->cache);
@@ -92,28 +128,48 @@ void tokenizer_encoder_free(struct tokenizer_encoder *encoder)
     free(encoder);
 }
 
+static int add_rebuilt(struct tokenizer_encoder *encoder, unsigned as, struct err *err)
+{
+    const size_t i = encoder->rebuilt_count;
+    if (i == REBUILT_MAX)
+        return err_set(err, ERR_INTERNAL, "tokenizer: more than %d doubts of versions", REBUILT_MAX);
+    if (tokenizer_rebuild(encoder->tokenizer, as, &encoder->rebuilt[i], err) ||
+        tokenizer_encoder_new(encoder->rebuilt[i], &encoder->rebuilt_encoders[i], err))
+        return err->code;
+    encoder->rebuilt_count++;
+    tokenizer_encoder_set_cancel(encoder->rebuilt_encoders[i], encoder->cancel);
+    return 0;
+}
+
 int tokenizer_encoder_set_doubts(struct tokenizer_encoder *encoder, unsigned doubts, struct err *err)
 {
-    unsigned built = doubts & TOKENIZER_DOUBT_BUILT;
-    tokenizer_encoder_free(encoder->rebuilt_encoder);
-    tokenizer_rebuilt_free(encoder->rebuilt);
-    encoder->rebuilt_encoder = NULL;
-    encoder->rebuilt = NULL;
+    forget_rebuilt(encoder);
     encoder->doubts = doubts;
-    if (!built)
-        return 0;
-    if (tokenizer_rebuild(encoder->tokenizer, built, &encoder->rebuilt, err) ||
-        tokenizer_encoder_new(encoder->rebuilt, &encoder->rebuilt_encoder, err))
-        return err->code;
-    tokenizer_encoder_set_cancel(encoder->rebuilt_encoder, encoder->cancel);
+    for (unsigned built = doubts & TOKENIZER_DOUBT_BUILT; built; built &= built - 1)
+        if (add_rebuilt(encoder, built & -built, err))
+            return err->code;
     return 0;
+}
+
+int tokenizer_encoder_set_foreign(struct tokenizer_encoder *encoder, const char *names, struct err *err)
+{
+    added_tokens_free(&encoder->foreign);
+    for (const char *end; (end = strchr(names, TOKENIZER_NAME_END)) != NULL; names = end + 1) {
+        const size_t size = (size_t)(end - names);
+        char *name = (char *)(uintptr_t)names;
+        const struct added_token token = {
+            .content = name, .content_size = size, .pattern = name, .pattern_size = size};
+        if (size && added_tokens_add(&encoder->foreign, &token, err))
+            return err->code;
+    }
+    return added_tokens_index(&encoder->foreign, err);
 }
 
 void tokenizer_encoder_set_cancel(struct tokenizer_encoder *encoder, const atomic_bool *cancel)
 {
     encoder->cancel = encoder->merging.cancel = cancel;
-    if (encoder->rebuilt_encoder)
-        tokenizer_encoder_set_cancel(encoder->rebuilt_encoder, cancel);
+    for (size_t i = 0; i < encoder->rebuilt_count; i++)
+        tokenizer_encoder_set_cancel(encoder->rebuilt_encoders[i], cancel);
 }
 
 /* -- Questions ------------------------------------------------------------------------------------- */
@@ -245,9 +301,17 @@ static int encode_raw_piece(struct tokenizer_encoder *encoder, const struct piec
 {
     const struct tokenizer *tokenizer = encoder->tokenizer;
     struct piece normal = *piece;
-    if (normalizer_apply(&tokenizer->normalizer, &encoder->normalizing, piece->text, piece->size,
-                         &normal.text, &normal.size, err))
+    if (tokenizer->sentencepiece && !tokenizer->converts_sentencepiece) {
+        struct buf *out = &encoder->normalizing.texts[0];
+        if (sentencepiece_normalize(tokenizer->sentencepiece, &tokenizer->added, piece->text, piece->size,
+                                    out, err))
+            return err->code;
+        normal.text = buf_text(out);
+        normal.size = out->size;
+    } else if (normalizer_apply(&tokenizer->normalizer, &encoder->normalizing, piece->text, piece->size,
+                                &normal.text, &normal.size, err)) {
         return err->code;
+    }
     return split_at_added(encoder, &tokenizer->added.normalized, &normal, encode_words, ids, err);
 }
 
@@ -271,22 +335,51 @@ static int check_own_tokens(const struct tokenizer_encoder *encoder, const char 
     return 0;
 }
 
-/* Whether the tokenizer that version 5 builds gives the same ids as these. */
+/* Tokens of a class's that are none of tokenizer.model's, or none in a text. */
+static int check_foreign(const struct added_tokens *tokens, const char *text, size_t size, struct err *err)
+{
+    struct added_tokens_walk walk;
+    struct added_tokens_step step;
+    added_tokens_begin(&walk, tokens, &tokens->raw, text, size);
+    (void)added_tokens_next(&walk, &step);
+    if (!step.token)
+        return 0;
+    return err_set(
+        err, ERR_UNSUPPORTED,
+        "it holds \"%.*s\", which SentencePiece cuts like any text, and transformers' class takes for a "
+        "token (the sweep's \"tokenizer\": \"file\", or --tokenizer file, cuts it as SentencePiece)",
+        json_field_shown_size(step.token->content, step.token->content_size), step.token->content);
+}
+
+static int refuse_rebuilt(const struct tokenizer *tokenizer, struct err *err)
+{
+    if (tokenizer->sentencepiece)
+        return err_set(
+            err, ERR_UNSUPPORTED,
+            "SentencePiece and transformers 4 and 5, which convert tokenizer.model, do not all cut it "
+            "into the same tokens (the sweep's \"tokenizer\": \"file\", or --tokenizer file, takes "
+            "SentencePiece's)");
+    return err_set(err, ERR_UNSUPPORTED,
+                   "transformers 4 and 5 cut it into other tokens: 5 passes over the normalizer and "
+                   "pre_tokenizer of tokenizer.json, unless tokenizer_class is PreTrainedTokenizerFast "
+                   "(the sweep's \"tokenizer\": \"file\", or --tokenizer file, takes them as 4 does)");
+}
+
+/* Whether the tokenizers that other versions build give the same ids as these. */
 static int check_rebuilt(struct tokenizer_encoder *encoder, const char *text, size_t size,
                          const struct token_ids *ids, size_t before, struct err *err)
 {
     const size_t count = ids->count - before;
     struct token_ids *others = &encoder->rebuilt_ids;
-    others->count = 0;
-    if (tokenizer_encode(encoder->rebuilt_encoder, text, size, others, err))
-        return err->code;
-    if (others->count == count &&
-        (count == 0 || memcmp(others->data, ids->data + before, count * sizeof *ids->data) == 0))
-        return 0;
-    return err_set(err, ERR_UNSUPPORTED,
-                   "transformers 4 and 5 cut it into other tokens: 5 passes over the normalizer and "
-                   "pre_tokenizer of tokenizer.json, unless tokenizer_class is PreTrainedTokenizerFast "
-                   "(the sweep's \"tokenizer\": \"file\", or --tokenizer file, takes them as 4 does)");
+    for (size_t i = 0; i < encoder->rebuilt_count; i++) {
+        others->count = 0;
+        if (tokenizer_encode(encoder->rebuilt_encoders[i], text, size, others, err))
+            return err->code;
+        if (others->count != count ||
+            (count && memcmp(others->data, ids->data + before, count * sizeof *ids->data) != 0))
+            return refuse_rebuilt(encoder->tokenizer, err);
+    }
+    return 0;
 }
 
 int tokenizer_encode(struct tokenizer_encoder *encoder, const char *text, size_t size, struct token_ids *ids,
@@ -306,8 +399,12 @@ int tokenizer_encode(struct tokenizer_encoder *encoder, const char *text, size_t
     const struct piece whole = {.text = text, .size = size, .is_first = 1};
     int code = check_own_tokens(encoder, text, size, err);
     if (!code)
+        code = check_foreign(&encoder->foreign, text, size, err);
+    if (!code && encoder->doubts & TOKENIZER_DOUBT_CONTROLS)
+        code = check_foreign(&encoder->tokenizer->controls, text, size, err);
+    if (!code)
         code = split_at_added(encoder, &encoder->tokenizer->added.raw, &whole, encode_raw_piece, ids, err);
-    if (!code && encoder->rebuilt)
+    if (!code)
         code = check_rebuilt(encoder, text, size, ids, before, err);
     if (code)
         ids->count = before;

@@ -40,6 +40,11 @@ struct tokenizer_encoder;
  * ERR_LIMIT, ERR_NO_MEMORY. The caller frees *ret_tokenizer after its encoders. */
 int tokenizer_load(const void *json, size_t size, struct tokenizer **ret_tokenizer, struct err *err);
 
+/* The same of a tokenizer.model of SentencePiece's, with the ids of its encode(text). Its own errors name
+ * byte or piece. */
+int tokenizer_load_sentencepiece(const void *data, size_t size, struct tokenizer **ret_tokenizer,
+                                 struct err *err);
+
 /* Frees. NULL is allowed. */
 void tokenizer_free(struct tokenizer *tokenizer);
 
@@ -61,21 +66,32 @@ void tokenizer_encoder_free(struct tokenizer_encoder *encoder);
 enum tokenizer_doubt {
     TOKENIZER_DOUBT_END = 2,     /* TOKENIZER_END as a text */
     TOKENIZER_DOUBT_PADDING = 4, /* TOKENIZER_PADDING as a text */
-    /* What the tokenizer that version 5 builds for a class cuts otherwise; one of these at most. */
+    /* What the tokenizer that version 5 builds for a class cuts otherwise. */
     TOKENIZER_DOUBT_AS_NEOX = 8,
     TOKENIZER_DOUBT_AS_GPT2 = 16,
     TOKENIZER_DOUBT_AS_QWEN2 = 32,
     TOKENIZER_DOUBT_AS_LLAMA = 64,
     TOKENIZER_DOUBT_AS_LEGACY_LLAMA = 128, /* `legacy`: a mark before each piece between added tokens */
+    /* Of a tokenizer.model: what version 4's converter cuts otherwise, with `legacy` or without; and pieces
+     * of control as texts, which classes take for tokens and SentencePiece does not. */
+    TOKENIZER_DOUBT_AS_CONVERTED = 256,
+    TOKENIZER_DOUBT_AS_CONVERTED_FIRST = 512,
+    TOKENIZER_DOUBT_CONTROLS = 1024,
 };
 #define TOKENIZER_DOUBT_BUILT                                                                                \
     (TOKENIZER_DOUBT_AS_NEOX | TOKENIZER_DOUBT_AS_GPT2 | TOKENIZER_DOUBT_AS_QWEN2 |                          \
-     TOKENIZER_DOUBT_AS_LLAMA | TOKENIZER_DOUBT_AS_LEGACY_LLAMA)
+     TOKENIZER_DOUBT_AS_LLAMA | TOKENIZER_DOUBT_AS_LEGACY_LLAMA | TOKENIZER_DOUBT_AS_CONVERTED |             \
+     TOKENIZER_DOUBT_AS_CONVERTED_FIRST)
 #define TOKENIZER_END "<|endoftext|>"
 #define TOKENIZER_PADDING "<|padding|>"
 
 /* ERR_NO_MEMORY. */
 int tokenizer_encoder_set_doubts(struct tokenizer_encoder *encoder, unsigned doubts, struct err *err);
+
+/* Texts that are refused beside: `names`, each ended by TOKENIZER_NAME_END, which a class takes for tokens.
+ */
+#define TOKENIZER_NAME_END '\x1F'
+int tokenizer_encoder_set_foreign(struct tokenizer_encoder *encoder, const char *names, struct err *err);
 
 /* While *cancel is true (NULL: never), tokenizer_encode ends at the next word with ERR_CANCELLED: a text may
  * take a minute. */

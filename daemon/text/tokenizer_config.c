@@ -27,8 +27,7 @@ struct reading {
 
 /* -- Files ---------------------------------------------------------------------------------------------- */
 
-/* An object; NULL without a file. */
-static int parse(const struct buf *text, const char *name, json_t **ret_object, struct err *err)
+int tokenizer_config_parse(const struct buf *text, const char *name, json_t **ret_object, struct err *err)
 {
     int code = 0;
     *ret_object = NULL;
@@ -406,7 +405,7 @@ static int check_config(struct reading *reading, const struct tokenizer_config *
 
 static int read_files(const struct tokenizer_config *files, struct reading *reading, struct err *err)
 {
-    if (parse(files->config, "tokenizer_config.json", &reading->config, err))
+    if (tokenizer_config_parse(files->config, "tokenizer_config.json", &reading->config, err))
         return err->code;
     if (!reading->config && !(reading->config = json_object()))
         return err_set(err, ERR_NO_MEMORY, "tokenizer_config.json: out of memory");
@@ -415,9 +414,9 @@ static int read_files(const struct tokenizer_config *files, struct reading *read
         reading->decoder = decoder;
         return 0;
     }
-    if (parse(files->special_tokens_map, "special_tokens_map.json", &reading->map, err))
+    if (tokenizer_config_parse(files->special_tokens_map, "special_tokens_map.json", &reading->map, err))
         return err->code;
-    return parse(files->added_tokens, "added_tokens.json", &reading->added, err);
+    return tokenizer_config_parse(files->added_tokens, "added_tokens.json", &reading->added, err);
 }
 
 int tokenizer_config_check(const struct tokenizer_config *files, const struct tokenizer *tokenizer,

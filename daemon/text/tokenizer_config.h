@@ -27,6 +27,7 @@
 
 #define TOKENIZER_CONFIG_NO_PREFIX (-1)
 #define TOKENIZER_CONFIG_FOREIGN_PREFIX (-2)
+#define TOKENIZER_CONFIG_FOREIGN_BYTES 1024
 
 /* How texts are to be read. */
 struct tokenizer_use {
@@ -35,6 +36,7 @@ struct tokenizer_use {
     int64_t prefix_id;
     unsigned doubts;  /* of enum tokenizer_doubt */
     int64_t start_id; /* before each text, too, whatever evaluations do (tokenizer_start.h) */
+    char foreign[TOKENIZER_CONFIG_FOREIGN_BYTES]; /* for tokenizer_encoder_set_foreign */
 };
 
 /* Contents, or NULL for a file that is not there. */
@@ -50,5 +52,10 @@ struct tokenizer_config {
  * message names file and key. */
 int tokenizer_config_check(const struct tokenizer_config *files, const struct tokenizer *tokenizer,
                            struct tokenizer_use *ret_use, struct err *err);
+
+/* The same for a tokenizer of a tokenizer.model, and fills start_id, too. */
+int tokenizer_config_check_sentencepiece(const struct tokenizer_config *files,
+                                         const struct tokenizer *tokenizer, struct tokenizer_use *ret_use,
+                                         struct err *err);
 
 #endif

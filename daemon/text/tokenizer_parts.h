@@ -11,6 +11,7 @@
 #include "daemon/text/normalizer.h"
 #include "daemon/text/pre_tokenizer.h"
 #include "daemon/text/seams.h"
+#include "daemon/text/sentencepiece.h"
 #include "daemon/text/vocabulary.h"
 
 #include <jansson.h>
@@ -27,8 +28,12 @@ struct tokenizer {
     struct merges merges;
     struct seams seams;
     struct added_tokens added;
-    int has_odd_ids;   /* an added token has another id than the file says */
-    int ignore_merges; /* a word that is a token is taken whole */
+    struct sentencepiece
+        *sentencepiece; /* of a tokenizer.model: what makes a text ready; NULL for a tokenizer.json */
+    struct added_tokens controls; /* of a tokenizer.model, which are never found in a text: those pieces */
+    int converts_sentencepiece;   /* rebuilt of one, which it does without, with merges of its own */
+    int has_odd_ids;              /* an added token has another id than the file says */
+    int ignore_merges;            /* a word that is a token is taken whole */
     uint32_t id_limit;
 };
 
@@ -48,10 +53,20 @@ int tokenizer_is_same(const struct tokenizer *tokenizer, const struct tokenizer 
 /* Fills a zeroed tokenizer from tokenizer.json; on failure what is there can be freed. */
 int tokenizer_json_read(const void *json, size_t size, struct tokenizer *tokenizer, struct err *err);
 
-/* The same for its parts "normalizer", "pre_tokenizer" (what a byte is written as, too) and "model"
- * (vocabulary, merges, bytes and the unknown token), in this order. */
+/* The same from tokenizer.model. */
+int tokenizer_sentencepiece_read(const void *data, size_t size, struct tokenizer *tokenizer, struct err *err);
+
+/* Fills a copy of `tokenizer`, of a tokenizer.model, as tokenizer_rebuild would. */
+int tokenizer_sentencepiece_rebuild(const struct tokenizer *tokenizer, unsigned as, struct tokenizer *rebuilt,
+                                    struct err *err);
+
+/* As tokenizer_json_read for its parts "normalizer", "pre_tokenizer" (what a byte is written as, too) and
+ * "model" (vocabulary, merges, bytes and the unknown token), in this order. */
 int tokenizer_normalizer_read(const json_t *part, struct normalizer *normalizer, struct err *err);
 int tokenizer_pre_tokenizer_read(const json_t *part, struct tokenizer *tokenizer, struct err *err);
 int tokenizer_model_read(const json_t *model, struct tokenizer *tokenizer, struct err *err);
+
+/* A file beside tokenizer.json as an object; NULL where there is none. */
+int tokenizer_config_parse(const struct buf *text, const char *name, json_t **ret_object, struct err *err);
 
 #endif

@@ -74,6 +74,8 @@ static int fill(const struct tokenizer *tokenizer, unsigned as, struct tokenizer
     rebuilt->pre_tokenizer = (struct pre_tokenizer){.prefix = tokenizer->pre_tokenizer.prefix};
     rebuilt->alphabet.unk_id = ALPHABET_NO_ID;
     added_tokens_init(&rebuilt->added);
+    if (tokenizer->sentencepiece)
+        return tokenizer_sentencepiece_rebuild(tokenizer, as, rebuilt, err);
     if (set_steps(rebuilt, as, err))
         return err->code;
     alphabet_find_bytes(&rebuilt->alphabet, &rebuilt->vocabulary);
@@ -106,6 +108,8 @@ void tokenizer_rebuilt_free(struct tokenizer *rebuilt)
         return;
     pre_tokenizer_free(&rebuilt->pre_tokenizer);
     added_tokens_free(&rebuilt->added);
+    if (rebuilt->sentencepiece)
+        merges_free(&rebuilt->merges);
     free(rebuilt);
 }
 

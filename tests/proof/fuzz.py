@@ -28,6 +28,8 @@ PARSERS = {
     "shard index": "shard_index",
     "config.json, vocabulary": "config",
     "tokenizer.json": "tokenizer_json",
+    "tokenizer.model": "tokenizer_model",
+    "what stands beside tokenizer.model": "tokenizer_model_config",
     "what stands beside tokenizer.json": "tokenizer_config",
     "which token a tokenizer puts before a text": "tokenizer_start",
     "JSONL and text data sets": "jsonl",
