@@ -37,8 +37,13 @@ void small_files_free(struct small_files *files)
 
 int small_files_takes(const char *path, uint64_t size_bytes)
 {
+    static const char model[] = "tokenizer.model"; /* SentencePiece's */
+    const char *slash = strrchr(path, '/');
     size_t length = strlen(path);
-    return size_bytes <= SMALL_FILES_BYTES / 2 && length > 5 && strcmp(path + length - 5, ".json") == 0;
+    if (size_bytes > SMALL_FILES_BYTES / 2)
+        return 0;
+    return (length > 5 && strcmp(path + length - 5, ".json") == 0) ||
+           strcmp(slash ? slash + 1 : path, model) == 0;
 }
 
 int small_files_begin(struct small_files *files, struct keyed_lock *own, const char *id,

@@ -31,7 +31,8 @@ void small_files_init(struct small_files *files);
 /* Nobody may be fetching any more. */
 void small_files_free(struct small_files *files);
 
-/* Whether a file of this path and size is kept where there is room: JSON of at most half of it. */
+/* Whether a file of this path and size is kept where there is room: JSON, or a tokenizer.model, of at
+ * most half of it. */
 int small_files_takes(const char *path, uint64_t size_bytes);
 
 /* The caller will look for this content, and fetch and keep it where it is not there; who wants the same

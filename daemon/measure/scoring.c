@@ -20,7 +20,7 @@ struct scoring {
     struct model_config model;
     struct score_config config;
     struct tokenizer_use use;
-    struct buf tokenizer_json;
+    struct scoring_tokenizer tokenizer;
     struct scoring_weights weights;
     const struct passages *passages; /* of the request's cache; NULL before scoring_fetch */
     struct score_result result;
@@ -51,32 +51,17 @@ static int read_config(struct scoring *scoring, struct err *err)
     return code;
 }
 
-/* Of what older repositories and trainers have, transformers makes one. */
-static int fetch_tokenizer(const struct scoring *scoring, struct buf *json, struct err *err)
-{
-    static const char *const others[] = {"tokenizer.model", "vocab.json"};
-    const struct repository_tree *tree = scoring->request.tree;
-    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
-        if (!repository_tree_find(tree, "tokenizer.json") && repository_tree_find(tree, others[i]))
-            return err_set(err, ERR_NOT_FOUND,
-                           "the revision has no tokenizer.json, which scoring needs, but %s, of which "
-                           "transformers writes one: in a copy of the revision, "
-                           "AutoTokenizer.from_pretrained(FOLDER).save_pretrained(FOLDER)",
-                           others[i]);
-    }
-    return fetch_text(scoring, "tokenizer.json", json, err);
-}
-
 static int read_files(struct scoring *scoring, struct err *err)
 {
-    struct buf *json = &scoring->tokenizer_json;
+    struct scoring_tokenizer *tokenizer = &scoring->tokenizer;
     int code = read_config(scoring, err);
     if (!code)
-        code = fetch_tokenizer(scoring, json, err);
+        code = scoring_tokenizer_fetch(&scoring->request, tokenizer, err);
     if (!code)
-        code = digest_sha256_hex(json->data, json->size, scoring->identity.tokenizer_digest, err);
+        code = digest_sha256_hex(tokenizer->file.data, tokenizer->file.size,
+                                 scoring->identity.tokenizer_digest, err);
     return code ? code
-                : scoring_tokenizer_check(&scoring->request, json, &scoring->model, &scoring->use, err);
+                : scoring_tokenizer_check(&scoring->request, tokenizer, &scoring->model, &scoring->use, err);
 }
 
 static enum score_mode score_mode_of(enum passages_mode mode)
@@ -99,12 +84,13 @@ static int acquire_passages(struct scoring *scoring, struct err *err)
 {
     struct scoring_texts texts = {.request = &scoring->request,
                                   .identity = &scoring->identity,
-                                  .tokenizer_json = &scoring->tokenizer_json,
+                                  .tokenizer = &scoring->tokenizer,
                                   .context_tokens = (uint32_t)scoring->config.max_positions,
                                   .prefix_id = scoring->use.prefix_id >= 0 ? scoring->use.prefix_id
                                                                            : PASSAGES_NO_PREFIX,
                                   .starts_with_prefix = scoring->use.start_id >= 0,
-                                  .doubts = scoring->use.doubts};
+                                  .doubts = scoring->use.doubts,
+                                  .foreign = scoring->use.foreign};
     return scoring->passages ? 0 : scoring_passages_acquire(&texts, &scoring->passages, err);
 }
 
@@ -114,7 +100,7 @@ int scoring_open(const struct scoring_request *request, struct scoring **ret_sco
     if (!scoring)
         return err_set(err, ERR_NO_MEMORY, "no memory to score a revision");
     scoring->request = *request;
-    buf_init(&scoring->tokenizer_json, LIMIT_TOKENIZER_JSON_BYTES);
+    scoring_tokenizer_init(&scoring->tokenizer);
     scoring->identity.mode = score_mode_of(request->mode);
     scoring->identity.definition = SCORE_DEFINITION;
     int code = read_files(scoring, err);
@@ -127,7 +113,7 @@ int scoring_open(const struct scoring_request *request, struct scoring **ret_sco
         (code = scoring_identity_write_parameters(&scoring->request, &scoring->config, &scoring->use,
                                                   scoring->identity.parameters,
                                                   sizeof scoring->identity.parameters, err)) ||
-        (scoring->use.doubts && (code = acquire_passages(scoring, err)))) {
+        ((scoring->use.doubts || scoring->use.foreign[0]) && (code = acquire_passages(scoring, err)))) {
         scoring_close(scoring);
         return code;
     }
@@ -263,6 +249,6 @@ void scoring_close(struct scoring *scoring)
     if (scoring->passages)
         passages_cache_give_back(scoring->request.passages, scoring->passages);
     scoring_weights_close(&scoring->weights);
-    buf_free(&scoring->tokenizer_json);
+    scoring_tokenizer_free(&scoring->tokenizer);
     free(scoring);
 }

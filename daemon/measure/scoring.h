@@ -53,7 +53,7 @@ struct scoring_identity {
      * the same files need no download; where a file's digest is not known, over the tensors' bytes. */
     char weights_digest[DIGEST_SHA256_HEX_SIZE];
     char dataset_digest[DIGEST_SHA256_HEX_SIZE];   /* raw bytes of the data set's file */
-    char tokenizer_digest[DIGEST_SHA256_HEX_SIZE]; /* raw bytes of tokenizer.json */
+    char tokenizer_digest[DIGEST_SHA256_HEX_SIZE]; /* raw bytes of tokenizer.json or tokenizer.model */
     char parameters[SCORING_PARAMETERS_BYTES];     /* canonical JSON of all that is not a default */
     enum score_mode mode;
     int definition;

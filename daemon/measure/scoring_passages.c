@@ -6,16 +6,18 @@
 #include <stdio.h>
 #include <string.h>
 
-#define KEY_BYTES (2 * DIGEST_SHA256_HEX_SIZE + SCORING_PARAMETERS_BYTES + 128)
+#define KEY_BYTES                                                                                            \
+    (2 * DIGEST_SHA256_HEX_SIZE + SCORING_PARAMETERS_BYTES + TOKENIZER_CONFIG_FOREIGN_BYTES + 128)
 
 /* Everything that the passages depend on. The parameters hold kind, field, limit, window and stride, but not
  * in each mode the context. */
 static void make_key(const struct scoring_texts *texts, char *key, size_t size)
 {
     const struct scoring_identity *identity = texts->identity;
-    (void)snprintf(key, size, "%s %s %s %" PRIu32 " %" PRId64 " %u %s", identity->dataset_digest,
+    (void)snprintf(key, size, "%s %s %s %" PRIu32 " %" PRId64 " %u %s%s", identity->dataset_digest,
                    identity->tokenizer_digest, passages_mode_name(texts->request->mode),
-                   texts->context_tokens, texts->prefix_id, texts->doubts, identity->parameters);
+                   texts->context_tokens, texts->prefix_id, texts->doubts, texts->foreign,
+                   identity->parameters);
 }
 
 static int add_texts(const struct scoring_request *request, struct dataset *dataset,
@@ -66,6 +68,8 @@ static int build(const struct scoring_texts *texts, struct tokenizer *tokenizer,
         code = tokenizer_encoder_set_doubts(encoder, texts->doubts, err);
     }
     if (!code)
+        code = tokenizer_encoder_set_foreign(encoder, texts->foreign, err);
+    if (!code)
         code = passages_builder_new(&options, encoder, &builder, err);
     if (!code)
         code = dataset_open(request->data, &reading, &dataset, err);
@@ -84,9 +88,9 @@ static int build(const struct scoring_texts *texts, struct tokenizer *tokenizer,
 static int make_passages(const struct scoring_texts *texts, struct passages *ret_passages, struct err *err)
 {
     struct tokenizer *tokenizer = NULL;
-    int code = tokenizer_load(texts->tokenizer_json->data, texts->tokenizer_json->size, &tokenizer, err);
+    int code = scoring_tokenizer_load(texts->tokenizer, &tokenizer, err);
     if (code)
-        return err_wrap(err, "tokenizer.json");
+        return code;
     code = build(texts, tokenizer, ret_passages, err);
     tokenizer_free(tokenizer);
     return code;

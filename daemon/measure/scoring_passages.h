@@ -6,16 +6,18 @@
 
 #include "daemon/base/buf.h"
 #include "daemon/measure/scoring.h"
+#include "daemon/measure/scoring_tokenizer.h"
 
 /* What passages depend on beside the request: its data set and tokenizer are known by their digests. */
 struct scoring_texts {
     const struct scoring_request *request;
     const struct scoring_identity *identity;
-    const struct buf *tokenizer_json;
+    const struct scoring_tokenizer *tokenizer;
     uint32_t context_tokens;
     int64_t prefix_id;      /* or PASSAGES_NO_PREFIX */
     int starts_with_prefix; /* which the identity's parameters say, too */
     unsigned doubts;        /* of enum tokenizer_doubt: texts that have them are refused */
+    const char *foreign;    /* of struct tokenizer_use: likewise */
 };
 
 /* Finds or makes the passages, held in the request's cache until passages_cache_give_back; of several threads

@@ -9,6 +9,10 @@ static void test_takes(void **state)
     (void)state;
     assert_true(small_files_takes("tokenizer.json", 2000000));
     assert_true(small_files_takes("a/model.safetensors.index.json", 0));
+    assert_true(small_files_takes("tokenizer.model", 8000000));
+    assert_true(small_files_takes("a/tokenizer.model", 1));
+    assert_false(small_files_takes("a.tokenizer.model", 1));
+    assert_false(small_files_takes("tokenizer.model/x", 1));
     assert_false(small_files_takes(".json", 10));
     assert_false(small_files_takes("model.safetensors", 10));
     assert_false(small_files_takes("tokenizer.json", SMALL_FILES_BYTES / 2 + 1));

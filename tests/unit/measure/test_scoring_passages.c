@@ -22,7 +22,7 @@ struct texts {
     struct scoring_request request;
     struct scoring_identity identity;
     struct score_config config;
-    struct buf json;
+    struct scoring_tokenizer tokenizer;
     struct scoring_texts texts;
 };
 
@@ -32,12 +32,13 @@ static void texts_open(struct texts *t, const char *path, struct passages_cache 
     OK(source_open_file(path, &t->source, &err));
     t->config.max_positions = 64;
     t->request = (struct scoring_request){.data = t->source, .passages = cache};
-    buf_init(&t->json, LIMIT_TOKENIZER_JSON_BYTES);
-    OK(file_read(TOKENIZER, &t->json, &err));
-    OK(digest_sha256_hex(t->json.data, t->json.size, t->identity.tokenizer_digest, &err));
+    scoring_tokenizer_init(&t->tokenizer);
+    OK(file_read(TOKENIZER, &t->tokenizer.file, &err));
+    OK(digest_sha256_hex(t->tokenizer.file.data, t->tokenizer.file.size, t->identity.tokenizer_digest, &err));
     t->texts = (struct scoring_texts){.request = &t->request,
                                       .identity = &t->identity,
-                                      .tokenizer_json = &t->json,
+                                      .tokenizer = &t->tokenizer,
+                                      .foreign = "",
                                       .context_tokens = 64,
                                       .prefix_id = 0};
 }
@@ -54,7 +55,7 @@ static void identify(struct texts *t)
 static void texts_close(struct texts *t)
 {
     source_close(t->source);
-    buf_free(&t->json);
+    scoring_tokenizer_free(&t->tokenizer);
 }
 
 static const struct passages *acquire(struct texts *t)
@@ -311,7 +312,7 @@ static void test_errors(void **state)
     t.request.cancel = &cancel;
     FAILS(ERR_CANCELLED, "cancelled", scoring_passages_acquire(&t.texts, &passages, &err));
     t.request.cancel = NULL;
-    t.json.data[0] = '[';
+    t.tokenizer.file.data[0] = '[';
     FAILS(ERR_FORMAT, "tokenizer.json", scoring_passages_acquire(&t.texts, &passages, &err));
     texts_close(&t);
     passages_cache_free(cache);
