@@ -168,7 +168,7 @@ int tokenizer_encoder_set_foreign(struct tokenizer_encoder *encoder, const char 
 void tokenizer_encoder_set_cancel(struct tokenizer_encoder *encoder, const atomic_bool *cancel)
 {
     encoder->cancel = encoder->merging.cancel = cancel;
-    for (size_t i = 0; i < encoder->rebuilt_count; i++)
+    for (size_t i = 0; i < REBUILT_MAX && encoder->rebuilt_encoders[i]; i++)
         tokenizer_encoder_set_cancel(encoder->rebuilt_encoders[i], cancel);
 }
 
@@ -371,7 +371,7 @@ static int check_rebuilt(struct tokenizer_encoder *encoder, const char *text, si
 {
     const size_t count = ids->count - before;
     struct token_ids *others = &encoder->rebuilt_ids;
-    for (size_t i = 0; i < encoder->rebuilt_count; i++) {
+    for (size_t i = 0; i < REBUILT_MAX && encoder->rebuilt_encoders[i]; i++) {
         others->count = 0;
         if (tokenizer_encode(encoder->rebuilt_encoders[i], text, size, others, err))
             return err->code;
