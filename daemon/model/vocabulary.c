@@ -3,6 +3,7 @@
 #include "daemon/base/json_bound.h"
 #include "daemon/base/json_text.h"
 #include "daemon/base/limits.h"
+#include "daemon/base/protobuf.h"
 
 #include <fnmatch.h>
 #include <jansson.h>
@@ -78,6 +79,24 @@ int model_vocabulary_count_rows(const char *json, size_t size, uint64_t *ret_row
     int code = count_rows(root, ret_rows, err);
     json_decref(root);
     return code ? err_wrap(err, "tokenizer.json") : 0;
+}
+
+int model_vocabulary_count_pieces(const void *data, size_t size, uint64_t *ret_rows, struct err *err)
+{
+    struct protobuf_reader reader = {.data = data, .size = size};
+    struct protobuf_field field;
+    uint64_t rows = 0;
+    int found;
+    while ((found = protobuf_next(&reader, &field, err)) > 0 && rows <= LIMIT_VOCABULARY)
+        rows += field.number == 1 && field.wire == PROTOBUF_BYTES;
+    if (found < 0)
+        return err_wrap(err, "tokenizer.model");
+    if (rows == 0)
+        return err_set(err, ERR_FORMAT, "tokenizer.model: it has no pieces");
+    if (rows > LIMIT_VOCABULARY)
+        return err_set(err, ERR_LIMIT, "tokenizer.model: more than %d pieces", LIMIT_VOCABULARY);
+    *ret_rows = rows;
+    return 0;
 }
 
 int model_vocabulary_rows_of(const char *model, uint64_t *ret_rows, struct err *err)

@@ -38,6 +38,19 @@ static int read_config(struct revision_source *source, struct model_config *conf
     return 0;
 }
 
+static int count_by_tokenizer(struct revision_source *source, struct buf *text, uint64_t *ret_rows,
+                              struct err *err)
+{
+    int code = revision_source_fetch(source, "tokenizer.json", text, err);
+    if (!code)
+        return model_vocabulary_count_rows(buf_text(text), text->size, ret_rows, err);
+    if (code != ERR_NOT_FOUND)
+        return code;
+    text->max = LIMIT_SENTENCEPIECE_BYTES;
+    code = revision_source_fetch(source, "tokenizer.model", text, err);
+    return code ? code : model_vocabulary_count_pieces(text->data, text->size, ret_rows, err);
+}
+
 /* How many rows are real tokens: by the tokenizer, by the model's name, or else all. */
 static int count_token_rows(struct revision_source *source, const char *model, uint64_t rows,
                             uint64_t *ret_token_rows, struct err *err)
@@ -46,9 +59,7 @@ static int count_token_rows(struct revision_source *source, const char *model, u
     struct err reason = ERR_INIT;
     uint64_t token_rows = 0;
     buf_init(&text, LIMIT_TOKENIZER_JSON_BYTES);
-    int code = revision_source_fetch(source, "tokenizer.json", &text, &reason);
-    if (!code)
-        code = model_vocabulary_count_rows(buf_text(&text), text.size, &token_rows, &reason);
+    int code = count_by_tokenizer(source, &text, &token_rows, &reason);
     buf_free(&text);
     if (code && !is_silent(code)) {
         *err = reason;

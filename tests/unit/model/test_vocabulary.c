@@ -40,6 +40,20 @@ static void test_counts(void **state)
     }
 }
 
+static void test_pieces(void **state)
+{
+    (void)state;
+    uint64_t rows = 0;
+    struct err err = ERR_INIT;
+    assert_int_equal(model_vocabulary_count_pieces("\x0A\x01x\x12\x00\x0A\x00\x08\x07", 9, &rows, &err), 0);
+    assert_int_equal(rows, 2);
+    assert_int_equal(model_vocabulary_count_pieces("\x12\x00", 2, &rows, &err), ERR_FORMAT);
+    assert_string_equal(err.message, "tokenizer.model: it has no pieces");
+    assert_int_equal(model_vocabulary_count_pieces("IQ== 0\n", 7, &rows, &err), ERR_FORMAT);
+    assert_int_equal(model_vocabulary_count_pieces("", 0, &rows, &err), ERR_FORMAT);
+    assert_int_equal(rows, 2);
+}
+
 static void test_known_models(void **state)
 {
     (void)state;
@@ -54,6 +68,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_counts),
+        cmocka_unit_test(test_pieces),
         cmocka_unit_test(test_known_models),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
