@@ -90,8 +90,9 @@ def test_no_tokenizer(probe: Path, tmp_path: Path) -> None:
     folder = revision_folder(tmp_path, "step14000")
     (folder / "tokenizer.json").unlink()
     said = score(probe, folder, ["Hello world"])
-    assert said == {"error": "not_found", "message": "the revision has no tokenizer.json, which scoring needs"}
-    for name in ("vocab.json", "tokenizer.model"):
-        (folder / name).write_text("{}")
-        said = score(probe, folder, ["Hello world"])
-        assert said["error"] == "not_found" and f"but {name}, of which transformers writes one" in said["message"]
+    assert said == {"error": "not_found", "message": "the revision has neither tokenizer.json nor tokenizer.model, one of which scoring needs"}
+    (folder / "vocab.json").write_text("{}")
+    said = score(probe, folder, ["Hello world"])
+    assert said["error"] == "not_found" and "but vocab.json, of which transformers writes one" in said["message"]
+    (folder / "tokenizer.model").write_text("{}")
+    assert "tokenizer.model: it is not SentencePiece's" in score(probe, folder, ["Hello world"])["message"]
