@@ -14,13 +14,18 @@
 static_assert(ROWS_PERIOD % ROWS_AHEAD == 0 && ROWS_DUTY % ROWS_PERIOD == 0, "periods are whole");
 
 /* Whether a GPU's shared memory takes a whole table (statistics_grid_cut): what it cannot have is no code for
- * it, which would take minutes to compile. GPUs after sm_90 have 227 KiB or 99. */
-#if defined(__CUDA_ARCH__)
-#define HAS_WHOLE (__CUDA_ARCH__ >= 900)
-#define HAS_SLICES (__CUDA_ARCH__ != 900)
-#else
+ * it, which would take minutes to compile. GPUs after sm_90 have 227 KiB or 99; sm_100 has the former, so
+ * that its slices are for later GPUs alone, by the intermediate: without one (preset cuda-check) they are
+ * left out. */
+#if !defined(__CUDA_ARCH__)
 #define HAS_WHOLE true
 #define HAS_SLICES true
+#elif defined(BIFURCATED_CUDA_NO_INTERMEDIATE)
+#define HAS_WHOLE (__CUDA_ARCH__ >= 900)
+#define HAS_SLICES (__CUDA_ARCH__ != 900 && __CUDA_ARCH__ != 1000)
+#else
+#define HAS_WHOLE (__CUDA_ARCH__ >= 900)
+#define HAS_SLICES (__CUDA_ARCH__ != 900)
 #endif
 
 /* -- CUDA kernels ----------------------------------------------------------------------------------- */
