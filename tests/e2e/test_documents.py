@@ -4,6 +4,7 @@ run as EleutherAI/pythia-14m. What is not run says why (`-rs`); tests/e2e/docume
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import json
 import math
@@ -40,6 +41,7 @@ def find_documents() -> list[str]:
 
 BLOCKS = [block for name in find_documents() for block in read_blocks(REPOSITORY / name, name)]
 COMMANDS = [block for block in BLOCKS if block.language]
+begun: set[str] = set()  # names of the blocks that this process has run; several may share the file
 
 
 @pytest.fixture(scope="module")
@@ -134,11 +136,8 @@ def run_worker(text: str, served: Daemon, place: Path, programs: dict[str, Path]
     assert worker.returncode == 0, said
 
 
-@pytest.mark.parametrize("block", COMMANDS, ids=lambda block: block.name)
-def test_command(block: Block, served: Daemon, place: Path, machine: Machine, programs: dict[str, Path]) -> None:
-    reason = why_not(block)
-    if reason:
-        pytest.skip(f"{block.name}: {reason}")
+def run(block: Block, served: Daemon, place: Path, machine: Machine, programs: dict[str, Path]) -> None:
+    begun.add(block.name)
     text, env = STANDARD.sub(served.url, block.text), environment(served, programs)
     if block.document == "deploy/README.md":
         text, env = machine.rewrite(text), machine.env
@@ -155,10 +154,35 @@ def test_command(block: Block, served: Daemon, place: Path, machine: Machine, pr
     assert '"status":4' not in done.stdout and '"status":5' not in done.stdout, f"{block.name}: refused\n{done.stdout[-1000:]}"
 
 
-def test_what_the_readme_writes_is_there(place: Path) -> None:
+@pytest.fixture
+def run_all(served: Daemon, place: Path, machine: Machine, programs: dict[str, Path]) -> Callable[..., None]:
+    """run_all(document, before=block): what has not run of a document's commands, or of those before one."""
+
+    def run_them(document: str, before: Block | None = None) -> None:
+        for one in [block for block in COMMANDS if block.document == document]:
+            if one == before:
+                return
+            if one.name not in begun and not why_not(one):
+                with contextlib.suppress(pytest.skip.Exception):  # for want of a program
+                    run(one, served, place, machine, programs)
+
+    return run_them
+
+
+@pytest.mark.parametrize("block", COMMANDS, ids=lambda block: block.name)
+def test_command(
+    block: Block, served: Daemon, place: Path, machine: Machine, programs: dict[str, Path], run_all: Callable[..., None]
+) -> None:
+    reason = why_not(block)
+    if reason:
+        pytest.skip(f"{block.name}: {reason}")
+    run_all(block.document, before=block)  # each goes on from those before it
+    run(block, served, place, machine, programs)
+
+
+def test_what_the_readme_writes_is_there(place: Path, run_all: Callable[..., None]) -> None:
     """After the commands above: the files that they made hold what they should."""
-    if not any(path.suffix == ".svg" for path in place.iterdir()):
-        pytest.skip("the commands of README.md were not run before")
+    run_all("README.md")
     assert (place / "forking.svg").read_text().startswith("<?xml") and (place / "dark.svg").read_text().rstrip().endswith("</svg>")
     head, *rows = (place / "series.csv").read_text().splitlines()
     assert head.startswith("revision,step") and len(rows) == 25
@@ -205,10 +229,9 @@ def test_every_column_is_explained(served: Daemon) -> None:
     assert sorted(told + several) == sorted(columns)
 
 
-def test_what_the_administrator_did(machine: Machine) -> None:
+def test_what_the_administrator_did(machine: Machine, run_all: Callable[..., None]) -> None:
     """After the commands above: backups are there, both were restored, and the service runs again."""
-    if not machine.asked():
-        pytest.skip("the commands of deploy/README.md were not run before")
+    run_all("deploy/README.md")
     assert (machine.place / "etc/bifurcated/environment").stat().st_mode & 0o777 == 0o600
     assert (machine.state / "before-upgrade.db").exists() and len(list(machine.backups.glob("*.db"))) == 1
     assert len(list(machine.state.glob("bifurcated.db.before-*"))) == 2  # what was there before a backup came back
