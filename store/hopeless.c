@@ -14,17 +14,40 @@ static int is_lasting(int code)
            code == ERR_LIMIT;
 }
 
-/* Whether TASKS_ALIKE_MAX tasks have failed for good, all with the same words, and nothing was recorded; one
- * of them gives those words. *ret_claimed: how many are worked at. */
+/* Whether a task has failed for good, for what lasts. Of a sweep that fails for what passes, nothing else
+ * need be read: it may have 100,000 tasks, and is asked about before each claim. */
+static int fails_for_good(struct connection *connection, int64_t sweep_id, int *ret_does, struct err *err)
+{
+    struct query query;
+    char error_code[STORE_ERROR_NAME_SIZE];
+    int code =
+        query_begin(&query, connection,
+                    "SELECT error_code FROM tasks WHERE sweep_id = ? AND state = 'failed' LIMIT 1", err);
+    if (code)
+        return code;
+    query_bind_int(&query, sweep_id);
+    *ret_does = 0;
+    if ((code = query_next(&query, err)) > 0) {
+        query_text(&query, error_code, sizeof error_code);
+        *ret_does = is_lasting(err_code_of(error_code));
+    }
+    code = query_end(&query, code);
+    return code < 0 ? code : 0;
+}
+
+/* Whether TASKS_ALIKE_MAX tasks have failed for good, all with the same words, and nothing was recorded.
+ * *ret_claimed: how many are worked at. */
 static int is_in_vain(struct connection *connection, int64_t sweep_id, int *ret_is_in_vain,
                       int64_t *ret_claimed, struct err *err)
 {
     struct query query;
-    char error_code[STORE_ERROR_NAME_SIZE];
+    int code = fails_for_good(connection, sweep_id, ret_is_in_vain, err);
+    if (code || !*ret_is_in_vain)
+        return code;
     *ret_is_in_vain = 0;
-    int code = query_begin(
+    code = query_begin(
         &query, connection,
-        "SELECT f.error_code, s.tasks_claimed FROM sweeps s JOIN tasks f ON f.id = (SELECT k.id FROM tasks k "
+        "SELECT s.tasks_claimed FROM sweeps s JOIN tasks f ON f.id = (SELECT k.id FROM tasks k "
         "WHERE k.sweep_id = ?1 AND k.state = 'failed' LIMIT 1) WHERE s.id = ?1 AND s.state = 'running' "
         "AND s.tasks_queued > 0 AND s.tasks_done = 0 AND s.tasks_failed >= ?2 "
         "AND NOT EXISTS (SELECT 1 FROM tasks k WHERE k.sweep_id = ?1 AND k.state = 'failed' "
@@ -37,8 +60,7 @@ static int is_in_vain(struct connection *connection, int64_t sweep_id, int *ret_
     query_bind_int(&query, sweep_id);
     query_bind_int(&query, TASKS_ALIKE_MAX);
     if ((code = query_next(&query, err)) > 0) {
-        query_text(&query, error_code, sizeof error_code);
-        *ret_is_in_vain = is_lasting(err_code_of(error_code));
+        *ret_is_in_vain = 1;
         *ret_claimed = query_int(&query);
     }
     code = query_end(&query, code);

@@ -1,6 +1,7 @@
 #include "store/jobs.h"
 
 #include "daemon/base/clock.h"
+#include "store/hopeless.h"
 #include "store/query.h"
 
 #include <string.h>
@@ -248,14 +249,16 @@ int jobs_demand(struct store *store, const struct jobs_question *question,
                 int (*row)(void *context, int64_t sweep_id, int64_t tasks), void *context, struct err *err)
 {
     struct query query;
-    int code = query_open(&query, store,
-                          "SELECT s.id, min(?1, (SELECT count(*) FROM (SELECT 1 FROM tasks k WHERE "
-                          "k.sweep_id = s.id AND k.state = 'queued' AND (k.not_before_ms <= ?2 OR "
-                          "k.not_before_ms > ?2 + ?5) LIMIT ?1)) + "
-                          "(SELECT count(*) FROM tasks k WHERE k.sweep_id = s.id AND k.state = 'claimed' "
-                          "AND (instr(k.worker, ?3) OR k.lease_until_ms < ?6))) "
-                          "FROM sweeps s WHERE s.state = 'running' ORDER BY s.priority DESC, s.id LIMIT ?4",
-                          err);
+    int code =
+        query_open(&query, store,
+                   "SELECT s.id, s.tasks_done = 0 AND s.tasks_failed >= ?7, (SELECT count(*) FROM tasks k "
+                   "WHERE k.sweep_id = s.id AND k.state = 'claimed' "
+                   "AND (instr(k.worker, ?3) OR k.lease_until_ms < ?6)), "
+                   "(SELECT count(*) FROM (SELECT 1 FROM tasks k WHERE "
+                   "k.sweep_id = s.id AND k.state = 'queued' AND (k.not_before_ms <= ?2 OR "
+                   "k.not_before_ms > ?2 + ?5) LIMIT ?1)) "
+                   "FROM sweeps s WHERE s.state = 'running' ORDER BY s.priority DESC, s.id LIMIT ?4",
+                   err);
     if (code)
         return code;
     query_bind_int(&query, question->tasks_max);
@@ -264,9 +267,15 @@ int jobs_demand(struct store *store, const struct jobs_question *question,
     query_bind_int(&query, question->limit);
     query_bind_int(&query, question->pause_ms_max);
     query_bind_int(&query, question->over_ms);
+    query_bind_int(&query, HOPELESS_DOUBT);
     while ((code = query_next(&query, err)) > 0) {
         int64_t sweep_id = query_int(&query);
-        if (row(context, sweep_id, query_int(&query)))
+        int is_doubtful = query_int(&query) != 0, is_awaited = 0;
+        int64_t tasks = query_int(&query), queued = query_int(&query);
+        if (is_doubtful && (code = hopeless_is_awaited(query.connection, sweep_id, &is_awaited, err)))
+            break;
+        tasks += is_awaited ? 0 : queued;
+        if (row(context, sweep_id, tasks < question->tasks_max ? tasks : question->tasks_max))
             break;
     }
     return query_close(&query, code);

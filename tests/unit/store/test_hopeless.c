@@ -1,5 +1,6 @@
 /* Sweeps in which nothing can succeed: a few tasks that fail alike spare the others. */
 #include "store/hopeless.h"
+#include "store/jobs.h"
 #include "store/watches.h"
 #include "tests/unit/store/leases.h"
 #include "tests/unit/store/sql.h"
@@ -86,6 +87,23 @@ static void test_what_fails_alike_ends(void **state)
     fixture_check_database(fixture);
 }
 
+static int see_demand(void *context, int64_t sweep_id, int64_t tasks)
+{
+    (void)sweep_id;
+    *(int64_t *)context = tasks;
+    return 0;
+}
+
+/* How many workers Slurm would be asked for. */
+static int64_t demand(struct fixture *fixture)
+{
+    const struct jobs_question question = {
+        .ours = "slurm", .pause_ms_max = 1000, .tasks_max = 100, .limit = 10};
+    int64_t tasks = -1;
+    OK(jobs_demand(fixture->store, &question, see_demand, &tasks, &err));
+    return tasks;
+}
+
 static void check_nothing_to_claim(struct fixture *fixture)
 {
     struct task_row task;
@@ -102,9 +120,12 @@ static void test_what_is_begun_decides(void **state)
     struct fixture *fixture = *state;
     struct task_lease first, second;
     int64_t sweep = begin(fixture);
-    (void)claim(fixture, "b", &first);
+    (void)claim(fixture, "slurm", &first);
     (void)claim(fixture, "c", &second);
+    assert_int_equal(demand(fixture), COUNT - 1);
     fail_next(fixture, TASKS_ALIKE_MAX, ERR_UNSUPPORTED, reason);
+    assert_int_equal(demand(fixture),
+                     1); /* further workers would have nothing to claim, and end as useless */
     assert_int_equal(get_sweep(fixture, sweep).tasks[TASK_STATE_QUEUED], COUNT - TASKS_ALIKE_MAX - 2);
     check_nothing_to_claim(fixture);
     OK(tasks_release(fixture->store, &second, NULL, &err)); /* its worker stops; the other one works still */
