@@ -36,9 +36,9 @@ static int fails_for_good(struct connection *connection, int64_t sweep_id, int *
 }
 
 /* Whether TASKS_ALIKE_MAX tasks have failed for good, all with the same words, and nothing was recorded.
- * *ret_claimed: how many are worked at. */
-static int is_in_vain(struct connection *connection, int64_t sweep_id, int *ret_is_in_vain,
-                      int64_t *ret_claimed, struct err *err)
+ * *ret_is_begun: whether some were begun and have not ended. */
+static int is_in_vain(struct connection *connection, int64_t sweep_id, int *ret_is_in_vain, int *ret_is_begun,
+                      struct err *err)
 {
     struct query query;
     int code = fails_for_good(connection, sweep_id, ret_is_in_vain, err);
@@ -47,7 +47,8 @@ static int is_in_vain(struct connection *connection, int64_t sweep_id, int *ret_
     *ret_is_in_vain = 0;
     code = query_begin(
         &query, connection,
-        "SELECT s.tasks_claimed FROM sweeps s JOIN tasks f ON f.id = (SELECT k.id FROM tasks k "
+        "SELECT s.tasks_claimed > 0 OR EXISTS (SELECT 1 FROM tasks q WHERE q.sweep_id = ?1 AND q.state = "
+        "'queued' AND q.attempts > 0) FROM sweeps s JOIN tasks f ON f.id = (SELECT k.id FROM tasks k "
         "WHERE k.sweep_id = ?1 AND k.state = 'failed' LIMIT 1) WHERE s.id = ?1 AND s.state = 'running' "
         "AND s.tasks_queued > 0 AND s.tasks_done = 0 AND s.tasks_failed >= ?2 "
         "AND NOT EXISTS (SELECT 1 FROM tasks k WHERE k.sweep_id = ?1 AND k.state = 'failed' "
@@ -61,7 +62,7 @@ static int is_in_vain(struct connection *connection, int64_t sweep_id, int *ret_
     query_bind_int(&query, TASKS_ALIKE_MAX);
     if ((code = query_next(&query, err)) > 0) {
         *ret_is_in_vain = 1;
-        *ret_claimed = query_int(&query);
+        *ret_is_begun = query_int(&query) != 0;
     }
     code = query_end(&query, code);
     return code < 0 ? code : 0;
@@ -80,13 +81,12 @@ static int note_version(struct connection *connection, int64_t sweep_id, struct 
 
 int hopeless_check(struct connection *connection, const struct task_row *failed, struct err *err)
 {
-    int is = 0;
-    int64_t claimed = 0;
+    int is = 0, is_begun = 0;
     char why[TASKS_DETAIL_SIZE];
     if (!is_lasting(err_code_of(failed->error_code)))
         return 0;
-    int code = is_in_vain(connection, failed->sweep_id, &is, &claimed, err);
-    if (code || !is || claimed)
+    int code = is_in_vain(connection, failed->sweep_id, &is, &is_begun, err);
+    if (code || !is || is_begun)
         return code;
     (void)snprintf(why, sizeof why, "not tried: %d others had failed alike", TASKS_ALIKE_MAX);
     if (!(code = note_version(connection, failed->sweep_id, err)))
@@ -96,8 +96,8 @@ int hopeless_check(struct connection *connection, const struct task_row *failed,
 
 int hopeless_is_awaited(struct connection *connection, int64_t sweep_id, int *ret_is_awaited, struct err *err)
 {
-    int64_t claimed = 0;
-    int code = is_in_vain(connection, sweep_id, ret_is_awaited, &claimed, err);
-    *ret_is_awaited &= claimed > 0;
+    int is_begun = 0;
+    int code = is_in_vain(connection, sweep_id, ret_is_awaited, &is_begun, err);
+    *ret_is_awaited &= is_begun;
     return code;
 }

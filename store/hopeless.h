@@ -15,14 +15,14 @@
 
 /*
  * A task of the sweep has just failed for good. If TASKS_ALIKE_MAX of them have, all alike, nothing was
- * recorded and nobody works at another, cancels what is queued, notes which program did, and ends the sweep.
+ * recorded and no other is begun, cancels what is queued, notes which program did, and ends the sweep.
  */
 int hopeless_check(struct connection *connection, const struct task_row *failed, struct err *err);
 
 /*
- * Whether so many have failed alike while some are still worked at: those decide, and no other is begun until
- * they have ended. What fails does so sooner than what is measured: eight may have failed before the first
- * one is done.
+ * Whether so many have failed alike while some are begun: worked at, or queued again after an interruption or
+ * what passes. Those decide, and no other is begun until they have ended. What fails does so sooner than what
+ * is measured: eight may have failed before the first one is done.
  */
 int hopeless_is_awaited(struct connection *connection, int64_t sweep_id, int *ret_is_awaited,
                         struct err *err);

@@ -245,6 +245,9 @@ int jobs_list(struct store *store, int64_t sweep_id, int limit,
     return query_close(&query, code);
 }
 
+#define CAN_RUN                                                                                              \
+    "k.sweep_id = s.id AND k.state = 'queued' AND (k.not_before_ms <= ?2 OR k.not_before_ms > ?2 + ?5)"
+
 int jobs_demand(struct store *store, const struct jobs_question *question,
                 int (*row)(void *context, int64_t sweep_id, int64_t tasks), void *context, struct err *err)
 {
@@ -254,9 +257,9 @@ int jobs_demand(struct store *store, const struct jobs_question *question,
                    "SELECT s.id, s.tasks_done = 0 AND s.tasks_failed >= ?7, (SELECT count(*) FROM tasks k "
                    "WHERE k.sweep_id = s.id AND k.state = 'claimed' "
                    "AND (instr(k.worker, ?3) OR k.lease_until_ms < ?6)), "
-                   "(SELECT count(*) FROM (SELECT 1 FROM tasks k WHERE "
-                   "k.sweep_id = s.id AND k.state = 'queued' AND (k.not_before_ms <= ?2 OR "
-                   "k.not_before_ms > ?2 + ?5) LIMIT ?1)) "
+                   "(SELECT count(*) FROM (SELECT 1 FROM tasks k WHERE " CAN_RUN " LIMIT ?1)), "
+                   "CASE WHEN s.tasks_done = 0 AND s.tasks_failed >= ?7 THEN "
+                   "(SELECT count(*) FROM tasks k WHERE " CAN_RUN " AND k.attempts > 0) END "
                    "FROM sweeps s WHERE s.state = 'running' ORDER BY s.priority DESC, s.id LIMIT ?4",
                    err);
     if (code)
@@ -271,10 +274,10 @@ int jobs_demand(struct store *store, const struct jobs_question *question,
     while ((code = query_next(&query, err)) > 0) {
         int64_t sweep_id = query_int(&query);
         int is_doubtful = query_int(&query) != 0, is_awaited = 0;
-        int64_t tasks = query_int(&query), queued = query_int(&query);
+        int64_t tasks = query_int(&query), queued = query_int(&query), begun = query_int(&query);
         if (is_doubtful && (code = hopeless_is_awaited(query.connection, sweep_id, &is_awaited, err)))
             break;
-        tasks += is_awaited ? 0 : queued;
+        tasks += is_awaited ? begun : queued;
         if (row(context, sweep_id, tasks < question->tasks_max ? tasks : question->tasks_max))
             break;
     }

@@ -76,8 +76,8 @@ struct jobs_question {
 
 /* Running sweeps in the order in which the queue serves them, each with how many of its tasks need a worker
  * of ours: those that could run now, those that run on workers of ours, and those of others whose lease
- * ended before `over_ms`, since the next claim gets them. While what is worked at decides whether there is
- * hope (store/hopeless.h), no other could run. */
+ * ended before `over_ms`, since the next claim gets them. While what is begun decides whether there is hope
+ * (store/hopeless.h), nothing else could run. */
 int jobs_demand(struct store *store, const struct jobs_question *question,
                 int (*row)(void *context, int64_t sweep_id, int64_t tasks), void *context, struct err *err);
 

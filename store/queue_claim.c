@@ -26,6 +26,8 @@
 
 static const char FRESH[] =
     FIND_TASK "AND k.not_before_ms = ?2 AND ?2 = ?3 " NOT_SHARED "ORDER BY k.ordinal LIMIT 1";
+static const char BEGUN[] = FIND_TASK "AND k.not_before_ms = ?2 AND ?2 = ?3 AND k.attempts > 0 " NOT_SHARED
+                                      "ORDER BY k.ordinal LIMIT 1"; /* and interrupted */
 static const char PAUSED[] = FIND_TASK "AND k.not_before_ms >= ?2 AND k.not_before_ms <= ?3 " NOT_SHARED
                                        "AND NOT (k.error_code = " QUEUE_REFUSED_NAME
                                        " AND substr(k.worker, 1, length(?4)) = ?4 AND k.not_before_ms "
@@ -176,7 +178,11 @@ static int next_in_sweep(struct connection *connection, int64_t sweep_id, int is
                          const struct search *search, int64_t *ret_id, struct err *err)
 {
     struct candidate fresh, paused;
-    int code = find_fresh(connection, sweep_id, is_doubtful, search, &fresh, err);
+    int is_awaited = 0;
+    int code = is_doubtful ? hopeless_is_awaited(connection, sweep_id, &is_awaited, err) : 0;
+    if (!code)
+        code = is_awaited ? find_in_sweep(connection, BEGUN, search, sweep_id, 0, 0, &fresh, err)
+                          : find_fresh(connection, sweep_id, is_doubtful, search, &fresh, err);
     if (!code)
         code = find_in_sweep(connection, PAUSED, search, sweep_id, 1, search->now, &paused, err);
     if (!code && !fresh.id && !paused.id)
@@ -217,12 +223,8 @@ static int next_task(struct connection *connection, const struct search *search,
     query_bind_int(&query, HOPELESS_DOUBT);
     while ((code = query_next(&query, err)) > 0) {
         int64_t sweep_id = query_int(&query);
-        int is_doubtful = query_int(&query) != 0, is_awaited = 0;
+        int is_doubtful = query_int(&query) != 0;
         if (is_excepted(search->choice, sweep_id))
-            continue;
-        if (is_doubtful && (code = hopeless_is_awaited(connection, sweep_id, &is_awaited, err)))
-            break;
-        if (is_awaited)
             continue;
         if ((code = next_in_sweep(connection, sweep_id, is_doubtful, search, ret_id, err)))
             break;

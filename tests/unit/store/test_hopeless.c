@@ -98,7 +98,7 @@ static int see_demand(void *context, int64_t sweep_id, int64_t tasks)
 static int64_t demand(struct fixture *fixture)
 {
     const struct jobs_question question = {
-        .ours = "slurm", .pause_ms_max = 1000, .tasks_max = 100, .limit = 10};
+        .ours = "slurm", .pause_ms_max = 60000, .tasks_max = 100, .limit = 10};
     int64_t tasks = -1;
     OK(jobs_demand(fixture->store, &question, see_demand, &tasks, &err));
     return tasks;
@@ -112,11 +112,14 @@ static void check_nothing_to_claim(struct fixture *fixture)
     assert_true(wait_ms > 0); /* until the first lease may be over */
 }
 
-/* What somebody works at decides: what fails does so sooner than what is measured, so eight may have failed
- * before the first one is done. Until then nothing else is begun. */
+/* What is begun decides: what fails does so sooner than what is measured, so eight may have failed before the
+ * first one is done, or was interrupted. Until then nothing else is begun. */
 static void test_what_is_begun_decides(void **state)
 {
     static const char reason[] = "perplexity: mamba is not scored";
+    const struct tasks_policy patient = {
+        .failures_max = 5, .interruptions_max = 5, .backoff_ms = 60000, .backoff_max_ms = 60000};
+    const struct err passing = {.code = ERR_NETWORK, .message = "connection reset"};
     struct fixture *fixture = *state;
     struct task_lease first, second;
     int64_t sweep = begin(fixture);
@@ -124,13 +127,15 @@ static void test_what_is_begun_decides(void **state)
     (void)claim(fixture, "c", &second);
     assert_int_equal(demand(fixture), COUNT - 1);
     fail_next(fixture, TASKS_ALIKE_MAX, ERR_UNSUPPORTED, reason);
-    assert_int_equal(demand(fixture),
-                     1); /* further workers would have nothing to claim, and end as useless */
+    assert_int_equal(demand(fixture), 1); /* further workers would find nothing, and end as useless */
     assert_int_equal(get_sweep(fixture, sweep).tasks[TASK_STATE_QUEUED], COUNT - TASKS_ALIKE_MAX - 2);
     check_nothing_to_claim(fixture);
-    OK(tasks_release(fixture->store, &second, NULL, &err)); /* its worker stops; the other one works still */
+    OK(tasks_release(fixture->store, &second, NULL, &err)); /* another takes that one over */
+    assert_int_equal(demand(fixture), 2);
+    assert_int_equal(claim(fixture, "d", &second), 1);
     check_nothing_to_claim(fixture);
     OK(record(fixture, &first, &err));
+    OK(tasks_release(fixture->store, &second, NULL, &err));
     fail_next(fixture, 2, ERR_UNSUPPORTED, reason);
     struct sweep_row row = get_sweep(fixture, sweep);
     assert_int_equal(row.state, SWEEP_STATE_RUNNING);
@@ -140,8 +145,12 @@ static void test_what_is_begun_decides(void **state)
     sweep = begin(fixture);
     (void)claim(fixture, "b", &first);
     fail_next(fixture, TASKS_ALIKE_MAX, ERR_UNSUPPORTED, reason);
-    OK(tasks_release(fixture->store, &first, NULL, &err));
-    (void)claim(fixture, "d", &first); /* another takes it over, alone */
+    OK(tasks_fail(fixture->store, &first, &passing, &patient, NULL, &err)); /* which has to pass */
+    check_nothing_to_claim(fixture);
+    assert_int_equal(demand(fixture), 0);
+    (void)sql_run(fixture->path, "UPDATE tasks SET not_before_ms = 1 WHERE not_before_ms > 0");
+    assert_int_equal(demand(fixture), 1);
+    assert_int_equal(claim(fixture, "d", &first), 0);
     check_nothing_to_claim(fixture);
     fail_with(fixture, &first, ERR_UNSUPPORTED, reason);
     row = get_sweep(fixture, sweep);
