@@ -11,7 +11,7 @@
 
 /* Those of err_is_transient; tests/unit/store/test_watches.c compares. */
 #define PASSING "'network', 'timeout', 'rate_limited', 'no_space', 'device_lost', 'http', 'unreachable'"
-#define GATED "'gated'" /* a user can resolve it */
+#define REFUSED "'gated', 'unauthorized'" /* a user can resolve it */
 
 /* Of a sweep s in which nothing could succeed, this program would find the same; another may not. */
 #define HOPELESS "s.hopeless_version = '" BIFURCATED_VERSION "'"
@@ -19,14 +19,14 @@
 /* Of a task k of a sweep s: what it was to measure is as due as before. Nobody has cancelled what is
  * cancelled in a sweep that failed: it was not tried. */
 #define IN_VAIN                                                                                              \
-    "((k.state = 'failed' AND (k.error_code IN (" PASSING ", " GATED ") "                                    \
+    "((k.state = 'failed' AND (k.error_code IN (" PASSING ", " REFUSED ") "                                  \
     "OR NOT (s.hopeless_version = '' OR " HOPELESS "))) "                                                    \
     "OR (k.state = 'cancelled' AND s.state = 'failed' AND NOT " HOPELESS "))"
 
 static const char LIST_DUE[] =
     "SELECT " ROWS_REVISION ", (SELECT count(*) FROM tasks k JOIN sweeps s ON s.id = k.sweep_id "
     "WHERE k.revision_id = r.id AND s.watch_id = ?5 AND s.watch_request = ?6 AND k.state = 'failed' "
-    "AND k.error_code = " GATED ") FROM revisions r JOIN models m ON m.id = r.model_id "
+    "AND k.error_code IN (" REFUSED ")) FROM revisions r JOIN models m ON m.id = r.model_id "
     "WHERE r.model_id = ?1 AND r.is_current = 1 AND "
     "(?2 = 2 OR ?3 = 2 OR "
     "(?2 = 1 AND NOT EXISTS (SELECT 1 FROM revision_tensors t WHERE t.revision_id = r.id AND t.tensor = "
@@ -124,7 +124,7 @@ int watches_has_swept(struct store *store, const struct watch_row *watch,
     int code =
         query_open(&query, store,
                    "SELECT count(*) FILTER (WHERE NOT " IN_VAIN "), "
-                   "count(*) FILTER (WHERE k.state = 'failed' AND k.error_code = " GATED ") "
+                   "count(*) FILTER (WHERE k.state = 'failed' AND k.error_code IN (" REFUSED ")) "
                    "FROM tasks k JOIN sweeps s ON s.id = k.sweep_id WHERE k.revision_id = ?1 "
                    "AND (k.state IN ('queued', 'claimed') OR (s.watch_id = ?2 AND s.watch_request = ?3 "
                    "AND k.reference_revision_id IS ?4 AND k.previous_revision_id IS ?5))",

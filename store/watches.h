@@ -96,10 +96,11 @@ struct watch_query {
 /*
  * Current revisions, in step order, that lack something of the query and that are not being measured now.
  * Those that this watch has swept since its request changed are passed over, unless they failed for a passing
- * reason (err_is_transient), or because the hub refused them (ERR_GATED), `refusals` times: whether it still
- * does, and whether the request selects a revision, is for the caller to say. What a sweep that failed did
- * not come to try is due as before; unless eight others had failed alike (store/tasks.h): then nothing of
- * that sweep is, until the request, the revision or the program is another.
+ * reason (err_is_transient), or because the hub refused them (ERR_GATED, or ERR_UNAUTHORIZED: a token that
+ * expired meanwhile), `refusals` times: whether it still does, and whether the request selects a revision, is
+ * for the caller to say. What a sweep that failed did not come to try is due as before; unless eight others
+ * had failed alike (store/tasks.h): then nothing of that sweep is, until the request, the revision or the
+ * program is another.
  */
 int watches_list_due_revisions(struct store *store, const struct watch_row *watch,
                                const struct watch_query *query,

@@ -141,6 +141,12 @@ static void fail_one(struct fixture *fixture, int64_t revision_id, enum err_code
     OK(tasks_fail(fixture->store, &lease, &reason, &policy, NULL, &err));
 }
 
+/* What a user resolves: terms that are accepted, a token that is renewed. */
+static int is_refusal(enum err_code code)
+{
+    return code == ERR_GATED || code == ERR_UNAUTHORIZED;
+}
+
 static void test_due_revisions(void **state)
 {
     struct fixture *fixture = *state;
@@ -188,10 +194,10 @@ static void test_due_revisions(void **state)
         check_due(fixture, &measured, "step0 step3 main ");
         fail_one(fixture, row.id, codes[i]);
         check_due(fixture, &measured,
-                  codes[i] == ERR_GATED        ? "step0 step3(1) main "
+                  is_refusal(codes[i])         ? "step0 step3(1) main "
                   : err_is_transient(codes[i]) ? "step0 step3 main "
                                                : "step0 main ");
-        if (codes[i] != ERR_GATED)
+        if (!is_refusal(codes[i]))
             continue;
         fail_one(fixture, row.id, ERR_NETWORK);
         fail_one(fixture, row.id, ERR_GATED);
