@@ -1,11 +1,14 @@
 #include "daemon/text/added_tokens.h"
 
 #include "daemon/base/limits.h"
+#include "daemon/base/pulse.h"
 #include "daemon/text/unicode.h"
 
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define TURNS_PER_BEAT 65536 /* of the watchdog's pulse; where tokens are made for it a turn takes 0.1 ms */
 
 static void token_free(struct added_token *token)
 {
@@ -245,11 +248,17 @@ static size_t skip_space_right(const char *text, size_t end, size_t size)
     return end;
 }
 
+static void take_turn(struct added_tokens_walk *walk)
+{
+    if (++walk->turn_count % TURNS_PER_BEAT == 0)
+        pulse_beat();
+}
+
 int added_tokens_next(struct added_tokens_walk *walk, struct added_tokens_step *ret_step)
 {
     if (walk->is_done)
         return 0;
-    while (walk->set->nodes && walk->cursor < walk->size) {
+    for (; walk->set->nodes && walk->cursor < walk->size; take_turn(walk)) {
         size_t begin = walk->cursor;
         if (!walk->set->begins[(unsigned char)walk->text[begin]]) {
             walk->cursor++;
@@ -274,6 +283,7 @@ int added_tokens_next(struct added_tokens_walk *walk, struct added_tokens_step *
         if (begin < walk->piece_begin)
             ret_step->piece_end = walk->piece_begin;
         walk->piece_begin = end;
+        take_turn(walk);
         return 1;
     }
     walk->is_done = 1;

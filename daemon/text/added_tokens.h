@@ -87,6 +87,7 @@ struct added_tokens_walk {
     size_t size;
     size_t piece_begin; /* where the next piece begins */
     size_t cursor;      /* where the search goes on */
+    size_t turn_count;  /* of the search */
     int is_done;
 };
 

@@ -80,6 +80,8 @@ size_t charsmap_find(const struct charsmap *map, const char *text, size_t size, 
         const uint32_t unit = unit_at(map, place);
         if (place >= map->unit_count || label_of(unit) != byte)
             break;
+        if (i == CHARSMAP_PIECE_BYTES_MAX)
+            return CHARSMAP_TOO_LONG;
         place ^= offset_of(unit);
         if (!has_leaf(unit))
             continue;

@@ -23,8 +23,13 @@ struct charsmap {
  * checked where it is walked: what leads out of it leads nowhere. */
 int charsmap_read(const void *data, size_t size, struct charsmap *ret_map, struct err *err);
 
+/* A trie may lead in a circle, and each place of a text is walked from. */
+#define CHARSMAP_PIECE_BYTES_MAX 256
+#define CHARSMAP_TOO_LONG SIZE_MAX
+
 /* The longest piece at the front of `text` that becomes another: its bytes, with what it becomes borrowed
- * through *ret_text; 0 if there is none. */
+ * through *ret_text; 0 if there is none, CHARSMAP_TOO_LONG if more than CHARSMAP_PIECE_BYTES_MAX bytes may.
+ */
 size_t charsmap_find(const struct charsmap *map, const char *text, size_t size, const char **ret_text,
                      size_t *ret_size);
 

@@ -16,9 +16,8 @@ enum {
     TRAINER_KIND = 3,
     TRAINER_SUFFIX = 24,
     TRAINER_BYTE_FALLBACK = 35,
-    TRAINER_BOS = 41,
-    TRAINER_EOS = 42,
     TRAINER_UNKNOWN_NAME = 45,
+    TRAINER_BOS_NAME = 46,
 };
 enum { NORMALIZER_CHARSMAP = 2, NORMALIZER_DUMMY = 3, NORMALIZER_REMOVES = 4, NORMALIZER_MARKS = 5 };
 
@@ -72,7 +71,6 @@ static int read_flag(const struct protobuf_field *field, int *ret_flag, struct e
 static int read_trainer(struct reading *reading, const struct protobuf_field *field, struct err *err)
 {
     struct sentencepiece *model = reading->model;
-    int64_t *id = field->number == TRAINER_BOS ? &model->bos_id : &model->eos_id;
     switch (field->number) {
     case TRAINER_KIND:
         reading->kind = field->value;
@@ -81,13 +79,13 @@ static int read_trainer(struct reading *reading, const struct protobuf_field *fi
         return read_flag(field, &model->has_space_as_suffix, err);
     case TRAINER_BYTE_FALLBACK:
         return read_flag(field, &model->has_byte_fallback, err);
-    case TRAINER_BOS:
-    case TRAINER_EOS:
-        *id = (int32_t)(uint32_t)field->value;
-        return expect(field, PROTOBUF_VARINT, err);
     case TRAINER_UNKNOWN_NAME:
         model->unknown_name = (const char *)field->data;
         model->unknown_name_size = field->size;
+        return expect(field, PROTOBUF_BYTES, err);
+    case TRAINER_BOS_NAME:
+        model->bos_name = (const char *)field->data;
+        model->bos_name_size = field->size;
         return expect(field, PROTOBUF_BYTES, err);
     default:
         return 0;
@@ -240,13 +238,13 @@ static int check_bytes(const struct sentencepiece *model, struct err *err)
 
 static int check_whole(const struct reading *reading, struct err *err)
 {
-    static const char *const kinds[] = {"", "Unigram", "", "word", "character"};
+    static const char *const kinds[] = {"an unknown kind", "Unigram", "", "word", "character"};
     const struct sentencepiece *model = reading->model;
     if (model->count == 0)
         return err_set(err, ERR_FORMAT, "it has no pieces");
     if (reading->kind != KIND_BPE)
         return err_set(err, ERR_UNSUPPORTED, "trainer_spec: model_type: %s is not supported, only BPE is",
-                       reading->kind > KIND_CHAR ? "an unknown kind" : kinds[reading->kind]);
+                       kinds[reading->kind > KIND_CHAR ? 0 : reading->kind]);
     if (model->unknown_id == UINT32_MAX)
         return err_set(err, ERR_FORMAT, "no piece is for the unknown");
     return check_bytes(model, err);
@@ -261,10 +259,10 @@ int sentencepiece_read(const void *data, size_t size, struct sentencepiece *ret_
 {
     *ret_model = (struct sentencepiece){
         .unknown_id = UINT32_MAX,
-        .bos_id = 1,
-        .eos_id = 2,
         .unknown_name = "<unk>",
         .unknown_name_size = sizeof "<unk>" - 1,
+        .bos_name = "<s>",
+        .bos_name_size = sizeof "<s>" - 1,
         .has_dummy_space = 1,
         .removes_extra_spaces = 1,
         .marks_spaces = 1,

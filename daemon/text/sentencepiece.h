@@ -37,9 +37,10 @@ struct sentencepiece {
     struct sentencepiece_piece *pieces; /* the index is the id */
     size_t count, capacity;
     uint32_t unknown_id;
-    int64_t bos_id, eos_id;   /* negative: none */
     const char *unknown_name; /* "unk_piece" */
     size_t unknown_name_size;
+    const char *bos_name; /* "bos_piece" */
+    size_t bos_name_size;
     struct charsmap charsmap;
     int has_byte_fallback;
     int has_space_as_suffix;  /* "treat_whitespace_as_suffix": the dummy space goes behind the text */

@@ -1,5 +1,6 @@
 #include "daemon/text/sentencepiece_text.h"
 
+#include "daemon/base/pulse.h"
 #include "daemon/text/unicode.h"
 
 #include <string.h>
@@ -8,23 +9,46 @@
 
 static const char mark[] = "\xE2\x96\x81"; /* U+2581 */
 
+#define PARTS_PER_BEAT 65536 /* of the watchdog's pulse */
+
 struct writing {
     const struct sentencepiece *model;
     const struct added_tokens *user;
+    const atomic_bool *cancel; /* may be NULL */
     struct buf *out;
+    size_t part_count;
     int follows_space; /* whether a space is removed here */
+    struct err *err;
 };
 
-/* The next part of a text that becomes another, or stays. Returns its size. */
-static size_t next_part(const struct writing *writing, const char *text, size_t size, const char **ret_part,
+static int keep_on(struct writing *writing)
+{
+    if (++writing->part_count % PARTS_PER_BEAT != 0)
+        return 0;
+    pulse_beat();
+    if (writing->cancel && atomic_load(writing->cancel))
+        return err_set(writing->err, ERR_CANCELLED, "making a text ready for SentencePiece was cancelled");
+    return 0;
+}
+
+/* The next part of a text that becomes another, or stays. Returns its size, or 0 with the error set. */
+static size_t next_part(struct writing *writing, const char *text, size_t size, const char **ret_part,
                         size_t *ret_size)
 {
     uint32_t codepoint;
+    if (keep_on(writing))
+        return 0;
     size_t taken = added_tokens_longest(&writing->user->normalized, text, size);
-    if (!taken && (taken = charsmap_find(&writing->model->charsmap, text, size, ret_part, ret_size)))
-        return taken;
-    if (!taken)
+    if (!taken) {
+        taken = charsmap_find(&writing->model->charsmap, text, size, ret_part, ret_size);
+        if (taken == CHARSMAP_TOO_LONG)
+            (void)err_set(writing->err, ERR_LIMIT,
+                          "normalizer_spec: precompiled_charsmap: it looks at more than %d bytes at a time",
+                          CHARSMAP_PIECE_BYTES_MAX);
+        if (taken)
+            return taken == CHARSMAP_TOO_LONG ? 0 : taken;
         taken = unicode_decode_valid((const unsigned char *)text, &codepoint);
+    }
     *ret_part = text;
     *ret_size = taken;
     return taken;
@@ -53,18 +77,21 @@ static void add_part(struct writing *writing, const char *part, size_t size)
     writing->follows_space = writing->model->removes_extra_spaces && end[-1] == ' ';
 }
 
-/* The text behind the spaces that it begins with, where these go. */
-static size_t skip_spaces(const struct writing *writing, const char *text, size_t size)
+/* Where the text behind the spaces that it begins with is, where these go. */
+static int skip_spaces(struct writing *writing, const char *text, size_t size, size_t *ret_begin)
 {
     const char *part;
-    size_t begin = 0, part_size;
-    while (writing->model->removes_extra_spaces && begin < size) {
-        size_t taken = next_part(writing, text + begin, size - begin, &part, &part_size);
+    size_t part_size;
+    *ret_begin = 0;
+    while (writing->model->removes_extra_spaces && *ret_begin < size) {
+        size_t taken = next_part(writing, text + *ret_begin, size - *ret_begin, &part, &part_size);
+        if (!taken)
+            return writing->err->code;
         if (part_size != 1 || *part != ' ')
             break;
-        begin += taken;
+        *ret_begin += taken;
     }
-    return begin;
+    return 0;
 }
 
 static void remove_last_spaces(const struct writing *writing)
@@ -77,21 +104,28 @@ static void remove_last_spaces(const struct writing *writing)
 }
 
 int sentencepiece_normalize(const struct sentencepiece *model, const struct added_tokens *user,
-                            const char *text, size_t size, struct buf *out, struct err *err)
+                            const char *text, size_t size, const atomic_bool *cancel, struct buf *out,
+                            struct err *err)
 {
-    struct writing writing = {
-        .model = model, .user = user, .out = out, .follows_space = model->removes_extra_spaces};
+    struct writing writing = {.model = model,
+                              .user = user,
+                              .cancel = cancel,
+                              .out = out,
+                              .follows_space = model->removes_extra_spaces,
+                              .err = err};
     const char *part;
-    size_t part_size;
+    size_t part_size, begin;
     buf_clear(out);
     out->max = GROWTH_MAX * size + 64;
-    size_t begin = skip_spaces(&writing, text, size);
+    if (skip_spaces(&writing, text, size, &begin))
+        return err->code;
     if (begin == size)
         return 0;
     if (model->has_dummy_space && !model->has_space_as_suffix)
         add_space(&writing);
-    while (begin < size && !out->failed) {
-        begin += next_part(&writing, text + begin, size - begin, &part, &part_size);
+    for (size_t taken; begin < size && !out->failed; begin += taken) {
+        if ((taken = next_part(&writing, text + begin, size - begin, &part, &part_size)) == 0)
+            return err->code;
         add_part(&writing, part, part_size);
     }
     if (model->removes_extra_spaces && !out->failed)

@@ -11,11 +11,14 @@
 #include "daemon/text/added_tokens.h"
 #include "daemon/text/sentencepiece.h"
 
+#include <stdatomic.h>
 #include <stddef.h>
 
 /* Writes valid UTF-8 anew, into `out`, whose max is set here. user: the user-defined pieces, which stay as
- * they are. ERR_LIMIT for a text that grows more than sixteenfold, ERR_NO_MEMORY. */
+ * they are. ERR_LIMIT for a text that grows more than sixteenfold, or a charsmap that looks too far ahead;
+ * ERR_CANCELLED once *cancel (which may be NULL) is true; ERR_NO_MEMORY. */
 int sentencepiece_normalize(const struct sentencepiece *model, const struct added_tokens *user,
-                            const char *text, size_t size, struct buf *out, struct err *err);
+                            const char *text, size_t size, const atomic_bool *cancel, struct buf *out,
+                            struct err *err);
 
 #endif

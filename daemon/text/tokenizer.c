@@ -304,7 +304,7 @@ static int encode_raw_piece(struct tokenizer_encoder *encoder, const struct piec
     if (tokenizer->sentencepiece && !tokenizer->converts_sentencepiece) {
         struct buf *out = &encoder->normalizing.texts[0];
         if (sentencepiece_normalize(tokenizer->sentencepiece, &tokenizer->added, piece->text, piece->size,
-                                    out, err))
+                                    encoder->cancel, out, err))
             return err->code;
         normal.text = buf_text(out);
         normal.size = out->size;

@@ -88,6 +88,23 @@ static int find_class(struct reading *reading, const struct tokenizer_config *fi
     return 0;
 }
 
+/* Where a model brings its own class, that one reads the file; one of two by another way than SentencePiece.
+ */
+static int check_auto_map(const struct reading *reading, struct err *err)
+{
+    const json_t *named = json_object_get(json_object_get(reading->config, "auto_map"), "AutoTokenizer");
+    const json_t *first = json_is_array(named) ? json_array_get(named, 0) : named;
+    const char *dot = json_is_string(first) ? strrchr(json_string_value(first), '.') : NULL;
+    if (json_field_is_absent(named) ||
+        (!reading->class->is_llama && dot && strcmp(dot + 1, reading->class->name) == 0 &&
+         json_field_is_absent(json_array_get(named, 1))))
+        return 0;
+    return err_set(err, ERR_UNSUPPORTED,
+                   "auto_map: AutoTokenizer: it is not known what a class of the model's own beside %s makes "
+                   "of a tokenizer.model",
+                   reading->class->name);
+}
+
 static int refuse_flag(const struct reading *reading, const char *name, int refused, struct err *err)
 {
     int flag;
@@ -135,6 +152,13 @@ static int has_token(const char *names, const char *name, size_t size)
     return 0;
 }
 
+/* Converted, Llama's is looked for in a text with marks for its spaces: it may be found where it is not. */
+static int may_be_marked(const char *name, size_t size)
+{
+    static const char mark[] = "\xE2\x96\x81"; /* U+2581 */
+    return memchr(name, ' ', size) || memmem(name, size, mark, sizeof mark - 1);
+}
+
 /* A token that the class finds in a text: one that SentencePiece finds in none is known already. */
 static int add_token(struct reading *reading, const char *name, size_t size, struct err *err)
 {
@@ -142,7 +166,8 @@ static int add_token(struct reading *reading, const char *name, size_t size, str
     char *end = use->foreign + reading->foreign_size;
     if (added_tokens_find(&reading->tokenizer->controls, name, size) || has_token(use->foreign, name, size))
         return 0;
-    if (memchr(name, TOKENIZER_NAME_END, size) || memchr(name, 0, size) || size == 0)
+    if (memchr(name, TOKENIZER_NAME_END, size) || memchr(name, 0, size) || size == 0 ||
+        (reading->class->is_llama && may_be_marked(name, size)))
         return err_set(err, ERR_UNSUPPORTED, "a token with such characters is not supported");
     if (size > LIMIT_ADDED_TOKEN_BYTES || reading->foreign_size + size + 2 > sizeof use->foreign)
         return err_set(err, ERR_LIMIT, "the tokens that tokenizer.model lacks have more than %zu bytes",
@@ -277,6 +302,17 @@ static int find_start(const struct reading *reading, int64_t bos, struct err *er
     return 0;
 }
 
+/* As SentencePiece finds it: by its name, and none that is not of control. */
+static int64_t bos_of_model(const struct tokenizer *tokenizer)
+{
+    const struct sentencepiece *model = tokenizer->sentencepiece;
+    uint32_t id;
+    return vocabulary_find(&tokenizer->vocabulary, model->bos_name, model->bos_name_size, &id) &&
+                   model->pieces[id].type == SENTENCEPIECE_CONTROL
+               ? (int64_t)id
+               : TOKENIZER_CONFIG_NO_PREFIX;
+}
+
 static int find_tokens(struct reading *reading, struct err *err)
 {
     const struct class *class = reading->class;
@@ -286,7 +322,7 @@ static int find_tokens(struct reading *reading, struct err *err)
         find_name(reading, "unk_token", "<unk>", &other, err) ||
         find_name(reading, "pad_token", class->pad, &other, err))
         return err->code;
-    if (class->takes_bos_of_model && bos != reading->tokenizer->sentencepiece->bos_id)
+    if (class->takes_bos_of_model && bos != bos_of_model(reading->tokenizer))
         return err_set(err, ERR_UNSUPPORTED, "bos_token: %s takes that of tokenizer.model, which is another",
                        class->name);
     const int64_t prefix = bos != TOKENIZER_CONFIG_NO_PREFIX ? bos : eos;
@@ -302,7 +338,7 @@ static int check(struct reading *reading, const struct tokenizer_config *files, 
 {
     json_t *decoder = json_object_get(reading->config, "added_tokens_decoder");
     reading->has_decoder = decoder != NULL;
-    if (find_class(reading, files, err) || check_flags(reading, err) ||
+    if (find_class(reading, files, err) || check_auto_map(reading, err) || check_flags(reading, err) ||
         add_names(reading, reading->config, err) || find_tokens(reading, err))
         return err_wrap(err, "tokenizer_config.json");
     if (add_decoder(reading, decoder, err))

@@ -36,7 +36,7 @@ static size_t find(const struct file *file, const char *text, const char **ret_t
     *ret_text = NULL;
     assert_int_equal(charsmap_read(file, sizeof *file, &map, &err), 0);
     size_t found = charsmap_find(&map, text, strlen(text), ret_text, &size);
-    if (found)
+    if (found && found != CHARSMAP_TOO_LONG)
         assert_int_equal(size, strlen(*ret_text));
     return found;
 }
@@ -78,6 +78,22 @@ static void leads_nowhere(void **state)
     assert_int_equal(find(&file, "ab", &text), 0);
 }
 
+/* 'a' leads to itself, for ever. */
+static void leads_in_a_circle(void **state)
+{
+    (void)state;
+    static char text[CHARSMAP_PIECE_BYTES_MAX + 2];
+    const char *found;
+    struct file file = sample();
+    memset(text, 'a', CHARSMAP_PIECE_BYTES_MAX);
+    file.units[1] = TO('a') | 'a';
+    assert_int_equal(find(&file, text, &found), 0);
+    text[CHARSMAP_PIECE_BYTES_MAX] = 'b';
+    assert_int_equal(find(&file, text, &found), 0);
+    text[CHARSMAP_PIECE_BYTES_MAX] = 'a';
+    assert_true(find(&file, text, &found) == CHARSMAP_TOO_LONG);
+}
+
 static void refused(void **state)
 {
     (void)state;
@@ -109,6 +125,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(finds),
         cmocka_unit_test(leads_nowhere),
+        cmocka_unit_test(leads_in_a_circle),
         cmocka_unit_test(refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

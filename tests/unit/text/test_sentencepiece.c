@@ -90,6 +90,7 @@ static void settings(void **state)
     AFTER("\x12\x02\x18\x03", ERR_UNSUPPORTED, "model_type: word is not supported");
     AFTER("\x12\x02\x18\x04", ERR_UNSUPPORTED, "model_type: character is not supported");
     AFTER("\x12\x02\x18\x05", ERR_UNSUPPORTED, "model_type: an unknown kind");
+    AFTER("\x12\x02\x18\x00", ERR_UNSUPPORTED, "model_type: an unknown kind");
     AFTER("\x12\x03\x1A\x01x", ERR_FORMAT, "trainer_spec: field 3 is of another kind");
     AFTER("\x10\x02", ERR_FORMAT, "trainer_spec: field 2 is of another kind");
     AFTER("\x12\x02\x18\x81", ERR_FORMAT, "trainer_spec: a number that does not end at byte 1");
@@ -152,7 +153,75 @@ static void wholes(void **state)
     buf_free(&file);
 }
 
+/* -- Texts ----------------------------------------------------------------------------------------------- */
+
+/* Of what follows a model that works; cancelled from the beginning where that is asked for. */
+static int encode(const void *more, size_t size, const struct buf *text, int is_cancelled, struct err *err)
+{
+    const atomic_bool cancel = is_cancelled;
+    struct tokenizer *tokenizer = NULL;
+    struct tokenizer_encoder *encoder = NULL;
+    struct token_ids ids;
+    struct buf file;
+    buf_init(&file, MIB);
+    put_model(&file);
+    (void)buf_append(&file, more, size);
+    token_ids_init(&ids, MIB);
+    assert_int_equal(tokenizer_load_sentencepiece(file.data, file.size, &tokenizer, err), 0);
+    assert_int_equal(tokenizer_encoder_new(tokenizer, &encoder, err), 0);
+    tokenizer_encoder_set_cancel(encoder, &cancel);
+    int code = tokenizer_encode(encoder, buf_text(text), text->size, &ids, err);
+    assert_int_equal(ids.count, 0);
+    tokenizer_encoder_free(encoder);
+    tokenizer_free(tokenizer);
+    token_ids_free(&ids);
+    buf_free(&file);
+    return code;
+}
+
+static void put_many(struct buf *text, char c, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        (void)buf_append_char(text, c);
+}
+
+/* A text of nothing but spaces, which all go, is no less long than another. */
+static void cancelled(void **state)
+{
+    (void)state;
+    static const char removes[] = "\x1A\x02\x20\x01";
+    struct err err = ERR_INIT;
+    struct buf text;
+    buf_init(&text, MIB);
+    put_many(&text, ' ', 100000);
+    assert_int_equal(encode(removes, sizeof removes - 1, &text, 0, &err), 0);
+    assert_int_equal(encode(removes, sizeof removes - 1, &text, 1, &err), ERR_CANCELLED);
+    buf_free(&text);
+}
+
+/* A charsmap that leads in a circle would be walked to the end of the text from each of its places. */
+static void circle(void **state)
+{
+    (void)state;
+    uint32_t map[] = {12, ('a' ^ 1U) << 10, (uint32_t)'a' << 10 | 'a', 0, 0};
+    struct err err = ERR_INIT;
+    struct buf normalizer, more, text;
+    buf_init(&normalizer, MIB);
+    buf_init(&more, MIB);
+    buf_init(&text, MIB);
+    put_bytes(&normalizer, 2, map, sizeof map);
+    put_bytes(&more, 3, normalizer.data, normalizer.size);
+    put_many(&text, 'a', 1000);
+    assert_int_equal(encode(more.data, more.size, &text, 0, &err), ERR_LIMIT);
+    assert_non_null(strstr(err.message, "precompiled_charsmap: it looks at more than 256 bytes"));
+    buf_free(&normalizer);
+    buf_free(&more);
+    buf_free(&text);
+}
+
 /* -- Files beside it ------------------------------------------------------------------------------------- */
+
+static const char *behind_model = ""; /* more of the file */
 
 static int check_beside(const char *config, const char *map, const char *added, struct tokenizer_use *ret_use,
                         struct err *err)
@@ -162,6 +231,7 @@ static int check_beside(const char *config, const char *map, const char *added, 
     const char *const given[] = {config, map, added};
     buf_init(&file, MIB);
     put_model(&file);
+    (void)buf_append_text(&file, behind_model);
     assert_int_equal(tokenizer_load_sentencepiece(file.data, file.size, &tokenizer, err), 0);
     for (size_t i = 0; i < 3; i++) {
         buf_init(&texts[i], MIB);
@@ -178,6 +248,7 @@ static int check_beside(const char *config, const char *map, const char *added, 
 }
 
 #define CLASS "{\"tokenizer_class\":\"BaichuanTokenizer\""
+#define LLAMA "{\"tokenizer_class\":\"LlamaTokenizer\""
 
 static void beside(void **state)
 {
@@ -198,6 +269,26 @@ static void beside(void **state)
     assert_int_equal(
         check_beside(CLASS ",\"added_tokens_decoder\":{}}", "{\"bos_token\":\"</s>\"}", NULL, &use, &err), 0);
     assert_true(use.prefix_id == 1);
+}
+
+static void beside_by_own_class(void **state)
+{
+    (void)state;
+    struct err err = ERR_INIT;
+    struct tokenizer_use use;
+    assert_int_equal(check_beside(CLASS ",\"pad_token\":\"\u2581x\",\"auto_map\":{\"AutoTokenizer\":"
+                                        "[\"x--own.BaichuanTokenizer\",null]}}",
+                                  NULL, NULL, &use, &err),
+                     0);
+    /* InternLM's takes what SentencePiece does: by the name, whatever the id that stands beside it. */
+    behind_model = "\x12\x0A\xC8\x02\x01\xF2\x02\x04</s>";
+    assert_int_equal(check_beside("{\"tokenizer_class\":\"InternLM2Tokenizer\",\"bos_token\":\"</s>\"}", NULL,
+                                  NULL, &use, &err),
+                     0);
+    assert_true(use.prefix_id == 2 && use.start_id == 2);
+    assert_int_equal(check_beside("{\"tokenizer_class\":\"InternLM2Tokenizer\"}", NULL, NULL, &use, &err),
+                     ERR_UNSUPPORTED);
+    behind_model = "";
 }
 
 static void beside_refused(void **state)
@@ -223,6 +314,12 @@ static void beside_refused(void **state)
          "special_tokens_map.json: x_token: a token with such"},
         {CLASS "}", NULL, "{\"ab\":4}", "added_tokens.json: \"ab\" has another id in tokenizer.model, 3"},
         {CLASS "}", NULL, "{\"\":9}", "added_tokens.json: a token with such characters"},
+        {CLASS ",\"auto_map\":{\"AutoTokenizer\":[\"own.BaichuanTokenizer\",\"own.Fast\"]}}", NULL, NULL,
+         "auto_map: AutoTokenizer: it is not known what"},
+        {CLASS ",\"auto_map\":{\"AutoTokenizer\":\"own.OtherTokenizer\"}}", NULL, NULL, "auto_map: "},
+        {LLAMA ",\"auto_map\":{\"AutoTokenizer\":[\"own.LlamaTokenizer\",null]}}", NULL, NULL, "auto_map: "},
+        {LLAMA ",\"pad_token\":\"\u2581x\"}", NULL, NULL, "pad_token: a token with such characters"},
+        {LLAMA "}", NULL, "{\"x y\":7}", "added_tokens.json: a token with such characters"},
         {"{\"tokenizer_class\":\"InternLMTokenizer\",\"bos_token\":\"</s>\"}", NULL, NULL,
          "InternLMTokenizer takes that of tokenizer.model"},
     };
@@ -254,9 +351,11 @@ static void beside_many(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(pieces),      cmocka_unit_test(settings), cmocka_unit_test(bytes_by_name),
-        cmocka_unit_test(wholes),      cmocka_unit_test(beside),   cmocka_unit_test(beside_refused),
-        cmocka_unit_test(beside_many),
+        cmocka_unit_test(pieces),        cmocka_unit_test(settings),
+        cmocka_unit_test(bytes_by_name), cmocka_unit_test(wholes),
+        cmocka_unit_test(beside),        cmocka_unit_test(beside_refused),
+        cmocka_unit_test(beside_many),   cmocka_unit_test(beside_by_own_class),
+        cmocka_unit_test(cancelled),     cmocka_unit_test(circle),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
