@@ -19,7 +19,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PIECES_PER_BEAT 4096 /* of the watchdog's pulse */
+#define PIECES_PER_BEAT 4096      /* of the watchdog's pulse */
+#define CONVERTED_WITHOUT_SCORE 3 /* 4 takes the first pieces for those of control, whatever they are */
 
 /* Two pieces that join to one. */
 struct join {
@@ -68,7 +69,8 @@ static int part_piece(const struct tokenizer *tokenizer, uint32_t id, int is_of_
 {
     const struct sentencepiece_piece *piece = piece_of(tokenizer, id);
     const int characters = count_characters(piece->text, piece->size);
-    struct join join = {.joined = id, .score = piece->score};
+    struct join join = {.joined = id,
+                        .score = is_of_any_type && id < CONVERTED_WITHOUT_SCORE ? 0 : piece->score};
     uint32_t codepoint;
     int left = 0;
     for (size_t i = unicode_decode_valid((const unsigned char *)piece->text, &codepoint); i < piece->size;

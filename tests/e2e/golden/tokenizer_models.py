@@ -4,7 +4,7 @@
     python tests/e2e/golden/tokenizer_models.py ask       (transformers, sentencepiece, protobuf; once for each version, whose results are added)
 
 The models are kept as lists of pieces and settings, of which write_model makes the file again. They were trained on the garden's LAMBADA passages
-and on EXTRA, by one thread, without shuffling; "ties" is made by hand.
+and on EXTRA, by one thread, without shuffling; "ties" and "first" are made by hand.
 """
 
 from __future__ import annotations
@@ -78,6 +78,12 @@ def by_hand() -> dict[str, Any]:
     return bytes_of(named, [*joined, *((c, -10.0) for c in (MARK, "a", "b", "t", "h", "e"))])
 
 
+def without_named() -> dict[str, Any]:
+    """Pieces of text where 4's conversion looks for those of control, whose scores it takes for 0."""
+    first = [["<unk>", 0.0, UNKNOWN], ["ab", 0.0, NORMAL], ["aba", -1.0, NORMAL]]
+    return bytes_of(first, [(c, -5.0) for c in ("a", "b", MARK)], unk_id=0, bos_id=-1, eos_id=-1)
+
+
 def train() -> dict[str, Any]:
     import sentencepiece
     from sentencepiece import sentencepiece_model_pb2
@@ -96,7 +102,7 @@ def train() -> dict[str, Any]:
         "suffix": {"treat_whitespace_as_suffix": True, "vocab_size": 400},
         "named": {"unk_id": 3, "bos_id": 0, "eos_id": 1, "pad_id": 2, "unk_piece": "[U]", "bos_piece": "<|b|>", "eos_piece": "<|e|>", "vocab_size": 360},
     }
-    found = {"ties": by_hand()}
+    found = {"ties": by_hand(), "first": without_named()}
     for name, own in wanted.items():
         writer = io.BytesIO()
         with tempfile.NamedTemporaryFile("w", suffix=".tsv") as table:
@@ -182,6 +188,7 @@ CASES: dict[str, tuple[str, str, dict[str, Any], str]] = {
     "no space before": ("llama", "llama", {**LLAMA, "add_prefix_space": False}, "add_prefix_space: false"),
     "a beginning that is no piece": ("llama", "llama", {**LLAMA, "bos_token": "[B]"}, "it is no piece"),
     "other names": ("named", "llama", {**LLAMA, "add_bos_token": True, "bos_token": "<|b|>", "eos_token": "<|e|>", "unk_token": "[U]"}, ""),
+    "the first pieces": ("first", "llama", {**LLAMA, "add_bos_token": False, **dict.fromkeys(NAMED)}, ""),
     "another id": ("llama", "llama", {**LLAMA, "added_tokens_decoder": {"7": {"content": "<s>"}}}, "another id in tokenizer.model, 1"),
 }
 
