@@ -38,7 +38,7 @@
     X(WINDOW, "window", "N", 0, "mode tokens: tokens scored together (default: the context, at most 4096)")  \
     X(STRIDE, "stride", "N", 0, "mode tokens: from one window's start to the next (default: half a window)") \
     X(TOKENIZER, "tokenizer", "NAME", 0,                                                                     \
-      "agreed (the default): as transformers 4 and 5 both cut texts; file: as tokenizer.json says")          \
+      "agreed (the default): as transformers 4 and 5 both cut texts; file: as the model's file says")        \
     X(LIMIT, "limit", "N", 0, "only the first N documents of the texts")                                     \
     X(PRIORITY, "priority", "N", 0, "-100 to 100; while a higher one has work, lower wait")                  \
     X(KEY, "key", "TEXT", 0, "a name for this request: repeated with it, no second sweep starts")            \
