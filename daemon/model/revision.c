@@ -66,6 +66,18 @@ static int is_for(const char *pattern, const char *model)
     return !pattern || (model && fnmatch(pattern, model, 0) == 0);
 }
 
+/* Whether the words of a published name say a stage whose steps count from 0 again, by whatever rule its step
+ * is read. */
+static int counts_anew(const char *revision)
+{
+    for (size_t i = 0; i < RULE_COUNT; i++) {
+        int64_t numbers[NAME_RULE_PART_COUNT] = {0};
+        if (rules[i].stage > 1 && name_rule_read(rules[i].rule, revision, numbers))
+            return 1;
+    }
+    return 0;
+}
+
 /* Tokens that a model has been trained with after so many steps; -1 if that is not known. */
 static int64_t tokens_of(const char *model, int64_t step)
 {
@@ -81,16 +93,14 @@ static int64_t tokens_of(const char *model, int64_t step)
 void model_revision_parse(const char *model, const char *revision, const char *rule,
                           struct model_revision *ret_revision)
 {
-    int64_t stage = 0; /* that the rule's words mean */
     *ret_revision = (struct model_revision){.step = -1, .tokens = -1};
     for (size_t i = 0; i < (rule ? 1 : RULE_COUNT); i++) {
         int64_t numbers[NAME_RULE_PART_COUNT] = {-1, -1, -1, -1, -1};
         if ((!rule && !is_for(rules[i].model, model)) ||
             !name_rule_read(rule ? rule : rules[i].rule, revision, numbers))
             continue;
-        stage = rule ? 0 : rules[i].stage;
-        if (stage)
-            numbers[NAME_RULE_PART_STAGE] = stage;
+        if (!rule && rules[i].stage)
+            numbers[NAME_RULE_PART_STAGE] = rules[i].stage;
         *ret_revision = (struct model_revision){
             .is_step = 1,
             .stage = numbers[NAME_RULE_PART_STAGE] > 0 ? numbers[NAME_RULE_PART_STAGE] : 0,
@@ -102,7 +112,7 @@ void model_revision_parse(const char *model, const char *revision, const char *r
         };
         break;
     }
-    if (ret_revision->tokens < 0 && stage < 2)
+    if (ret_revision->tokens < 0 && !counts_anew(revision))
         ret_revision->tokens = tokens_of(model, ret_revision->step);
 }
 
