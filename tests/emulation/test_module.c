@@ -18,7 +18,8 @@
 const struct backend_table *bifurcated_backend(uint32_t host_abi_version);
 
 /* Orders, and GPUs whose shared memory has room for a table of all codes, for a half or a quarter of it. What
- * asks for memory by itself, scoring, runs whole where there is least. */
+ * asks for memory by itself, scoring, runs whole where there is least; what is loaded layer by layer in
+ * another order, too, and what is converted while it is, in a third. */
 static const struct {
     const char *gpu;
     unsigned haste; /* how much runs between two calls */
@@ -28,7 +29,7 @@ static const struct {
     {"l4", 0, 4, "", ""},
     {"h100", 60, 5, "", "stream"},
     {"a100", 0, 7, "", NULL},
-    {"h100", 20, 4, NULL, "stream"},
+    {"h100", 20, 4, NULL, "streamed, float32"},
 };
 
 static int run(struct cases *cases, const struct emulation_device *device, const char *only_statistics,
