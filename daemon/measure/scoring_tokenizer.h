@@ -32,10 +32,9 @@ int scoring_tokenizer_fetch(const struct scoring_request *request, struct scorin
 int scoring_tokenizer_load(const struct scoring_tokenizer *file, struct tokenizer **ret_tokenizer,
                            struct err *err);
 
-/* Fetches what stands beside it. ret_use->prefix_id is the token before a
- * text: what these files name, else what config.json says, negative for none; ret_use->start_id is it, too,
- * or negative: nothing is put before every text. ERR_UNSUPPORTED names file and key; ERR_FORMAT, ERR_LIMIT,
- * what the repository reports. */
+/* Fetches what stands beside it. ret_use->prefix_id is the token before a text: what these files name, else
+ * what config.json says, negative for none; ret_use->start_id is it, too, or negative: nothing is put before
+ * every text. ERR_UNSUPPORTED names file and key; ERR_FORMAT, ERR_LIMIT, what the repository reports. */
 int scoring_tokenizer_check(const struct scoring_request *request, const struct scoring_tokenizer *tokenizer,
                             const struct model_config *model, struct tokenizer_use *ret_use, struct err *err);
 

@@ -5,7 +5,7 @@
  * between to SentencePiece: a text that holds none of them has the same ids. Llama's class of transformers is
  * no such one: 4 and 5 convert the file, each in its way, and what they cut otherwise is refused, text for
  * text. (Baichuan, InternLM 1 and 2, Skywork and Yi: the tokenization_*.py beside the models; 4.57 and 5.24
- * were asked for Llama's, tests/e2e/test_sentencepiece.py)
+ * were asked for Llama's, tests/e2e/test_tokenizer_models.py)
  */
 #include "daemon/base/json_bound.h"
 #include "daemon/base/limits.h"
