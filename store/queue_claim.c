@@ -177,7 +177,7 @@ static int find_fresh(struct connection *connection, int64_t sweep_id, int is_do
 static int next_in_sweep(struct connection *connection, int64_t sweep_id, int is_doubtful,
                          const struct search *search, int64_t *ret_id, struct err *err)
 {
-    struct candidate fresh, paused;
+    struct candidate fresh = {.ordinal = INT64_MAX}, paused = fresh;
     int is_awaited = 0;
     int code = is_doubtful ? hopeless_is_awaited(connection, sweep_id, &is_awaited, err) : 0;
     if (!code)
