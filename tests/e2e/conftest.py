@@ -48,7 +48,7 @@ from tests.hub.samples import write_root  # noqa: E402
 LONGEST = """
     test_slurm test_dashboard test_gated test_tokenizer test_dashboard_faults test_hang test_remote_worker test_scoring_oracle
     test_dashboard_operations test_cuda_module test_faults test_proof test_lister test_statistics_oracle test_hub_faults
-    test_client_hostile test_front test_shapes_oracle test_corners test_hub_outage test_hub_cache test_deploy test_watches test_hub_wait
+    test_client_hostile test_front test_shapes_oracle test_corners test_hub_outage test_hub_cache test_deploy test_watches test_watched_folders test_hub_wait
     test_client test_api test_conditions test_crash
 """.split()
 
