@@ -132,7 +132,9 @@ static int open_shard(struct checkpoint *checkpoint, size_t file, struct err *er
     return code ? code : shard_open(source, checkpoint->format, &checkpoint->shards[file], err);
 }
 
-/* Whoever names a tensor wants to know what there is: the nearest name, else embeddings and heads. */
+/* Whoever names a tensor wants to know what there is: the nearest name, else embeddings and heads; not how
+ * many there are, since revisions that fail alike are to say so in equal words (store/hopeless.h), and
+ * buffers are in some files alone. */
 static int refuse_name(const struct checkpoint *checkpoint, const char *name, struct err *err)
 {
     char question[GUESS_QUESTION_SIZE], others[200] = "";
@@ -146,13 +148,15 @@ static int refuse_name(const struct checkpoint *checkpoint, const char *name, st
         size_t length = strlen(others);
         if (!strstr(other, "embed") && !strstr(other, "head"))
             continue;
-        (void)snprintf(others + length, sizeof others - length, "%s%.60s", told++ ? ", " : ", among them ",
-                       other);
+        (void)snprintf(others + length, sizeof others - length, "%s%.60s", told++ ? ", " : "", other);
     }
     if (guess.name)
         return err_set(err, ERR_NOT_FOUND, "no tensor is named %.200s%s", name,
                        guess_ask(&guess, "", question));
-    return err_set(err, ERR_NOT_FOUND, "no tensor is named %.200s; there are %zu%s", name, count, others);
+    if (told)
+        return err_set(err, ERR_NOT_FOUND, "no tensor is named %.200s; those that are there include %s", name,
+                       others);
+    return err_set(err, ERR_NOT_FOUND, "no tensor is named %.200s; there are %zu", name, count);
 }
 
 int checkpoint_find(struct checkpoint *checkpoint, const char *name, struct checkpoint_tensor *ret_tensor,

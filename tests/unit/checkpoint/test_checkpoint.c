@@ -305,13 +305,13 @@ static void test_names_that_may_be_meant(void **state)
     } cases[] = {
         {"\"a.bias\":\"1.safetensors\",\"gpt_neox.embed_in.weight\":\"1.safetensors\",\"lm_head.weight\":\"1."
          "safetensors\"",
-         "no tensor is named wte; there are 3, among them gpt_neox.embed_in.weight, lm_head.weight"},
+         "no tensor is named wte; those that are there include gpt_neox.embed_in.weight, lm_head.weight"},
         {"\"head1\":\"1.safetensors\",\"head2\":\"1.safetensors\",\"head3\":\"1.safetensors\",\"head4\":\"1."
          "safetensors\"",
-         "no tensor is named wte; there are 4, among them head1, head2, head3"},
+         "no tensor is named wte; those that are there include head1, head2, head3"},
         {"\"head_____________________________________________________________________________\":\"1."
          "safetensors\"",
-         "no tensor is named wte; there are 1, among them "
+         "no tensor is named wte; those that are there include "
          "head________________________________________________________"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
