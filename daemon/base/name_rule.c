@@ -3,10 +3,6 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Larger steps are no doubles, in which analyses and most readers of JSON have them; no training takes as
- * many. */
-#define STEP_MAX ((int64_t)1 << 53)
-
 /* What stands for a number, and the word that names mostly have before it. */
 static const struct {
     const char *placeholder, *word;
@@ -75,7 +71,7 @@ static const char *read_number(const char *text, enum name_rule_part part, int64
     if (__builtin_mul_overflow(whole, unit, &whole) ||
         __builtin_add_overflow(whole, fraction * unit / scale, &whole)) /* at most 1e6 * 1e12 */
         return NULL;
-    if (part == NAME_RULE_PART_STEP && whole > STEP_MAX)
+    if (part == NAME_RULE_PART_STEP && whole > NAME_RULE_STEP_MAX)
         return NULL;
     *number = whole;
     return text;

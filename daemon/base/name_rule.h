@@ -17,6 +17,10 @@
 
 #define NAME_RULE_SIZE (LIMIT_REVISION_NAME_BYTES + 64) /* placeholders may be longer than their numbers */
 
+/* Larger steps are no doubles, in which analyses and most readers of JSON have them; no training takes as
+ * many. */
+#define NAME_RULE_STEP_MAX ((int64_t)1 << 53)
+
 enum name_rule_part {
     NAME_RULE_PART_STEP,
     NAME_RULE_PART_STAGE,

@@ -10,6 +10,7 @@
 #include "daemon/model/gpt2_config.h"
 #include "daemon/model/hf_olmo_config.h"
 #include "daemon/model/llama_config.h"
+#include "daemon/model/masked.h"
 #include "daemon/model/modernbert_config.h"
 #include "daemon/model/neox_config.h"
 
@@ -315,6 +316,12 @@ static int has_own_class(const struct model_config *config)
 /* What a forward pass is written for. */
 static int check_kind(const struct model_config *config, struct err *err)
 {
+    if (masked_model_is(config))
+        return err_set(
+            err, ERR_UNSUPPORTED,
+            "a model of class \"%s\" (model_type \"%s\") fills in masked tokens and says nothing "
+            "of the next one, so it has no perplexity: leave the metric perplexity out of the sweep",
+            config->architecture, config->model_type);
     if (!is_scored(config))
         return err_set(
             err, ERR_UNSUPPORTED,

@@ -6,6 +6,9 @@
 #include <stddef.h>
 #include <string.h>
 
+/* BabyLM's: chck_900K, chck_1000M. It counts words, whatever they became as tokens: a word is a step here. */
+static const char words_rule[] = "chck_{tokens}";
+
 /* How the published families name their revisions; the first rule that matches counts. */
 static const struct {
     const char *rule;
@@ -40,6 +43,7 @@ static const struct {
     {"pretrain_iter_{step}", 1, NULL},                        /* OpenCoder */
     {"anneal_iter_{step}", 2, NULL},                          /* OpenCoder */
     {"{step}", 0, NULL},                                      /* B-GPT, Tri */
+    {words_rule, 0, NULL},
     {"{tokens}", 0, "LumiOpen/*"}, /* Poro: 200B; elsewhere that is a model's size */
 };
 
@@ -101,6 +105,12 @@ void model_revision_parse(const char *model, const char *revision, const char *r
             continue;
         if (!rule && rules[i].stage)
             numbers[NAME_RULE_PART_STAGE] = rules[i].stage;
+        if (!rule && rules[i].rule == words_rule) {
+            numbers[NAME_RULE_PART_STEP] = numbers[NAME_RULE_PART_TOKENS];
+            numbers[NAME_RULE_PART_TOKENS] = -1;
+        }
+        if (numbers[NAME_RULE_PART_STEP] > NAME_RULE_STEP_MAX)
+            break;
         *ret_revision = (struct model_revision){
             .is_step = 1,
             .stage = numbers[NAME_RULE_PART_STAGE] > 0 ? numbers[NAME_RULE_PART_STAGE] : 0,

@@ -19,14 +19,23 @@ static const struct family {
     {"openlm", {"output.weight", NULL}, {"tok_embeddings.weight", NULL}},
     {"openelm", {"lm_head.weight", NULL}, {"transformer.token_embeddings.weight", NULL}},
     {"modernbert-decoder", {"decoder.weight", NULL}, {"model.embeddings.tok_embeddings.weight", NULL}},
-    {"bert", {"cls.predictions.decoder.weight", NULL}, {"bert.embeddings.word_embeddings.weight", NULL}},
+    {"pico_decoder",
+     {"pico_decoder.de_embedding_proj.weight", "de_embedding_proj.weight"},
+     {"pico_decoder.embedding_proj.weight", "embedding_proj.weight"}},
+    {"bert",
+     {"cls.predictions.decoder.weight", NULL},
+     {"bert.embeddings.word_embeddings.weight", "embeddings.word_embeddings.weight"}},
     {"roberta", {"lm_head.decoder.weight", NULL}, {"roberta.embeddings.word_embeddings.weight", NULL}},
+    {"albert", {"predictions.decoder.weight", NULL}, {"albert.embeddings.word_embeddings.weight", NULL}},
+    {"deberta", {"lm_head.decoder.weight", NULL}, {"deberta.embeddings.word_embeddings.weight", NULL}},
+    {"distilbert", {"vocab_projector.weight", NULL}, {"distilbert.embeddings.word_embeddings.weight", NULL}},
+    {"ltgbert", {"classifier.nonlinearity.5.weight", NULL}, {"embedding.word_embedding.weight", NULL}},
     {"electra", {"generator_lm_head.weight", NULL}, {"electra.embeddings.word_embeddings.weight", NULL}},
     {"biogpt", {"output_projection.weight", NULL}, {"biogpt.embed_tokens.weight", NULL}},
     {"gpt_neox_japanese", {"embed_out.weight", NULL}, {"gpt_neox_japanese.embed_in.weight", NULL}},
     {"openai-gpt", {"lm_head.weight", NULL}, {"transformer.tokens_embed.weight", "tokens_embed.weight"}},
     {"nemotron_h", {"lm_head.weight", NULL}, {"backbone.embeddings.weight", "model.embeddings.weight"}},
-    {"t5", {"lm_head.weight", NULL}, {"shared.weight", "decoder.embed_tokens.weight"}},
+    {"t5", {"lm_head.weight", NULL}, {"shared.weight", "decoder.embed_tokens.weight"}}, /* and BART */
 };
 
 #define FAMILY_COUNT (sizeof families / sizeof families[0])

@@ -105,3 +105,26 @@ def test_tags_are_revisions(daemon: Start, make_hub: Any, tmp_path: Path) -> Non
     one = daemon(make_hub(tmp_path / "root"))
     assert one.wait(one.sweep("org/bloom"))["state"] == "done"
     assert [row["step"] for row in one.series("org/bloom") if row["step"] is not None] == [5000, 10000, 100000]
+
+
+def test_a_masked_model_of_words(daemon: Start, make_hub: Any, garden: Path, tmp_path: Path) -> None:
+    """BabyLM's branches count words, and many of its models fill in masks: their tied unembedding is measured, a perplexity is refused."""
+    config = {"model_type": "deberta-v2", "architectures": ["DebertaV2ForMaskedLM"], "vocab_size": samples.ROWS, "hidden_size": samples.COLUMNS}
+    for words in ("1M", "10M", "2M"):
+        folder = tmp_path / f"root/models/org/baby/chck_{words}"
+        folder.mkdir(parents=True)
+        (folder / "config.json").write_text(json.dumps(config))
+        values = samples.halves(samples.ROWS * samples.COLUMNS, int(words[:-1]))
+        tensors = {"deberta.embeddings.word_embeddings.weight": ("F16", [samples.ROWS, samples.COLUMNS], values)}
+        (folder / "model.safetensors").write_bytes(samples.safetensors(tensors))
+    (tmp_path / "root/datasets").symlink_to(garden / "datasets")
+    one = daemon(make_hub(tmp_path / "root"))
+    sweep = one.wait(one.sweep("org/baby", metrics=["statistics", "perplexity"], dataset="garden/lambada_garden:data/test.jsonl"))
+    assert sweep["state"] == "failed" and "DebertaV2ForMaskedLM" in sweep["error"]["message"] and "masked" in sweep["error"]["message"], sweep
+    rows = one.series("org/baby")
+    assert [(row["revision"], row["step"], row["training_tokens"]) for row in rows] == [
+        ("chck_1M", 1_000_000, None),
+        ("chck_2M", 2_000_000, None),
+        ("chck_10M", 10_000_000, None),
+    ]
+    assert all(row["msd"] is not None and row["tensor"] == "deberta.embeddings.word_embeddings.weight" for row in rows)

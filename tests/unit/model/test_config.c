@@ -136,6 +136,35 @@ static void test_rotary_spellings(void **state)
     }
 }
 
+/* Perplexity is of the next token, which such models were not trained to tell. */
+static void test_masked_models(void **state)
+{
+    (void)state;
+    static const char *const masked[] = {
+        "{\"model_type\":\"bert\",\"architectures\":[\"BertForPreTraining\"]}",
+        "{\"model_type\":\"bert\"}",
+        "{\"model_type\":\"modernbert\",\"architectures\":[\"ModernBertForMaskedLM\"]}",
+        "{\"model_type\":\"unheard_of\",\"architectures\":[\"GPTBERTForMaskedLM\"]}",
+        "{\"architectures\":[\"LtgbertForMaskedLM\"]}",
+    };
+    static const char *const others[] = {
+        "{\"model_type\":\"bert\",\"architectures\":[\"BertLMHeadModel\"]}",
+        "{\"model_type\":\"unheard_of\",\"architectures\":[\"GPTBERTForCausalLM\"]}",
+        "{\"model_type\":\"t5\",\"architectures\":[\"T5ForConditionalGeneration\"]}",
+    };
+    struct err err = ERR_INIT;
+    for (size_t i = 0; i < sizeof masked / sizeof masked[0]; i++) {
+        struct model_config config = parse(masked[i]);
+        assert_int_equal(model_config_check_scoring(&config, &err), ERR_UNSUPPORTED);
+        assert_non_null(strstr(err.message, "fills in masked tokens"));
+    }
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
+        struct model_config config = parse(others[i]);
+        assert_int_equal(model_config_check_scoring(&config, &err), ERR_UNSUPPORTED);
+        assert_null(strstr(err.message, "masked"));
+    }
+}
+
 static void test_other_families(void **state)
 {
     (void)state;
@@ -156,8 +185,8 @@ static void test_other_families(void **state)
     assert_int_equal(llama.bos_token_id, -1);
     /* What says nothing of it is tied where its class is, and OLMo has a word of its own for it. */
     assert_true(parse("{\"model_type\":\"opt\"}").is_tied);
-    static const char *const ties[] = {"gemma2", "gemma4_text", "ernie4_5",
-                                       "lfm2",   "xlm-roberta", "gpt_neox_japanese"};
+    static const char *const ties[] = {"gemma2",     "gemma4_text", "ernie4_5",   "lfm2",
+                                       "modernbert", "xlm-roberta", "deberta-v2", "gpt_neox_japanese"};
     for (size_t i = 0; i < sizeof ties / sizeof ties[0]; i++) {
         char json[64];
         (void)snprintf(json, sizeof json, "{\"model_type\":\"%s\"}", ties[i]);
@@ -481,13 +510,10 @@ static void test_scoring_refusals(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_garden),
-        cmocka_unit_test(test_rotary_spellings),
-        cmocka_unit_test(test_other_families),
-        cmocka_unit_test(test_parameter_count),
-        cmocka_unit_test(test_parameter_count_of_other_families),
-        cmocka_unit_test(test_llama_kinds),
-        cmocka_unit_test(test_malformed),
+        cmocka_unit_test(test_garden),           cmocka_unit_test(test_rotary_spellings),
+        cmocka_unit_test(test_masked_models),    cmocka_unit_test(test_other_families),
+        cmocka_unit_test(test_parameter_count),  cmocka_unit_test(test_parameter_count_of_other_families),
+        cmocka_unit_test(test_llama_kinds),      cmocka_unit_test(test_malformed),
         cmocka_unit_test(test_scoring_refusals),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -67,6 +67,17 @@ static const struct {
     {"HuggingFaceFW/ablation-model-fineweb-v1", "step-001000-2BT", 1, 0, 0, 1000, 2000000000},
     {"bigscience/bloom-560m-intermediate", "global_step5000", 1, 0, 0, 5000, -1},
     {"B-GPT/x", "128000", 1, 0, 0, 128000, -1},
+    {"BabyLM-community/babylm-baseline-100m-gpt2", "chck_1M", 1, 0, 0, 1000000, -1}, /* words, no tokens */
+    {"BabyLM-community/babylm-baseline-100m-gpt2", "chck_1000M", 1, 0, 0, 1000000000, -1},
+    {"llm-slice/babylm-gpt2-small-90M-seed41_chck_200M_ppo", "chck_1200K", 1, 0, 0, 1200000, -1},
+    {"jmichaelov/parc-mamba-seed0", "checkpoint-4000", 1, 0, 0, 4000, -1},
+    {"HPLT/hplt_bert_base_2_0_lit-Latn", "step21875", 1, 0, 0, 21875, -1},
+    {"ibraheemmoosa/xlmindic-base-uniscript", "500k", 1, 0, 0, 500000, -1},
+    {"davidafrica/pico-maml-decoder-tiny", "step_5000", 1, 0, 0, 5000, -1},
+    {"marin-community/marin-8b-base", "deeper-starling", 0, 0, 0, -1, -1}, /* phases, no steps */
+    {NULL, "chck_9007199254740993M", 0, 0, 0, -1, -1},
+    {NULL, "chck_9007199255M", 0, 0, 0, -1, -1},
+    {NULL, "chck_M", 0, 0, 0, -1, -1},
     {NULL, "checkpoint-500", 1, 0, 0, 500, -1},
     {NULL, "iter_0001000", 1, 0, 0, 1000, -1},
     {NULL, "step1431k", 1, 0, 0, 1431000, -1},
