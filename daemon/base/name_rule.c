@@ -79,7 +79,7 @@ static const char *read_number(const char *text, enum name_rule_part part, int64
 
 int name_rule_check(const char *rule, struct err *err)
 {
-    int seen[NAME_RULE_PART_COUNT] = {0};
+    int seen[NAME_RULE_PART_COUNT] = {0}, star_count = 0;
     if (strlen(rule) > LIMIT_REVISION_NAME_BYTES)
         return err_set(err, ERR_INVALID, "the rule for revision names is longer than %d bytes",
                        LIMIT_REVISION_NAME_BYTES);
@@ -95,8 +95,9 @@ int name_rule_check(const char *rule, struct err *err)
                            "unknown placeholder in \"%.100s\": {step}, {stage}, {ingredient}, {tokens} and "
                            "{epoch} exist",
                            rule);
-        } else {
-            p++;
+        } else if (*p++ == '*' && ++star_count > NAME_RULE_STARS_MAX) {
+            return err_set(err, ERR_INVALID, "more than %d '*' in the rule for revision names",
+                           NAME_RULE_STARS_MAX);
         }
     }
     if (!seen[NAME_RULE_PART_STEP] && !seen[NAME_RULE_PART_TOKENS])
@@ -105,20 +106,59 @@ int name_rule_check(const char *rule, struct err *err)
     return 0;
 }
 
-int name_rule_read(const char *rule, const char *name, int64_t numbers[NAME_RULE_PART_COUNT])
+/* Reads the rule up to its end or its next '*' from the beginning of `text`. Returns what follows in the
+ * text, NULL if that does not match. */
+static const char *read_piece(const char *rule, const char *text, int64_t numbers[NAME_RULE_PART_COUNT])
 {
-    while (*rule) {
+    while (*rule && *rule != '*') {
         int part = placeholder_at(rule);
         if (part < NAME_RULE_PART_COUNT) {
-            name = read_number(name, (enum name_rule_part)part, &numbers[part]);
-            if (!name)
-                return 0;
+            text = read_number(text, (enum name_rule_part)part, &numbers[part]);
+            if (!text)
+                return NULL;
             rule += strlen(parts[part].placeholder);
-        } else if (*rule++ != *name++) {
-            return 0;
+        } else if (*rule++ != *text++) {
+            return NULL;
         }
     }
-    return *name == 0;
+    return text;
+}
+
+static int is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+/* Whether a number that a rule reads here would begin in the midst of one: a number that is too large must
+ * not match by its end. */
+static int is_inside_number(const char *rule, const char *begin, const char *text)
+{
+    const int part = placeholder_at(rule);
+    if (part == NAME_RULE_PART_COUNT || text == begin)
+        return 0;
+    return is_digit(text[-1]) ||
+           (part == NAME_RULE_PART_TOKENS && text[-1] == '.' && text - begin > 1 && is_digit(text[-2]));
+}
+
+int name_rule_read(const char *rule, const char *name, int64_t numbers[NAME_RULE_PART_COUNT])
+{
+    const char *text = read_piece(rule, name, numbers);
+    /* The first place where a piece matches is the best: from a later one it ends no earlier. So no choice is
+     * ever taken back, but that of the last piece, which must end with the name. */
+    while (text && *(rule += strcspn(rule, "*"))) {
+        const char *end = NULL;
+        const int is_last = !strchr(++rule, '*');
+        for (; !end; text++) {
+            if (!is_inside_number(rule, name, text))
+                end = read_piece(rule, text, numbers);
+            if (end && is_last && *end)
+                end = NULL;
+            if (!end && !*text)
+                return 0;
+        }
+        text = end;
+    }
+    return text && *text == 0;
 }
 
 /* The part that begins here, a word with a number behind it; NAME_RULE_PART_COUNT for none. */
@@ -143,7 +183,7 @@ int name_rule_write(const char *name, char rule[NAME_RULE_SIZE])
     int is_seen[NAME_RULE_PART_COUNT] = {0};
     size_t used = 0;
     rule[0] = '\0';
-    if (strlen(name) > LIMIT_REVISION_NAME_BYTES || strpbrk(name, "{}"))
+    if (strlen(name) > LIMIT_REVISION_NAME_BYTES || strpbrk(name, "{}*"))
         return 0;
     while (*name) {
         size_t before = 1;

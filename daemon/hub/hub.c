@@ -3,13 +3,13 @@
 #include "daemon/base/digest.h"
 #include "daemon/base/file.h"
 #include "daemon/base/limits.h"
+#include "daemon/base/repository_name.h"
 #include "daemon/hub/client.h"
 #include "daemon/hub/folder.h"
 #include "daemon/hub/guarded_folder.h"
 #include "daemon/hub/range_store.h"
 #include "daemon/hub/url.h"
 
-#include <ctype.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -333,27 +333,6 @@ static const struct repository_ops hub_repository_ops = {
     .close = close_repository,
 };
 
-int hub_is_repository_name(const char *name)
-{
-    size_t size = strlen(name), slash_count = 0;
-    if (size == 0 || size > 96 || strstr(name, "--") || strstr(name, "..") ||
-        (size > 4 && strcmp(name + size - 4, ".git") == 0))
-        return 0;
-    for (size_t i = 0; i < size; i++) {
-        int is_first = i == 0 || name[i - 1] == '/', is_last = i + 1 == size || name[i + 1] == '/';
-        if (name[i] == '/') {
-            if (is_first || is_last || ++slash_count > 1)
-                return 0;
-        } else if (name[i] == '-' || name[i] == '.') {
-            if (is_first || is_last)
-                return 0;
-        } else if (!isalnum((unsigned char)name[i]) && name[i] != '_') {
-            return 0;
-        }
-    }
-    return 1;
-}
-
 void hub_expect_repository(struct repository *repository)
 {
     if (repository->ops == &hub_repository_ops)
@@ -407,7 +386,7 @@ int hub_open_repository(struct hub *hub, enum repository_kind kind, const char *
 {
     if (is_folder(name))
         return folder_open_repository(name, hub->folder_hints, cancel, ret_repository, err);
-    if (!hub_is_repository_name(name))
+    if (!repository_name_is_valid(name))
         return err_set(err, ERR_INVALID, "%.100s: a model is written owner/name or file:/absolute/path",
                        name);
     struct hub_repository *hub_repository = calloc(1, sizeof *hub_repository);

@@ -218,7 +218,4 @@ int hub_visit_folder(struct hub *hub, const char *name, struct err *err);
 /* How many threads wait for folders that do not answer. */
 int hub_silent_count(struct hub *hub);
 
-/* Whether `name` could be a repository on the hub: [A-Za-z0-9._-], at most one '/', at most 96 bytes. */
-int hub_is_repository_name(const char *name);
-
 #endif

@@ -21,7 +21,8 @@ LIMITS = ["-timeout=25", "-rss_limit_mb=2048", "-verbosity=1", "-print_final_sta
 
 # What reads bytes from outside, and the fuzzer for it: a parser without one fails, and so does a fuzzer that is not named here.
 PARSERS = {
-    "replies of the hub, refs and trees": "hub_json",
+    "replies of the hub": "hub_json",
+    "names of revisions, rules for them": "revision_name",
     "safetensors": "safetensors",
     "zip": "zip",
     "pickle": "pickle",
