@@ -24,9 +24,11 @@
 #define LIMIT_HUB_JSON_VALUES 2000000    /* in it: 100,000 files with all that is told of them */
 #define LIMIT_HUB_JSON_CONTAINERS 400000 /* objects and arrays in it */
 #define LIMIT_HUB_HEADER_BYTES (64 * KIB)
-#define LIMIT_HUB_REFS 100000       /* branches + tags of a repository */
-#define LIMIT_HUB_TREE_FILES 100000 /* files of one revision */
-#define LIMIT_FOLDER_ENTRIES 250000 /* files and folders below a folder, links followed */
+#define LIMIT_HUB_REFS 100000         /* branches + tags of a repository */
+#define LIMIT_HUB_COMMITS 100000      /* of a branch whose history is listed */
+#define LIMIT_HUB_REPOSITORIES 100000 /* that one search finds */
+#define LIMIT_HUB_TREE_FILES 100000   /* files of one revision */
+#define LIMIT_FOLDER_ENTRIES 250000   /* files and folders below a folder, links followed */
 #define LIMIT_TASK_BYTES                                                                                     \
     (INT64_C(65536) * 1073741824) /* of one revision: 64 TiB; so many for each ref add up */
 #define LIMIT_HUB_PAGES 1000      /* pages followed in one listing */

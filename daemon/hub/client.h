@@ -138,6 +138,8 @@ int listing_refs(struct repository *repository, struct repository_refs **ret_ref
 int listing_resolve(struct repository *repository, const char *revision, char *commit, struct err *err);
 int listing_tree(struct repository *repository, const char *commit, struct repository_tree **ret_tree,
                  struct err *err);
+int listing_commits(struct repository *repository, const char *revision,
+                    struct repository_commits **ret_commits, struct err *err);
 
 /* Says that `what` is not in the cache and that the hub may not be asked. */
 int client_refuse_offline(const struct hub_repository *repository, const char *what, struct err *err);

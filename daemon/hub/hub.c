@@ -324,6 +324,7 @@ static const struct repository_ops hub_repository_ops = {
     .list_refs = listing_refs,
     .resolve = listing_resolve,
     .list_tree = listing_tree,
+    .list_commits = listing_commits,
     .open_file = open_file,
     .fetch_file = fetch_file,
     .download_file = download,

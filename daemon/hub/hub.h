@@ -218,4 +218,29 @@ int hub_visit_folder(struct hub *hub, const char *name, struct err *err);
 /* How many threads wait for folders that do not answer. */
 int hub_silent_count(struct hub *hub);
 
+/* A model of an owner, as a search finds it. */
+struct hub_listed {
+    char *name;                          /* "owner/name" */
+    char commit[REPOSITORY_COMMIT_SIZE]; /* of its default branch; "" where the hub does not say it */
+};
+
+struct hub_listing {
+    size_t count;
+    struct hub_listed
+        *rows; /* as the hub orders them; a model may come twice if the order changes meanwhile */
+};
+
+/*
+ * The models of `owner` whose names hold `text` ("": all of them), as far as the token may see them. What
+ * "hold" means is the hub's to say, so whoever asks compares the names; those of other owners are passed
+ * over. An owner that does not exist has none. `cancel` as for hub_open_repository(). The caller frees
+ * *ret_listing. ERR_LIMIT for more than LIMIT_HUB_REPOSITORIES; ERR_UNSUPPORTED where a mirror cannot be
+ * searched; offline, ERR_NOT_FOUND as for what is not in the cache.
+ */
+int hub_list_repositories(struct hub *hub, const char *owner, const char *text, const atomic_bool *cancel,
+                          struct hub_listing **ret_listing, struct err *err);
+
+/* NULL is allowed. */
+void hub_listing_free(struct hub_listing *listing);
+
 #endif

@@ -5,12 +5,15 @@
 #include "daemon/base/json_bound.h"
 #include "daemon/base/json_text.h"
 #include "daemon/base/limits.h"
+#include "daemon/base/repository_name.h"
 #include "daemon/base/utf8.h"
 
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
+#include <time.h>
 
 static int parse(const char *data, size_t size, const char *what, json_t **ret_root, struct err *err)
 {
@@ -256,6 +259,113 @@ int hub_json_parse_cached_tree(const char *data, size_t size, const char *commit
     tree = NULL;
 out:
     repository_tree_free(tree);
+    json_decref(root);
+    return code;
+}
+
+/* -- Histories ------------------------------------------------------------------------------------- */
+
+/* "2023-02-13T12:00:00.000Z" in milliseconds since 1970; -1 for anything else. */
+static int64_t read_date(const char *text)
+{
+    struct tm parts = {0};
+    const char *end = strptime(text, "%Y-%m-%dT%H:%M:%S", &parts);
+    if (end && *end == '.')
+        end += 1 + strspn(end + 1, "0123456789");
+    if (!end || strcmp(end, "Z") != 0)
+        return -1;
+    const time_t seconds = timegm(&parts);
+    return seconds >= 0 ? (int64_t)seconds * 1000 : -1;
+}
+
+static int append_commit(struct repository_commits *commits, const char *id, const char *title,
+                         int64_t date_ms, struct err *err)
+{
+    if (commits->count >= LIMIT_HUB_COMMITS)
+        return err_set(err, ERR_LIMIT, "commits: more than %d", LIMIT_HUB_COMMITS);
+    if (!digest_is_hex(id, REPOSITORY_COMMIT_SIZE - 1))
+        return err_set(err, ERR_FORMAT, "commits: \"%.100s\": not 40 hexadecimal digits", id);
+    if (strlen(title) >= LIMIT_REVISION_NAME_BYTES || !is_plain_name(title))
+        return 0;
+    void *rows = commits->rows;
+    char *copy = strdup(title);
+    if (!copy || grow(&rows, commits->count, sizeof *commits->rows)) {
+        free(copy);
+        return err_set(err, ERR_NO_MEMORY, "commits: out of memory");
+    }
+    commits->rows = rows;
+    struct repository_commit *row = &commits->rows[commits->count++];
+    *row = (struct repository_commit){.title = copy, .date_ms = date_ms};
+    (void)snprintf(row->id, sizeof row->id, "%s", id);
+    return 0;
+}
+
+int hub_json_parse_commits_page(const char *data, size_t size, struct repository_commits *commits,
+                                struct err *err)
+{
+    json_t *root = NULL;
+    int code = parse(data, size, "commits", &root, err);
+    if (code)
+        return code;
+    if (!json_is_array(root))
+        code = err_set(err, ERR_FORMAT, "commits: the reply is not a list");
+    size_t index;
+    json_t *row;
+    json_array_foreach(root, index, row)
+    {
+        if (!code)
+            code = append_commit(commits, text_of(row, "id"), text_of(row, "title"),
+                                 read_date(text_of(row, "date")), err);
+    }
+    json_decref(root);
+    return code;
+}
+
+/* -- An owner's models ------------------------------------------------------------------------------ */
+
+static int append_model(struct hub_listing *listing, const char *owner, const char *name, const char *commit,
+                        struct err *err)
+{
+    const size_t owner_size = strlen(owner);
+    if (listing->count >= LIMIT_HUB_REPOSITORIES)
+        return err_set(err, ERR_LIMIT, "models of %.96s: more than %d", owner, LIMIT_HUB_REPOSITORIES);
+    if (!repository_name_is_valid(name) || repository_name_owner_size(name) != owner_size ||
+        strncasecmp(name, owner, owner_size) != 0)
+        return 0;
+    if (commit[0] && !digest_is_hex(commit, REPOSITORY_COMMIT_SIZE - 1))
+        return err_set(err, ERR_FORMAT, "models: %s: its commit is not 40 hexadecimal digits", name);
+    void *rows = listing->rows;
+    char *copy = strdup(name);
+    if (!copy || grow(&rows, listing->count, sizeof *listing->rows)) {
+        free(copy);
+        return err_set(err, ERR_NO_MEMORY, "models: out of memory");
+    }
+    listing->rows = rows;
+    struct hub_listed *row = &listing->rows[listing->count++];
+    *row = (struct hub_listed){.name = copy};
+    (void)snprintf(row->commit, sizeof row->commit, "%s", commit);
+    return 0;
+}
+
+int hub_json_parse_models_page(const char *data, size_t size, const char *owner, struct hub_listing *listing,
+                               struct err *err)
+{
+    json_t *root = NULL;
+    int code = parse(data, size, "models", &root, err);
+    if (code)
+        return code;
+    if (!json_is_array(root))
+        code = err_set(err, ERR_FORMAT, "models: the reply is not a list");
+    size_t index;
+    json_t *row;
+    json_array_foreach(root, index, row)
+    {
+        const char *name = text_of(row, "id")[0] ? text_of(row, "id") : text_of(row, "modelId");
+        if (!code && !name[0])
+            code = err_set(err, ERR_FORMAT, "models: an entry has no name");
+        if (!code)
+            code = append_model(listing, owner, name, text_of(row, "sha"), err);
+    }
     json_decref(root);
     return code;
 }

@@ -5,7 +5,7 @@
 #define BIFURCATED_HUB_HUB_JSON_H
 
 #include "daemon/base/err.h"
-#include "daemon/hub/repository.h"
+#include "daemon/hub/hub.h"
 
 #include <stddef.h>
 
@@ -20,6 +20,20 @@ int hub_json_parse_tree_page(const char *data, size_t size, struct repository_tr
 
 /* Sorts a tree whose pages are complete; ERR_FORMAT if a path occurs twice. */
 int hub_json_finish_tree(struct repository_tree *tree, struct err *err);
+
+/* One page of .../commits: [{"id": "<40 hex>", "title": "...", "date": "2023-02-13T12:00:00.000Z", "message",
+ * "authors"}], appended to `commits`; one whose title nobody can ask for (see repository_list_commits) is
+ * passed over. ERR_FORMAT for anything else, also for a bad id; ERR_LIMIT for more than LIMIT_HUB_COMMITS in
+ * all. */
+int hub_json_parse_commits_page(const char *data, size_t size, struct repository_commits *commits,
+                                struct err *err);
+
+/* One page of /api/models?author=OWNER...: [{"id": "OWNER/name", "sha": "<40 hex>"}], appended to `listing`;
+ * what is no model of this owner is passed over. Older answers of hubs call the id "modelId"; where "sha" was
+ * not asked for, or a model has no branch, it is absent or null. ERR_FORMAT for anything else, ERR_LIMIT for
+ * more than LIMIT_HUB_REPOSITORIES in all. */
+int hub_json_parse_models_page(const char *data, size_t size, const char *owner, struct hub_listing *listing,
+                               struct err *err);
 
 /* /api/models/.../revision/...: {"sha": "..."}, the commit, into REPOSITORY_COMMIT_SIZE bytes. */
 int hub_json_parse_commit(const char *data, size_t size, char *commit, struct err *err);

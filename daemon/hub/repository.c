@@ -19,6 +19,14 @@ int repository_list_tree(struct repository *repository, const char *commit, stru
     return repository->ops->list_tree(repository, commit, ret_tree, err);
 }
 
+int repository_list_commits(struct repository *repository, const char *revision,
+                            struct repository_commits **ret_commits, struct err *err)
+{
+    if (!repository->ops->list_commits)
+        return err_set(err, ERR_UNSUPPORTED, "%s: a folder has no commits", repository->name);
+    return repository->ops->list_commits(repository, revision, ret_commits, err);
+}
+
 int repository_open_file(struct repository *repository, const char *commit, const char *path,
                          const struct repository_file *expected, struct source **ret_source, struct err *err)
 {
@@ -94,4 +102,14 @@ void repository_refs_free(struct repository_refs *refs)
         free(refs->rows[i].name);
     free(refs->rows);
     free(refs);
+}
+
+void repository_commits_free(struct repository_commits *commits)
+{
+    if (!commits)
+        return;
+    for (size_t i = 0; i < commits->count; i++)
+        free(commits->rows[i].title);
+    free(commits->rows);
+    free(commits);
 }

@@ -59,6 +59,17 @@ struct repository_tree {
     struct repository_file *files; /* ordered by path, no path twice */
 };
 
+struct repository_commit {
+    char id[REPOSITORY_COMMIT_SIZE];
+    char *title;     /* its first line */
+    int64_t date_ms; /* since 1970; -1 where the hub says none that can be read */
+};
+
+struct repository_commits {
+    size_t count;
+    struct repository_commit *rows; /* newest first */
+};
+
 /* What a repository or the whole hub has cost so far. */
 struct repository_counters {
     uint64_t request_count;  /* HTTP requests sent, redirects and retries included */
@@ -75,6 +86,8 @@ struct repository_ops {
     int (*list_refs)(struct repository *, struct repository_refs **, struct err *);
     int (*resolve)(struct repository *, const char *revision, char *commit, struct err *);
     int (*list_tree)(struct repository *, const char *commit, struct repository_tree **, struct err *);
+    int (*list_commits)(struct repository *, const char *revision, struct repository_commits **,
+                        struct err *); /* NULL: it has no history: a folder */
     int (*open_file)(struct repository *, const char *commit, const char *path,
                      const struct repository_file *expected, struct source **, struct err *);
     int (*fetch_file)(struct repository *, const char *commit, const char *path,
@@ -106,6 +119,16 @@ int repository_resolve(struct repository *repository, const char *revision, char
 /* All files of a commit. The caller frees *ret_tree. */
 int repository_list_tree(struct repository *repository, const char *commit, struct repository_tree **ret_tree,
                          struct err *err);
+
+/*
+ * The history of a branch, tag or commit, newest first, at most LIMIT_HUB_COMMITS (else ERR_LIMIT); of a
+ * commit it is one list even if the branch moves while its pages are read. NULL or "" is the default branch.
+ * Commits whose title nobody can ask for (empty, LIMIT_REVISION_NAME_BYTES or more, control characters) are
+ * passed over. The caller frees *ret_commits. ERR_NOT_FOUND as for repository_resolve(); ERR_UNSUPPORTED: of
+ * folders.
+ */
+int repository_list_commits(struct repository *repository, const char *revision,
+                            struct repository_commits **ret_commits, struct err *err);
 
 /*
  * Opens a file for reading by ranges; nothing is fetched before the first read except where noted by the
@@ -150,5 +173,6 @@ const struct repository_file *repository_tree_find(const struct repository_tree 
 /* NULL is allowed. */
 void repository_tree_free(struct repository_tree *tree);
 void repository_refs_free(struct repository_refs *refs);
+void repository_commits_free(struct repository_commits *commits);
 
 #endif

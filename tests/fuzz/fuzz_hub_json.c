@@ -3,6 +3,7 @@
  */
 #include "daemon/base/digest.h"
 #include "daemon/base/file.h"
+#include "daemon/base/repository_name.h"
 #include "daemon/hub/headers.h"
 #include "daemon/hub/hub_json.h"
 #include "daemon/hub/url.h"
@@ -61,6 +62,36 @@ static void parse_refs(const char *text, size_t size)
     repository_refs_free(refs);
 }
 
+static void parse_commits(const char *text, size_t size)
+{
+    struct err err = ERR_INIT;
+    struct repository_commits *commits = calloc(1, sizeof *commits);
+    require(commits != NULL);
+    if (hub_json_parse_commits_page(text, size, commits, &err) == 0) {
+        for (size_t i = 0; i < commits->count; i++) {
+            const struct repository_commit *row = &commits->rows[i];
+            require(digest_is_hex(row->id, 40) && row->title[0] && !strpbrk(row->title, "\n\r\x1b"));
+            require(row->date_ms >= -1);
+        }
+    }
+    repository_commits_free(commits);
+}
+
+static void parse_models(const char *text, size_t size)
+{
+    struct err err = ERR_INIT;
+    struct hub_listing *listing = calloc(1, sizeof *listing);
+    require(listing != NULL);
+    if (hub_json_parse_models_page(text, size, "org", listing, &err) == 0) {
+        for (size_t i = 0; i < listing->count; i++) {
+            const struct hub_listed *row = &listing->rows[i];
+            require(repository_name_is_valid(row->name) && repository_name_owner_size(row->name) == 3);
+            require(!row->commit[0] || digest_is_hex(row->commit, 40));
+        }
+    }
+    hub_listing_free(listing);
+}
+
 static void parse_headers(const char *text, size_t size)
 {
     struct headers headers;
@@ -108,6 +139,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         break;
     case 'c':
         parse_cached_tree(text, size);
+        break;
+    case 'k':
+        parse_commits(text, size);
+        break;
+    case 'm':
+        parse_models(text, size);
         break;
     case 'i':
         if (hub_json_parse_commit(text, size, commit, &err) == 0)

@@ -209,6 +209,135 @@ static void commits(void **state)
     assert_int_equal(hub_json_parse_commit("{}", 2, found, &err), ERR_FORMAT);
 }
 
+static void histories(void **state)
+{
+#define ROW(title, rest) "{\"id\": \"" COMMIT "\", \"title\": \"" title "\"" rest "}"
+    static const char text[] = "[" ROW("step 2", ", \"date\": \"2023-02-13T12:00:01.250Z\"") "," ROW(
+        "step 1", ", \"date\": \"yesterday\"") "," ROW("",
+                                                       "") "," ROW("two\\nlines",
+                                                                   "") "," ROW("\\u001b[2J",
+                                                                               "") ",{\"id\": \"" COMMIT
+                                                                                   "\"}, {\"id\": \"" COMMIT
+                                                                                   "\", \"title\": 7}," ROW(
+                                                                                       "\u00e9", "") "]";
+    static const char more[] = "[" ROW("step 0", "") "]";
+    struct repository_commits *list = calloc(1, sizeof *list);
+    (void)state;
+    assert_int_equal(hub_json_parse_commits_page(text, sizeof text - 1, list, &err), 0);
+    assert_int_equal(hub_json_parse_commits_page(more, sizeof more - 1, list, &err), 0);
+    assert_int_equal(list->count, 4); /* whose titles somebody can ask for */
+    assert_string_equal(list->rows[0].id, COMMIT);
+    assert_string_equal(list->rows[0].title, "step 2");
+    assert_int_equal(list->rows[0].date_ms, 1676289601000);
+    assert_int_equal(list->rows[1].date_ms, -1);
+    assert_string_equal(list->rows[2].title, "é");
+    assert_string_equal(list->rows[3].title, "step 0");
+    repository_commits_free(list);
+}
+
+static void long_titles(void **state)
+{
+    struct buf text;
+    struct repository_commits *list = calloc(1, sizeof *list);
+    (void)state;
+    buf_init(&text, 4 * MIB);
+    (void)buf_append_text(&text, "[{\"id\": \"" COMMIT "\", \"title\": \"");
+    for (size_t i = 0; i < 1 * MIB; i++)
+        (void)buf_append_char(&text, 'x');
+    (void)buf_append_text(&text, "\"}," ROW("step 1", "") "]");
+    assert_int_equal(buf_check(&text, "text", &err), 0);
+    assert_int_equal(hub_json_parse_commits_page(text.data, text.size, list, &err), 0);
+    assert_int_equal(list->count, 1);
+    assert_string_equal(list->rows[0].title, "step 1");
+    buf_free(&text);
+    repository_commits_free(list);
+}
+
+static void bad_histories(void **state)
+{
+    static const char *const texts[] = {
+        "",
+        "{}",
+        "{\"commits\": []}",
+        "[1]",
+        "[{\"title\": \"a\"}]",
+        "[{\"id\": \"short\", \"title\": \"a\"}]",
+        "[{\"id\": \"0123456789ABCDEF0123456789abcdef01234567\", \"title\": \"a\"}]",
+        "[{\"id\": \"" SHA256 "\", \"title\": \"a\"}]",
+        "[" ROW("a", "") "] x",
+        "[" ROW("\\u0000", "") "]",
+        "[" ROW("\xff", "") "]",
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        struct repository_commits *list = calloc(1, sizeof *list);
+        assert_int_equal(hub_json_parse_commits_page(texts[i], strlen(texts[i]), list, &err), ERR_FORMAT);
+        assert_int_equal(list->count, 0);
+        repository_commits_free(list);
+    }
+}
+
+static void models(void **state)
+{
+    static const char text[] =
+        "[{\"_id\": \"1\", \"id\": \"Org/a\", \"sha\": \"" COMMIT "\"}, {\"id\": \"Org/b\", \"sha\": null},"
+        "{\"modelId\": \"Org/c\"}, {\"id\": \"org/d\"}, {\"id\": \"other/a\"}, {\"id\": \"Org\"}, {\"id\": "
+        "\"Organic/a\"}, {\"id\": \"Org/../x\"}, {\"id\": \"Org/a/b\"}, {\"id\": \"Org/a\\nb\"}]";
+    static const char *const bad[] = {
+        "",
+        "{}",
+        "[1]",
+        "[{\"sha\": \"" COMMIT "\"}]",
+        "[{\"id\": 7}]",
+        "[{\"id\": \"Org/a\", \"sha\": \"short\"}]",
+        "[{\"id\": \"Org/a\", \"sha\": \"" SHA256 "\"}]",
+    };
+    struct hub_listing *list = calloc(1, sizeof *list);
+    (void)state;
+    assert_int_equal(hub_json_parse_models_page(text, sizeof text - 1, "Org", list, &err), 0);
+    assert_int_equal(list->count, 4); /* not what is no model of this owner */
+    assert_string_equal(list->rows[0].name, "Org/a");
+    assert_string_equal(list->rows[0].commit, COMMIT);
+    assert_string_equal(list->rows[1].commit, "");
+    assert_string_equal(list->rows[2].name, "Org/c");
+    assert_string_equal(list->rows[3].name, "org/d"); /* owners' names differ by more than case */
+    hub_listing_free(list);
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        list = calloc(1, sizeof *list);
+        assert_int_equal(hub_json_parse_models_page(bad[i], strlen(bad[i]), "Org", list, &err), ERR_FORMAT);
+        assert_int_equal(list->count, 0);
+        hub_listing_free(list);
+    }
+}
+
+/* A page holds at most 64 MiB; pages that go on and on end at the limit of what is kept. */
+static void endless_lists(void **state)
+{
+    static const char *const rows[] = {ROW("a", ""), "{\"id\": \"Org/a\"}"};
+    (void)state;
+    for (size_t kind = 0; kind < 2; kind++) {
+        struct buf text;
+        struct repository_commits *commits = calloc(1, sizeof *commits);
+        struct hub_listing *listing = calloc(1, sizeof *listing);
+        int code = 0, page_count = 0;
+        buf_init(&text, 16 * MIB);
+        (void)buf_append_char(&text, '[');
+        for (int i = 0; i < 30000; i++)
+            (void)buf_appendf(&text, "%s%s", i ? "," : "", rows[kind]);
+        (void)buf_append_char(&text, ']');
+        assert_int_equal(buf_check(&text, "text", &err), 0);
+        for (; !code && page_count < 10; page_count++)
+            code = kind ? hub_json_parse_models_page(text.data, text.size, "Org", listing, &err)
+                        : hub_json_parse_commits_page(text.data, text.size, commits, &err);
+        assert_int_equal(code, ERR_LIMIT);
+        assert_int_equal(page_count, 4);
+        assert_int_equal(commits->count + listing->count, 100000);
+        buf_free(&text);
+        repository_commits_free(commits);
+        hub_listing_free(listing);
+    }
+}
+
 static void errors(void **state)
 {
     char said[16];
@@ -237,12 +366,14 @@ static void user(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(refs),       cmocka_unit_test(bad_refs),
-        cmocka_unit_test(tree),       cmocka_unit_test(bad_trees),
-        cmocka_unit_test(path_twice), cmocka_unit_test(cached_tree),
-        cmocka_unit_test(user),       cmocka_unit_test(commits),
-        cmocka_unit_test(errors),     cmocka_unit_test(too_many_values),
-        cmocka_unit_test(odd_names),
+        cmocka_unit_test(refs),        cmocka_unit_test(bad_refs),
+        cmocka_unit_test(tree),        cmocka_unit_test(bad_trees),
+        cmocka_unit_test(path_twice),  cmocka_unit_test(cached_tree),
+        cmocka_unit_test(user),        cmocka_unit_test(commits),
+        cmocka_unit_test(errors),      cmocka_unit_test(too_many_values),
+        cmocka_unit_test(odd_names),   cmocka_unit_test(histories),
+        cmocka_unit_test(long_titles), cmocka_unit_test(bad_histories),
+        cmocka_unit_test(models),      cmocka_unit_test(endless_lists),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
