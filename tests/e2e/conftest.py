@@ -4,6 +4,7 @@ hub        an emulated hub of small generated repositories, fresh for every test
 make_hub   another one: make_hub(root, bandwidth_bps=…)
 certificate  files for make_hub(root, tls=certificate)
 garden     the folder of the committed training run, to be served by make_hub
+places     a folder in which that run is published as folders, as commits and as repositories (tests/hub/places.py)
 tensors    the unembedding of each of its revisions, read by numpy
 daemon     start the daemon: daemon(hub, "--option", "value", env={…})
 worker     start a remote worker: worker(daemon, "--option", "value", env={…})
@@ -42,6 +43,7 @@ from running import Daemon, find_program, new_certificate  # noqa: E402
 from workers import Worker  # noqa: E402
 
 from tests.hub import Emulator  # noqa: E402
+from tests.hub.places import write_root as write_places  # noqa: E402
 from tests.hub.samples import write_root  # noqa: E402
 
 # Files that take longest. deploy/test hands files out to its processes in this order, so that none of these is left for the end.
@@ -158,6 +160,11 @@ def garden() -> Path:
         if (root / "models").is_dir():
             return root
     pytest.skip("the committed training run (tests/fixtures/garden) is not there")
+
+
+@pytest.fixture(scope="session")
+def places(garden: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_places(tmp_path_factory.mktemp("places"), garden)
 
 
 @pytest.fixture(scope="session")

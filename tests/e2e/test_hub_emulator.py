@@ -15,13 +15,14 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
-from typing import Callable
+from typing import Any, Callable
 
 import pytest
 from hub_reply import REPO, REPOSITORY, WEIGHTS, WEIGHTS_BYTES, api, ask, download, source  # noqa: F401  (fixtures among them)
 from running import wait_until
 
 from tests.hub import Emulator, EmulatorError
+from tests.hub.places import COMMITS, FOLDERS, RUN, STEPS, TWICE, title
 from tests.hub.settings import Settings
 
 huggingface_hub = pytest.importorskip("huggingface_hub")
@@ -115,9 +116,74 @@ def test_paths_info(api: HfApi, hub: Emulator) -> None:
 
 def test_commits(api: HfApi, hub: Emulator) -> None:
     first = hub.sha(REPO)
-    moved = [hub.move_branch(REPO, "main", name) for name in ("step0", "step512")]
-    hub.set(page_size_expand=1)
-    assert [one.commit_id for one in api.list_repo_commits(REPO)] == [moved[1], moved[0], first]
+    moved = [hub.move_branch(REPO, "main", name, title=title) for name, title in (("step0", "a"), ("step0", "a"), ("step512", None))]
+    hub.set(page_size_commits=1)
+    hub.reset()
+    commits = api.list_repo_commits(REPO)
+    assert [one.commit_id for one in commits] == [*moved[::-1], first] and len(set(moved)) == 3
+    assert [one.title for one in commits] == ["Point main at step512", "a", "a", "Point main at step2000"]
+    assert sorted({one.created_at for one in commits}, reverse=True) == [one.created_at for one in commits]
+    assert hub.stats()["requests"]["api"] == 4
+    assert api.list_repo_commits(REPO, revision=moved[0])[0].commit_id == moved[0], "as of that commit"
+    assert "Link" not in ask(hub, f"/api/models/{REPO}/commits/main?p=3&limit=1").headers
+    with pytest.raises(RevisionNotFoundError):
+        api.list_repo_commits(REPO, revision="step3")
+    with pytest.raises(RepositoryNotFoundError):
+        api.list_repo_commits("org/nothing", token="hf_any")
+    assert api.list_repo_commits("org/gated"), "the history of a gated repository is no secret"
+
+
+def test_search_for_models(api: HfApi, hub: Emulator) -> None:
+    def found(**query: Any) -> list[str]:
+        return [one.id for one in api.list_models(**query)]
+
+    everything = ["org/disabled", "org/gated", "org/small"]
+    assert found() == found(author="org") == found(search="ORG/") == everything
+    assert found(author="org", search="small") == ["org/small"] and found(author="or") == found(author="org", search="big") == []
+    assert found(author="org", token="hf_any") == [*everything[:2], "org/secret", "org/small"]
+    hub.set(page_size_models=2)
+    hub.reset()
+    assert found(author="org", token="hf_any") == [*everything[:2], "org/secret", "org/small"]
+    assert hub.stats()["requests"]["api"] == 2
+    assert {one.id: one.sha for one in api.list_models(author="org", expand=["sha"])} == {one: hub.sha(one) for one in everything}
+    assert [one.sha for one in api.list_models(search="small")] == [None], "not told unless it is asked for"
+    (small,) = api.list_models(search="small", expand=["siblings", "gated"])
+    assert "config.json" in [one.rfilename for one in small.siblings] and small.gated is False
+
+
+def test_a_run_that_is_no_branches(make_hub: Callable[..., Emulator], places: Path) -> None:
+    hub = make_hub(places)
+    api = HfApi(endpoint=hub.url)
+    top = {entry.path: type(entry).__name__ for entry in api.list_repo_tree(FOLDERS)}
+    folders = [f"checkpoint-{step}" for step in STEPS]
+    assert {path for path, kind in top.items() if kind == "RepoFolder"} == {*folders, "runs"}
+    whole = {entry.path: entry for entry in api.list_repo_tree(FOLDERS, recursive=True)}
+    branches = {ref.name for ref in api.list_repo_refs(FOLDERS).branches}
+    assert branches == {ref.name for ref in api.list_repo_refs(COMMITS).branches} == {"main"}
+    weights = {}  # of each step, as the committed run has them
+    for step in STEPS:
+        files = {entry.path: entry for entry in api.list_repo_tree("garden/neox-tiny", revision=f"step{step}", recursive=True)}
+        weights[step] = {path: entry.lfs.sha256 for path, entry in files.items() if entry.lfs}
+        assert weights[step] and {path: whole[f"checkpoint-{step}/{path}"].lfs.sha256 for path in weights[step]} == weights[step]
+        assert f"checkpoint-{step}/tokenizer.json" in whole
+    commits = api.list_repo_commits(COMMITS)
+    titles = [one.title for one in commits]
+    assert titles[0] == "End of training" and titles[-2:] == [title(STEPS[0]), "initial commit"]
+    assert [titles.count(title(step)) for step in STEPS] == [1 + (step == TWICE) for step in STEPS]
+    for step in STEPS:
+        files = api.list_repo_tree(COMMITS, revision=commits[titles.index(title(step))].commit_id)
+        assert {entry.path: entry.lfs.sha256 for entry in files if getattr(entry, "lfs", None)} == weights[step], "the newest of that title"
+    found = {one.id: one.sha for one in api.list_models(author="garden", search=RUN, expand=["sha"])}
+    assert set(found) == {f"{RUN}{step}" for step in STEPS} | {"garden/run-step_16-chat"}
+    for step in STEPS:
+        files = api.list_repo_tree(f"{RUN}{step}", revision=found[f"{RUN}{step}"])
+        assert {entry.path: entry.lfs.sha256 for entry in files if entry.lfs} == weights[step]
+    # a push to main: all folders but the new one are what they were
+    now = hub.sha(FOLDERS)
+    before = hub.move_branch(FOLDERS, "main", "_before")
+    files = [{entry.path: entry.blob_id for entry in api.list_repo_tree(FOLDERS, revision=sha, recursive=True) if hasattr(entry, "blob_id")} for sha in (before, now)]
+    assert {path: files[1][path] for path in files[0] if "/" in path} == {path: oid for path, oid in files[0].items() if "/" in path}
+    assert {path.split("/")[0] for path in set(files[1]) - set(files[0])} >= {folders[-1]}
 
 
 def test_safetensors_metadata(api: HfApi) -> None:

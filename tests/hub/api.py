@@ -29,7 +29,7 @@ class Api:
         if target.action == "whoami":
             return self.whoami(request)
         if target.action == "list":
-            return self.listing(request, target)
+            return self.listing(request, target, base_url)
         repository = self.access.repository(request, target.kind, target.repo_id)
         if target.action == "refs":
             return self.refs(request, repository, base_url)
@@ -66,18 +66,20 @@ class Api:
             }
         )
 
-    def listing(self, request: Request, target: Target) -> Response:
+    def listing(self, request: Request, target: Target, base_url: str) -> Response:
+        """A search: substrings of names, owners included; an owner that does not exist has an empty list."""
         author = request.query.get("author", [None])[0]
         search = request.query.get("search", [""])[0].lower()
-        found = []
-        for repository in self.access.library.repositories(target.kind):
-            hidden = repository.private and self.access.user(request) is None
-            if not hidden and search in repository.id.lower() and author in (None, repository.id.split("/")[0]):
-                found.append(
-                    {"_id": _object_id(repository.id), "id": repository.id, "modelId": repository.id,
-                     "private": repository.private, "tags": [], "downloads": 0, "likes": 0}
-                )  # fmt: skip
-        return json_response(found)
+        user = self.access.user(request)
+        found = [
+            repository
+            for repository in self.access.library.repositories(target.kind)
+            if (user or not repository.private)
+            and search in repository.id.lower()
+            and author in (None, repository.id.split("/")[0])
+        ]
+        page, headers = self._page(request, found, self.settings.page_size_models, base_url)
+        return json_response([_listed(one, _expand(request)) for one in page], headers=headers)
 
     def refs(self, request: Request, repository: Repository, base_url: str) -> Response:
         def entry(name: str, ref: str, sha: str) -> dict[str, str]:
@@ -103,7 +105,7 @@ class Api:
         value = _info(repository, commit, blobs=request.flag("blobs"))
         if request.flag("securityStatus"):
             value["securityRepoStatus"] = {"scansDone": True, "filesWithIssues": []}
-        expand = request.query.get("expand", []) + request.query.get("expand[]", [])
+        expand = _expand(request)
         if expand:
             value = {name: value[name] for name in ["_id", "id", *expand] if name in value}
         return json_response(value, headers={"X-Repo-Commit": commit.sha})
@@ -133,8 +135,13 @@ class Api:
         return json_response(entries, headers={"X-Repo-Commit": commit.sha})
 
     def commits(self, request: Request, commit: Commit, base_url: str) -> Response:
+        """Newest first; pages have numbers, from 0."""
         history = list(commit.history())
-        page, headers = self._page(request, history, self.settings.page_size_expand, base_url)
+        asked, number = _number(request, "limit", 50), _number(request, "p", 0)
+        size = max(1, min(asked, self.settings.page_size_commits))
+        page, headers = history[number * size : (number + 1) * size], {}
+        if (number + 1) * size < len(history):
+            headers["Link"] = f'<{base_url}{request.path}?{_query_with(request, "p", str(number + 1))}>; rel="next"'
         entries = [
             {
                 "id": one.sha,
@@ -154,14 +161,39 @@ class Api:
         start = _read_cursor(request.query.get("cursor", [""])[0])
         headers = {}
         if start + size < len(items):
-            query = [(name, value) for name, value in _query(request) if name != "cursor"]
-            query.append(("cursor", _write_cursor(start + size)))
-            headers["Link"] = f'<{base_url}{request.path}?{urlencode(query)}>; rel="next"'
+            query = _query_with(request, "cursor", _write_cursor(start + size))
+            headers["Link"] = f'<{base_url}{request.path}?{query}>; rel="next"'
         return items[start : start + size], headers
 
 
 def _query(request: Request) -> list[tuple[str, str]]:
     return parse_qsl(request.target.partition("?")[2], keep_blank_values=True)
+
+
+def _query_with(request: Request, name: str, value: str) -> str:
+    """The request's query with one value set."""
+    return urlencode([pair for pair in _query(request) if pair[0] != name] + [(name, value)])
+
+
+def _number(request: Request, name: str, default: int) -> int:
+    text = request.query.get(name, [""])[0]
+    return int(text) if text.isdigit() else default
+
+
+def _expand(request: Request) -> list[str]:
+    return request.query.get("expand", []) + request.query.get("expand[]", [])
+
+
+def _listed(repository: Repository, expand: list[str]) -> dict[str, Any]:
+    """An entry of a search: with what is asked for beside its id, or else with a dozen things, the commit not among them."""
+    out: dict[str, Any] = {"_id": _object_id(repository.id), "id": repository.id}
+    if not expand:
+        return out | {"modelId": repository.id, "private": repository.private, "tags": [], "downloads": 0, "likes": 0}
+    head = repository.find("main")
+    if head is None:
+        return out
+    info = {"sha": head.sha} if expand == ["sha"] else _info(repository, head, blobs=False)  # which reads all files
+    return out | {name: info[name] for name in expand if name in info}
 
 
 def _write_cursor(offset: int) -> str:

@@ -146,9 +146,10 @@ class Emulator:
     def clear_faults(self, number: int | None = None) -> None:
         self._call("DELETE", "faults" if number is None else f"faults?id={number}")
 
-    def move_branch(self, repo: str, branch: str, target: str, kind: str = "models") -> str:
+    def move_branch(self, repo: str, branch: str, target: str, kind: str = "models", title: str | None = None) -> str:
         """Points a branch (a new one too) at a folder's or another branch's files; returns the new commit."""
-        return self._call("POST", "branches", {"repo": repo, "branch": branch, "target": target, "kind": kind})["sha"]
+        value = {"repo": repo, "branch": branch, "target": target, "kind": kind, "title": title}
+        return self._call("POST", "branches", value)["sha"]
 
     def delete_branch(self, repo: str, branch: str, kind: str = "models") -> None:
         self._call("POST", "branches", {"repo": repo, "branch": branch, "target": None, "kind": kind})

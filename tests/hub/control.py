@@ -7,8 +7,8 @@ POST   /_emulator/reset               zeroes counters and log; {"all": true} als
 GET    /_emulator/settings            the knobs;  POST {"bandwidth_bps": 2e8, …} sets some
 GET    /_emulator/faults              the rules;  POST {"kind": "cut", …} adds one;  DELETE removes all, ?id=N one
 GET    /_emulator/repositories        what is served: branches, tags and their commits
-POST   /_emulator/branches            {"repo": "o/n", "branch": "main", "target": "step8"[, "kind": "datasets"]}
-                                      moves or adds a branch;  "target": null deletes it
+POST   /_emulator/branches            {"repo": "o/n", "branch": "main", "target": "step8"[, "kind": "datasets"][, "title"]}
+                                      moves or adds a branch, by a commit of that title;  "target": null deletes it
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ class Control:
         if value["target"] is None:
             repository.delete_branch(value["branch"])
             return {"sha": None}
-        return {"sha": repository.move_branch(value["branch"], value["target"]).sha}
+        return {"sha": repository.move_branch(value["branch"], value["target"], value.get("title")).sha}
 
 
 def _object(request: Request) -> dict[str, Any]:

@@ -26,7 +26,8 @@ LFS_SUFFIXES = (
     ".zip .gz .bz2 .xz .zst .tar .tgz"
 ).split()
 CONFIG_KEYS = {
-    "branches", "tags", "pulls", "converts", "shared", "gated", "private", "disabled", "granted", "renamed_from"
+    "branches", "histories", "tags", "pulls", "converts", "shared", "gated", "private", "disabled", "granted",
+    "renamed_from",
 }  # fmt: skip
 FIRST_DATE = datetime(2023, 2, 13, 12, 0, 0, tzinfo=timezone.utc)
 
@@ -118,6 +119,8 @@ class Repository:
                     self._set_source(name, name)
             for name, target in self.config.get("branches", {}).items():
                 self._set_source(name, target)
+            for name, entries in self.config.get("histories", {}).items():
+                self._set_source(name, entries[-1][1])
             for section in ("converts", "pulls"):
                 for target in self.config.get(section, {}).values():
                     self._folder(target)
@@ -155,7 +158,7 @@ class Repository:
         """The branch's commit, made on first use; KeyError if there is no such branch."""
         with self._lock:
             if branch not in self._heads:
-                self._heads[branch] = self._commit(branch, self._sources[branch], None)
+                self._heads[branch] = self._history(branch) or self._commit(branch, self._sources[branch], None)
             return self._heads[branch]
 
     def find(self, revision: str) -> Commit | None:
@@ -179,13 +182,13 @@ class Repository:
 
     # ---- what is changed -----------------------------------------------------------------------
 
-    def move_branch(self, branch: str, target: str) -> Commit:
+    def move_branch(self, branch: str, target: str, title: str | None = None) -> Commit:
         """Points a (new or old) branch at a folder's or another branch's files: a new commit."""
         with self._lock:
             parent = self.head(branch) if branch in self._sources else None
             folder = self._folder(target)
             self._set_source(branch, folder)
-            self._heads[branch] = self._commit(branch, folder, parent)
+            self._heads[branch] = self._commit(branch, folder, parent, title)
             return self._heads[branch]
 
     def delete_branch(self, branch: str) -> None:
@@ -229,16 +232,26 @@ class Repository:
             return self._sources[target]
         raise RepositoryError(f"{self.folder}: no revision folder or branch {target!r}")
 
-    def _commit(self, name: str, folder: str, parent: Commit | None) -> Commit:
+    def _history(self, branch: str) -> Commit | None:
+        """The newest of the commits that the configuration says a branch has, oldest first: [title, folder]."""
+        commit = None
+        for title, target in self.config.get("histories", {}).get(branch, []):
+            commit = self._commit(branch, self._folder(target), commit, title)
+        return commit
+
+    def _commit(self, name: str, folder: str, parent: Commit | None, title: str | None = None) -> Commit:
         files = self._scan(folder)
         content = [(path, file.oid, file.size) for path, file in sorted(files.items())]
         made_of = [self.kind, self.id, name, content]
+        if title is not None:  # of commits with titles there may be several with the same files
+            made_of += [title, parent.sha if parent else None]
         sha = hashlib.sha1(json.dumps(made_of).encode()).hexdigest()
         if sha not in self._commits:
             age = len(list(parent.history())) if parent else 0
             place = self._order.index(name) if name in self._order else 0
             date = FIRST_DATE + timedelta(hours=place, days=age)
-            title = f"Upload {folder}" if name == folder else f"Point {name} at {folder}"
+            if title is None:
+                title = f"Upload {folder}" if name == folder else f"Point {name} at {folder}"
             self._commits[sha] = Commit(sha, name, files, parent, date, title)
         return self._commits[sha]
 

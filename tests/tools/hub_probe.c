@@ -4,6 +4,7 @@
  *     hub_probe [--set NAME=NUMBER]... [--dataset] [--no-tree] REPOSITORY COMMAND [ARGUMENT]...
  *
  *     refs | resolve [REV] | tree REV | fetch REV PATH | download REV PATH
+ *     commits [REV] | models [TEXT]                  the history; what REPOSITORY, an owner, has
  *     read REV PATH OFFSET SIZE [OFFSET SIZE]...     SHA-256 of each range; "need OFFSET SIZE" announces
  *     sweep THREADS PATH OFFSET SIZE                 that range of every branch
  *     cancel REV PATH OFFSET SIZE                    the same read, cancelled after 300 ms
@@ -114,6 +115,38 @@ static int do_tree(struct probe *probe, const char *commit, struct err *err)
                                                     tree->files[i].git_oid, "sha256", tree->files[i].sha256));
     (void)json_object_set_new(probe->out, "files", rows);
     repository_tree_free(tree);
+    return 0;
+}
+
+static int do_commits(struct probe *probe, const char *revision, struct err *err)
+{
+    struct repository_commits *commits = NULL;
+    int code = repository_list_commits(probe->repository, revision, &commits, err);
+    if (code)
+        return code;
+    json_t *rows = json_array();
+    for (size_t i = 0; i < commits->count; i++)
+        (void)json_array_append_new(rows, json_pack("{s:s,s:s,s:I}", "id", commits->rows[i].id, "title",
+                                                    commits->rows[i].title, "date_ms",
+                                                    (json_int_t)commits->rows[i].date_ms));
+    (void)json_object_set_new(probe->out, "commits", rows);
+    repository_commits_free(commits);
+    return 0;
+}
+
+static int do_models(struct probe *probe, const char *text, struct err *err)
+{
+    struct hub_listing *listing = NULL;
+    int code = hub_list_repositories(probe->hub, probe->repository->name, text ? text : "", &probe->cancel,
+                                     &listing, err);
+    if (code)
+        return code;
+    json_t *rows = json_array();
+    for (size_t i = 0; i < listing->count; i++)
+        (void)json_array_append_new(
+            rows, json_pack("{s:s,s:s}", "name", listing->rows[i].name, "commit", listing->rows[i].commit));
+    (void)json_object_set_new(probe->out, "models", rows);
+    hub_listing_free(listing);
     return 0;
 }
 
@@ -318,8 +351,8 @@ static int run(struct probe *probe, char **words, int count, struct err *err)
     static const struct {
         const char *name;
         int arguments_min;
-    } commands[] = {{"refs", 0},     {"resolve", 0}, {"tree", 1},  {"fetch", 2},
-                    {"download", 2}, {"read", 4},    {"sweep", 4}, {"cancel", 4}};
+    } commands[] = {{"refs", 0},  {"commits", 0},  {"models", 0}, {"resolve", 0}, {"tree", 1},
+                    {"fetch", 2}, {"download", 2}, {"read", 4},   {"sweep", 4},   {"cancel", 4}};
     const char *word = words[0];
     char commit[REPOSITORY_COMMIT_SIZE] = "";
     size_t command = 0;
@@ -329,9 +362,13 @@ static int run(struct probe *probe, char **words, int count, struct err *err)
         usage();
     if (strcmp(word, "refs") == 0)
         return do_refs(probe, err);
+    if (strcmp(word, "commits") == 0)
+        return do_commits(probe, words[1], err); /* NULL after the last word */
+    if (strcmp(word, "models") == 0)
+        return do_models(probe, words[1], err);
     if (strcmp(word, "sweep") == 0)
         return do_sweep(probe, words + 1, err);
-    int code = repository_resolve(probe->repository, words[1], commit, err); /* NULL after the last word */
+    int code = repository_resolve(probe->repository, words[1], commit, err);
     if (code)
         return code;
     (void)json_object_set_new(probe->out, "commit", json_string(commit));
