@@ -7,7 +7,7 @@
 
 struct line {
     double n, mean_x, mean_y; /* after pass 0 */
-    double sxx, sxy, syy;     /* after pass 1: sums of products around the means; the slope is sxy / sxx */
+    double sxx, sxy;          /* after pass 1: sums of products around the means; the slope is sxy / sxx */
 };
 
 static inline void line_add(struct line *line, int pass, double x, double y)
@@ -19,7 +19,6 @@ static inline void line_add(struct line *line, int pass, double x, double y)
     } else {
         line->sxx += (x - line->mean_x) * (x - line->mean_x);
         line->sxy += (x - line->mean_x) * (y - line->mean_y);
-        line->syy += (y - line->mean_y) * (y - line->mean_y);
     }
 }
 

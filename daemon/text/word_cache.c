@@ -60,7 +60,6 @@ const uint32_t *word_cache_get(struct word_cache *cache, const char *word, size_
             return cache->ids + slot->ids;
         }
     }
-    cache->miss_count++;
     return NULL;
 }
 

@@ -33,7 +33,6 @@ struct word_cache {
     uint64_t seed;
     uint32_t epoch;
     uint64_t hit_count;
-    uint64_t miss_count;
 };
 
 int word_cache_init(struct word_cache *cache, struct err *err);
