@@ -247,10 +247,11 @@ static int keep_row(void *context, const struct sweep_row *row)
 void status_describe(struct store *store, char *text, size_t size)
 {
     static const enum sweep_state running = SWEEP_STATE_RUNNING;
+    const struct sweeps_query wanted = {.state = &running, .limit = 1};
     struct err err = ERR_INIT;
     struct sweep_row row = {0};
     int64_t counts[SWEEP_STATE_COUNT], all = 0;
-    if (sweeps_count(store, counts, &err) || sweeps_list(store, 0, &running, 0, 1, keep_row, &row, &err)) {
+    if (sweeps_count(store, counts, &err) || sweeps_list(store, &wanted, keep_row, &row, &err)) {
         (void)snprintf(text, size, "the database cannot be read: %s", err.message);
         return;
     }

@@ -257,7 +257,7 @@ static int find_wait(struct connection *connection, int64_t only_sweep_id, int64
     return 0;
 }
 
-static int claim_task(struct connection *connection, int64_t id, const char *worker, int64_t lease_ms,
+static int claim_task(struct connection *connection, int64_t id, const struct tasks_claimant *claimant,
                       int64_t now, struct task_row *task, struct err *err)
 {
     int code = moves_load_task(connection, id, task, err);
@@ -265,44 +265,38 @@ static int claim_task(struct connection *connection, int64_t id, const char *wor
         return code;
     task->attempts++;
     task->claimed_ms = now;
-    task->lease_until_ms = now + lease_ms;
-    task->lease_ms = lease_ms;
+    task->lease_until_ms = now + claimant->lease_ms;
+    task->lease_ms = claimant->lease_ms;
     task->bytes_fetched = 0;
-    (void)snprintf(task->worker, sizeof task->worker, "%s", worker);
+    (void)snprintf(task->worker, sizeof task->worker, "%s", claimant->worker);
     return moves_task(connection, task, TASK_EVENT_CLAIM, NULL, err);
 }
 
-int tasks_claim(struct store *store, const char *worker, int64_t sweep_id, int64_t lease_ms,
-                const struct tasks_policy *policy, struct task_row *ret_row, int64_t *ret_wait_ms,
-                struct err *err)
+int tasks_claim(struct store *store, const struct tasks_claimant *claimant, const struct tasks_choice *choice,
+                struct task_row *ret_row, int64_t *ret_wait_ms, struct err *err)
 {
-    struct tasks_choice choice = {.sweep_id = sweep_id};
-    return tasks_claim_chosen(store, worker, &choice, lease_ms, policy, ret_row, ret_wait_ms, err);
-}
-
-int tasks_claim_chosen(struct store *store, const char *worker, const struct tasks_choice *choice,
-                       int64_t lease_ms, const struct tasks_policy *policy, struct task_row *ret_row,
-                       int64_t *ret_wait_ms, struct err *err)
-{
+    static const struct tasks_choice any = {0};
     struct connection *connection = NULL;
     struct task_row task = {0};
-    struct search search = {
-        .choice = choice, .now = clock_wall_ms(), .pause_ms_max = queue_longest_pause(queue_policy(policy))};
+    const struct tasks_policy *policy = queue_policy(claimant->policy);
+    struct search search = {.choice = choice ? choice : &any,
+                            .now = clock_wall_ms(),
+                            .pause_ms_max = queue_longest_pause(policy)};
     int64_t id = 0, wait_ms = -1, now = search.now;
-    int code = queue_check_lease(worker, lease_ms, err);
+    int code = queue_check_lease(claimant->worker, claimant->lease_ms, err);
     if (code)
         return code;
-    search_for(&search, worker);
+    search_for(&search, claimant->worker);
     if ((code = store_write_begin(store, CONNECTION_DURABILITY_CRASH, &connection, err)))
         return code;
     if ((code = queue_lengthen_leases(connection, now, clock_monotonic_ms(), err)) ||
-        (code = queue_cut_leases(connection, now, lease_ms, err)) ||
-        (code = queue_expire_all(connection, queue_policy(policy), err)))
+        (code = queue_cut_leases(connection, now, claimant->lease_ms, err)) ||
+        (code = queue_expire_all(connection, policy, err)))
         goto out;
     if ((code = next_task(connection, &search, &id, err)) < 0)
         goto out;
-    code = id ? claim_task(connection, id, worker, lease_ms, now, &task, err)
-              : find_wait(connection, choice->sweep_id, now, &wait_ms, err);
+    code = id ? claim_task(connection, id, claimant, now, &task, err)
+              : find_wait(connection, search.choice->sweep_id, now, &wait_ms, err);
 out:
     code = store_write_end(store, code, err);
     if (code)

@@ -3,7 +3,6 @@
 #include "store/rows.h"
 
 #include <math.h>
-#include <string.h>
 
 void statistics_row_init(struct statistics_row *row)
 {
@@ -19,38 +18,24 @@ const char *row_set_name(enum row_set row_set)
 }
 
 int statistics_exists(struct store *store, int64_t content_id, int64_t token_rows, int64_t definition,
-                      const char *backend, int *ret_exists, char *ret_backend, struct err *err)
+                      const char *backend, int *ret_exists, struct err *err)
 {
-    struct connection *connection = NULL;
     struct query query;
-    char found[STORE_BACKEND_SIZE] = "";
-    int code = store_read_begin(store, &connection, err);
+    /* The variants are separate keys, so as many rows as wanted means that all are there. */
+    int code = query_open(&query, store,
+                          "SELECT 1 FROM statistics WHERE content_id = ?1 AND definition = ?2 "
+                          "AND (?3 = '' OR backend = ?3) AND (row_set = 'all' OR token_rows = ?4) "
+                          "GROUP BY backend HAVING count(*) >= CASE WHEN ?4 > 0 THEN 4 ELSE 2 END LIMIT 1",
+                          err);
     if (code)
         return code;
-    /* The variants are separate keys, so as many rows as wanted means that all are there. */
-    code = query_begin(
-        &query, connection,
-        "SELECT backend FROM statistics WHERE content_id = ?1 AND definition = ?2 "
-        "AND (?3 = '' OR backend = ?3) AND (row_set = 'all' OR token_rows = ?4) "
-        "GROUP BY backend HAVING count(*) >= CASE WHEN ?4 > 0 THEN 4 ELSE 2 END ORDER BY backend LIMIT 1",
-        err);
-    if (!code) {
-        query_bind_int(&query, content_id);
-        query_bind_int(&query, definition);
-        query_bind_text(&query, backend);
-        query_bind_int(&query, token_rows);
-        code = query_next(&query, err);
-        if (code > 0)
-            query_text(&query, found, sizeof found);
-    }
-    code = query_end(&query, code);
-    store_read_end(store, connection);
-    if (code < 0)
-        return code;
+    query_bind_int(&query, content_id);
+    query_bind_int(&query, definition);
+    query_bind_text(&query, backend);
+    query_bind_int(&query, token_rows);
+    code = query_next(&query, err);
     *ret_exists = code > 0;
-    if (code > 0 && ret_backend)
-        memcpy(ret_backend, found, sizeof found);
-    return 0;
+    return query_close(&query, code);
 }
 
 int statistics_list(struct store *store, int64_t content_id,

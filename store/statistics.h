@@ -71,10 +71,10 @@ void statistics_row_init(struct statistics_row *row);
 const char *row_set_name(enum row_set row_set);
 
 /* *ret_exists becomes whether the content has all of the variants that a series shows under this definition
- * and backend ("": any backend): raw and centred of all rows, and of the first `token_rows` rows if that is
- * not 0. If ret_backend (STORE_BACKEND_SIZE bytes) is not NULL, it gets the backend that has them. */
+ * and backend ("": any one): raw and centred of all rows, and of the first `token_rows` rows if that is not
+ * 0. */
 int statistics_exists(struct store *store, int64_t content_id, int64_t token_rows, int64_t definition,
-                      const char *backend, int *ret_exists, char *ret_backend, struct err *err);
+                      const char *backend, int *ret_exists, struct err *err);
 
 /* A content has a few variants per definition and backend; more than this is no content of a model. */
 #define STATISTICS_LIST_MAX 1000

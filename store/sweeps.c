@@ -175,20 +175,19 @@ static const char LIST_OF_MODEL[] = "SELECT " SWEEP_COLUMNS " FROM sweeps s INDE
                                     "WHERE s.id < ?1 AND s.model_id = ?2 AND ?3 IN ('', s.state) "
                                     "ORDER BY s.id DESC LIMIT ?4";
 
-int sweeps_list(struct store *store, int64_t model_id, const enum sweep_state *state, int64_t before,
-                int limit, int (*row)(void *context, const struct sweep_row *row), void *context,
-                struct err *err)
+int sweeps_list(struct store *store, const struct sweeps_query *wanted,
+                int (*row)(void *context, const struct sweep_row *row), void *context, struct err *err)
 {
     struct query query;
     struct sweep_row sweep;
-    const char *sql = model_id ? LIST_OF_MODEL : state ? LIST_OF_STATE : LIST_ALL;
+    const char *sql = wanted->model_id ? LIST_OF_MODEL : wanted->state ? LIST_OF_STATE : LIST_ALL;
     int code = query_open(&query, store, sql, err);
     if (code)
         return code;
-    query_bind_int(&query, before > 0 ? before : INT64_MAX);
-    query_bind_int(&query, model_id);
-    query_bind_text(&query, state ? sweep_state_name(*state) : "");
-    query_bind_int(&query, limit);
+    query_bind_int(&query, wanted->before > 0 ? wanted->before : INT64_MAX);
+    query_bind_int(&query, wanted->model_id);
+    query_bind_text(&query, wanted->state ? sweep_state_name(*wanted->state) : "");
+    query_bind_int(&query, wanted->limit);
     while ((code = query_next(&query, err)) > 0) {
         read_row(&query, &sweep);
         if (row(context, &sweep))

@@ -61,11 +61,16 @@ int sweeps_get(struct store *store, int64_t id, struct sweep_row *ret_row, struc
 /* Appends the request's JSON to buf. ERR_NOT_FOUND. */
 int sweeps_get_request(struct store *store, int64_t id, struct buf *buf, struct err *err);
 
-/* Newest first, with an id below `before` (0: from the newest), at most `limit`. model_id 0: of all models.
- * state NULL: in any state. */
-int sweeps_list(struct store *store, int64_t model_id, const enum sweep_state *state, int64_t before,
-                int limit, int (*row)(void *context, const struct sweep_row *row), void *context,
-                struct err *err);
+struct sweeps_query {
+    int64_t model_id;              /* 0: of all models */
+    const enum sweep_state *state; /* NULL: in any */
+    int64_t before;                /* an id; 0: from the newest */
+    int limit;
+};
+
+/* Newest first. */
+int sweeps_list(struct store *store, const struct sweeps_query *wanted,
+                int (*row)(void *context, const struct sweep_row *row), void *context, struct err *err);
 
 /* In the order in which they ended, what ended after the sweep with this end number, at most `limit`. */
 int sweeps_list_ended(struct store *store, int64_t after, int limit,

@@ -143,19 +143,18 @@ static const char LIST_OF_STATE[] = "SELECT " ROWS_TASK " FROM tasks k INDEXED B
                                     "JOIN revisions r ON r.id = k.revision_id WHERE k.sweep_id = ?1 "
                                     "AND k.ordinal > ?2 AND k.state = ?3 ORDER BY k.ordinal LIMIT ?4";
 
-int tasks_list(struct store *store, int64_t sweep_id, const enum task_state *state, int64_t after_ordinal,
-               int limit, int (*row)(void *context, const struct task_row *row), void *context,
-               struct err *err)
+int tasks_list(struct store *store, const struct tasks_query *wanted,
+               int (*row)(void *context, const struct task_row *row), void *context, struct err *err)
 {
     struct query query;
     struct task_row task;
-    int code = query_open(&query, store, state ? LIST_OF_STATE : LIST_ALL, err);
+    int code = query_open(&query, store, wanted->state ? LIST_OF_STATE : LIST_ALL, err);
     if (code)
         return code;
-    query_bind_int(&query, sweep_id);
-    query_bind_int(&query, after_ordinal);
-    query_bind_text(&query, state ? task_state_name(*state) : "");
-    query_bind_int(&query, limit);
+    query_bind_int(&query, wanted->sweep_id);
+    query_bind_int(&query, wanted->after_ordinal);
+    query_bind_text(&query, wanted->state ? task_state_name(*wanted->state) : "");
+    query_bind_int(&query, wanted->limit);
     while ((code = query_next(&query, err)) > 0) {
         rows_read_task(&query, &task);
         if (row(context, &task))

@@ -139,17 +139,13 @@ struct task_result {
 int tasks_plan(struct store *store, int64_t sweep_id, const struct task_plan *plans, size_t count,
                struct err *err);
 
-/*
- * Claims the next task for `worker` until now + lease_ms. Expired leases are given up first. ERR_NOT_FOUND if
- * nothing is runnable now; *ret_wait_ms (may be NULL) then becomes the time until something may be (the end
- * of a pause or a lease), or -1 if only a change of the store can help. `sweep_id` 0: of any sweep. A lease
- * that ends later than lease_ms from now was given before the clock was set back; it is cut to that.
- */
-int tasks_claim(struct store *store, const char *worker, int64_t sweep_id, int64_t lease_ms,
-                const struct tasks_policy *policy, struct task_row *ret_row, int64_t *ret_wait_ms,
-                struct err *err);
-
 #define TASKS_SPREAD_MAX 4096
+
+struct tasks_claimant {
+    const char *worker;
+    int64_t lease_ms;
+    const struct tasks_policy *policy; /* or NULL; of the tasks whose lease it finds expired */
+};
 
 /* What a worker may take, if not any task, and what it likes best. */
 struct tasks_choice {
@@ -163,16 +159,20 @@ struct tasks_choice {
 };
 
 /*
- * As tasks_claim, with a choice. A task measures against the revision before its own; a worker that does not
- * have that one must fetch both. So of a sweep's tasks
+ * Claims the next task until now + lease_ms. Expired leases are given up first. ERR_NOT_FOUND if nothing is
+ * runnable now; *ret_wait_ms (may be NULL) then becomes the time until something may be (the end of a pause
+ * or a lease), or -1 if only a change of the store can help. A lease that ends later than lease_ms from now
+ * was given before the clock was set back; it is cut to that.
+ *
+ * `choice` NULL: any task. A task measures against the revision before its own; a worker that does not have
+ * that one must fetch both. So of a sweep's tasks
  *   1. the one behind a revision in `near` comes first;
  *   2. where there is none and the worker does spread, the middle of the longest run of tasks that nobody
  *      has, since that is farthest from the others (of TASKS_SPREAD_MAX, from the first that is left);
  *   3. else the first in step order.
  */
-int tasks_claim_chosen(struct store *store, const char *worker, const struct tasks_choice *choice,
-                       int64_t lease_ms, const struct tasks_policy *policy, struct task_row *ret_row,
-                       int64_t *ret_wait_ms, struct err *err);
+int tasks_claim(struct store *store, const struct tasks_claimant *claimant, const struct tasks_choice *choice,
+                struct task_row *ret_row, int64_t *ret_wait_ms, struct err *err);
 
 /* The lease of a task that was just claimed. */
 void task_lease_of(const struct task_row *row, struct task_lease *lease);
@@ -232,11 +232,16 @@ int tasks_requeue_of_worker(struct store *store, const char *worker, const char 
 /* ERR_NOT_FOUND. */
 int tasks_get(struct store *store, int64_t id, struct task_row *ret_row, struct err *err);
 
-/* Tasks of a sweep by ordinal, after `after_ordinal` (-1: from the start), at most `limit`; state NULL: in
- * any. */
-int tasks_list(struct store *store, int64_t sweep_id, const enum task_state *state, int64_t after_ordinal,
-               int limit, int (*row)(void *context, const struct task_row *row), void *context,
-               struct err *err);
+struct tasks_query {
+    int64_t sweep_id;
+    const enum task_state *state; /* NULL: in any */
+    int64_t after_ordinal;        /* -1: from the start */
+    int limit;
+};
+
+/* By ordinal. */
+int tasks_list(struct store *store, const struct tasks_query *wanted,
+               int (*row)(void *context, const struct task_row *row), void *context, struct err *err);
 
 /* The tasks that workers have now, by worker, at most `limit`. */
 int tasks_list_claimed(struct store *store, int limit, int (*row)(void *context, const struct task_row *row),

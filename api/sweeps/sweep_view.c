@@ -164,9 +164,11 @@ static int append_whole(struct store *store, const struct sweep_row *row, struct
     if (code)
         return code;
     api_json_open_array(json, "errors");
-    enum task_state failed = TASK_STATE_FAILED;
+    const enum task_state failed = TASK_STATE_FAILED;
+    const struct tasks_query wanted = {
+        .sweep_id = row->id, .state = &failed, .after_ordinal = -1, .limit = API_SWEEP_ERRORS_MAX};
     if (row->tasks[TASK_STATE_FAILED] > 0)
-        code = tasks_list(store, row->id, &failed, -1, API_SWEEP_ERRORS_MAX, append_failed_task, json, err);
+        code = tasks_list(store, &wanted, append_failed_task, json, err);
     api_json_close_array(json);
     if (code)
         return code;

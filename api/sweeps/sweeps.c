@@ -201,27 +201,26 @@ static int render_sweeps(const struct api_request *request, const struct sweep_p
 int api_list_sweeps(struct api_request *request, struct api_response *response, struct err *err)
 {
     int limit = 0;
-    int64_t model_id = 0;
-    int64_t before = 0;
     enum sweep_state state;
     const char *state_name = api_uri_find(&request->uri, "state");
+    struct sweeps_query wanted = {.state = state_name ? &state : NULL};
     if (state_name && !sweep_state_parse(state_name, &state))
         return api_response_refuse(response, "query", "state", err, ERR_INVALID,
                                    "state: not one of planning, running, done, failed, cancelled");
     int code = api_page_limit(request, LIMIT_STANDARD, PAGE_ROWS_MAX, &limit, response, err);
     if (!code)
-        code = api_page_read_number(request, &before, response, err);
+        code = api_page_read_number(request, &wanted.before, response, err);
     if (!code)
         code = api_listing_check(request, &sweep_listing, response, err);
     if (!code)
-        code = read_model_filter(request, &model_id, response, err);
+        code = read_model_filter(request, &wanted.model_id, response, err);
     if (code)
         return code;
     struct sweep_page page = {.rows = calloc((size_t)limit + 1, sizeof *page.rows)};
     if (!page.rows)
         return err_set(err, ERR_NO_MEMORY, "out of memory");
-    code = sweeps_list(request->context->store, model_id, state_name ? &state : NULL, before, limit + 1,
-                       copy_sweep, &page, err);
+    wanted.limit = limit + 1;
+    code = sweeps_list(request->context->store, &wanted, copy_sweep, &page, err);
     if (!code)
         code = render_sweeps(request, &page, limit, response, err);
     free(page.rows);
@@ -263,30 +262,30 @@ int api_list_tasks(struct api_request *request, struct api_response *response, s
 {
     struct store *store = request->context->store;
     struct sweep_row sweep;
-    int64_t id = 0;
-    int64_t after = -1;
     int limit = 0;
     enum task_state state;
     const char *state_name = api_uri_find(&request->uri, "state");
+    struct tasks_query wanted = {.state = state_name ? &state : NULL, .after_ordinal = -1};
     if (state_name && !task_state_parse(state_name, &state))
         return api_response_refuse(response, "query", "state", err, ERR_INVALID,
                                    "state: not one of queued, claimed, done, failed, cancelled");
     int code = api_page_limit(request, LIMIT_STANDARD, LIMIT_API_PAGE_ROWS, &limit, response, err);
     if (!code)
-        code = api_page_read_number(request, &after, response, err);
+        code = api_page_read_number(request, &wanted.after_ordinal, response, err);
     if (!code)
         code = api_listing_check(request, &task_listing, response, err);
     if (!code)
-        code = read_id(request, &id, err);
+        code = read_id(request, &wanted.sweep_id, err);
     if (!code)
-        code = sweeps_get(store, id, &sweep, err);
+        code = sweeps_get(store, wanted.sweep_id, &sweep, err);
     if (code)
         return code;
     struct api_page page = {.left = limit};
     api_json_init(&page.json, &response->body);
     api_json_open_object(&page.json, NULL);
     api_json_open_array(&page.json, "tasks");
-    code = tasks_list(store, id, state_name ? &state : NULL, after, limit + 1, append_task, &page, err);
+    wanted.limit = limit + 1;
+    code = tasks_list(store, &wanted, append_task, &page, err);
     if (code)
         return code;
     api_json_close_array(&page.json);

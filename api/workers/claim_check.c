@@ -117,7 +117,7 @@ static int check_stored(const struct check *check, const struct task_tensor *ten
     int code = contents_find(check->store, &tensor->content, &content, err);
     if (!code)
         code = statistics_exists(check->store, content.id, tensor->token_rows, tensor->definition,
-                                 tensor->backend, &is_stored, NULL, err);
+                                 tensor->backend, &is_stored, err);
     if (code == ERR_NOT_FOUND || (!code && !is_stored))
         return err_set(err, ERR_INVALID,
                        "%s: the result has no statistics, and the store has none of this content",

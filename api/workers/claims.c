@@ -137,6 +137,7 @@ int api_create_claim(struct api_request *request, struct api_response *response,
     int64_t near[API_WORKER_NEAR], except[WIRE_EXCEPT_MAX + API_WORKERS_LEFT_MAX];
     size_t left = api_workers_list_left(request->context->workers, offer.worker, except);
     memcpy(except + left, offer.except, offer.except_count * sizeof except[0]);
+    const struct tasks_claimant claimant = {offer.worker, claims->lease_ms, &claims->policy};
     struct tasks_choice choice = {
         .sweep_id = offer.sweep_id,
         .except = except,
@@ -150,8 +151,7 @@ int api_create_claim(struct api_request *request, struct api_response *response,
     choice.only_folders = offer.hub_problem[0] && !wait.is_endured;
     uint64_t version = store_version(store);
     code = left < API_WORKERS_LEFT_MAX
-               ? tasks_claim_chosen(store, offer.worker, &choice, claims->lease_ms, &claims->policy, &row,
-                                    &wait_ms, err)
+               ? tasks_claim(store, &claimant, &choice, &row, &wait_ms, err)
                : err_set(err, ERR_NOT_FOUND, "its token may not read what too many sweeps need");
     if (code == 0) {
         api_worker_list_note_claim(request->context->workers->list, offer.worker, row.revision_id);

@@ -49,7 +49,7 @@ static int find_stored_statistics(struct measure_job *job, struct subject *subje
     if (!subject->self.is_content_known)
         return 0;
     int code = statistics_exists(job->shared->store, subject->self.content.id, subject->token_rows,
-                                 MEASURE_DEFINITION, backend, &subject->is_stored, NULL, err);
+                                 MEASURE_DEFINITION, backend, &subject->is_stored, err);
     /* What retention has deleted while no revision had the content is measured again. That of all rows may be
      * back already, with another number of token rows. */
     if (!code && subject->is_stored && job->shared->keeps_large)

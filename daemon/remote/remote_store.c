@@ -196,7 +196,8 @@ static int record(struct remote_store *store, int64_t model_id, int64_t revision
     if (!code)
         code = sweeps_start(store->database, sweep_id, err);
     if (!code)
-        code = tasks_claim(store->database, LEARNER, sweep_id, LESSON_LEASE_MS, NULL, &task, NULL, err);
+        code = tasks_claim(store->database, &(struct tasks_claimant){LEARNER, LESSON_LEASE_MS, NULL},
+                           &(struct tasks_choice){.sweep_id = sweep_id}, &task, NULL, err);
     if (code)
         return code;
     task_lease_of(&task, &lease);

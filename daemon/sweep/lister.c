@@ -340,6 +340,7 @@ int lister_start(struct store *store, struct hub *hub, int thread_count, struct 
                  struct err *err)
 {
     const enum sweep_state running = SWEEP_STATE_RUNNING;
+    const struct sweeps_query wanted = {.state = &running, .limit = RUNNING_MAX};
     pthread_condattr_t attributes;
     struct lister *lister = calloc(1, sizeof *lister);
     if (!lister)
@@ -350,7 +351,7 @@ int lister_start(struct store *store, struct hub *hub, int thread_count, struct 
     (void)pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
     (void)pthread_cond_init(&lister->changed, &attributes);
     (void)pthread_condattr_destroy(&attributes);
-    int code = sweeps_list(store, 0, &running, 0, RUNNING_MAX, add_running, lister, err);
+    int code = sweeps_list(store, &wanted, add_running, lister, err);
     int failed = code ? 0 : pthread_create(&lister->keeper, NULL, keep, lister);
     lister->has_keeper = !code && !failed;
     while (lister->has_keeper && !failed && lister->thread_count < thread_count &&

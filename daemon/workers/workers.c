@@ -38,11 +38,11 @@ static void check_token(struct workers *workers)
 static int claim_chosen(struct workers *workers, const char *name, const struct tasks_choice *choice,
                         struct task_row *task, int64_t *ret_wait_ms, struct err *err)
 {
+    const struct tasks_claimant claimant = {name, LEASE_MS, &workers->options.policy};
     (void)pthread_mutex_lock(&workers->claim_lock);
     int code = atomic_load(&workers->is_stopping)
                    ? err_set(err, ERR_NOT_FOUND, "the workers stop")
-                   : tasks_claim_chosen(workers->options.shared.store, name, choice, LEASE_MS,
-                                        &workers->options.policy, task, ret_wait_ms, err);
+                   : tasks_claim(workers->options.shared.store, &claimant, choice, task, ret_wait_ms, err);
     (void)pthread_mutex_unlock(&workers->claim_lock);
     return code;
 }

@@ -212,14 +212,15 @@ static int read_content_by_file(struct bench *bench, double *sum, struct err *er
 static int read_statistics_exist(struct bench *bench, double *sum, struct err *err)
 {
     int exists = 0;
-    int code = statistics_exists(bench->store, any_revision(bench), 50277, 1, "", &exists, NULL, err);
+    int code = statistics_exists(bench->store, any_revision(bench), 50277, 1, "", &exists, err);
     *sum += exists;
     return code;
 }
 
 static int read_sweeps(struct bench *bench, double *sum, struct err *err)
 {
-    return sweeps_list(bench->store, 0, NULL, any_model(bench) + 100, 100, take_sweep, sum, err);
+    return sweeps_list(bench->store, &(struct sweeps_query){.before = any_model(bench) + 100, .limit = 100},
+                       take_sweep, sum, err);
 }
 
 static int read_sweep(struct bench *bench, double *sum, struct err *err)
@@ -232,7 +233,9 @@ static int read_sweep(struct bench *bench, double *sum, struct err *err)
 
 static int read_tasks(struct bench *bench, double *sum, struct err *err)
 {
-    return tasks_list(bench->store, any_model(bench), NULL, -1, 1000, take_task, sum, err);
+    return tasks_list(bench->store,
+                      &(struct tasks_query){.sweep_id = any_model(bench), .after_ordinal = -1, .limit = 1000},
+                      take_task, sum, err);
 }
 
 static int read_events(struct bench *bench, double *sum, struct err *err)
@@ -243,7 +246,8 @@ static int read_events(struct bench *bench, double *sum, struct err *err)
 static int claim(struct bench *bench, double *sum, struct err *err)
 {
     struct task_row row;
-    int code = tasks_claim(bench->store, "local/1", 0, 3600000, NULL, &row, NULL, err);
+    int code =
+        tasks_claim(bench->store, &(struct tasks_claimant){"local/1", 3600000, NULL}, NULL, &row, NULL, err);
     *sum += code ? 0 : (double)row.id;
     return code;
 }
@@ -256,7 +260,8 @@ static int claim_apart(struct bench *bench, double *sum, struct err *err)
     int64_t *near = &bench->near[bench->turn % WORKERS];
     struct tasks_choice choice = {.near = near, .near_count = *near != 0, .does_spread = 1};
     (void)snprintf(name, sizeof name, "remote%d/0", bench->turn++ % WORKERS);
-    int code = tasks_claim_chosen(bench->store, name, &choice, 3600000, NULL, &row, NULL, err);
+    int code =
+        tasks_claim(bench->store, &(struct tasks_claimant){name, 3600000, NULL}, &choice, &row, NULL, err);
     if (code)
         return code;
     *near = row.revision_id;
@@ -278,7 +283,8 @@ static int record(struct bench *bench, double *sum, struct err *err)
     struct task_lease lease;
     struct task_result result = {.bytes_fetched = 1};
     (void)sum;
-    int code = tasks_claim(bench->store, "local/2", 0, 3600000, NULL, &row, NULL, err);
+    int code =
+        tasks_claim(bench->store, &(struct tasks_claimant){"local/2", 3600000, NULL}, NULL, &row, NULL, err);
     if (code)
         return code;
     task_lease_of(&row, &lease);
@@ -324,7 +330,7 @@ static const struct operation OPERATIONS[] = {
     {"tasks_list whole sweep", read_tasks, 1000},
     {"tasks_list_events", read_events, 5000},
     {"tasks_claim of 100,000", claim, 2000},
-    {"tasks_claim_chosen of 64 workers", claim_apart, 2000},
+    {"tasks_claim of 64 workers apart", claim_apart, 2000},
     {"tasks_heartbeat", beat, 5000},
     {"tasks_claim and tasks_record", record, 500},
     {"tasks_depth", read_depth, 2000},

@@ -148,7 +148,8 @@ void store_fill_empty_queue(struct store *store)
     struct running running;
     do {
         running.count = 0;
-        if (sweeps_list(store, 0, &state, INT64_MAX, 100, take_running, &running, &err))
+        if (sweeps_list(store, &(struct sweeps_query){.state = &state, .before = INT64_MAX, .limit = 100},
+                        take_running, &running, &err))
             store_fill_stop("queue", &err);
         for (int i = 0; i < running.count; i++) {
             if (sweeps_cancel(store, running.ids[i], &err))

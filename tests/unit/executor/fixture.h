@@ -134,7 +134,8 @@ static inline void finish_task(struct fixture *fixture)
     struct task_row task;
     struct task_lease lease;
     struct task_result result = {0};
-    OK(tasks_claim(fixture->store, "slurm-17_0@n1/0", 0, 60000, NULL, &task, NULL, &err));
+    OK(tasks_claim(fixture->store, &(struct tasks_claimant){"slurm-17_0@n1/0", 60000, NULL}, NULL, &task,
+                   NULL, &err));
     task_lease_of(&task, &lease);
     OK(tasks_record(fixture->store, &lease, &result, &err));
 }

@@ -60,7 +60,8 @@ static void test_the_tasks_of_the_dead_need_jobs(void **state)
     struct fixture *fixture = *state;
     struct task_row task;
     for (int i = 0; i < REVISIONS; i++)
-        OK(tasks_claim(fixture->store, "by-hand/0", 0, 60000, NULL, &task, NULL, &err));
+        OK(tasks_claim(fixture->store, &(struct tasks_claimant){"by-hand/0", 60000, NULL}, NULL, &task, NULL,
+                       &err));
     for (int i = 0; i < 2; i++) {
         struct task_lease lease = {.task_id = i + 1, .attempt = 1, .worker = "by-hand/0"};
         OK(tasks_heartbeat(fixture->store, &lease, 1, 0, &err));

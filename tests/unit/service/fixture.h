@@ -168,7 +168,8 @@ static inline int fixture_take_task(void *context, const struct task_row *row)
 static inline void fixture_list_tasks(struct fixture *fixture, int64_t sweep, struct fixture_tasks *tasks)
 {
     tasks->count = 0;
-    OK(tasks_list(fixture->store, sweep, NULL, -1, 32, fixture_take_task, tasks, &err));
+    OK(tasks_list(fixture->store, &(struct tasks_query){.sweep_id = sweep, .after_ordinal = -1, .limit = 32},
+                  fixture_take_task, tasks, &err));
 }
 
 /* The name of a revision by id, "" for 0. */

@@ -32,6 +32,9 @@
 #define TENSOR "embed_out.weight"
 #define LEASE_MS 60000
 
+/* Who claims: a worker, for so long, under a policy or NULL. */
+#define BY(worker_, lease_ms_, policy_) (&(struct tasks_claimant){worker_, lease_ms_, policy_})
+
 struct fixture {
     char folder[64];
     char path[128];
@@ -184,7 +187,7 @@ static inline int64_t fixture_sweep(struct fixture *fixture, const int64_t *revi
 
 static inline void fixture_claim(struct fixture *fixture, const char *worker, struct task_row *task)
 {
-    OK(tasks_claim(fixture->store, worker, 0, LEASE_MS, NULL, task, NULL, &err));
+    OK(tasks_claim(fixture->store, BY(worker, LEASE_MS, NULL), NULL, task, NULL, &err));
 }
 
 /* A result of the tensor with the content that `name` names: numbers that begin with `base`. All storage is

@@ -10,7 +10,7 @@ static const struct tasks_policy QUICK = {
 static inline void lease_task(struct fixture *fixture, const char *worker, int64_t lease_ms,
                               struct task_row *task, struct task_lease *lease)
 {
-    OK(tasks_claim(fixture->store, worker, 0, lease_ms, &QUICK, task, NULL, &err));
+    OK(tasks_claim(fixture->store, BY(worker, lease_ms, &QUICK), NULL, task, NULL, &err));
     task_lease_of(task, lease);
 }
 

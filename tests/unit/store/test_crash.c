@@ -21,7 +21,7 @@ static void work(const char *path, int acknowledged)
         _exit(1);
     for (;;) {
         char name[32];
-        if (tasks_claim(store, "local/1", 0, LEASE_MS, NULL, &task, NULL, &err))
+        if (tasks_claim(store, BY("local/1", LEASE_MS, NULL), NULL, &task, NULL, &err))
             break;
         task_lease_of(&task, &lease);
         (void)snprintf(name, sizeof name, "content %lld", (long long)task.ordinal);
@@ -68,7 +68,9 @@ static void check_state(struct fixture *fixture, int64_t sweep_id, const int64_t
     struct series_query query = {
         .model_id = fixture->model_id, .step_max = INT64_MAX, .limit = LIMIT_API_PAGE_ROWS};
     fixture_check_database(fixture);
-    OK(tasks_list(fixture->store, sweep_id, NULL, -1, REVISIONS, check_task, &tally, &err));
+    OK(tasks_list(fixture->store,
+                  &(struct tasks_query){.sweep_id = sweep_id, .after_ordinal = -1, .limit = REVISIONS},
+                  check_task, &tally, &err));
     OK(series_read(fixture->store, &query, NULL, check_row, &measured, &err));
     OK(sweeps_get(fixture->store, sweep_id, &sweep, &err));
     assert_int_equal(measured, tally.done);

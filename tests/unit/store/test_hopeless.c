@@ -80,7 +80,10 @@ static void test_what_fails_alike_ends(void **state)
         "8 of 20 revisions failed, and 12 were not tried, since the first 8 had failed alike (to try others, "
         "name them with --from or --revision); the first, step0: no tensor is named embed_uot.weight; did "
         "you mean \"embed_out.weight\"?");
-    OK(tasks_list(fixture->store, sweep, &cancelled, -1, COUNT, find_last, &untried, &err));
+    OK(tasks_list(
+        fixture->store,
+        &(struct tasks_query){.sweep_id = sweep, .state = &cancelled, .after_ordinal = -1, .limit = COUNT},
+        find_last, &untried, &err));
     char detail[TASKS_DETAIL_SIZE] = "";
     OK(tasks_list_events(fixture->store, untried, 0, 10, keep_detail, detail, &err));
     assert_string_equal(detail, "cancel: not tried: 8 others had failed alike");
@@ -108,7 +111,7 @@ static void check_nothing_to_claim(struct fixture *fixture)
 {
     struct task_row task;
     int64_t wait_ms = 0;
-    FAILS(ERR_NOT_FOUND, tasks_claim(fixture->store, "e", 0, LEASE_MS, NULL, &task, &wait_ms, &err));
+    FAILS(ERR_NOT_FOUND, tasks_claim(fixture->store, BY("e", LEASE_MS, NULL), NULL, &task, &wait_ms, &err));
     assert_true(wait_ms > 0); /* until the first lease may be over */
 }
 

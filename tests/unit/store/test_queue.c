@@ -16,7 +16,7 @@ static void test_lease_of_a_clock_that_was_ahead(void **state)
     lease_task(fixture, "living/1", LEASE_MS, &task, &lease);
     lease_task(fixture, "dead/1", 500, &other, &dead);
     (void)sql_run(fixture->path, "UPDATE tasks SET lease_until_ms = lease_until_ms + 36000000");
-    FAILS(ERR_NOT_FOUND, tasks_claim(fixture->store, "c", 0, 500, &QUICK, &other, &wait_ms, &err));
+    FAILS(ERR_NOT_FOUND, tasks_claim(fixture->store, BY("c", 500, &QUICK), NULL, &other, &wait_ms, &err));
     assert_in_range(wait_ms, 1, 500);
     OK(tasks_get(fixture->store, task.id, &task, &err));
     assert_int_equal(task.state, TASK_STATE_CLAIMED);
@@ -51,7 +51,7 @@ static void test_leases_outlast_a_daemon_that_was_away(void **state)
     (void)sql_run(fixture->path, "UPDATE tasks SET lease_until_ms = lease_until_ms - 36000000");
     store_close(fixture->store);
     OK(store_open(fixture->path, &fixture->store, &err));
-    FAILS(ERR_NOT_FOUND, tasks_claim(fixture->store, "c", 0, 500, &QUICK, &other, &wait_ms, &err));
+    FAILS(ERR_NOT_FOUND, tasks_claim(fixture->store, BY("c", 500, &QUICK), NULL, &other, &wait_ms, &err));
     assert_in_range(wait_ms, LEASE_MS / 2, LEASE_MS);
     OK(tasks_get(fixture->store, task.id, &other, &err));
     assert_int_equal(other.failures, 0);
@@ -76,7 +76,7 @@ static void test_leases_of_the_dead_end(void **state)
     for (int i = 0; i < 3; i++) {
         store_close(fixture->store);
         OK(store_open(fixture->path, &fixture->store, &err));
-        FAILS(ERR_NOT_FOUND, tasks_claim(fixture->store, "c", 0, 500, &QUICK, &other, NULL, &err));
+        FAILS(ERR_NOT_FOUND, tasks_claim(fixture->store, BY("c", 500, &QUICK), NULL, &other, NULL, &err));
         OK(tasks_heartbeat(fixture->store, &lease, LEASE_MS, 1, &err));
     }
     OK(tasks_get(fixture->store, dead.id, &other, &err));
@@ -113,7 +113,7 @@ static int64_t claim_near(struct fixture *fixture, const char *worker, int64_t *
 {
     struct task_row task;
     struct tasks_choice choice = {.near = near, .near_count = *count, .does_spread = 1};
-    OK(tasks_claim_chosen(fixture->store, worker, &choice, LEASE_MS, &QUICK, &task, NULL, &err));
+    OK(tasks_claim(fixture->store, BY(worker, LEASE_MS, &QUICK), &choice, &task, NULL, &err));
     near[0] = task.revision_id;
     *count = 1;
     return task.ordinal;
@@ -198,9 +198,11 @@ static void test_refused_results(void **state)
     OK(tasks_refuse(fixture->store, &lease, &reason, &QUICK, &after, &err));
     assert_int_equal(after, TASK_STATE_QUEUED);
     clock_sleep_ms(5);
-    FAILS(ERR_NOT_FOUND, tasks_claim(fixture->store, "node1/0", 0, LEASE_MS, &QUICK, &task, &wait_ms, &err));
+    FAILS(ERR_NOT_FOUND,
+          tasks_claim(fixture->store, BY("node1/0", LEASE_MS, &QUICK), NULL, &task, &wait_ms, &err));
     assert_in_range(wait_ms, TASKS_REFUSED_MS / 2, TASKS_REFUSED_MS + 4);
-    FAILS(ERR_NOT_FOUND, tasks_claim(fixture->store, "node1/7", 0, LEASE_MS, &QUICK, &task, NULL, &err));
+    FAILS(ERR_NOT_FOUND,
+          tasks_claim(fixture->store, BY("node1/7", LEASE_MS, &QUICK), NULL, &task, NULL, &err));
     lease_task(fixture, "node10/0", LEASE_MS, &task, &lease);
     assert_int_equal(task.attempts, 2);
     assert_string_equal(task.error_code, "mismatch");
@@ -303,7 +305,7 @@ static void test_heartbeat(void **state)
     assert_int_equal(store_version(fixture->store), version + 1);
     check_renewal(fixture, &lease, 700);
     clock_sleep_ms(5);
-    FAILS(ERR_NOT_FOUND, tasks_claim(fixture->store, "b", 0, LEASE_MS, NULL, &task, NULL, &err));
+    FAILS(ERR_NOT_FOUND, tasks_claim(fixture->store, BY("b", LEASE_MS, NULL), NULL, &task, NULL, &err));
     FAILS(ERR_INVALID, tasks_heartbeat(fixture->store, &lease, LEASE_MS, -1, &err));
     /* What many tasks say must add up to a number that the sweep can have. */
     FAILS(ERR_INVALID, tasks_heartbeat(fixture->store, &lease, LEASE_MS, LIMIT_TASK_BYTES + 1, &err));
@@ -329,11 +331,11 @@ static void test_pause_of_a_clock_that_was_ahead(void **state)
     struct err reason = {.code = ERR_NETWORK, .message = "reset"};
     fixture_add_revisions(fixture, 1, ids);
     (void)fixture_sweep(fixture, ids, 1, 0);
-    OK(tasks_claim(fixture->store, "a", 0, LEASE_MS, &HOURS, &task, NULL, &err));
+    OK(tasks_claim(fixture->store, BY("a", LEASE_MS, &HOURS), NULL, &task, NULL, &err));
     task_lease_of(&task, &lease);
     OK(tasks_fail(fixture->store, &lease, &reason, &HOURS, NULL, &err)); /* an hour at least */
-    FAILS(ERR_NOT_FOUND, tasks_claim(fixture->store, "a", 0, LEASE_MS, &HOURS, &task, NULL, &err));
-    OK(tasks_claim(fixture->store, "a", 0, LEASE_MS, &MINUTES, &task, NULL, &err));
+    FAILS(ERR_NOT_FOUND, tasks_claim(fixture->store, BY("a", LEASE_MS, &HOURS), NULL, &task, NULL, &err));
+    OK(tasks_claim(fixture->store, BY("a", LEASE_MS, &MINUTES), NULL, &task, NULL, &err));
     assert_int_equal(task.attempts, 2);
 }
 
@@ -352,7 +354,8 @@ static void test_exhaustion(void **state)
         clock_sleep_ms(5);
     }
     /* who asks ends leases, also if there is nothing for him */
-    FAILS(ERR_NOT_FOUND, tasks_claim(fixture->store, "b", sweep + 1, 1, &QUICK, &task, NULL, &err));
+    FAILS(ERR_NOT_FOUND, tasks_claim(fixture->store, BY("b", 1, &QUICK),
+                                     &(struct tasks_choice){.sweep_id = sweep + 1}, &task, NULL, &err));
     OK(tasks_get(fixture->store, task.id, &task, &err));
     assert_int_equal(task.state, TASK_STATE_FAILED);
     assert_string_equal(task.error_code, "timeout");

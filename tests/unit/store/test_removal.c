@@ -149,10 +149,12 @@ static void test_nothing_shows_it(void **state)
     OK(models_list(fixture->store, "", 10, never, NULL, &err));
     FAILS(ERR_NOT_FOUND, sweeps_get(fixture->store, sweep, &row, &err));
     FAILS(ERR_NOT_FOUND, sweeps_get_request(fixture->store, sweep, &text, &err));
-    OK(sweeps_list(fixture->store, 0, NULL, 0, 10, no_sweep, NULL, &err));
-    OK(sweeps_list(fixture->store, 0, &(enum sweep_state){SWEEP_STATE_CANCELLED}, 0, 10, no_sweep, NULL,
+    OK(sweeps_list(fixture->store, &(struct sweeps_query){.limit = 10}, no_sweep, NULL, &err));
+    OK(sweeps_list(fixture->store,
+                   &(struct sweeps_query){.state = &(enum sweep_state){SWEEP_STATE_CANCELLED}, .limit = 10},
+                   no_sweep, NULL, &err));
+    OK(sweeps_list(fixture->store, &(struct sweeps_query){.model_id = old_id, .limit = 10}, no_sweep, NULL,
                    &err));
-    OK(sweeps_list(fixture->store, old_id, NULL, 0, 10, no_sweep, NULL, &err));
     OK(sweeps_list_ended(fixture->store, 0, 10, no_sweep, NULL, &err));
     FAILS(ERR_NOT_FOUND, watches_find(fixture->store, MODEL, &watched, &err));
     struct series_query query = {.model_id = old_id, .tensor = TENSOR, .step_max = INT64_MAX, .limit = 10};

@@ -221,7 +221,7 @@ static void test_full(void **state)
     while (!code && recorded < 200) {
         char name[32];
         (void)snprintf(name, sizeof name, "content %d", recorded);
-        if ((code = tasks_claim(fixture->store, "a", 0, LEASE_MS, NULL, &task, NULL, &refusal)))
+        if ((code = tasks_claim(fixture->store, BY("a", LEASE_MS, NULL), NULL, &task, NULL, &refusal)))
             break;
         task_lease_of(&task, &lease);
         fixture_result(made, name, 1);

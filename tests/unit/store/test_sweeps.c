@@ -141,19 +141,24 @@ static void test_list(void **state)
     int64_t foreign = 0;
     OK(sweeps_create(fixture->store, &request, &foreign, NULL, &err));
     OK(sweeps_start(fixture->store, ids[2], &err));
-    OK(sweeps_list(fixture->store, 0, NULL, 0, 10, collect, &list, &err));
+    OK(sweeps_list(fixture->store, &(struct sweeps_query){.limit = 10}, collect, &list, &err));
     assert_int_equal(list.count, 6);
     assert_int_equal(list.ids[0], foreign);
     assert_int_equal(list.ids[5], ids[0]);
     list.count = 0;
-    OK(sweeps_list(fixture->store, fixture->model_id, NULL, ids[3], 2, collect, &list, &err));
+    OK(sweeps_list(fixture->store,
+                   &(struct sweeps_query){.model_id = fixture->model_id, .before = ids[3], .limit = 2},
+                   collect, &list, &err));
     assert_int_equal(list.count, 2);
     assert_int_equal(list.ids[0], ids[2]);
     list.count = 0;
-    OK(sweeps_list(fixture->store, 0, &planning, 0, 10, collect, &list, &err));
+    OK(sweeps_list(fixture->store, &(struct sweeps_query){.state = &planning, .limit = 10}, collect, &list,
+                   &err));
     assert_int_equal(list.count, 5);
     list.count = 0;
-    OK(sweeps_list(fixture->store, fixture->model_id, &done, 0, 10, collect, &list, &err));
+    OK(sweeps_list(fixture->store,
+                   &(struct sweeps_query){.model_id = fixture->model_id, .state = &done, .limit = 10},
+                   collect, &list, &err));
     assert_int_equal(list.count, 1);
     assert_int_equal(list.ids[0], ids[2]);
     int64_t counts[SWEEP_STATE_COUNT];
@@ -206,7 +211,7 @@ static void test_prune(void **state)
     OK(sweeps_prune(fixture->store, later, &(int64_t){0}, 100, &count, &(int){0}, &err));
     assert_int_equal(count, 0);
     FAILS(ERR_INVALID, sweeps_prune(fixture->store, later, &(int64_t){0}, 0, &count, &(int){0}, &err));
-    OK(sweeps_list(fixture->store, 0, NULL, 0, 10, collect, &list, &err));
+    OK(sweeps_list(fixture->store, &(struct sweeps_query){.limit = 10}, collect, &list, &err));
     assert_int_equal(list.count, 1);
     fixture_check_database(fixture);
 }

@@ -28,7 +28,7 @@ static void test_order_and_end(void **state)
     assert_int_equal(row.bytes_fetched, 5 * 1024);
     assert_int_equal(row.bytes_expected, 5 * 1024);
     assert_true(row.finished_ms >= row.started_ms && row.started_ms >= row.created_ms && row.created_ms > 0);
-    FAILS(ERR_NOT_FOUND, tasks_claim(fixture->store, "a", 0, LEASE_MS, NULL, &task, &wait_ms, &err));
+    FAILS(ERR_NOT_FOUND, tasks_claim(fixture->store, BY("a", LEASE_MS, NULL), NULL, &task, &wait_ms, &err));
     assert_int_equal(wait_ms, -1);
 }
 
@@ -84,7 +84,7 @@ static void test_shared_revision(void **state)
     (void)fixture_sweep(fixture, ids, 1, 0);
     int64_t later = fixture_sweep(fixture, ids, 1, 0);
     lease_task(fixture, "a", LEASE_MS, &task, &lease);
-    FAILS(ERR_NOT_FOUND, tasks_claim(fixture->store, "b", 0, LEASE_MS, NULL, &other, &wait_ms, &err));
+    FAILS(ERR_NOT_FOUND, tasks_claim(fixture->store, BY("b", LEASE_MS, NULL), NULL, &other, &wait_ms, &err));
     assert_true(wait_ms > 0 && wait_ms <= LEASE_MS);
     OK(record(fixture, &lease, &err));
     lease_task(fixture, "b", LEASE_MS, &other, &second);
@@ -101,9 +101,11 @@ static void test_claim_of_one_sweep(void **state)
     fixture_add_revisions(fixture, 2, ids);
     (void)fixture_sweep(fixture, ids, 1, 9);
     int64_t later = fixture_sweep(fixture, ids + 1, 1, 0);
-    OK(tasks_claim(fixture->store, "a", later, LEASE_MS, NULL, &task, NULL, &err));
+    OK(tasks_claim(fixture->store, BY("a", LEASE_MS, NULL), &(struct tasks_choice){.sweep_id = later}, &task,
+                   NULL, &err));
     assert_int_equal(task.sweep_id, later);
-    FAILS(ERR_NOT_FOUND, tasks_claim(fixture->store, "a", later, LEASE_MS, NULL, &task, NULL, &err));
+    FAILS(ERR_NOT_FOUND, tasks_claim(fixture->store, BY("a", LEASE_MS, NULL),
+                                     &(struct tasks_choice){.sweep_id = later}, &task, NULL, &err));
 }
 
 /* A transient failure is tried again after a growing pause, and at last fails for good; the sweep says why.
@@ -121,7 +123,7 @@ static void test_retry_with_backoff(void **state)
     fixture_add_revisions(fixture, 1, ids);
     int64_t sweep = fixture_sweep(fixture, ids, 1, 0);
     for (int attempt = 1; attempt <= 3; attempt++) {
-        OK(tasks_claim(fixture->store, "a", 0, LEASE_MS, &SLOW, &task, NULL, &err));
+        OK(tasks_claim(fixture->store, BY("a", LEASE_MS, &SLOW), NULL, &task, NULL, &err));
         assert_int_equal(task.attempts, attempt);
         task_lease_of(&task, &lease);
         int64_t before = clock_wall_ms();
@@ -134,7 +136,8 @@ static void test_retry_with_backoff(void **state)
             break;
         int64_t longest = attempt == 1 ? 600 : 900;
         assert_in_range(task.not_before_ms, before + longest / 2, clock_wall_ms() + longest);
-        FAILS(ERR_NOT_FOUND, tasks_claim(fixture->store, "a", 0, LEASE_MS, &SLOW, &task, &wait_ms, &err));
+        FAILS(ERR_NOT_FOUND,
+              tasks_claim(fixture->store, BY("a", LEASE_MS, &SLOW), NULL, &task, &wait_ms, &err));
         assert_in_range(wait_ms, 0, longest);
         clock_sleep_ms(wait_ms + 5);
     }
@@ -165,7 +168,8 @@ static void test_suspect(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct task_row task;
         struct task_lease lease;
-        while (tasks_claim(fixture->store, "a", 0, LEASE_MS, &quick, &task, NULL, &(struct err)ERR_INIT))
+        while (
+            tasks_claim(fixture->store, BY("a", LEASE_MS, &quick), NULL, &task, NULL, &(struct err)ERR_INIT))
             clock_sleep_ms(1);
         task_lease_of(&task, &lease);
         OK(tasks_fail(fixture->store, &lease, &cases[i].reason, &quick, NULL, &err));
@@ -248,7 +252,7 @@ static void test_cancel(void **state)
     FAILS(ERR_CANCELLED, record(fixture, &lease, &err));
     FAILS(ERR_CANCELLED, tasks_fail(fixture->store, &lease, &reason, NULL, NULL, &err));
     FAILS(ERR_CANCELLED, tasks_release(fixture->store, &lease, NULL, &err));
-    FAILS(ERR_NOT_FOUND, tasks_claim(fixture->store, "a", 0, LEASE_MS, NULL, &task, NULL, &err));
+    FAILS(ERR_NOT_FOUND, tasks_claim(fixture->store, BY("a", LEASE_MS, NULL), NULL, &task, NULL, &err));
     struct revision_tensor_row tensor;
     FAILS(ERR_NOT_FOUND, contents_find_by_revision(fixture->store, ids[1], TENSOR, &tensor, &err));
     FAILS(ERR_NOT_FOUND, sweeps_cancel(fixture->store, 99, &err));
@@ -327,13 +331,18 @@ static void test_lists(void **state)
     lease_task(fixture, "a", LEASE_MS, &task, &lease);
     OK(record(fixture, &lease, &err));
     int64_t seen[2] = {0, -1};
-    OK(tasks_list(fixture->store, sweep, NULL, -1, 100, count_task, seen, &err));
+    OK(tasks_list(fixture->store, &(struct tasks_query){.sweep_id = sweep, .after_ordinal = -1, .limit = 100},
+                  count_task, seen, &err));
     assert_int_equal(seen[0], 5);
     int64_t some[2] = {0, -1};
-    OK(tasks_list(fixture->store, sweep, &wanted, -1, 100, count_task, some, &err));
+    OK(tasks_list(
+        fixture->store,
+        &(struct tasks_query){.sweep_id = sweep, .state = &wanted, .after_ordinal = -1, .limit = 100},
+        count_task, some, &err));
     assert_int_equal(some[0], 3);
     int64_t page[2] = {0, 1};
-    OK(tasks_list(fixture->store, sweep, NULL, 1, 2, count_task, page, &err));
+    OK(tasks_list(fixture->store, &(struct tasks_query){.sweep_id = sweep, .after_ordinal = 1, .limit = 2},
+                  count_task, page, &err));
     assert_int_equal(page[0], 2);
     assert_int_equal(page[1], 3);
     OK(tasks_depth(fixture->store, &queued, &claimed, &err));
@@ -366,12 +375,12 @@ static void test_refusals(void **state)
     OK(tasks_plan(fixture->store, sweep, &fine, 1, &err)); /* as after a kill before the sweep had started */
     assert_int_equal(get_sweep(fixture, sweep).tasks[TASK_STATE_QUEUED], 1);
     /* A sweep that is still planned gives out nothing. */
-    FAILS(ERR_NOT_FOUND, tasks_claim(fixture->store, "a", 0, LEASE_MS, NULL, &task, NULL, &err));
+    FAILS(ERR_NOT_FOUND, tasks_claim(fixture->store, BY("a", LEASE_MS, NULL), NULL, &task, NULL, &err));
     OK(sweeps_start(fixture->store, sweep, &err));
     FAILS(ERR_CONFLICT, tasks_plan(fixture->store, sweep, &fine, 1, &err));
     FAILS(ERR_CONFLICT, sweeps_start(fixture->store, sweep, &err));
-    FAILS(ERR_INVALID, tasks_claim(fixture->store, "", 0, LEASE_MS, NULL, &task, NULL, &err));
-    FAILS(ERR_INVALID, tasks_claim(fixture->store, "a", 0, 0, NULL, &task, NULL, &err));
+    FAILS(ERR_INVALID, tasks_claim(fixture->store, BY("", LEASE_MS, NULL), NULL, &task, NULL, &err));
+    FAILS(ERR_INVALID, tasks_claim(fixture->store, BY("a", 0, NULL), NULL, &task, NULL, &err));
     struct task_lease lease = {.task_id = 999, .attempt = 1, .worker = "a"};
     FAILS(ERR_CANCELLED, record(fixture, &lease, &err));
 }

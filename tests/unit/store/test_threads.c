@@ -28,7 +28,7 @@ static int work_once(struct shared *shared, const char *worker, struct fixture_r
     struct task_row task;
     struct task_lease lease;
     struct store *store = shared->fixture->store;
-    int code = tasks_claim(store, worker, 0, LEASE_MS, NULL, &task, NULL, err);
+    int code = tasks_claim(store, BY(worker, LEASE_MS, NULL), NULL, &task, NULL, err);
     if (code)
         return code;
     task_lease_of(&task, &lease);

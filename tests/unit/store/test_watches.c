@@ -125,7 +125,8 @@ static int64_t sweep_one(struct fixture *fixture, int64_t revision_id, struct ta
     OK(watches_record_run(fixture->store, &watch, &run, &id, &err));
     OK(tasks_plan(fixture->store, id, &plan, 1, &err));
     OK(sweeps_start(fixture->store, id, &err));
-    OK(tasks_claim(fixture->store, "local/1", id, LEASE_MS, NULL, task, NULL, &err));
+    OK(tasks_claim(fixture->store, BY("local/1", LEASE_MS, NULL), &(struct tasks_choice){.sweep_id = id},
+                   task, NULL, &err));
     return id;
 }
 

@@ -128,10 +128,11 @@ static void test_after_a_start(void **state)
     struct task_row task;
     fixture_add_revisions(fixture, 2, ids);
     int64_t sweep = fixture_sweep(fixture, ids, 2, 0);
-    OK(tasks_claim(fixture->store, "v/0", 0, LEASE_MS, NULL, &task, NULL, &err));
+    OK(tasks_claim(fixture->store, &(struct tasks_claimant){"v/0", LEASE_MS, NULL}, NULL, &task, NULL, &err));
     clock_sleep_ms(2);
     struct api_workers *workers = start(fixture, 1);
-    OK(tasks_claim(fixture->store, "w/0", 0, LEASE_MS, NULL, &task, NULL, &err)); /* in this life */
+    OK(tasks_claim(fixture->store, &(struct tasks_claimant){"w/0", LEASE_MS, NULL}, NULL, &task, NULL,
+                   &err)); /* in this life */
     assert_true(api_workers_leave(workers, "local/0", sweep));
     assert_int_equal(left_by(workers, "local/0"), 1);
     assert_false(api_workers_leave(workers, "v/0", sweep));
