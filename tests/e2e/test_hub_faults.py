@@ -184,7 +184,7 @@ def test_quota_of_the_hub_is_kept(make_hub: Callable[..., Emulator], small_root:
 
 
 def test_request_budget(probe: Probe) -> None:
-    process = probe.start("org/small", "cancel", "main", "model.safetensors", "0", "100", options=("request_budget=1",))
+    process = probe.start("--cancel", "org/small", "read", "main", "model.safetensors", "0", "100", options=("request_budget=1",))
     answer = probe.finish(process)
     assert answer["error"] == "cancelled" and answer["requests"] == 1
 
@@ -255,7 +255,7 @@ def test_whole_reads_are_verified_whatever_was_at_hand(big: tuple[Emulator, Prob
 def test_cancel(big: tuple[Emulator, Probe, bytes]) -> None:
     hub, probe, _ = big
     hub.set(connection_bps=1e6)
-    answer = probe("org/big", "cancel", "main", BIG, 0, BIG_BYTES)
+    answer = probe("--cancel", "org/big", "read", "main", BIG, 0, BIG_BYTES)
     assert answer["error"] == "cancelled" and answer["seconds"] < 100  # the whole would take 192
 
 

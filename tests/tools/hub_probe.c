@@ -1,15 +1,15 @@
 /*
  * Drives the hub client from the command line and prints one JSON object, for the end-to-end tests:
  *
- *     hub_probe [--set NAME=NUMBER]... [--dataset] [--no-tree] REPOSITORY COMMAND [ARGUMENT]...
+ *     hub_probe [--set NAME=NUMBER]... [--dataset] [--no-tree] [--cancel] REPOSITORY COMMAND [ARGUMENT]...
  *
  *     refs | resolve [REV] | tree REV | fetch REV PATH | download REV PATH
  *     commits [REV] | models [TEXT]                  the history; what REPOSITORY, an owner, has
  *     read REV PATH OFFSET SIZE [OFFSET SIZE]...     SHA-256 of each range; "need OFFSET SIZE" announces
  *     sweep THREADS PATH OFFSET SIZE                 that range of every branch
- *     cancel REV PATH OFFSET SIZE                    the same read, cancelled after 300 ms
  *
- * The options come from the environment, then from --set. Exit status 1: {"error", "message"}.
+ * --cancel ends the command after 300 ms. The options come from the environment, then from --set. Exit status
+ * 1: {"error", "message"}.
  */
 #include "daemon/base/clock.h"
 #include "daemon/base/digest.h"
@@ -35,7 +35,8 @@ struct probe {
 static void usage(void)
 {
     (void)fputs(
-        "hub_probe [--set NAME=NUMBER] [--dataset] [--no-tree] REPOSITORY COMMAND ...; see the source\n",
+        "hub_probe [--set NAME=NUMBER] [--dataset] [--no-tree] [--cancel] REPOSITORY COMMAND ...; see the "
+        "source\n",
         stderr);
     exit(2);
 }
@@ -326,24 +327,6 @@ static int do_sweep(struct probe *probe, char **words, struct err *err)
     return 0;
 }
 
-static void *cancel_main(void *context)
-{
-    struct probe *probe = context;
-    clock_sleep_ms(300);
-    atomic_store(&probe->cancel, 1);
-    return NULL;
-}
-
-static int do_cancel(struct probe *probe, const char *commit, const char *path, char **words, struct err *err)
-{
-    pthread_t thread;
-    if (pthread_create(&thread, NULL, cancel_main, probe))
-        return err_set(err, ERR_INTERNAL, "no thread");
-    int code = do_read(probe, commit, path, words, err);
-    (void)pthread_join(thread, NULL);
-    return code;
-}
-
 /* -- The program ----------------------------------------------------------------------------------- */
 
 static int run(struct probe *probe, char **words, int count, struct err *err)
@@ -352,7 +335,7 @@ static int run(struct probe *probe, char **words, int count, struct err *err)
         const char *name;
         int arguments_min;
     } commands[] = {{"refs", 0},  {"commits", 0},  {"models", 0}, {"resolve", 0}, {"tree", 1},
-                    {"fetch", 2}, {"download", 2}, {"read", 4},   {"sweep", 4},   {"cancel", 4}};
+                    {"fetch", 2}, {"download", 2}, {"read", 4},   {"sweep", 4}};
     const char *word = words[0];
     char commit[REPOSITORY_COMMIT_SIZE] = "";
     size_t command = 0;
@@ -381,9 +364,26 @@ static int run(struct probe *probe, char **words, int count, struct err *err)
         return do_download(probe, commit, path, err);
     if (strcmp(word, "read") == 0)
         return do_read(probe, commit, path, words + 3, err);
-    if (strcmp(word, "cancel") == 0)
-        return do_cancel(probe, commit, path, words + 3, err);
     return 0;
+}
+
+static void *cancel_main(void *context)
+{
+    struct probe *probe = context;
+    clock_sleep_ms(300);
+    atomic_store(&probe->cancel, 1);
+    return NULL;
+}
+
+/* Runs a command that is cancelled meanwhile. */
+static int run_cancelled(struct probe *probe, char **words, int count, struct err *err)
+{
+    pthread_t thread;
+    if (pthread_create(&thread, NULL, cancel_main, probe))
+        return err_set(err, ERR_INTERNAL, "no thread");
+    int code = run(probe, words, count, err);
+    (void)pthread_join(thread, NULL);
+    return code;
 }
 
 static void add_counters(struct probe *probe)
@@ -400,13 +400,15 @@ int main(int argc, char **argv)
 {
     struct err err = ERR_INIT;
     struct probe probe = {.kind = REPOSITORY_KIND_MODEL, .uses_tree = 1, .out = json_object()};
-    int next = 1;
+    int next = 1, is_cancelled = 0;
     int code = hub_options_from_environment(&probe.options, &err);
     for (; !code && next < argc && strncmp(argv[next], "--", 2) == 0; next++) {
         if (strcmp(argv[next], "--dataset") == 0)
             probe.kind = REPOSITORY_KIND_DATASET;
         else if (strcmp(argv[next], "--no-tree") == 0)
             probe.uses_tree = 0;
+        else if (strcmp(argv[next], "--cancel") == 0)
+            is_cancelled = 1;
         else if (strcmp(argv[next], "--set") == 0 && next + 1 < argc)
             set_option(&probe.options, argv[++next]);
         else
@@ -420,7 +422,7 @@ int main(int argc, char **argv)
     if (!code)
         code = hub_open_repository(probe.hub, probe.kind, argv[next], &probe.cancel, &probe.repository, &err);
     if (!code)
-        code = run(&probe, argv + next + 1, argc - next - 1, &err);
+        code = (is_cancelled ? run_cancelled : run)(&probe, argv + next + 1, argc - next - 1, &err);
     if (probe.hub)
         add_counters(&probe);
     (void)json_object_set_new(probe.out, "seconds", json_real(clock_monotonic_s() - began_s));
