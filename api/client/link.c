@@ -159,6 +159,11 @@ static int explain_absence(const struct client_link *link, const struct rest_req
 {
     const int problem = rest_problem_code(answer);
     const char *target = request->target;
+    if (status == 405 && !problem)
+        return err_set(err, ERR_HTTP,
+                       "%s refuses %s (status 405), and in words that are not bifurcated's: a proxy may let "
+                       "only reads through",
+                       client_link_server(link), request->method);
     if (status == 405)
         return err_set(err, ERR_HTTP, "%s has no %s of %.*s: it is a bifurcated of another version",
                        client_link_server(link), request->method, (int)strcspn(target, "?"), target);

@@ -333,6 +333,13 @@ def test_a_daemon_before_this_command(proxy: Any) -> None:
     assert done.returncode == 5 and f"http://{place} has no DELETE of /v1/models/a/b: it is a bifurcated of another version" in done.stderr, done
 
 
+def test_a_proxy_that_lets_only_reads_through(proxy: Any) -> None:
+    """As nginx refuses a method, which says nothing of the daemon behind it."""
+    place, done = proxy(405, {"Allow": "GET, HEAD"}, "<h1>405 Not Allowed</h1>", "remove", "a/b", "--dry-run")
+    assert done.returncode == 5 and "another version" not in done.stderr, done
+    assert f"http://{place} refuses DELETE (status 405), and in words that are not bifurcated's: a proxy may let only reads through" in done.stderr, done
+
+
 @pytest.mark.parametrize("words", [["models"], ["series", "a/b"], ["distribution", "a/b"], ["show", "1"], ["cancel", "1"], ["status"], ["analyze", "a/b"], ["audit", "a/b"], ["follow", "1"]])
 def test_something_else_at_the_address(says: Any, words: list[str]) -> None:
     """JSON of another program is no empty list and no sweep 0."""
