@@ -56,7 +56,7 @@ int hub_list_repositories(struct hub *hub, const char *owner, const char *text, 
     /* An owner without models, or that does not exist, has an empty list. */
     if (code == ERR_NOT_FOUND && !hub->options.is_offline) {
         err->absent = ERR_ABSENT_OTHER;
-        err->code = code = ERR_UNSUPPORTED;
+        err->code = ERR_UNSUPPORTED;
         code = err_wrap(err, "%.200s cannot be searched", hub->options.endpoint);
     }
     buf_free(&url);
