@@ -141,7 +141,8 @@ class Api:
         size = max(1, min(asked, self.settings.page_size_commits))
         page, headers = history[number * size : (number + 1) * size], {}
         if (number + 1) * size < len(history):
-            headers["Link"] = f'<{base_url}{request.path}?{_query_with(request, "p", str(number + 1))}>; rel="next"'
+            query = _query_with(request, p=str(number + 1), limit=str(size))
+            headers["Link"] = f'<{base_url}{request.path}?{query}>; rel="next"'
         entries = [
             {
                 "id": one.sha,
@@ -161,7 +162,7 @@ class Api:
         start = _read_cursor(request.query.get("cursor", [""])[0])
         headers = {}
         if start + size < len(items):
-            query = _query_with(request, "cursor", _write_cursor(start + size))
+            query = _query_with(request, cursor=_write_cursor(start + size))
             headers["Link"] = f'<{base_url}{request.path}?{query}>; rel="next"'
         return items[start : start + size], headers
 
@@ -170,9 +171,9 @@ def _query(request: Request) -> list[tuple[str, str]]:
     return parse_qsl(request.target.partition("?")[2], keep_blank_values=True)
 
 
-def _query_with(request: Request, name: str, value: str) -> str:
-    """The request's query with one value set."""
-    return urlencode([pair for pair in _query(request) if pair[0] != name] + [(name, value)])
+def _query_with(request: Request, **values: str) -> str:
+    """The request's query with some values set."""
+    return urlencode([pair for pair in _query(request) if pair[0] not in values] + list(values.items()))
 
 
 def _number(request: Request, name: str, default: int) -> int:
