@@ -17,7 +17,7 @@ static const struct {
 /* The placeholder at the beginning of `text`, or NAME_RULE_PART_COUNT. */
 static int placeholder_at(const char *text)
 {
-    int i = 0;
+    int i = *text == '{' ? 0 : NAME_RULE_PART_COUNT;
     while (i < NAME_RULE_PART_COUNT && strncmp(text, parts[i].placeholder, strlen(parts[i].placeholder)) != 0)
         i++;
     return i;
