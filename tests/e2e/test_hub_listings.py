@@ -151,6 +151,17 @@ def test_titles_that_nobody_can_ask_for(probe: Probe, hub: Emulator) -> None:
     assert [row["title"] for row in probe("org/small", "commits")["commits"]] == ["é \\ \"", "x" * 255, "Point main at step2000"]
 
 
+def test_a_push_between_pages(probe: Probe, hub: Emulator) -> None:
+    """Pages have numbers, so a branch that moves shows a commit twice; as of a commit nothing moves."""
+    head = [hub.move_branch("org/small", "main", name, title=name) for name in ("step0", "step512")][-1]
+    hub.set(page_size_commits=1)
+    hub.fault("move_branch", branch="main", target="step1000", path="/commits/", nth=2)
+    assert [row["title"] for row in probe("org/small", "commits", head)["commits"]] == ["step512", "step0", "Point main at step2000"]
+    hub.fault("move_branch", branch="main", target="step0", path="/commits/", nth=2)
+    titles = [row["title"] for row in probe("org/small", "commits")["commits"]]
+    assert titles[:3] == ["Point main at step1000", "Point main at step1000", "step512"], titles
+
+
 @pytest.mark.parametrize("words, path", BOTH)
 def test_cancelled(probe: Probe, hub: Emulator, words: tuple[str, str], path: str) -> None:
     hub.fault("hold", path=path)
