@@ -20,13 +20,27 @@ void usage_read(struct usage *usage, struct repository_counters *counters)
     };
 }
 
+/* For whom something counts. */
+struct payers {
+    struct usage *usage[3];
+    size_t count;
+};
+
+static struct payers payers_of(struct hub_repository *repository)
+{
+    struct payers payers = {{&repository->hub->usage, &repository->usage}, 2};
+    if (repository->payer)
+        payers.usage[payers.count++] = &repository->payer->usage;
+    return payers;
+}
+
 void client_count(struct hub_repository *repository, const struct transfer *transfer)
 {
-    struct usage *all[] = {&repository->hub->usage, &repository->usage};
-    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
-        (void)atomic_fetch_add(&all[i]->request_count, transfer->is_sent ? 1u : 0u);
-        (void)atomic_fetch_add(&all[i]->received_bytes, transfer->received_bytes);
-        (void)atomic_fetch_add(&all[i]->transfer_us, transfer->duration_us);
+    struct payers all = payers_of(repository);
+    for (size_t i = 0; i < all.count; i++) {
+        (void)atomic_fetch_add(&all.usage[i]->request_count, transfer->is_sent ? 1u : 0u);
+        (void)atomic_fetch_add(&all.usage[i]->received_bytes, transfer->received_bytes);
+        (void)atomic_fetch_add(&all.usage[i]->transfer_us, transfer->duration_us);
     }
     const struct headers *headers = &transfer->headers;
     if (transfer->has_taken_headers && headers->ratelimit_left >= 0 && headers->ratelimit_reset_ms >= 0)
@@ -41,14 +55,16 @@ void client_count(struct hub_repository *repository, const struct transfer *tran
 
 void client_count_retry(struct hub_repository *repository)
 {
-    (void)atomic_fetch_add(&repository->hub->usage.retry_count, 1u);
-    (void)atomic_fetch_add(&repository->usage.retry_count, 1u);
+    struct payers all = payers_of(repository);
+    for (size_t i = 0; i < all.count; i++)
+        (void)atomic_fetch_add(&all.usage[i]->retry_count, 1u);
 }
 
 void client_count_cache_hit(struct hub_repository *repository)
 {
-    (void)atomic_fetch_add(&repository->hub->usage.cache_hit_count, 1u);
-    (void)atomic_fetch_add(&repository->usage.cache_hit_count, 1u);
+    struct payers all = payers_of(repository);
+    for (size_t i = 0; i < all.count; i++)
+        (void)atomic_fetch_add(&all.usage[i]->cache_hit_count, 1u);
 }
 
 void client_note_cache_hit(struct hub_repository *repository, const char *path)

@@ -31,8 +31,9 @@ struct hub {
     struct token *token;
     struct transfers *transfers;
     struct folder_hints *folder_hints;
-    struct errands *errands;  /* to folders */
-    struct refusals refusals; /* what the token may not read */
+    struct folder_hints *place_hints; /* at which commits folders of branches were seen: view.c */
+    struct errands *errands;          /* to folders */
+    struct refusals refusals;         /* what the token may not read */
     struct small_files small_files;
     atomic_bool is_cancelled;
     struct usage usage;
@@ -46,12 +47,17 @@ struct hub_repository {
     int is_expected;            /* hub_expect_repository() */
     _Atomic int64_t refused_ms; /* when its API refused it first, monotonic; 0: never */
     struct usage usage;
-    struct cache cache;              /* this repository's part of the standard cache */
-    pthread_mutex_t mutex;           /* guards `resolved` */
+    struct hub_repository
+        *payer;            /* whose costs these are, too: another one's view opened it; NULL: nobody's */
+    struct cache cache;    /* this repository's part of the standard cache */
+    pthread_mutex_t mutex; /* guards `resolved` */
     struct repository_refs resolved; /* names that were resolved, to write them into the cache's refs */
 };
 
 void usage_read(struct usage *usage, struct repository_counters *counters);
+
+/* NULL for what is no repository on the hub. */
+struct hub_repository *client_repository_of(struct repository *repository);
 
 /* Adds one finished transfer to the hub's and the repository's counters. */
 void client_count(struct hub_repository *repository, const struct transfer *transfer);
@@ -140,6 +146,10 @@ int listing_tree(struct repository *repository, const char *commit, struct repos
                  struct err *err);
 int listing_commits(struct repository *repository, const char *revision,
                     struct repository_commits **ret_commits, struct err *err);
+
+/* The tree of what lies in a folder of the commit, with whole paths; everything else may be left out. */
+int listing_tree_below(struct repository *repository, const char *commit, const char *folder,
+                       struct repository_tree **ret_tree, struct err *err);
 
 /* Says that `what` is not in the cache and that the hub may not be asked. */
 int client_refuse_offline(const struct hub_repository *repository, const char *what, struct err *err);

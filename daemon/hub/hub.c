@@ -9,6 +9,7 @@
 #include "daemon/hub/guarded_folder.h"
 #include "daemon/hub/range_store.h"
 #include "daemon/hub/url.h"
+#include "daemon/hub/view.h"
 
 #include <stdbool.h>
 #include <stdio.h>
@@ -80,6 +81,8 @@ int hub_open(const struct hub_options *options, struct hub **ret_hub, struct err
     if (!code)
         code = folder_hints_new(&hub->folder_hints, err);
     if (!code)
+        code = folder_hints_new(&hub->place_hints, err);
+    if (!code)
         code = errands_new(silence_ms(options->hang_ms), options->hang_ms, &hub->errands, err);
     if (!code)
         code = token_new(&hub->options, &hub->token, err);
@@ -104,6 +107,7 @@ void hub_close(struct hub *hub)
     token_free(hub->token);
     errands_free(hub->errands);
     folder_hints_free(hub->folder_hints);
+    folder_hints_free(hub->place_hints);
     refusals_free(&hub->refusals);
     small_files_free(&hub->small_files);
     hub_options_free(&hub->options);
@@ -322,7 +326,7 @@ static void close_repository(struct repository *repository)
 
 static const struct repository_ops hub_repository_ops = {
     .list_refs = listing_refs,
-    .resolve = listing_resolve,
+    .resolve = view_resolve,
     .list_tree = listing_tree,
     .list_commits = listing_commits,
     .open_file = open_file,
@@ -336,24 +340,30 @@ static const struct repository_ops hub_repository_ops = {
 
 void hub_expect_repository(struct repository *repository)
 {
-    if (repository->ops == &hub_repository_ops)
-        ((struct hub_repository *)repository)->is_expected = 1;
+    struct hub_repository *hub_repository = client_repository_of(repository);
+    if (hub_repository)
+        hub_repository->is_expected = 1;
 }
 
-static int has_room(const struct repository *repository, enum transfer_bucket bucket)
+struct hub_repository *client_repository_of(struct repository *repository)
 {
-    const struct hub_repository *hub_repository = (const struct hub_repository *)repository;
-    if (repository->ops != &hub_repository_ops || hub_repository->hub->options.is_offline)
+    return repository->ops == &hub_repository_ops ? cast(repository) : NULL;
+}
+
+static int has_room(struct repository *repository, enum transfer_bucket bucket)
+{
+    const struct hub_repository *hub_repository = client_repository_of(view_below(repository));
+    if (!hub_repository || hub_repository->hub->options.is_offline)
         return 1;
     return transfers_has_room(hub_repository->hub->transfers, bucket);
 }
 
-int hub_has_room(const struct repository *repository)
+int hub_has_room(struct repository *repository)
 {
     return has_room(repository, TRANSFER_BUCKET_API);
 }
 
-int hub_has_room_for_files(const struct repository *repository)
+int hub_has_room_for_files(struct repository *repository)
 {
     return has_room(repository, TRANSFER_BUCKET_FILES);
 }

@@ -169,11 +169,12 @@ void hub_forget_refusals(struct hub *hub, const char *name);
 void hub_expect_repository(struct repository *repository);
 
 /* Whether the hub's API may be asked now for something that could wait: nothing holds it back, and half of
- * our request budget and some of what the hub allows are still there for others. 1 for a folder. */
-int hub_has_room(const struct repository *repository);
+ * our request budget and some of what the hub allows are still there for others. 1 for a folder. Of a
+ * view (daemon/hub/view.h) as of what it is of. */
+int hub_has_room(struct repository *repository);
 
 /* The same of its files, which it counts apart. */
-int hub_has_room_for_files(const struct repository *repository);
+int hub_has_room_for_files(struct repository *repository);
 
 /* A number, never 0, that changes with the token: what was refused to another need not be to this one. Looks
  * at its file. */
@@ -233,11 +234,12 @@ struct hub_listing {
 /*
  * The models of `owner` whose names hold `text` ("": all of them), as far as the token may see them. What
  * "hold" means is the hub's to say, so whoever asks compares the names; those of other owners are passed
- * over. An owner that does not exist has none. `cancel` as for hub_open_repository(). The caller frees
- * *ret_listing. ERR_LIMIT for more than LIMIT_HUB_REPOSITORIES; ERR_UNSUPPORTED where a mirror cannot be
- * searched; offline, ERR_NOT_FOUND as for what is not in the cache.
+ * over. An owner that does not exist has none. What it costs counts for `repository`, one of the same hub,
+ * whose cancel ends it. The caller frees *ret_listing. ERR_LIMIT for more than LIMIT_HUB_REPOSITORIES;
+ * ERR_UNSUPPORTED where a mirror cannot be searched, and of a folder; offline, ERR_NOT_FOUND as for what is
+ * not in the cache.
  */
-int hub_list_repositories(struct hub *hub, const char *owner, const char *text, const atomic_bool *cancel,
+int hub_list_repositories(struct repository *repository, const char *owner, const char *text,
                           struct hub_listing **ret_listing, struct err *err);
 
 /* NULL is allowed. */

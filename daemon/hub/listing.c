@@ -155,10 +155,11 @@ int listing_resolve(struct repository *repository, const char *revision, char *c
     return 0;
 }
 
-int listing_tree(struct repository *repository, const char *commit, struct repository_tree **ret_tree,
-                 struct err *err)
+/* The tree of a commit, or of what lies in a folder of it. */
+static int list_tree(struct hub_repository *hub_repository, const char *commit, const char *folder,
+                     struct repository_tree **ret_tree, struct err *err)
 {
-    struct hub_repository *hub_repository = cast(repository);
+    struct buf path;
     int code = client_check_commit(commit, err);
     if (code)
         return code;
@@ -168,10 +169,15 @@ int listing_tree(struct repository *repository, const char *commit, struct repos
         return err->code == ERR_NOT_FOUND ? client_refuse_offline(hub_repository, "the list of files", err)
                                           : err->code;
     }
-    char path[REPOSITORY_COMMIT_SIZE + 64];
-    (void)snprintf(path, sizeof path, "/tree/%s?recursive=true&expand=false", commit);
+    buf_init(&path, LIMIT_URL_BYTES);
+    (void)buf_appendf(&path, "/tree/%s%s", commit, folder ? "/" : "");
+    url_append_path(&path, folder ? folder : "");
+    (void)buf_append_text(&path, "?recursive=true&expand=false");
     struct repository_tree *tree = calloc(1, sizeof *tree);
-    code = list_pages(hub_repository, "tree", path, take_tree, tree, err);
+    code = buf_check(&path, "address", err);
+    if (!code)
+        code = list_pages(hub_repository, "tree", path.data, take_tree, tree, err);
+    buf_free(&path);
     if (!code && hub_json_finish_tree(tree, err))
         code = name_repository(hub_repository, err);
     if (code) {
@@ -181,6 +187,18 @@ int listing_tree(struct repository *repository, const char *commit, struct repos
     (void)snprintf(tree->commit, sizeof tree->commit, "%s", commit);
     *ret_tree = tree;
     return 0;
+}
+
+int listing_tree(struct repository *repository, const char *commit, struct repository_tree **ret_tree,
+                 struct err *err)
+{
+    return list_tree(cast(repository), commit, NULL, ret_tree, err);
+}
+
+int listing_tree_below(struct repository *repository, const char *commit, const char *folder,
+                       struct repository_tree **ret_tree, struct err *err)
+{
+    return list_tree(cast(repository), commit, folder, ret_tree, err);
 }
 
 static int take_commits(const char *data, size_t size, void *list, struct err *err)

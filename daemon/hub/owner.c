@@ -34,25 +34,30 @@ static void append_search(const struct hub *hub, const char *owner, const char *
     (void)buf_append_text(url, "&expand=sha&limit=1000");
 }
 
-int hub_list_repositories(struct hub *hub, const char *owner, const char *text, const atomic_bool *cancel,
+int hub_list_repositories(struct repository *repository, const char *owner, const char *text,
                           struct hub_listing **ret_listing, struct err *err)
 {
     struct buf url;
-    struct repository *repository = NULL; /* in whose name the hub is asked, and errors are told */
+    struct hub_repository *payer = client_repository_of(repository);
+    struct repository *named = NULL; /* in whose name the hub is asked, and errors are told */
+    if (!payer)
+        return err_set(err, ERR_UNSUPPORTED, "%s: a folder has no neighbours on the hub", repository->name);
+    struct hub *hub = payer->hub;
     if (!repository_name_is_valid(owner) || strchr(owner, '/'))
         return err_set(err, ERR_INVALID, "%.100s: not the name of an owner on the hub", owner);
-    int code = hub_open_repository(hub, REPOSITORY_KIND_MODEL, owner, cancel, &repository, err);
+    int code = hub_open_repository(hub, REPOSITORY_KIND_MODEL, owner, repository->cancel, &named, err);
     if (code)
         return code;
+    client_repository_of(named)->payer = payer;
     struct search search = {.owner = owner, .listing = calloc(1, sizeof *search.listing)};
     buf_init(&url, LIMIT_URL_BYTES);
     append_search(hub, owner, text, &url);
     if (!search.listing)
         code = err_set(err, ERR_NO_MEMORY, "models of %s: out of memory", owner);
     else if (hub->options.is_offline)
-        code = client_refuse_offline((struct hub_repository *)repository, "the list of models", err);
+        code = client_refuse_offline(client_repository_of(named), "the list of models", err);
     else
-        code = pages_read((struct hub_repository *)repository, "models", &url, take_models, &search, err);
+        code = pages_read(client_repository_of(named), "models", &url, take_models, &search, err);
     /* An owner without models, or that does not exist, has an empty list. */
     if (code == ERR_NOT_FOUND && !hub->options.is_offline) {
         err->absent = ERR_ABSENT_OTHER;
@@ -60,7 +65,7 @@ int hub_list_repositories(struct hub *hub, const char *owner, const char *text, 
         code = err_wrap(err, "%.200s cannot be searched", hub->options.endpoint);
     }
     buf_free(&url);
-    repository_close(repository);
+    repository_close(named);
     if (code) {
         hub_listing_free(search.listing);
         return err_wrap(err, "models of %s", owner);

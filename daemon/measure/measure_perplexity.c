@@ -124,7 +124,6 @@ int measure_perplexity(struct measure_job *job, struct perplexity_row *row,
 {
     struct revision_source source;
     struct scoring_request request = {
-        .repository = job->repository,
         .window_tokens = (uint32_t)job->spec->window,
         .stride_tokens = (uint32_t)job->spec->stride,
         .takes_file = job->spec->tokenizer && strcmp(job->spec->tokenizer, "file") == 0,
@@ -138,6 +137,7 @@ int measure_perplexity(struct measure_job *job, struct perplexity_row *row,
         code = revision_source_open(&source, job->shared->store, job->repository, &job->revision, err);
     if (code)
         return code;
+    request.repository = source.repository;
     request.tree = source.tree;
     code = open_data(job, &request.data, err);
     if (!code)

@@ -1,9 +1,10 @@
 #include "daemon/model/revision.h"
 
-#include "daemon/base/name_rule.h"
+#include "daemon/base/revision_place.h"
 
 #include <fnmatch.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 
 /* BabyLM's: chck_900K, chck_1000M. It counts words, whatever they became as tokens: a word is a step here. */
@@ -48,6 +49,12 @@ static const struct {
 };
 
 #define RULE_COUNT (sizeof rules / sizeof rules[0])
+
+/* The titles of transformers' Trainer (hub_strategy="every_save"), by save_strategy: steps, epochs. */
+static const char *const title_rules[] = {"Training in progress, step {step}",
+                                          "Training in progress, epoch {step}"};
+
+#define TITLE_RULE_COUNT (sizeof title_rules / sizeof title_rules[0])
 
 /* Tokens per step, where a family's names do not say it. The v0 Pythias took batches twice as large but were
  * renamed to the same labels. */
@@ -94,36 +101,118 @@ static int64_t tokens_of(const char *model, int64_t step)
     return tokens;
 }
 
+/* Whether the whole name matches; `stage` is what the words of the rule mean, or 0. */
+static int read_by(const char *rule, const char *name, int64_t stage, struct model_revision *ret_revision)
+{
+    int64_t numbers[NAME_RULE_PART_COUNT] = {-1, -1, -1, -1, -1};
+    if (!name_rule_read(rule, name, numbers))
+        return 0;
+    if (stage)
+        numbers[NAME_RULE_PART_STAGE] = stage;
+    if (rule == words_rule) {
+        numbers[NAME_RULE_PART_STEP] = numbers[NAME_RULE_PART_TOKENS];
+        numbers[NAME_RULE_PART_TOKENS] = -1;
+    }
+    if (numbers[NAME_RULE_PART_STEP] > NAME_RULE_STEP_MAX)
+        return 0;
+    *ret_revision = (struct model_revision){
+        .is_step = 1,
+        .stage = numbers[NAME_RULE_PART_STAGE] > 0 ? numbers[NAME_RULE_PART_STAGE] : 0,
+        .ingredient = numbers[NAME_RULE_PART_INGREDIENT] > 0 ? numbers[NAME_RULE_PART_INGREDIENT] : 0,
+        .step = numbers[NAME_RULE_PART_STEP],
+        .tokens = numbers[NAME_RULE_PART_TOKENS],
+        .has_stage = numbers[NAME_RULE_PART_STAGE] >= 0,
+        .has_ingredient = numbers[NAME_RULE_PART_INGREDIENT] >= 0,
+    };
+    return 1;
+}
+
+static int read_by_table(const char *model, const char *name, struct model_revision *ret_revision)
+{
+    size_t i = 0;
+    while (i < RULE_COUNT &&
+           (!is_for(rules[i].model, model) || !read_by(rules[i].rule, name, rules[i].stage, ret_revision)))
+        i++;
+    return i < RULE_COUNT;
+}
+
+static int read_title(const char *title, struct model_revision *ret_revision)
+{
+    size_t i = 0;
+    while (i < TITLE_RULE_COUNT && !read_by(title_rules[i], title, 0, ret_revision))
+        i++;
+    return i < TITLE_RULE_COUNT;
+}
+
+/* Where the end of a repository's name begins that a rule with words reads, the longest; NULL: none does. A
+ * number alone may be the model's size or version. */
+static const char *read_end(const char *repository, const char **ret_rule,
+                            struct model_revision *ret_revision)
+{
+    const char *owner_end = strchr(repository, '/');
+    const char *name = owner_end ? owner_end + 1 : repository;
+    for (const char *end = name; *end; end++) {
+        if (end > name && !strchr("-_.", end[-1]))
+            continue;
+        for (size_t i = 0; i < RULE_COUNT; i++) {
+            if (rules[i].rule[0] != '{' && is_for(rules[i].model, repository) &&
+                read_by(rules[i].rule, end, rules[i].stage, ret_revision)) {
+                *ret_rule = rules[i].rule;
+                return end;
+            }
+        }
+    }
+    return NULL;
+}
+
+/* The part of a name that the table of rules reads. */
+static const char *last_component(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
+static void read_place(const char *model, const char *revision, struct model_revision *ret_revision)
+{
+    struct revision_place place;
+    struct err ignored = ERR_INIT;
+    const char *rule = NULL;
+    if (revision_place_read(model, revision, &place, &ignored))
+        return;
+    if (place.kind == REVISION_PLACE_FOLDER)
+        (void)read_by_table(model, last_component(place.rest), ret_revision);
+    else if (place.kind == REVISION_PLACE_COMMIT)
+        (void)read_title(place.rest, ret_revision);
+    else if (place.kind == REVISION_PLACE_REPOSITORY)
+        (void)read_end(place.rest, &rule, ret_revision);
+    else
+        (void)read_by_table(model, revision, ret_revision);
+}
+
 void model_revision_parse(const char *model, const char *revision, const char *rule,
                           struct model_revision *ret_revision)
 {
     *ret_revision = (struct model_revision){.step = -1, .tokens = -1};
-    for (size_t i = 0; i < (rule ? 1 : RULE_COUNT); i++) {
-        int64_t numbers[NAME_RULE_PART_COUNT] = {-1, -1, -1, -1, -1};
-        if ((!rule && !is_for(rules[i].model, model)) ||
-            !name_rule_read(rule ? rule : rules[i].rule, revision, numbers))
-            continue;
-        if (!rule && rules[i].stage)
-            numbers[NAME_RULE_PART_STAGE] = rules[i].stage;
-        if (!rule && rules[i].rule == words_rule) {
-            numbers[NAME_RULE_PART_STEP] = numbers[NAME_RULE_PART_TOKENS];
-            numbers[NAME_RULE_PART_TOKENS] = -1;
-        }
-        if (numbers[NAME_RULE_PART_STEP] > NAME_RULE_STEP_MAX)
-            break;
-        *ret_revision = (struct model_revision){
-            .is_step = 1,
-            .stage = numbers[NAME_RULE_PART_STAGE] > 0 ? numbers[NAME_RULE_PART_STAGE] : 0,
-            .ingredient = numbers[NAME_RULE_PART_INGREDIENT] > 0 ? numbers[NAME_RULE_PART_INGREDIENT] : 0,
-            .step = numbers[NAME_RULE_PART_STEP],
-            .tokens = numbers[NAME_RULE_PART_TOKENS],
-            .has_stage = numbers[NAME_RULE_PART_STAGE] >= 0,
-            .has_ingredient = numbers[NAME_RULE_PART_INGREDIENT] >= 0,
-        };
-        break;
-    }
+    if (rule)
+        (void)read_by(rule, revision, 0, ret_revision);
+    else
+        read_place(model, revision, ret_revision);
     if (ret_revision->tokens < 0 && !counts_anew(revision))
         ret_revision->tokens = tokens_of(model, ret_revision->step);
+}
+
+int model_revision_write_series_rule(const char *model, char rule[NAME_RULE_SIZE])
+{
+    struct model_revision ignored;
+    const char *table_rule = NULL, *end = read_end(model, &table_rule, &ignored);
+    int size = end && strchr(model, '/')
+                   ? snprintf(rule, NAME_RULE_SIZE, REVISION_PLACE_REPOSITORY_PREFIX "%.*s%s",
+                              (int)(end - model), model, table_rule)
+                   : 0;
+    if (size > 0 && size <= LIMIT_REVISION_NAME_BYTES)
+        return 1;
+    rule[0] = '\0';
+    return 0;
 }
 
 static int compare_numbers(int64_t a, int64_t b)

@@ -3,9 +3,15 @@
  *
  * Names are read by rules (daemon/base/name_rule.h): those of the published families, or one of the user's.
  * The name is never changed: what is read of it is for ordering and labels.
+ *
+ * A user's rule reads the whole name. Without one, a name that says another place than a branch or tag
+ * (daemon/base/revision_place.h) is read by its part that tells: a folder's last component, the title that
+ * transformers' Trainer gives its commits, the end of a repository's name.
  */
 #ifndef BIFURCATED_MODEL_REVISION_H
 #define BIFURCATED_MODEL_REVISION_H
+
+#include "daemon/base/name_rule.h"
 
 #include <stdint.h>
 
@@ -23,6 +29,11 @@ struct model_revision {
  * if it is not NULL. Always succeeds: a name that no rule matches is not a step. */
 void model_revision_parse(const char *model, const char *revision, const char *rule,
                           struct model_revision *ret_revision);
+
+/* The rule for the series that a repository belongs to whose name ends like a revision: of
+ * "google/multiberts-seed_0-step_20k", "hf://google/multiberts-seed_0-step_{step}". Returns 0, and rule "",
+ * for other names. */
+int model_revision_write_series_rule(const char *model, char rule[NAME_RULE_SIZE]);
 
 /* Step order: negative, 0 or positive as `a` comes before, with or after `b`. By stage, ingredient, step,
  * tokens; what is not a step comes last. */

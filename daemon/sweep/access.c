@@ -49,7 +49,7 @@ int access_ask(const struct access *access, const struct revision_row *revision,
     struct revision_source source;
     int code = revision_source_open(&source, access->store, access->repository, revision, err);
     if (!code) {
-        code = ask_for_largest(access->repository, source.tree, err);
+        code = ask_for_largest(source.repository, source.tree, err);
         revision_source_close(&source);
     }
     if (!code && spec->wants_perplexity && spec->dataset && strncmp(spec->dataset, "file:", 5) != 0)

@@ -2,6 +2,7 @@
 
 #include "daemon/base/log.h"
 #include "daemon/base/name_rule.h"
+#include "daemon/base/revision_place.h"
 #include "daemon/sweep/describe.h"
 #include "daemon/sweep/plan_watch.h"
 #include "daemon/sweep/revision_list.h"
@@ -17,6 +18,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* Which other places than branches and tags a rule can say. */
+#define OTHER_RULES                                                                                          \
+    ", of folders \"main:checkpoint-{step}\", of commits \"main^Step {step}\", of repositories "             \
+    "\"hf://OWNER/NAME-step{step}\""
 
 struct plan {
     struct store *store;
@@ -35,31 +41,38 @@ int plan_is_of_folder(const struct sweep_row *sweep)
 
 static int is_asked_for(const struct plan *plan, const struct revision_listed *listed)
 {
-    return !listed->is_remembered && sweep_spec_selects(&plan->spec, listed->row.name, &listed->place);
+    return revision_listed_is_readable(&plan->list, listed) &&
+           sweep_spec_selects(&plan->spec, listed->row.name, &listed->place);
 }
 
 /* Names give no step: the checkpoints may lie elsewhere than in revisions. */
 static int is_told_where(const struct plan *plan, const struct revision_listed *revision, struct err *err)
 {
     struct repository_tree *tree = NULL;
-    struct model_revision place = {0};
     struct err ignored = ERR_INIT;
+    char rule[NAME_RULE_SIZE];
     int is_told = 0;
     if (repository_list_tree(plan->repository, revision->row.commit, &tree, &ignored) == 0)
-        is_told = weights_hint_name_subfolders(plan->sweep.model, tree, err);
+        is_told = weights_hint_name_subfolders(plan->sweep.model, revision->row.name, tree, err);
     repository_tree_free(tree);
     if (is_told)
         return 1;
-    const char *step = strstr(plan->sweep.model, "step-");
-    if (step)
-        model_revision_parse(NULL, step, NULL, &place);
-    if (!place.is_step)
+    if (plan_is_of_folder(&plan->sweep) || !model_revision_write_series_rule(plan->sweep.model, rule))
         return 0;
     (void)err_set(err, ERR_NOT_FOUND,
-                  "%s: it is one checkpoint of a series of repositories, by its name: download each into a "
-                  "folder (hf download %s --local-dir FOLDER/%s) and sweep file:FOLDER",
-                  plan->sweep.model, plan->sweep.model, step);
+                  "%s: it is one checkpoint of a series of repositories, by its name: sweep all of them with "
+                  "--rule '%s'",
+                  plan->sweep.model, rule);
     return 1;
+}
+
+/* A rule of other places than branches and tags has found nothing. */
+static int refuse_rule(const struct plan *plan, struct err *err)
+{
+    const struct revision_list *list = &plan->list;
+    return err_set(err, ERR_NOT_FOUND, "%s: the rule \"%.100s\" matches nothing%s%s", plan->sweep.model,
+                   plan->spec.rule, list->is_partial ? " that is known offline: " : "; there are ",
+                   list->looked);
 }
 
 /* A name that tells how a rule could be, with that rule, or else the first one. */
@@ -97,9 +110,10 @@ static int refuse_selection(const struct plan *plan, struct err *err)
     }
     if (steps)
         return err_set(err, ERR_NOT_FOUND,
-                       "%s: none of its %zu branches and tags is a training step within the bounds of the "
-                       "sweep",
-                       plan->sweep.model, count);
+                       "%s: none of its %zu %s is a training step within the bounds of the sweep",
+                       plan->sweep.model, count, list->place_count ? "revisions" : "branches and tags");
+    if (plan->spec.rule && list->looked[0])
+        return refuse_rule(plan, err);
     if (!first)
         return err_set(err, ERR_NOT_FOUND,
                        "%s: it has no branches and tags, or no subfolders with checkpoints (config.json, "
@@ -108,19 +122,13 @@ static int refuse_selection(const struct plan *plan, struct err *err)
     err->code = ERR_NOT_FOUND;
     if (is_told_where(plan, first, err))
         return ERR_NOT_FOUND;
-    if (count == 1 && strcmp(first->row.name, "main") == 0 && !plan_is_of_folder(&plan->sweep))
-        return err_set(
-            err, ERR_NOT_FOUND,
-            "%s: its only revision is main: checkpoints that are commits of one branch need a branch "
-            "each, named by its step (step-500); --revision main measures main alone",
-            plan->sweep.model);
     first = example_of(list, first, rule);
-    return err_set(
-        err, ERR_NOT_FOUND,
-        "%s: none of its %zu branches and tags, such as \"%.100s\", is named like a training step; "
-        "name revisions, or say where the step stands in their names with a rule (--rule) such as "
-        "\"%.100s\"",
-        plan->sweep.model, count, first->row.name, rule);
+    return err_set(err, ERR_NOT_FOUND,
+                   "%s: none of its %zu branches and tags, such as \"%.100s\", is named like a training "
+                   "step%s%s; name revisions, or say where the step stands with a rule (--rule) such as "
+                   "\"%.100s\"%s",
+                   plan->sweep.model, count, first->row.name, list->looked[0] ? ", nor is any of its " : "",
+                   list->looked, rule, plan_is_of_folder(&plan->sweep) ? "" : OTHER_RULES);
 }
 
 /* Marks what the sweep asks for; keeps every n-th of it and the last. */
@@ -228,7 +236,15 @@ static int describe(struct plan *plan, struct err *err)
 /* Whoever starts a sweep may have been granted access since the last one was refused. */
 static void ask_anew(const struct plan *plan)
 {
+    struct revision_place place;
+    struct err ignored = ERR_INIT;
     hub_forget_refusals(plan->hub, plan->sweep.model);
+    for (size_t i = 0; i < plan->list.count; i++) {
+        const char *name = plan->list.rows[i].row.name;
+        if (revision_place_read(plan->sweep.model, name, &place, &ignored) == 0 &&
+            place.kind == REVISION_PLACE_REPOSITORY)
+            hub_forget_refusals(plan->hub, place.rest);
+    }
     if (plan->spec.wants_perplexity && plan->spec.dataset)
         hub_forget_refusals(plan->hub, plan->spec.dataset);
 }
@@ -259,9 +275,9 @@ static int make_plan(struct plan *plan, struct err *err)
     if (!code)
         code = open_model(plan, err);
     if (!code)
-        ask_anew(plan);
+        code = revision_list_read(&plan->list, plan->repository, &plan->spec, err);
     if (!code)
-        code = revision_list_read(&plan->list, plan->repository, plan->sweep.model, &plan->spec, err);
+        ask_anew(plan);
     if (!code)
         code = revision_list_remember(&plan->list, plan->store, plan->sweep.model_id, plan->sweep.model,
                                       &plan->spec, err);
@@ -272,12 +288,18 @@ static int make_plan(struct plan *plan, struct err *err)
     if (!code)
         code = revision_list_store(&plan->list, plan->store, plan->sweep.model_id, NULL, err);
     if (!code)
+        code = revision_list_store_files(&plan->list, plan->store, err);
+    if (!code)
         code = describe(plan, err);
     if (!code)
         code = make_tasks(plan, selected, err);
     if (!code)
         code = sweeps_start(plan->store, plan->sweep.id, err);
     buf_free(&request);
+    if (!code && plan->list.place_count)
+        log_info("revisions that are no branches", log_text("model", plan->sweep.model),
+                 log_int("count", (int64_t)plan->list.place_count), log_text("among", plan->list.looked),
+                 log_end);
     if (!code)
         log_info("sweep planned", log_int("sweep", plan->sweep.id), log_text("model", plan->sweep.model),
                  log_int("revisions", (int64_t)selected), log_end);

@@ -2,12 +2,19 @@
 
 #include "daemon/base/guess.h"
 #include "daemon/base/limits.h"
+#include "daemon/base/revision_place.h"
+#include "daemon/sweep/revision_source.h"
 #include "daemon/sweep/run_before.h"
 
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+static int is_folder(const char *model)
+{
+    return strncmp(model, "file:", 5) == 0;
+}
 
 /* Nobody can ask for a longer name. */
 static int is_askable(const char *name)
@@ -110,7 +117,7 @@ static int add_named(struct revision_list *list, const struct names *names, size
 {
     char commit[REPOSITORY_COMMIT_SIZE];
     struct err reason = ERR_INIT;
-    if (bsearch(name, names->rows, names->count, sizeof *names->rows, compare_text))
+    if (names->count && bsearch(name, names->rows, names->count, sizeof *names->rows, compare_text))
         return 0;
     for (size_t i = named; i < list->count; i++) {
         if (strcmp(list->rows[i].row.name, name) == 0)
@@ -143,16 +150,51 @@ int revision_list_check_reference(const struct revision_list *list, const char *
                    model, reference, guess_ask(&guess, "", question));
 }
 
-static int add_all(struct revision_list *list, const struct repository_refs *refs, const struct names *names,
-                   struct repository *repository, const char *model, const struct sweep_spec *spec,
-                   struct err *err)
+/* Whether a branch or tag is a step, so that this is where the run is. */
+static int has_steps(const struct revision_list *list)
 {
+    size_t i = 0;
+    while (i < list->count && !list->rows[i].place.is_step)
+        i++;
+    return i < list->count;
+}
+
+/* Adds what is no branch or tag; the list is of those alone, as yet. */
+static int add_places(struct revision_list *list, const struct places_search *search,
+                      const struct sweep_spec *spec, struct err *err)
+{
+    const char *model = search->repository->name;
+    struct places places = {.rows = NULL};
+    if (is_folder(model) || (!spec->rule && has_steps(list)))
+        return 0;
+    int code = places_find(search, &places, err);
+    for (size_t i = 0; !code && i < places.count; i++) {
+        code = add(list, model, spec, places.rows[i].name, places.rows[i].commit, err);
+        if (!code) {
+            list->rows[list->count - 1].tree = places.rows[i].tree;
+            places.rows[i].tree = NULL;
+        }
+    }
+    list->place_count = places.count;
+    list->is_partial |= places.is_partial;
+    memcpy(list->looked, places.looked, sizeof list->looked);
+    places_free(&places);
+    return code;
+}
+
+static int add_all(struct revision_list *list, const struct places_search *search, const struct names *names,
+                   const struct sweep_spec *spec, struct err *err)
+{
+    struct repository *repository = search->repository;
+    const char *model = repository->name;
     int code = 0;
     for (size_t i = 0; !code && i < names->count; i++) {
-        const struct repository_ref *ref = &refs->rows[names->rows[i].at];
+        const struct repository_ref *ref = &search->refs->rows[names->rows[i].at];
         code = add(list, model, spec, ref->name, ref->commit, err);
     }
     size_t named = list->count;
+    if (!code)
+        code = add_places(list, search, spec, err);
     for (size_t i = 0; !code && i < spec->name_count; i++)
         code = add_named(list, names, named, repository, model, spec, spec->names[i], err);
     if (!code && spec->reference)
@@ -160,29 +202,27 @@ static int add_all(struct revision_list *list, const struct repository_refs *ref
     return code;
 }
 
-int revision_list_read(struct revision_list *list, struct repository *repository, const char *model,
+int revision_list_read(struct revision_list *list, struct repository *repository,
                        const struct sweep_spec *spec, struct err *err)
 {
     struct repository_refs *refs = NULL;
     struct names names = {0};
     *list = (struct revision_list){0};
-    int code = repository_list_refs(repository, &refs, err);
-    if (!code) {
+    int code = places_are_repositories(repository->name, spec->rule)
+                   ? 0
+                   : repository_list_refs(repository, &refs, err);
+    if (!code && refs) {
         list->is_partial = refs->is_partial;
         code = collect_names(refs, &names, err);
     }
+    const struct places_search search = {.repository = repository, .refs = refs, .rule = spec->rule};
     if (!code)
-        code = add_all(list, refs, &names, repository, model, spec, err);
+        code = add_all(list, &search, &names, spec, err);
     free(names.rows);
     repository_refs_free(refs);
     if (!code && list->count)
         qsort(list->rows, list->count, sizeof *list->rows, compare);
     return code;
-}
-
-static int is_folder(const char *model)
-{
-    return strncmp(model, "file:", 5) == 0;
 }
 
 /* What is added to a list whose rows are not in order meanwhile. */
@@ -219,6 +259,9 @@ static int take_remembered(void *context, const struct revision_row *row)
         list->rows[name->at].row = *row;
         list->rows[name->at].is_remembered = 1;
     }
+    /* A part of a folder's files tells nothing of its commit. */
+    if (name && list->rows[name->at].tree && list->rows[name->at].tree->is_partial)
+        memcpy(list->rows[name->at].row.commit, row->commit, sizeof row->commit);
     if (name)
         return 0;
     int code = add(list, memory->model, memory->spec, row->name, row->commit, memory->err);
@@ -284,6 +327,8 @@ int revision_list_remember(struct revision_list *list, struct store *store, int6
 
 void revision_list_free(struct revision_list *list)
 {
+    for (size_t i = 0; i < list->count; i++)
+        repository_tree_free(list->rows[i].tree);
     free(list->rows);
     *list = (struct revision_list){0};
 }
@@ -316,6 +361,35 @@ int revision_list_store(struct revision_list *list, struct store *store, int64_t
     }
     free(rows);
     return code;
+}
+
+int revision_list_store_files(const struct revision_list *list, struct store *store, struct err *err)
+{
+    int code = 0;
+    for (size_t i = 0; !code && i < list->count; i++) {
+        const struct revision_listed *listed = &list->rows[i];
+        struct revision_file_row ignored_file;
+        struct err ignored = ERR_INIT;
+        int are_known = 0, forgotten = 0;
+        if (!listed->tree || listed->tree->is_partial)
+            continue;
+        code = revisions_find_file(store, listed->row.id, "", &ignored_file, &are_known, &ignored);
+        if (code && code != ERR_NOT_FOUND)
+            *err = ignored;
+        else
+            code = are_known ? 0 : revision_source_store(store, &listed->row, listed->tree, &forgotten, err);
+    }
+    return code;
+}
+
+int revision_listed_is_readable(const struct revision_list *list, const struct revision_listed *listed)
+{
+    struct revision_place place;
+    struct err ignored = ERR_INIT;
+    if (!listed->is_remembered)
+        return 1;
+    return list->is_partial && revision_place_read(NULL, listed->row.name, &place, &ignored) == 0 &&
+           place.kind != REVISION_PLACE_REF;
 }
 
 int revision_listed_exists(const struct revision_listed *listed)

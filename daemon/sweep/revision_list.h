@@ -1,5 +1,6 @@
 /*
- * The revisions of a model as the hub (or the folder) lists them now, placed in step order.
+ * The revisions of a model as the hub (or the folder) lists them now, placed in step order: branches and
+ * tags, or the other places (places.h) that a rule or main itself says.
  */
 #ifndef BIFURCATED_SWEEP_REVISION_LIST_H
 #define BIFURCATED_SWEEP_REVISION_LIST_H
@@ -7,6 +8,7 @@
 #include "daemon/base/err.h"
 #include "daemon/hub/repository.h"
 #include "daemon/model/revision.h"
+#include "daemon/sweep/places.h"
 #include "daemon/sweep/sweep_spec.h"
 #include "store/revisions.h"
 
@@ -19,20 +21,24 @@ struct revision_listed {
     int is_selected, is_refused, is_given_up; /* for the caller */
     int is_remembered;                        /* only the store knows it: see revision_list_remember */
     int is_known;                             /* the store had its name before; set there, of folders */
+    struct repository_tree *tree;             /* of a folder of a branch: its files; owned; else NULL */
 };
 
 struct revision_list {
     struct revision_listed *rows; /* in step order */
     size_t count, capacity;
-    int is_partial; /* the repository knows only a part of them now: offline */
+    int is_partial;                 /* the repository knows only a part of them now: offline */
+    size_t place_count;             /* of them, that are no branches or tags but were looked for */
+    char looked[PLACES_WORDS_SIZE]; /* where for those; "": nowhere */
 };
 
 /*
  * Lists branches and tags, one request, and what the spec names besides (a commit, a pull request), one
- * request each. Names are placed by the spec's rule. The caller frees *list with revision_list_free, also
- * after an error.
+ * request each. Names are placed by the spec's rule. Where it is a rule of other places, or there is none and
+ * no branch or tag gives a step, those are looked for (places.h); for a rule of repositories the model's own
+ * is not asked. The caller frees *list with revision_list_free, also after an error.
  */
-int revision_list_read(struct revision_list *list, struct repository *repository, const char *model,
+int revision_list_read(struct revision_list *list, struct repository *repository,
                        const struct sweep_spec *spec, struct err *err);
 
 /*
@@ -47,6 +53,9 @@ int revision_list_read(struct revision_list *list, struct repository *repository
  */
 int revision_list_remember(struct revision_list *list, struct store *store, int64_t model_id,
                            const char *model, const struct sweep_spec *spec, struct err *err);
+
+/* Stores the files of folders of branches, which are known with their names; after revision_list_store. */
+int revision_list_store_files(const struct revision_list *list, struct store *store, struct err *err);
 
 void revision_list_free(struct revision_list *list);
 
@@ -68,5 +77,9 @@ int revision_list_store(struct revision_list *list, struct store *store, int64_t
 
 /* Whether the revision exists. */
 int revision_listed_exists(const struct revision_listed *listed);
+
+/* Whether it may be read: it is there, or, of a partial list, may be in the cache though its place cannot be
+ * looked at. */
+int revision_listed_is_readable(const struct revision_list *list, const struct revision_listed *listed);
 
 #endif

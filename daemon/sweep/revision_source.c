@@ -2,6 +2,7 @@
 
 #include "daemon/base/keyed_lock.h"
 #include "daemon/hub/hub.h"
+#include "daemon/hub/view.h"
 #include "daemon/sweep/weights_hint.h"
 
 #include <pthread.h>
@@ -88,8 +89,8 @@ int revision_source_row_of(const struct repository_file *file, struct revision_f
     return ret_row->digest[0] != 0;
 }
 
-static int store_tree(struct store *store, const struct revision_row *revision,
-                      const struct repository_tree *tree, int *ret_forgotten, struct err *err)
+int revision_source_store(struct store *store, const struct revision_row *revision,
+                          const struct repository_tree *tree, int *ret_forgotten, struct err *err)
 {
     size_t count = 0;
     struct revision_file_row *rows = calloc(tree->count ? tree->count : 1, sizeof *rows);
@@ -214,7 +215,7 @@ static int list_tree(struct revision_source *source, struct store *store, const 
     if (!code && !source->tree) {
         code = ask(source->repository, revision->commit, wanted, &source->tree, err);
         if (!code && source->tree && !source->tree->is_partial)
-            code = store_tree(store, revision, source->tree, &source->forgotten_count, err);
+            code = revision_source_store(store, revision, source->tree, &source->forgotten_count, err);
     }
     keyed_locks_give(&listing, &own);
     return code;
@@ -223,12 +224,14 @@ static int list_tree(struct revision_source *source, struct store *store, const 
 static int open_source(struct revision_source *source, struct store *store, struct repository *repository,
                        const struct revision_row *revision, enum wanted wanted, struct err *err)
 {
-    *source = (struct revision_source){.repository = repository};
+    *source = (struct revision_source){.repository = NULL};
     source->files = (struct checkpoint_files){.has = has_file, .open = open_file, .context = source};
-    int code = read_enough(store, revision, wanted, &source->tree, err);
-    if (code || source->tree)
-        return code;
-    code = list_tree(source, store, revision, wanted, err);
+    memcpy(source->name, revision->name, sizeof source->name);
+    int code = view_open(repository, revision->name, &source->repository, err);
+    if (!code)
+        code = read_enough(store, revision, wanted, &source->tree, err);
+    if (!code && !source->tree)
+        code = list_tree(source, store, revision, wanted, err);
     if (code)
         revision_source_close(source);
     return code;
@@ -256,7 +259,9 @@ int revision_source_glance(struct revision_source *source, struct store *store, 
 void revision_source_close(struct revision_source *source)
 {
     repository_tree_free(source->tree);
+    repository_close(source->repository);
     source->tree = NULL;
+    source->repository = NULL;
 }
 
 int revision_source_open_checkpoint(struct revision_source *source, struct checkpoint **ret_checkpoint,
@@ -264,7 +269,7 @@ int revision_source_open_checkpoint(struct revision_source *source, struct check
 {
     int code = checkpoint_open(&source->files, CHECKPOINT_PREFER_SAFETENSORS, ret_checkpoint, err);
     if (code == ERR_NOT_FOUND && !revision_source_layout(source))
-        weights_hint_add(source->repository->name, source->tree, err);
+        weights_hint_add(source->repository->name, source->name, source->tree, err);
     return code;
 }
 

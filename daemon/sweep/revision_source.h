@@ -21,7 +21,8 @@
 #include "store/store.h"
 
 struct revision_source {
-    struct repository *repository; /* borrowed */
+    struct repository *repository; /* the revision's own, a view (daemon/hub/view.h); owned */
+    char name[LIMIT_REVISION_NAME_BYTES + 1];
     struct repository_tree *tree;  /* owned */
     struct checkpoint_files files; /* for checkpoint_open; its context is this struct */
     int forgotten_count;           /* results that were recorded of other files than it has, by its list */
@@ -55,6 +56,11 @@ int revision_source_fetch(struct revision_source *source, const char *path, stru
 
 /* The digest of a file ("" if unknown): sha256 of LFS files, else git's. Borrowed. */
 const char *revision_source_digest(const struct revision_source *source, const char *path);
+
+/* Stores a list of the revision's files that somebody else has asked for. *ret_forgotten: see
+ * revisions_set_listed_files. */
+int revision_source_store(struct store *store, const struct revision_row *revision,
+                          const struct repository_tree *tree, int *ret_forgotten, struct err *err);
 
 /* A file as the store keeps it; 0: nothing identifies it. */
 int revision_source_row_of(const struct repository_file *file, struct revision_file_row *ret_row);

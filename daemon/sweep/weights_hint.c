@@ -1,5 +1,7 @@
 #include "daemon/sweep/weights_hint.h"
 
+#include "daemon/base/name_rule.h"
+#include "daemon/base/revision_place.h"
 #include "daemon/base/weight_layout.h"
 
 #include <fnmatch.h>
@@ -49,9 +51,49 @@ static int is_in_subfolder(const char *path, size_t *ret_size)
     return weight_layout_choose(is_layout, (void *)(uintptr_t)(slash + 1), 0) != NULL;
 }
 
+/* The rule that sweeps folders beside this one: its last number is where the step stands. Returns 0 where a
+ * rule cannot say the place. */
+static int write_rule(const char *revision, const char *folder, size_t size, char rule[NAME_RULE_SIZE])
+{
+    static const char digits[] = "0123456789";
+    struct revision_place place;
+    struct err ignored = ERR_INIT;
+    size_t end = size, begin;
+    if (revision_place_read(NULL, revision, &place, &ignored) ||
+        (place.kind != REVISION_PLACE_REF && place.kind != REVISION_PLACE_FOLDER))
+        return 0;
+    while (end && folder[end - 1] != '/' && !strchr(digits, folder[end - 1]))
+        end--;
+    begin = end;
+    while (begin && strchr(digits, folder[begin - 1]))
+        begin--;
+    if (begin == end)
+        begin = end = size;
+    int written = snprintf(rule, NAME_RULE_SIZE, "%s%c%.*s%s%.*s", revision,
+                           place.kind == REVISION_PLACE_REF ? ':' : '/', (int)begin, folder,
+                           begin == size ? "-{step}" : "{step}", (int)(size - end), folder + end);
+    return written > 0 && written <= LIMIT_REVISION_NAME_BYTES;
+}
+
+static void say_rule(const char *revision, const char *folder, size_t size, const char *others,
+                     struct err *err)
+{
+    char rule[NAME_RULE_SIZE];
+    const int shown = (int)(size > 100 ? 100 : size);
+    if (write_rule(revision, folder, size, rule))
+        (void)err_set(
+            err, err->code,
+            "its checkpoints are in subfolders (%.*s%s): a rule says where the step stands in their "
+            "names, such as --rule '%s'",
+            shown, folder, others, rule);
+    else
+        (void)err_set(err, err->code, "its checkpoints are in subfolders (%.*s%s)", shown, folder, others);
+}
+
 /* Checkpoints in subfolders of one revision. The tree is in order of paths, so that files of a folder are
  * neighbours, but for its own subfolders. */
-int weights_hint_name_subfolders(const char *model, const struct repository_tree *tree, struct err *err)
+int weights_hint_name_subfolders(const char *model, const char *revision, const struct repository_tree *tree,
+                                 struct err *err)
 {
     const char *first = NULL, *last = NULL;
     size_t first_size = 0, last_size = 0, count = 0;
@@ -78,16 +120,14 @@ int weights_hint_name_subfolders(const char *model, const struct repository_tree
                       "its checkpoints are in subfolders (%.*s%s); sweep the folder that holds these",
                       (int)(first_size > 100 ? 100 : first_size), first, others);
     else
-        (void)err_set(err, err->code,
-                      "its checkpoints are in subfolders (%.*s%s), but on the hub only branches and tags are "
-                      "revisions: download them (hf download %s --local-dir FOLDER) and sweep file:FOLDER",
-                      (int)(first_size > 100 ? 100 : first_size), first, others, model);
+        say_rule(revision, first, first_size, others, err);
     return 1;
 }
 
-void weights_hint_add(const char *model, const struct repository_tree *tree, struct err *err)
+void weights_hint_add(const char *model, const char *revision, const struct repository_tree *tree,
+                      struct err *err)
 {
-    if (weights_hint_name_subfolders(model, tree, err))
+    if (weights_hint_name_subfolders(model, revision, tree, err))
         return;
     for (size_t form = 0; form < sizeof forms / sizeof forms[0]; form++) {
         for (size_t i = 0; i < tree->count; i++) {

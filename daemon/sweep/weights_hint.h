@@ -10,11 +10,13 @@
 #include "daemon/base/err.h"
 #include "daemon/hub/repository.h"
 
-/* Whether checkpoints lie in subfolders of this tree; then *err says so, with its code as it is. */
-int weights_hint_name_subfolders(const char *model, const struct repository_tree *tree, struct err *err);
+/* Whether checkpoints lie in subfolders of this tree, which is of a revision of `model` ("owner/name" or
+ * "file:/path"); then *err says so, and by which rule they are swept, with its code as it is. */
+int weights_hint_name_subfolders(const char *model, const char *revision, const struct repository_tree *tree,
+                                 struct err *err);
 
-/* `err` says that this tree has no weights: adds what it has, if that is known. `model`: "owner/name" or
- * "file:/path". */
-void weights_hint_add(const char *model, const struct repository_tree *tree, struct err *err);
+/* `err` says that this tree has no weights: adds what it has, if that is known. */
+void weights_hint_add(const char *model, const char *revision, const struct repository_tree *tree,
+                      struct err *err);
 
 #endif

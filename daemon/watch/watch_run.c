@@ -107,7 +107,7 @@ static int look(struct run *run, struct hub *hub, const atomic_bool *cancel, str
 {
     int code = hub_open_guarded(hub, REPOSITORY_KIND_MODEL, run->watch->model, cancel, &run->repository, err);
     if (!code)
-        code = revision_list_read(&run->list, run->repository, run->watch->model, &run->spec, err);
+        code = revision_list_read(&run->list, run->repository, &run->spec, err);
     if (!code && !run->list.is_partial)
         code = revision_list_remember(&run->list, run->store, run->watch->model_id, run->watch->model,
                                       &run->spec, err);
@@ -226,11 +226,13 @@ static enum watch_outcome outcome_without_error(struct run *run)
     if (count)
         (void)err_set(
             &reason, ERR_NOT_FOUND,
-            "none of its %zu revisions, such as \"%.100s\", is named like a training step; if their "
+            "none of its %zu revisions, such as \"%.100s\", is named like a training step%s%s; if their "
             "names give the step in another form, say where with a rule (--rule)",
-            count, run->list.rows[0].row.name);
+            count, run->list.rows[0].row.name, run->list.looked[0] ? ", nor is any of its " : "",
+            run->list.looked);
     else
-        (void)err_set(&reason, ERR_NOT_FOUND, "it has no revisions so far");
+        (void)err_set(&reason, ERR_NOT_FOUND, "it has no revisions so far%s%s",
+                      run->list.looked[0] ? "; there are " : "", run->list.looked);
     report_error(run, &reason);
     return WATCH_OUTCOME_WAITING;
 }

@@ -313,15 +313,16 @@ def test_a_series_says_why_rows_failed(daemon: Callable[..., Daemon], make_hub: 
     assert not one.client("series", MODEL, "--csv").stderr
 
 
-def test_commits_of_main_are_no_series(daemon: Callable[..., Daemon], make_hub: Callable[..., Any], tmp_path: Path) -> None:
-    """A trainer that pushes every checkpoint to the same branch (`hub_strategy="every_save"`) leaves only the last one to see."""
+def test_main_alone_is_no_series(daemon: Callable[..., Daemon], make_hub: Callable[..., Any], tmp_path: Path) -> None:
+    """Of a branch whose commits and folders give no steps, the error says where was looked, and how a rule says where they are."""
     write_checkpoints(tmp_path / "models/me/run", ["main"])
     write_checkpoints(tmp_path / "run", ["step-9", "step-10", "step-500"])
     write_checkpoints(tmp_path / "other", ["step-1"])
     one = daemon(make_hub(tmp_path))
     done = one.client("sweep", "me/run", "--follow")
-    assert done.returncode == 1 and "its only revision is main: checkpoints that are commits of one branch need a branch each" in done.stderr, done
-    assert "--revision main" in done.stderr, done
+    looked = 'such as "main", is named like a training step, nor is any of its 0 folders of main that hold checkpoints, 1 commits of main, such as "Upload main"'
+    assert done.returncode == 1 and looked in done.stderr, done
+    assert all(rule in done.stderr for rule in ('"run7-{step}"', '"main:checkpoint-{step}"', '"main^Step {step}"', '"hf://OWNER/NAME-step{step}"')), done
     # Nor is a folder of checkpoints a checkpoint: which there are is said to whoever names none.
     none = one.client("perplexity", str(tmp_path / "run"))
     assert none.returncode == 1 and "it is no checkpoint itself but holds 3 (step-9 ... step-500); name one as the revision" in none.stderr, none

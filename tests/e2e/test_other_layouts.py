@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 from typing import Any, Callable
 
 import pytest
-from huggingface_hub import snapshot_download
 from running import Daemon
 
 from tests.hub import samples
@@ -56,22 +54,20 @@ def test_what_is_not_read_is_explained(daemon: Start, make_hub: Any, tmp_path: P
 
 
 def test_subfolders_of_one_branch(daemon: Start, make_hub: Any, tmp_path: Path) -> None:
-    """Checkpoints in subfolders are no revisions; what the error says to do gives the series."""
+    """Folders of main are swept as revisions; where their names give no step, what the error says to do gives the series."""
     for step in (500, 1000, 1500):
-        write_checkpoint(tmp_path / f"root/models/org/run/main/checkpoint-{step}", step)
+        for model, name in (("run", f"checkpoint-{step}"), ("odd", f"after/{step}it")):
+            write_checkpoint(tmp_path / f"root/models/org/{model}/main/{name}", step)
     write_checkpoint(tmp_path / "root/models/org/run/main", 1500)
-    hub = make_hub(tmp_path / "root")
-    one = daemon(hub)
-    sweep = one.wait(one.sweep("org/run"))
+    one = daemon(make_hub(tmp_path / "root"))
+    assert one.wait(one.sweep("org/run"))["state"] == "done"
+    steps = [(row["revision"], row["step"]) for row in one.series("org/run") if row["step"] is not None]
+    assert steps == [(f"main:checkpoint-{step}", step) for step in (500, 1000, 1500)]
+    sweep = one.wait(one.sweep("org/odd"))
     message = sweep["error"]["message"]
-    assert sweep["state"] == "failed" and "(checkpoint-1000 and 2 more)" in message, sweep
-    assert "hf download org/run --local-dir FOLDER" in message and "file:FOLDER" in message
-    snapshot_download("org/run", local_dir=tmp_path / "local", endpoint=hub.url, cache_dir=tmp_path / "cache")
-    shutil.rmtree(tmp_path / "local/.cache", ignore_errors=True)
-    local = f"file:{tmp_path / 'local'}"
-    assert one.wait(one.sweep(local))["state"] == "done"
-    steps = [(row["revision"], row["step"]) for row in one.series(local) if row["step"] is not None]
-    assert steps == [("checkpoint-500", 500), ("checkpoint-1000", 1000), ("checkpoint-1500", 1500)]
+    assert sweep["state"] == "failed" and "(after/1000it and 2 more)" in message and message.endswith("--rule 'main:after/{step}it'"), sweep
+    assert one.wait(one.sweep("org/odd", revisions={"rule": "main:after/{step}it"}))["state"] == "done"
+    assert [row["step"] for row in one.series("org/odd") if row["step"] is not None] == [500, 1000, 1500]
 
 
 def test_a_repository_for_each_step(daemon: Start, make_hub: Any, tmp_path: Path) -> None:
@@ -79,18 +75,16 @@ def test_a_repository_for_each_step(daemon: Start, make_hub: Any, tmp_path: Path
     names = {f"TinyLlama-1.1B-intermediate-step-{step}k-{tokens}": step for step, tokens in ((50, "105b"), (240, "503b"), (1431, "3T"))}
     for seed, name in enumerate(names):
         write_checkpoint(tmp_path / "root/models/TinyLlama" / name / "main", seed)
-    hub = make_hub(tmp_path / "root")
-    one = daemon(hub)
-    last = list(names)[-1]
-    sweep = one.wait(one.sweep(f"TinyLlama/{last}"))
+    one = daemon(make_hub(tmp_path / "root"))
+    sweep = one.wait(one.sweep(f"TinyLlama/{list(names)[-1]}"))
     message = sweep["error"]["message"]
-    assert "series of repositories" in message and f"hf download TinyLlama/{last} --local-dir FOLDER/step-1431k-3T" in message, message
-    for name in names:
-        folder = tmp_path / "local" / name[name.index("step-") :]
-        snapshot_download(f"TinyLlama/{name}", local_dir=folder, endpoint=hub.url, cache_dir=tmp_path / "cache")
-    local = f"file:{tmp_path / 'local'}"
-    assert one.wait(one.sweep(local))["state"] == "done"
-    assert [row["step"] for row in one.series(local)] == [50_000, 240_000, 1_431_000]
+    rule = "hf://TinyLlama/TinyLlama-1.1B-intermediate-step-{step}-{tokens}"
+    assert "series of repositories" in message and message.endswith(f"--rule '{rule}'"), message
+    model = "TinyLlama/TinyLlama-1.1B"  # a name for the series; there is no such repository
+    assert one.wait(one.sweep(model, revisions={"rule": rule}))["state"] == "done"
+    rows = one.series(model)
+    assert [(row["revision"], row["step"]) for row in rows] == [(f"hf://TinyLlama/{name}", step * 1000) for name, step in names.items()]
+    assert [row["training_tokens"] for row in rows] == [105_000_000_000, 503_000_000_000, 3_000_000_000_000]
 
 
 def test_tags_are_revisions(daemon: Start, make_hub: Any, tmp_path: Path) -> None:

@@ -138,8 +138,8 @@ static int do_commits(struct probe *probe, const char *revision, struct err *err
 static int do_models(struct probe *probe, const char *text, struct err *err)
 {
     struct hub_listing *listing = NULL;
-    int code = hub_list_repositories(probe->hub, probe->repository->name, text ? text : "", &probe->cancel,
-                                     &listing, err);
+    int code =
+        hub_list_repositories(probe->repository, probe->repository->name, text ? text : "", &listing, err);
     if (code)
         return code;
     json_t *rows = json_array();

@@ -97,6 +97,25 @@ static const struct {
     {NULL, "9223372.9999999t_tokens", 0, 0, 0, -1, -1},
     {NULL, "1234567890123456789012345678901234567890", 0, 0, 0, -1, -1}, /* a commit of digits only */
     {NULL, "", 0, 0, 0, -1, -1},
+    /* folders of a branch, by their last component */
+    {"a/b", "main:checkpoint-500", 1, 0, 0, 500, -1},
+    {"a/b", "dev/x:runs/a/step-500", 1, 0, 0, 500, -1},
+    {"EleutherAI/pythia-70m", "main:step1", 1, 0, 0, 1, 2097152},
+    {"a/b", "main:step5/onnx", 0, 0, 0, -1, -1},
+    {"a/b", "step5:onnx", 0, 0, 0, -1, -1},
+    {"file:/runs", "main:checkpoint-500", 0, 0, 0, -1, -1}, /* a folder's name */
+    {"a/b", "main:../step5", 0, 0, 0, -1, -1},
+    /* commits, by the Trainer's titles */
+    {"a/b", "main^Training in progress, step 500", 1, 0, 0, 500, -1},
+    {"a/b", "main^Training in progress, epoch 3", 1, 0, 0, 3, -1},
+    {"a/b", "main^Training in progress, step 500, checkpoint", 0, 0, 0, -1, -1},
+    {"a/b", "main^step5", 0, 0, 0, -1, -1},
+    /* repositories, by the ends of their names */
+    {"google/x", "hf://google/multiberts-seed_0-step_20k", 1, 0, 0, 20000, -1},
+    {NULL, "hf://TinyLlama/TinyLlama-1.1B-intermediate-step-50K-105b", 1, 0, 0, 50000, 105000000000},
+    {NULL, "hf://a/step-7", 1, 0, 0, 7, -1},
+    {NULL, "hf://a/model-7", 0, 0, 0, -1, -1}, /* a size or a version, for all we know */
+    {NULL, "hf://a/instep7", 0, 0, 0, -1, -1},
 };
 
 static void test_published_names(void **state)
@@ -161,6 +180,25 @@ static void test_own_rules(void **state)
     assert_int_equal(revision.tokens, 2516582400000);
 }
 
+static void test_rules_of_series(void **state)
+{
+    static const struct {
+        const char *model, *rule;
+    } cases[] = {
+        {"google/multiberts-seed_0-step_20k", "hf://google/multiberts-seed_0-step_{step}"},
+        {"TinyLlama/TinyLlama-1.1B-intermediate-step-50K-105b",
+         "hf://TinyLlama/TinyLlama-1.1B-intermediate-step-{step}-{tokens}"},
+        {"a/model-7", ""},
+        {"step-7", ""},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char rule[NAME_RULE_SIZE];
+        assert_int_equal(model_revision_write_series_rule(cases[i].model, rule), cases[i].rule[0] != '\0');
+        assert_string_equal(rule, cases[i].rule);
+    }
+}
+
 static int compare(const void *a, const void *b)
 {
     struct model_revision x, y;
@@ -192,9 +230,8 @@ static void test_order(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_published_names),
-        cmocka_unit_test(test_what_is_named),
-        cmocka_unit_test(test_own_rules),
+        cmocka_unit_test(test_published_names), cmocka_unit_test(test_what_is_named),
+        cmocka_unit_test(test_own_rules),       cmocka_unit_test(test_rules_of_series),
         cmocka_unit_test(test_order),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -90,17 +90,17 @@ static void test_each_name_once_in_order_of_steps(void **state)
     char *names[] = {words[0], words[1], words[2], words[3]};
     struct sweep_spec spec = {0};
     struct revision_list list;
-    OK(revision_list_read(&list, &fake.repository, "a/b", &spec, &err));
+    OK(revision_list_read(&list, &fake.repository, &spec, &err));
     expect(&list, "step3:a step20:b step100:a main:a");
     assert_int_equal(fake.resolved, 0);
     revision_list_free(&list);
     spec = (struct sweep_spec){.names = names, .name_count = 4, .reference = words[4]};
-    OK(revision_list_read(&list, &fake.repository, "a/b", &spec, &err));
+    OK(revision_list_read(&list, &fake.repository, &spec, &err));
     expect(&list, "step3:a step20:b step100:a absent:0 main:a refs/pr/1:d");
     assert_int_equal(fake.resolved, 2);
     revision_list_free(&list);
     fake.is_partial = 1; /* offline: nobody knows whether it exists */
-    FAILS(ERR_NOT_FOUND, revision_list_read(&list, &fake.repository, "a/b", &spec, &err));
+    FAILS(ERR_NOT_FOUND, revision_list_read(&list, &fake.repository, &spec, &err));
     revision_list_free(&list);
     free_names(&fake);
 }
@@ -124,7 +124,7 @@ static void test_many_refs(void **state)
             ref_of(name, is_tag ? REPOSITORY_REF_KIND_TAG : REPOSITORY_REF_KIND_BRANCH, is_tag ? 'b' : 'a');
     }
     for (int k = 0; k < 5; k++) {
-        OK(revision_list_read(&list, &fake.repository, "a/b", &spec, &err));
+        OK(revision_list_read(&list, &fake.repository, &spec, &err));
         assert_int_equal(list.count, LIMIT_HUB_REFS / 2);
         for (size_t i = 0; i < list.count; i++) {
             assert_int_equal(list.rows[i].row.step, i);
@@ -166,7 +166,7 @@ static void test_a_part_is_made_whole(void **state)
     struct sweep_spec spec = {0};
     struct revision_list list;
     struct revision_row row;
-    OK(revision_list_read(&list, &fake.repository, "a/b", &spec, &err));
+    OK(revision_list_read(&list, &fake.repository, &spec, &err));
     expect(&list, "step1:a step3:a");
     OK(revision_list_remember(&list, fixture->store, fixture->model_id, "a/b", &spec, &err));
     OK(revision_list_store(&list, fixture->store, fixture->model_id, NULL, &err));
@@ -177,7 +177,7 @@ static void test_a_part_is_made_whole(void **state)
     assert_false(row.is_current); /* the cache has another commit of it */
     revision_list_free(&list);
     fake.is_partial = 0; /* online, and all the others are gone */
-    OK(revision_list_read(&list, &fake.repository, "a/b", &spec, &err));
+    OK(revision_list_read(&list, &fake.repository, &spec, &err));
     OK(revision_list_remember(&list, fixture->store, fixture->model_id, "a/b", &spec, &err));
     OK(revision_list_store(&list, fixture->store, fixture->model_id, NULL, &err));
     expect_stored(fixture, &list, "step1 step3");
@@ -194,7 +194,7 @@ static void expect_folder(struct fixture *fixture, struct fake *fake, const char
 {
     const struct sweep_spec spec = {0};
     struct revision_list list;
-    OK(revision_list_read(&list, &fake->repository, "file:/run", &spec, &err));
+    OK(revision_list_read(&list, &fake->repository, &spec, &err));
     OK(revision_list_remember(&list, fixture->store, fixture->model_id, "file:/run", &spec, &err));
     OK(revision_list_store(&list, fixture->store, fixture->model_id, NULL, &err));
     expect_stored(fixture, &list, expected);
