@@ -33,11 +33,33 @@ struct finding {
     int is_of_one_run; /* of AUDIT_KIND_REWRITTEN: as far as is known */
 };
 
+/* The audit of a run. */
+struct report {
+    const struct api_run *run;
+    const struct api_audit_files *files;
+    struct audit_point *points; /* [run->count] */
+    struct audit by_files, by_tensor;
+    struct finding *findings;
+    size_t finding_count;
+};
+
+/* Room for so many findings more. */
+static int make_room(struct report *report, size_t more, struct err *err)
+{
+    struct finding *larger =
+        realloc(report->findings, (report->finding_count + more + 1) * sizeof *report->findings);
+    if (!larger)
+        return err_set(err, ERR_NO_MEMORY, "audit: out of memory");
+    report->findings = larger;
+    return 0;
+}
+
 /* Of equal revisions one is right. If the last one is among them, that one is: runs are known to serve their
  * final weights under early names. Otherwise the earliest. */
-static void name_suspect(struct finding *finding, const struct audit_point *points, size_t count)
+static void name_suspect(struct finding *finding, const struct report *report)
 {
-    size_t last = count - 1;
+    const struct audit_point *points = report->points;
+    size_t last = report->run->count - 1;
     if (finding->kind != AUDIT_KIND_DUPLICATE || points[finding->index].content != points[last].content)
         return;
     finding->index = finding->index == last ? finding->other : finding->index;
@@ -49,12 +71,12 @@ static int is_repetition(enum audit_kind kind)
     return kind == AUDIT_KIND_DUPLICATE || kind == AUDIT_KIND_UNCHANGED;
 }
 
-/* Takes over what one pass has found, without what is there already. */
-static void take_findings(const struct audit *audit, const struct audit_point *points, size_t count,
-                          enum basis basis, struct finding *findings, size_t *finding_count)
+/* Takes over what one pass over the points has found, without what is there already. */
+static int take_findings(struct report *report, const struct audit *audit, enum basis basis, struct err *err)
 {
-    size_t known = *finding_count;
-    for (size_t i = 0; i < audit->finding_count; i++) {
+    const size_t known = report->finding_count;
+    int code = make_room(report, audit->finding_count, err);
+    for (size_t i = 0; i < audit->finding_count && !code; i++) {
         const struct audit_finding *from = &audit->findings[i];
         struct finding finding = {.kind = from->kind,
                                   .basis = basis,
@@ -64,10 +86,11 @@ static void take_findings(const struct audit *audit, const struct audit_point *p
                                   .evidence = from->evidence};
         int is_new = 1;
         if (is_repetition(finding.kind)) {
-            name_suspect(&finding, points, count);
-            finding.step = points[finding.index].step;
+            name_suspect(&finding, report);
+            finding.step = report->points[finding.index].step;
             for (size_t k = 0; k < known && is_new; k++)
-                is_new = !is_repetition(findings[k].kind) || findings[k].index != finding.index;
+                is_new =
+                    !is_repetition(report->findings[k].kind) || report->findings[k].index != finding.index;
         } else if (basis == BASIS_FILES) {
             is_new = 0; /* the other pass sees these, too */
         } else {
@@ -76,36 +99,42 @@ static void take_findings(const struct audit *audit, const struct audit_point *p
                                                                     : BASIS_DISPLACEMENT;
         }
         if (is_new)
-            findings[(*finding_count)++] = finding;
+            report->findings[report->finding_count++] = finding;
     }
+    return code;
 }
 
-static void take_rewrites(const struct api_audit_rewrites *rewrites, const struct audit_point *points,
-                          struct finding *findings, size_t *finding_count)
+static int take_rewrites(struct report *report, const struct api_audit_rewrites *rewrites, struct err *err)
 {
-    for (size_t i = 0; i < rewrites->count; i++)
-        findings[(*finding_count)++] = (struct finding){.kind = AUDIT_KIND_REWRITTEN,
-                                                        .basis = BASIS_VALUES,
-                                                        .index = rewrites->rows[i].index,
-                                                        .other = rewrites->rows[i].index,
-                                                        .step = points[rewrites->rows[i].index].step,
-                                                        .evidence = rewrites->rows[i].cosine,
-                                                        .is_of_one_run = rewrites->rows[i].is_of_one_run};
+    int code = make_room(report, rewrites->count, err);
+    for (size_t i = 0; i < rewrites->count && !code; i++) {
+        const struct api_audit_rewrite *from = &rewrites->rows[i];
+        report->findings[report->finding_count++] = (struct finding){.kind = AUDIT_KIND_REWRITTEN,
+                                                                     .basis = BASIS_VALUES,
+                                                                     .index = from->index,
+                                                                     .other = from->index,
+                                                                     .step = report->points[from->index].step,
+                                                                     .evidence = from->cosine,
+                                                                     .is_of_one_run = from->is_of_one_run};
+    }
+    return code;
 }
 
 /* What was measured all the same was served by somebody else (a mirror). */
-static void take_lacks(const struct api_audit_files *files, const struct audit_point *points, size_t count,
-                       struct finding *findings, size_t *finding_count)
+static int take_lacks(struct report *report, struct err *err)
 {
-    for (size_t i = 0; i < count; i++) {
-        if (files->without[i] && !points[i].is_measured)
-            findings[(*finding_count)++] = (struct finding){.kind = AUDIT_KIND_NO_WEIGHTS,
-                                                            .basis = BASIS_FILES,
-                                                            .index = i,
-                                                            .other = i,
-                                                            .step = points[i].step,
-                                                            .evidence = (double)files->without[i]};
+    const size_t *without = report->files->without;
+    int code = make_room(report, report->run->count, err);
+    for (size_t i = 0; i < report->run->count && !code; i++) {
+        if (without[i] && !report->points[i].is_measured)
+            report->findings[report->finding_count++] = (struct finding){.kind = AUDIT_KIND_NO_WEIGHTS,
+                                                                         .basis = BASIS_FILES,
+                                                                         .index = i,
+                                                                         .other = i,
+                                                                         .step = report->points[i].step,
+                                                                         .evidence = (double)without[i]};
     }
+    return code;
 }
 
 static int finding_compare(const void *a, const void *b)
@@ -227,10 +256,9 @@ static void print_finding(struct api_json *json, const struct finding *finding, 
     api_json_close_object(json);
 }
 
-static int render(struct store *store, const struct api_run *run, const struct api_audit_files *files,
-                  const struct audit *by_files, const struct audit *by_tensor, const struct finding *findings,
-                  size_t finding_count, struct buf *body, struct err *err)
+static int render(struct store *store, const struct report *report, struct buf *body, struct err *err)
 {
+    const struct api_run *run = report->run;
     size_t counts[AUDIT_KIND_COUNT] = {0};
     struct api_json json;
     api_json_init(&json, body);
@@ -239,82 +267,84 @@ static int render(struct store *store, const struct api_run *run, const struct a
     api_json_text_or_null(&json, "tensor", run->tensor);
     api_json_integer(&json, "definition", AUDIT_DEFINITION);
     api_json_integer(&json, "revisions_known", (int64_t)run->count);
-    api_json_integer(&json, "revisions_with_files", (int64_t)files->known);
+    api_json_integer(&json, "revisions_with_files", (int64_t)report->files->known);
     api_json_integer(&json, "revisions_measured", (int64_t)run->measured);
     api_json_integer(&json, "revisions_left_out", (int64_t)run->left_out);
     int code = api_passed_over_append(store, run->model.id, &json, err);
-    api_json_integer(&json, "distinct_files", (int64_t)by_files->distinct);
-    api_json_integer(&json, "distinct_tensors", (int64_t)by_tensor->distinct);
-    api_json_real(&json, "grid", by_tensor->grid);
-    for (size_t i = 0; i < finding_count; i++)
-        counts[findings[i].kind]++;
+    api_json_integer(&json, "distinct_files", (int64_t)report->by_files.distinct);
+    api_json_integer(&json, "distinct_tensors", (int64_t)report->by_tensor.distinct);
+    api_json_real(&json, "grid", report->by_tensor.grid);
+    for (size_t i = 0; i < report->finding_count; i++)
+        counts[report->findings[i].kind]++;
     api_json_open_object(&json, "counts");
     for (int kind = 0; kind < AUDIT_KIND_COUNT; kind++)
         api_json_integer(&json, audit_kind_name((enum audit_kind)kind), (int64_t)counts[kind]);
     api_json_close_object(&json);
     api_json_open_array(&json, "findings");
-    for (size_t i = 0; i < finding_count; i++)
-        print_finding(&json, &findings[i], run, files);
+    for (size_t i = 0; i < report->finding_count; i++)
+        print_finding(&json, &report->findings[i], run, report->files);
     api_json_close_array(&json);
     api_json_close_object(&json);
     return code;
 }
 
+/* Equal weight files, which are known before anything is measured. */
+static int judge_files(struct report *report, const struct audit_options *options, struct err *err)
+{
+    const struct api_run *run = report->run;
+    for (size_t i = 0; i < run->count; i++)
+        report->points[i] = (struct audit_point){.step = run->series[i].step,
+                                                 .content = report->files->contents[i],
+                                                 .msd = (double)NAN,
+                                                 .lag1_msd = (double)NAN,
+                                                 .skip_msd = (double)NAN};
+    int code = audit_revisions(report->points, run->count, options, &report->by_files, err);
+    return code ? code : take_findings(report, &report->by_files, BASIS_FILES, err);
+}
+
+/* What was measured. */
+static int judge_tensors(struct store *store, struct report *report, const struct audit_options *options,
+                         struct err *err)
+{
+    const struct api_run *run = report->run;
+    for (size_t i = 0; i < run->count; i++) {
+        struct audit_point *point = &report->points[i];
+        const struct series_point *series = &run->series[i];
+        point->content = series->content;
+        point->not_finite = run->points[i].not_finite;
+        point->is_measured = series->is_measured;
+        point->msd = series->msd[SERIES_ROWS_TOKENS];
+        point->lag1_msd = series->lag1_back ? (double)NAN : series->lag1_msd[SERIES_ROWS_TOKENS];
+    }
+    int code = api_audit_skips_measure(store, run, options, report->points, err);
+    if (!code)
+        code = audit_revisions(report->points, run->count, options, &report->by_tensor, err);
+    return code ? code : take_findings(report, &report->by_tensor, BASIS_TENSOR, err);
+}
+
 static int audit(struct store *store, const struct api_run *run, const struct api_audit_files *files,
                  const struct api_audit_rewrites *rewrites, struct buf *body, struct err *err)
 {
-    struct audit_options options = audit_options_default();
-    struct audit by_files = {0}, by_tensor = {0};
-    struct audit_point *points = calloc(run->count + 1, sizeof *points);
-    struct finding *findings = NULL;
-    size_t finding_count = 0;
-    int code = points ? 0 : err_set(err, ERR_NO_MEMORY, "audit: out of memory");
-    for (size_t i = 0; i < run->count && !code; i++)
-        points[i] = (struct audit_point){.step = run->series[i].step,
-                                         .content = files->contents[i],
-                                         .msd = (double)NAN,
-                                         .lag1_msd = (double)NAN,
-                                         .skip_msd = (double)NAN};
+    const struct audit_options options = audit_options_default();
+    struct report report = {.run = run, .files = files};
+    report.points = calloc(run->count + 1, sizeof *report.points);
+    int code = report.points ? 0 : err_set(err, ERR_NO_MEMORY, "audit: out of memory");
     if (!code)
-        code = audit_revisions(points, run->count, &options, &by_files, err);
+        code = judge_files(&report, &options, err);
+    if (!code)
+        code = judge_tensors(store, &report, &options, err);
+    if (!code)
+        code = take_rewrites(&report, rewrites, err);
+    if (!code)
+        code = take_lacks(&report, err);
     if (!code) {
-        findings = calloc(by_files.finding_count + 1, sizeof *findings);
-        code = findings ? 0 : err_set(err, ERR_NO_MEMORY, "audit: out of memory");
+        qsort(report.findings, report.finding_count, sizeof *report.findings, finding_compare);
+        code = render(store, &report, body, err);
     }
-    if (!code)
-        take_findings(&by_files, points, run->count, BASIS_FILES, findings, &finding_count);
-    for (size_t i = 0; i < run->count && !code; i++) {
-        points[i].content = run->series[i].content;
-        points[i].not_finite = run->points[i].not_finite;
-        points[i].is_measured = run->series[i].is_measured;
-        points[i].msd = run->series[i].msd[SERIES_ROWS_TOKENS];
-        points[i].lag1_msd =
-            run->series[i].lag1_back ? (double)NAN : run->series[i].lag1_msd[SERIES_ROWS_TOKENS];
-    }
-    if (!code)
-        code = api_audit_skips_measure(store, run, &options, points, err);
-    if (!code)
-        code = audit_revisions(points, run->count, &options, &by_tensor, err);
-    if (!code) {
-        struct finding *larger =
-            realloc(findings, (finding_count + by_tensor.finding_count + rewrites->count + run->count + 1) *
-                                  sizeof *findings);
-        if (larger)
-            findings = larger;
-        else
-            code = err_set(err, ERR_NO_MEMORY, "audit: out of memory");
-    }
-    if (!code) {
-        take_findings(&by_tensor, points, run->count, BASIS_TENSOR, findings, &finding_count);
-        take_rewrites(rewrites, points, findings, &finding_count);
-        take_lacks(files, points, run->count, findings, &finding_count);
-        qsort(findings, finding_count, sizeof *findings, finding_compare);
-        code = render(store, run, files, &by_files, &by_tensor, findings, finding_count, body, err);
-    }
-    audit_free(&by_files);
-    audit_free(&by_tensor);
-    free(points);
-    free(findings);
+    audit_free(&report.by_files);
+    audit_free(&report.by_tensor);
+    free(report.points);
+    free(report.findings);
     return code;
 }
 

@@ -90,12 +90,9 @@ int api_list_models(struct api_request *request, struct api_response *response, 
 
 int api_get_model(struct api_request *request, struct api_response *response, struct err *err)
 {
-    char name[LIMIT_MODEL_NAME_BYTES + 1];
     struct model_row row;
     struct api_json json;
-    int code = api_query_model_name(request, name, err);
-    if (!code)
-        code = models_find(request->context->store, name, &row, err);
+    int code = api_query_model(request, &row, err);
     if (code)
         return code;
     api_json_init(&json, &response->body);

@@ -70,15 +70,6 @@ static int read_query(const struct api_request *request, struct series_query *qu
     return code;
 }
 
-static int find_model(const struct api_request *request, struct model_row *row, struct err *err)
-{
-    char name[LIMIT_MODEL_NAME_BYTES + 1];
-    int code = api_query_model_name(request, name, err);
-    if (!code)
-        code = models_find(request->context->store, name, row, err);
-    return code;
-}
-
 static void begin_page(struct rows *rows, const struct model_row *model, const struct series_query *query)
 {
     if (rows->format == API_FORMAT_CSV) {
@@ -119,7 +110,7 @@ int api_list_revisions(struct api_request *request, struct api_response *respons
     if (!code)
         code = read_query(request, &query, &key, response, err);
     if (!code)
-        code = find_model(request, &model, err);
+        code = api_query_model(request, &model, err);
     if (code)
         return code;
     query.model_id = model.id;
@@ -150,7 +141,7 @@ int api_get_revision(struct api_request *request, struct api_response *response,
     if (!code)
         code = api_query_tensor(request, &tensor, response, err);
     if (!code)
-        code = find_model(request, &model, err);
+        code = api_query_model(request, &model, err);
     if (code)
         return code;
     struct series_row *row = calloc(1, sizeof *row);

@@ -8,11 +8,12 @@
 #include "api/series/run.h"
 #include "daemon/analysis/series.h"
 
+#include <limits.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define MODELS_MAX 1000
+#define MODELS_MAX 1000 /* measured ones; however many others are known */
 
 static const struct api_listing listing = {
     "models", " model parameter_count verdict onset_step onset_step_before left_out ", ""};
@@ -155,7 +156,7 @@ int api_get_scaling(struct api_request *request, struct api_response *response, 
     if (!code && (!points || !models.rows))
         code = err_set(err, ERR_NO_MEMORY, "scaling: out of memory");
     if (!code)
-        code = models_list(request->context->store, "", LIMIT_API_PAGE_ROWS, take_model, &models, err);
+        code = models_list(request->context->store, "", INT_MAX, take_model, &models, err);
     if (!code)
         code = render(request, &models, variant, points, response, err);
     if (!code)

@@ -428,6 +428,13 @@ def test_what_is_no_point_of_the_law_and_what_is_not_finite(programs: dict[str, 
     assert "2 of them left out as repetitions or after training diverged" in said and analysis["divergence"]["reason"] in said, said
     assert analysis["revisions_counted"] == len(steps) and "diverged" in [one["name"] for one in analysis["stop"]["cautions"]]
     assert next(one for one in daemon.get("/v1/models").json()["models"] if one["name"] == odd["model"])["parameter_count"] is None
+    with sqlite3.connect(daemon.db) as database:  # more models than a page has come before these
+        database.executescript("""
+            WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 10001)
+                INSERT INTO models (id, name, kind, created_ms, updated_ms) SELECT 1000 + i, 'a/' || i, 'hub', 0, 0 FROM n;
+            INSERT INTO revisions (model_id, name, commit_sha, step, first_seen_ms) SELECT id, 'step0', 'x', 0, 0 FROM models WHERE id > 1000;
+            """)
+    assert len(daemon.get("/v1/scaling?view=centred&prefix=file:").json()["models"]) == len(answer["models"])
     audit = daemon.get(f"/v1/models/file/{odd['model'][5:].replace('/', '%2F')}/audit").json()
     assert [(one["kind"], one["basis"], one["revision"], one["evidence"]) for one in audit["findings"]] == [("not_finite", "values", "step2000", 0.25)]
     assert "25 % of its values are NaN or Inf" in audit["findings"][0]["text"] and audit["counts"]["not_finite"] == 1
