@@ -1,7 +1,6 @@
 /*
- * For wire*.c only: reads members of JSON objects one by one. The first fault stays in the reader, later
- * reads then return zeros, and wire_reader_end() reports it; so code that reads a struct has no `if` per
- * member.
+ * For wire*.c only: reads members of JSON objects one by one. The first fault stays in the reader (`code`,
+ * and its words in *err), and later reads return zeros; so code that reads a struct has no `if` per member.
  */
 #ifndef BIFURCATED_API_WIRE_WIRE_READER_H
 #define BIFURCATED_API_WIRE_WIRE_READER_H
