@@ -1,6 +1,7 @@
 #include "daemon/remote/remote_store.h"
 
 #include "api/wire/wire.h"
+#include "daemon/base/clock.h"
 #include "daemon/base/digest.h"
 #include "daemon/base/file.h"
 #include "store/models.h"
@@ -23,6 +24,7 @@
 #define LEARNER "learner"
 #define LESSONS 512 /* remembered, so that nothing is written twice */
 #define LESSON_LEASE_MS 3600000
+#define BEGINNING_S 60 /* no worker takes so long from making its lock's file to holding the lock */
 
 struct remote_store {
     char *folder;
@@ -51,12 +53,21 @@ static void remove_folder(const char *folder)
     (void)nftw(folder, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
 }
 
-/* Whether nobody holds the folder's lock, which the kernel gives up with a process however that ends. */
+/* Whether nobody holds the folder's lock, which the kernel gives up with a process however that ends. A
+ * folder of another user, in a place where all may write, is none of ours: a link could take the place of
+ * what is in it while that is removed. */
 static int is_left_behind(const char *folder)
 {
+    struct stat info;
+    if (lstat(folder, &info) || !S_ISDIR(info.st_mode) || info.st_uid != geteuid())
+        return 0;
     char *path = file_join(folder, STORE_LOCK_NAME);
-    int fd = path ? open(path, O_RDWR | O_CLOEXEC) : -1;
-    int is_free = fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0;
+    int fd = path ? open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW) : -1;
+    /* Empty, it was made just now, and to look at the lock could keep its owner from it; or the disk was
+     * full. */
+    int is_begun = fd >= 0 && fstat(fd, &info) == 0 &&
+                   (info.st_size > 0 || clock_wall_ms() / 1000 - info.st_mtim.tv_sec > BEGINNING_S);
+    int is_free = is_begun && flock(fd, LOCK_EX | LOCK_NB) == 0;
     if (fd >= 0)
         (void)close(fd);
     free(path);

@@ -5,6 +5,8 @@
 
 #include "daemon/remote/remote_store.h"
 
+#include <sys/stat.h>
+
 static void make_task(struct wire_sample *sample, struct wire_task *task)
 {
     wire_sample_make(sample);
@@ -54,10 +56,38 @@ static void test_a_lesson_that_failed_is_taken_again(void **state)
     free(sample);
 }
 
+/* A worker's folder whose lock nobody holds, with this text in the lock's file. */
+static const char *make_folder(const char *place, const char *name, const char *lock)
+{
+    const char *folder = fixture_path(place, name);
+    assert_int_equal(mkdir(folder, 0700), 0);
+    fixture_write_text(fixture_path(folder, "lock"), lock);
+    return folder;
+}
+
+/* What a killed worker left goes; not the folder of one that begins just now and has yet to lock it, nor one
+ * of another user, who could let a link take the place of a folder while it is emptied. */
+static void test_what_others_left_behind(void **state)
+{
+    struct remote_store *store = NULL;
+    const int is_root = geteuid() == 0;
+    (void)make_folder(*state, "bifurcated-worker-killed", "17\n");
+    (void)make_folder(*state, "bifurcated-worker-beginning", "");
+    const char *foreign = make_folder(*state, "bifurcated-worker-foreign", "17\n");
+    if (is_root) /* nobody else can give a folder away */
+        assert_int_equal(chown(foreign, 65534, 65534), 0);
+    OK(remote_store_open(*state, &store, &err));
+    assert_int_not_equal(access(fixture_path(*state, "bifurcated-worker-killed"), F_OK), 0);
+    assert_int_equal(access(fixture_path(*state, "bifurcated-worker-beginning"), F_OK), 0);
+    assert_int_equal(access(fixture_path(*state, "bifurcated-worker-foreign"), F_OK) == 0, is_root);
+    remote_store_close(store);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_lesson_that_failed_is_taken_again),
+        cmocka_unit_test(test_what_others_left_behind),
     };
     return cmocka_run_group_tests(tests, fixture_make_folder, fixture_remove_folder);
 }
