@@ -132,6 +132,21 @@ static const char *const baichuan_names[SCORE_ROLE_COUNT] = {
     [SCORE_ROLE_MLP_DOWN_WEIGHT] = "model.layers.%u.mlp.down_proj.weight",
 };
 
+static const char *const pico_names[SCORE_ROLE_COUNT] = {
+    [SCORE_ROLE_EMBEDDING] = "pico_decoder.embedding_proj.weight",
+    [SCORE_ROLE_UNEMBEDDING] = "pico_decoder.de_embedding_proj.weight",
+    [SCORE_ROLE_FINAL_NORM_WEIGHT] = "pico_decoder.output_norm.weight",
+    [SCORE_ROLE_ATTENTION_NORM_WEIGHT] = "pico_decoder.layers.%u.attention_norm.weight",
+    [SCORE_ROLE_QUERY_WEIGHT] = "pico_decoder.layers.%u.attention.q_proj.weight",
+    [SCORE_ROLE_KEY_WEIGHT] = "pico_decoder.layers.%u.attention.k_proj.weight",
+    [SCORE_ROLE_VALUE_WEIGHT] = "pico_decoder.layers.%u.attention.v_proj.weight",
+    [SCORE_ROLE_ATTENTION_OUT_WEIGHT] = "pico_decoder.layers.%u.attention.o_proj.weight",
+    [SCORE_ROLE_MLP_NORM_WEIGHT] = "pico_decoder.layers.%u.swiglu_norm.weight",
+    [SCORE_ROLE_MLP_GATE_WEIGHT] = "pico_decoder.layers.%u.swiglu.w_0.weight",
+    [SCORE_ROLE_MLP_UP_WEIGHT] = "pico_decoder.layers.%u.swiglu.w_1.weight",
+    [SCORE_ROLE_MLP_DOWN_WEIGHT] = "pico_decoder.layers.%u.swiglu.w_2.weight",
+};
+
 static const char *const mistral_names[SCORE_ROLE_COUNT] = {EVERY_LLAMA, NORMS_BEFORE};
 
 static const char *const qwen2_names[SCORE_ROLE_COUNT] = {EVERY_LLAMA, NORMS_BEFORE, QKV_BIASES};
@@ -245,6 +260,7 @@ static const struct score_architecture architectures[] = {
     {.name = "minicpm", .names = llama_names, LLAMA_LAYER},
     {.name = "stablelm", .names = stablelm_names, GATED_LAYER},
     {.name = "baichuan", .names = baichuan_names, LLAMA_LAYER, .has_unit_rows = 1},
+    {.name = "pico_decoder", .names = pico_names, LLAMA_LAYER, .has_neighbour_pairs = 1},
     {.name = "olmo", .names = olmo_names, GATED_LAYER},
     {.name = "olmo2",
      .names = olmo2_names,
@@ -302,7 +318,7 @@ static const struct score_architecture architectures[] = {
 int score_architecture_find(const char *name, const struct score_architecture **ret_architecture,
                             struct err *err)
 {
-    char known[320] = "";
+    char known[400] = "";
     size_t used = 0;
     for (size_t i = 0; i < sizeof(architectures) / sizeof(architectures[0]); i++) {
         if (strcmp(architectures[i].name, name) == 0) {

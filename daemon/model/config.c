@@ -310,7 +310,8 @@ static int is_rotary_scored(const struct model_config *config)
 /* That is none of transformers, whose versions could differ. */
 static int has_own_class(const struct model_config *config)
 {
-    return is_hf_olmo(config) || is_crystal(config) || strcmp(config->model_type, "baichuan") == 0;
+    return is_hf_olmo(config) || is_crystal(config) || strcmp(config->model_type, "baichuan") == 0 ||
+           strcmp(config->model_type, "pico_decoder") == 0;
 }
 
 /* What a forward pass is written for. */
@@ -326,7 +327,8 @@ static int check_kind(const struct model_config *config, struct err *err)
         return err_set(
             err, ERR_UNSUPPORTED,
             "scoring is implemented for models like GPT-NeoX, GPT-2, BLOOM, Llama, Mistral, Qwen2, Qwen3, "
-            "Qwen3-MoE, SmolLM3, Apertus, Granite, MiniCPM, StableLM, Baichuan 2, Crystal, OLMo, OLMo 2, "
+            "Qwen3-MoE, SmolLM3, Apertus, Granite, MiniCPM, StableLM, Baichuan 2, Crystal, Pico, OLMo, OLMo "
+            "2, "
             "OLMo 3, OLMoE "
             "and ModernBERT's decoders, not for model_type \"%s\": leave the metric perplexity out of the "
             "sweep",

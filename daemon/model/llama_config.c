@@ -5,6 +5,7 @@
 #include "daemon/model/config_doubt.h"
 #include "daemon/model/experts_config.h"
 #include "daemon/model/multipliers_config.h"
+#include "daemon/model/pico_config.h"
 #include "daemon/model/stablelm_config.h"
 
 #include <math.h>
@@ -80,6 +81,7 @@ static const struct dialect {
     {.model_type = "minicpm", .has_attention_bias = 1, .is_head_dim_null = 1, .is_heads_null = 1},
     {.model_type = "stablelm", .has_attention_bias = 1, .is_head_dim_null = 1, .has_partial_rotation = 1},
     {.model_type = "baichuan", .is_head_dim_null = 1, .is_heads_null = 1},
+    {.model_type = "pico_decoder"},
     {.model_type = "qwen3_moe", .has_attention_bias = 1, .has_window = 1, .has_window_switch = 1},
 };
 
@@ -417,6 +419,7 @@ void llama_config_prepare(json_t *root, const struct family *family, struct mode
     while (strcmp(reading.dialect->model_type, family->model_type) != 0 &&
            reading.dialect < dialects + DIALECT_COUNT - 1)
         reading.dialect++;
+    pico_config_prepare(root, family, config);
     json_int_t layers = json_integer_value(value_of(&reading, "num_hidden_layers"));
     if (layers > 0 && layers <= LIMIT_SCORE_LAYERS)
         reading.layer_count = (uint64_t)layers;

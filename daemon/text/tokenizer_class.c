@@ -56,6 +56,7 @@ static const struct {
     {"minicpm", BY_CLASS, NULL},
     {"baichuan", BY_CLASS, NULL},
     {"crystalcoder", BY_CLASS, NULL},
+    {"pico_decoder", BY_CLASS, NULL},
     {"apertus", BY_CLASS, NULL},
 };
 

@@ -81,10 +81,11 @@ cudaError_t score_launch_rotate(enum score_type type, void *qkv, const struct sc
                                 uint32_t group, const uint32_t *positions, uint32_t rows, const float *cosine,
                                 const float *sine, uint32_t half, cudaStream_t stream);
 
-/* The same of dimensions 2 j and 2 j + 1, where each head of queries has keys of its own. */
+/* The same of dimensions 2 j and 2 j + 1. */
 cudaError_t score_launch_rotate_neighbours(enum score_type type, void *qkv, const struct score_heads *heads,
-                                           const uint32_t *positions, uint32_t rows, const float *cosine,
-                                           const float *sine, uint32_t half, cudaStream_t stream);
+                                           uint32_t group, const uint32_t *positions, uint32_t rows,
+                                           const float *cosine, const float *sine, uint32_t half,
+                                           cudaStream_t stream);
 
 /* x = activation(x) in place, rows `stride` elements apart; `activation` is enum score_activation. */
 cudaError_t score_launch_activate(enum score_type type, int activation, void *x, uint32_t rows,

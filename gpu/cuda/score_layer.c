@@ -143,9 +143,9 @@ static int finish_heads(const struct step *step, struct err *err)
     if (model->architecture->has_neighbour_pairs)
         return CUDA_CHECK(model->device,
                           score_launch_rotate_neighbours(
-                              model->type, run->qkv, &model->heads, run->positions + step->place->input_first,
-                              (uint32_t)rows, run->cosine[table], run->sine[table],
-                              (uint32_t)model->config.rotary_dimensions / 2, stream),
+                              model->type, run->qkv, &model->heads, model->group,
+                              run->positions + step->place->input_first, (uint32_t)rows, run->cosine[table],
+                              run->sine[table], (uint32_t)model->config.rotary_dimensions / 2, stream),
                           err);
     return CUDA_CHECK(model->device,
                       score_launch_rotate(model->type, run->qkv, &model->heads, model->group,

@@ -1,6 +1,6 @@
 /*
- * Rotation of queries and keys whose pairs are neighbours (Crystal, as GPT-J's). Bound by memory, as the
- * kernels of score_rows.cu, which rotate halves.
+ * Rotation of queries and keys whose pairs are neighbours (Crystal and Pico, as GPT-J's). Bound by memory, as
+ * the kernels of score_rows.cu, which rotate halves.
  */
 #include "gpu/cuda/score_device.cuh"
 
@@ -10,12 +10,14 @@
  * within a row. */
 template <typename T, int PAIRS, int WIDE>
 __global__ void rotate_neighbours_kernel(T *qkv, const score_heads heads, const uint32_t *positions,
-                                         const float *cosine, const float *sine, uint32_t half)
+                                         const float *cosine, const float *sine, uint32_t half,
+                                         uint32_t group)
 {
     const uint32_t per_head = half / PAIRS, row = blockIdx.x;
+    const uint32_t all_heads = heads.head_count + heads.head_count / group;
     const size_t angles = (size_t)positions[row] * half;
     qkv += (size_t)row * heads.row_stride;
-    for (uint32_t i = threadIdx.x; i < 2 * heads.head_count * per_head; i += ROW_THREADS) {
+    for (uint32_t i = threadIdx.x; i < all_heads * per_head; i += ROW_THREADS) {
         const uint32_t place = i / per_head, j = i % per_head * PAIRS;
         const uint32_t head = place % heads.head_count, part = place / heads.head_count;
         auto *pairs =
@@ -43,27 +45,28 @@ __global__ void rotate_neighbours_kernel(T *qkv, const score_heads heads, const 
 /* -- Kernel launchers ------------------------------------------------------------------------------- */
 
 template <typename T>
-static cudaError_t rotate(void *qkv, const score_heads &heads, const uint32_t *positions, uint32_t rows,
-                          const float *cosine, const float *sine, uint32_t half, cudaStream_t stream)
+static cudaError_t rotate_neighbours(void *qkv, const score_heads &heads, uint32_t group,
+                                     const uint32_t *positions, uint32_t rows, const float *cosine,
+                                     const float *sine, uint32_t half, cudaStream_t stream)
 {
     if (half % 4 == 0 && heads.head_size % 8 == 0)
         rotate_neighbours_kernel<T, 4, 8>
-            <<<rows, ROW_THREADS, 0, stream>>>((T *)qkv, heads, positions, cosine, sine, half);
+            <<<rows, ROW_THREADS, 0, stream>>>((T *)qkv, heads, positions, cosine, sine, half, group);
     else
         rotate_neighbours_kernel<T, 1, 1>
-            <<<rows, ROW_THREADS, 0, stream>>>((T *)qkv, heads, positions, cosine, sine, half);
+            <<<rows, ROW_THREADS, 0, stream>>>((T *)qkv, heads, positions, cosine, sine, half, group);
     return cudaGetLastError();
 }
 
 /* -- Wrappers --------------------------------------------------------------------------------------- */
 
 extern "C" cudaError_t score_launch_rotate_neighbours(enum score_type type, void *qkv,
-                                                      const struct score_heads *heads,
+                                                      const struct score_heads *heads, uint32_t group,
                                                       const uint32_t *positions, uint32_t rows,
                                                       const float *cosine, const float *sine, uint32_t half,
                                                       cudaStream_t stream)
 {
-#define CALL(T) rotate<T>(qkv, *heads, positions, rows, cosine, sine, half, stream)
+#define CALL(T) rotate_neighbours<T>(qkv, *heads, group, positions, rows, cosine, sine, half, stream)
     return half ? SCORE_DISPATCH(type, CALL) : cudaSuccess;
 #undef CALL
 }

@@ -157,7 +157,7 @@ template <typename T, int PAIRS, int WIDE> static void neighbours(const shape &s
         std::copy(qkv.begin(), qkv.end(), to);
         emulation::launch({rows, 1, 1}, ROW_THREADS, 0, seed, [&] {
             rotate_neighbours_kernel<T, PAIRS, WIDE>(to, heads, positions.data(), cosine.data(), sine.data(),
-                                                     half);
+                                                     half, s.group);
         });
     });
     for (size_t i = 0; i < qkv.size(); i++) {
@@ -246,6 +246,8 @@ template <typename T> static void rows_in()
     neighbours<T, 1, 1>({3, 10, false}, 3);
     neighbours<T, 4, 8>({2, 16, false}, 4);
     neighbours<T, 4, 8>({3, 8, false}, 4);
+    neighbours<T, 4, 8>({6, 8, false, 3}, 4);
+    neighbours<T, 1, 1>({4, 6, false, 2}, 2);
     rms_norms<T>();
 }
 

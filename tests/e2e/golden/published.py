@@ -1,10 +1,10 @@
-"""Makes published.json: Baichuan 2 (7B) and Crystal, of which transformers has no class, on tiny models of made-up weights (tiny.py).
+"""Makes published.json: Baichuan 2 (7B), Crystal and Pico, of which transformers has no class, on tiny models of made-up weights (tiny.py).
 
     python tests/e2e/golden/published.py [FOLDER]     (torch; with FOLDER transformers 4; seconds)
 
 The column "torch" is the forward pass below, in float64 but for the angles, which both classes have in float32. "class" is what other
-code finds, or the name of its error: of Crystal the class that is published beside it (modeling_crystalcoder.py and
-configuration_crystalcoder.py, in FOLDER), of Baichuan 2 Llama's class with the same weights, queries, keys and values apart and the rows of
+code finds, or the name of its error: of Crystal and Pico the class that is published beside it (modeling_crystalcoder.py,
+configuration_crystalcoder.py and pico_decoder.py, if they are in FOLDER), of Baichuan 2 Llama's class with the same weights, queries, keys and values apart and the rows of
 the unembedding divided before. Of MiniCPM, whose variants are those of families.py, Granite's class is the other code (families.json).
 """
 
@@ -68,6 +68,22 @@ CRYSTAL: dict[str, Any] = {  # the multipliers and the rotated quarter as publis
     "bos_token_id": 0,
     "eos_token_id": 0,
 }
+PICO: dict[str, Any] = {
+    "architectures": ["PicoDecoderHF"],
+    "model_type": "pico_decoder",
+    "vocab_size": ROWS,
+    "d_model": WIDTH,
+    "n_layers": LAYERS,
+    "attention_n_heads": HEADS,
+    "attention_n_kv_heads": 2,
+    "activation_hidden_dim": INNER,
+    "max_seq_len": POSITIONS,
+    "batch_size": 8,
+    "norm_eps": 1e-6,
+    "position_emb_theta": 10000.0,
+    "bos_token_id": 0,
+    "eos_token_id": 0,
+}
 
 
 def baichuan_weights() -> Weights:
@@ -88,6 +104,20 @@ def crystal_weights(inner: int = INNER) -> Weights:
     matrices = {"attn.c_attn": (WIDTH, 3 * WIDTH), "attn.c_proj": (WIDTH, WIDTH), "mlp.c_proj": (inner, WIDTH)}
     matrices |= {f"mlp.{name}": (WIDTH, inner) for name in ("c_fc", "c_fc2")}
     return {"transformer.wte.weight": made_up(ROWS, WIDTH)} | transformer(norms, WIDTH, matrices, LAYERS, outputs=1)
+
+
+def pico_weights(keys: int = 2, heads: int = HEADS) -> Weights:
+    made = {"embedding_proj.weight": made_up(ROWS, WIDTH), "de_embedding_proj.weight": made_up(ROWS, WIDTH)[::-1].copy()}
+    made["output_norm.weight"] = made_up(WIDTH, around=1.0)
+    shared = keys * (WIDTH // heads)
+    matrices = {"attention.q_proj": (WIDTH, WIDTH), "attention.k_proj": (shared, WIDTH), "attention.v_proj": (shared, WIDTH)}
+    matrices |= {"attention.o_proj": (WIDTH, WIDTH), "swiglu.w_0": (INNER, WIDTH), "swiglu.w_1": (INNER, WIDTH), "swiglu.w_2": (WIDTH, INNER)}
+    for i in range(LAYERS):
+        for j, (name, size) in enumerate(matrices.items()):
+            made[f"layers.{i}.{name}.weight"] = np.roll(made_up(*size), i + j) * (1 - i / 6)
+        for name in ("attention_norm", "swiglu_norm"):
+            made[f"layers.{i}.{name}.weight"] = np.roll(made_up(WIDTH, around=1.0), i + len(name))
+    return {f"pico_decoder.{name}": values for name, values in made.items()}
 
 
 def short_rows(made: Weights) -> None:
@@ -169,7 +199,43 @@ OF_CRYSTAL: dict[str, Variant] = {
     "one bias that is not there": ({}, without("1.mlp.c_fc2.bias"), "1.mlp.c_fc2.bias"),
     "heads that do not divide": ({"n_head": 5}, None, "do not fit each other"),
 }
-FAMILIES = {"baichuan": (BAICHUAN, baichuan_weights, OF_BAICHUAN), "crystalcoder": (CRYSTAL, crystal_weights, OF_CRYSTAL)}
+OF_PICO: dict[str, Variant] = {
+    "plain": ({}, None, ""),
+    "keys of each head": ({"attention_n_kv_heads": HEADS}, lambda made: made.update(pico_weights(HEADS)), ""),
+    "one key for all": ({"attention_n_kv_heads": 1}, lambda made: made.update(pico_weights(1)), ""),
+    "wider heads": ({"attention_n_heads": 2, "attention_n_kv_heads": 1}, lambda made: made.update(pico_weights(1, 2)), ""),
+    "epsilon": ({"norm_eps": 1e-2}, None, ""),
+    "base": ({"position_emb_theta": 100}, None, ""),
+    "tied, it says": ({"tie_word_embeddings": True}, None, ""),
+    "keys of other families": (
+        {"hidden_size": 48, "num_hidden_layers": 9, "rms_norm_eps": 1e-2, "rope_theta": 100.0, "hidden_act": "gelu", "attention_bias": True}
+        | {"rope_scaling": {"rope_type": "linear", "factor": 2.0}, "head_dim": 6, "n_layer": 1, "max_position_embeddings": 8},
+        None,
+        "",
+    ),
+    "epsilon not said": ({"norm_eps": Absent}, None, '"norm_eps" is not there'),
+    "base not said": ({"position_emb_theta": Absent}, None, '"position_emb_theta" is not there'),
+    "base null": ({"position_emb_theta": None}, None, '"position_emb_theta" is not there'),
+    "shared keys not said": ({"attention_n_kv_heads": Absent}, None, '"attention_n_kv_heads" is not there'),
+    "names of Llama alone": (
+        {"hidden_size": WIDTH, "d_model": Absent, "num_hidden_layers": LAYERS, "n_layers": Absent},
+        None,
+        '"n_layers" is not there',
+    ),
+    "another class": ({"architectures": ["PicoDecoderForTokenClassification"]}, None, '"architectures" is not PicoDecoderHF'),
+    "class not said": ({"architectures": Absent}, None, ""),
+    "quantised": ({"quantization_config": {"load_in_4bit": True}}, None, '"quantization_config"'),
+    "heads that do not divide": ({"attention_n_heads": 5, "attention_n_kv_heads": 1}, None, "do not fit each other"),
+    "heads of an odd size": ({"d_model": 36, "attention_n_heads": 4}, None, "is not an even number"),
+    "names without pico_decoder": ({}, bare("pico_decoder."), "pico_decoder.embedding_proj.weight"),
+    "no unembedding": ({}, without("de_embedding_proj.weight"), "pico_decoder.de_embedding_proj.weight"),
+}
+FAMILIES = {
+    "baichuan": (BAICHUAN, baichuan_weights, OF_BAICHUAN),
+    "crystalcoder": (CRYSTAL, crystal_weights, OF_CRYSTAL),
+    "pico_decoder": (PICO, pico_weights, OF_PICO),
+}
+CLASSES = {"crystalcoder": "modeling_crystalcoder.py", "pico_decoder": "pico_decoder.py"}
 VARIANTS: dict[str, Variant] = {f"{family}: {name}": variant for family, (_, _, own) in FAMILIES.items() for name, variant in own.items()}
 
 
@@ -181,11 +247,11 @@ def write_model(name: str, folder: Path) -> None:
 # The forward passes, written down from the published classes
 
 
-def rotated(x: Any, dimensions: int, are_neighbours: bool) -> Any:
-    """x [inputs, heads, size]: of its first dimensions, pair j turns by position * 10000^(-2 j / dimensions)."""
+def rotated(x: Any, dimensions: int, are_neighbours: bool, base: float = 10000) -> Any:
+    """x [inputs, heads, size]: of its first dimensions, pair j turns by position * base^(-2 j / dimensions)."""
     import torch
 
-    frequencies = 1.0 / 10000 ** (torch.arange(0, dimensions, 2, dtype=torch.float32) / dimensions)
+    frequencies = 1.0 / base ** (torch.arange(0, dimensions, 2, dtype=torch.float32) / dimensions)
     angles = torch.outer(torch.arange(x.shape[0], dtype=torch.float32), frequencies)[:, None]
     cosine, sine = angles.cos().double(), angles.sin().double()
     part, out = x[..., :dimensions], x.clone()
@@ -281,7 +347,30 @@ def crystal(config: dict[str, Any], w: dict[str, Any], ids: Any) -> Any:
     return norm(x, "ln_f") @ unembedding.T * config.get("mup_output_alpha", 1.0) * config.get("mup_width_scale", 1.0)
 
 
-FORWARD = {"baichuan": baichuan, "crystalcoder": crystal, "minicpm": minicpm}
+def pico(config: dict[str, Any], w: dict[str, Any], ids: Any) -> Any:
+    from torch.nn import functional as F
+
+    w = {name.removeprefix("pico_decoder."): tensor for name, tensor in w.items()}
+    heads = config["attention_n_heads"]
+    size = config["d_model"] // heads
+
+    def norm(x: Any, name: str) -> Any:
+        return w[name + ".weight"] * x / (x.square().mean(-1, keepdim=True) + config["norm_eps"]).sqrt()
+
+    x = w["embedding_proj.weight"][ids]
+    for i in range(config["n_layers"]):
+        at = f"layers.{i}."
+        y = norm(x, at + "attention_norm")
+        q, k, v = ((y @ w[f"{at}attention.{part}_proj.weight"].T).unflatten(-1, (-1, size)) for part in "qkv")
+        q, k = (rotated(part, size, are_neighbours=True, base=config["position_emb_theta"]) for part in (q, k))
+        k, v = (part.repeat_interleave(heads // part.shape[1], 1) for part in (k, v))
+        x = x + attended(q, k, v, math.sqrt(size)) @ w[at + "attention.o_proj.weight"].T
+        y = norm(x, at + "swiglu_norm")
+        x = x + (F.silu(y @ w[at + "swiglu.w_0.weight"].T) * (y @ w[at + "swiglu.w_1.weight"].T)) @ w[at + "swiglu.w_2.weight"].T
+    return norm(x, "output_norm") @ w["de_embedding_proj.weight"].T
+
+
+FORWARD = {"baichuan": baichuan, "crystalcoder": crystal, "minicpm": minicpm, "pico_decoder": pico}
 
 
 def sums_of(logits_of: Any) -> list[float]:
@@ -329,10 +418,13 @@ def measure_class(folder: Path, published: Path) -> list[float] | str:
         config = as_llama(folder, config)
     else:
         config["auto_map"] = {
-            "AutoConfig": "configuration_crystalcoder.CrystalCoderConfig",
-            "AutoModelForCausalLM": "modeling_crystalcoder.CrystalCoderLMHeadModel",
-        }
-        for file in published.glob("*_crystalcoder.py"):
+            "crystalcoder": {
+                "AutoConfig": "configuration_crystalcoder.CrystalCoderConfig",
+                "AutoModelForCausalLM": "modeling_crystalcoder.CrystalCoderLMHeadModel",
+            },
+            "pico_decoder": {"AutoConfig": "pico_decoder.PicoDecoderHFConfig", "AutoModelForCausalLM": "pico_decoder.PicoDecoderHF"},
+        }[config["model_type"]]
+        for file in [*published.glob("*_crystalcoder.py"), *published.glob("pico_decoder.py")]:
             shutil.copy(file, folder)
     (folder / "config.json").write_text(json.dumps(config))
     try:
@@ -355,7 +447,8 @@ def main(published: Path | None) -> None:
             folder = Path(scratch) / str(i)
             write_model(name, folder)
             golden.setdefault("torch", {})[name] = None if VARIANTS[name][-1] else measure(folder)
-            if published and not (name.startswith("baichuan") and VARIANTS[name][-1]):
+            family = name.partition(": ")[0]
+            if published and ((published / CLASSES[family]).exists() if family in CLASSES else not VARIANTS[name][-1]):
                 golden.setdefault("class", {})[name] = measure_class(folder, published)
         for name in (name for name in families.VARIANTS if name.startswith("minicpm") and not families.VARIANTS[name][-1]):
             folder = Path(scratch) / name

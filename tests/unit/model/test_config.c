@@ -33,6 +33,13 @@
     "\"n_inner\":10922,\"n_positions\":2048,\"rotary_dim\":32,\"mup_scale_qk_dot_by_d\":true,"               \
     "\"mup_embeddings_scale\":14.6,\"mup_output_alpha\":2.22,\"mup_width_scale\":0.0625"
 
+/* pico-decoder-small's. */
+#define PICO                                                                                                 \
+    "\"model_type\":\"pico_decoder\",\"architectures\":[\"PicoDecoderHF\"],\"vocab_size\":50304,"            \
+    "\"d_model\":384,\"n_layers\":12,\"attention_n_heads\":12,\"attention_n_kv_heads\":4,"                   \
+    "\"activation_hidden_dim\":1536,\"max_seq_len\":2048,\"norm_eps\":1e-06,"                                \
+    "\"position_emb_theta\":10000.0"
+
 /* bloom-560m's, as its config.json has them. */
 #define BLOOM                                                                                                \
     "\"model_type\":\"bloom\",\"vocab_size\":250880,\"n_embed\":1024,\"n_layer\":24,\"num_attention_"        \
@@ -281,6 +288,7 @@ static void test_parameter_count_of_other_families(void **state)
         {"{" SMALL("olmo2") "}", 313152},
         {"{" SMALL("olmo2") ",\"attention_bias\":true}", 314688},
         {"{" SMALL("olmo3") ",\"rope_theta\":500000}", 313152},
+        {"{" PICO "}", 64595328}, /* as its class counts them */
         {"{" BLOOM "}", 559214592},
         {"{" GPT2 "}", 124439808},
         {"{" GPT2 ",\"n_inner\":3072,\"tie_word_embeddings\":false}", 124439808 + 50257 * 768},
@@ -323,6 +331,7 @@ static void test_parameter_count_of_other_families(void **state)
 static void test_llama_kinds(void **state)
 {
     (void)state;
+    struct err err = ERR_INIT;
     struct model_config mistral = parse("{" SMALL("mistral") "}"), qwen2 = parse("{" SMALL("qwen2") "}");
     assert_int_equal(mistral.sliding_window, 4096);
     assert_int_equal(qwen2.sliding_window, 0);
@@ -336,6 +345,10 @@ static void test_llama_kinds(void **state)
     assert_string_equal(llama3.doubt, "");
     assert_true(fabs(llama3.rotary_factor - 8) < 1e-12 && fabs(llama3.rotary_high_factor - 4) < 1e-12);
     assert_int_equal(llama3.rotary_original_positions, 8192);
+    struct model_config pico = parse("{" PICO ",\"tie_word_embeddings\":true,\"n_positions\":9}");
+    assert_string_equal(pico.doubt, "");
+    assert_true(!pico.is_tied && pico.key_value_head_count == 4 && pico.max_positions == 2048);
+    assert_int_equal(model_config_check_scoring(&pico, &err), 0);
     struct model_config crystal = parse("{" CRYSTAL "}");
     assert_string_equal(crystal.doubt, "");
     assert_true(crystal.is_tied && crystal.rotary_dimensions == 32);

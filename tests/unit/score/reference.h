@@ -56,6 +56,12 @@ static inline int is_crystal(const struct score_config *config)
     return strcmp(config->architecture, "crystalcoder") == 0;
 }
 
+/* A Llama whose neighbouring dimensions are rotated. */
+static inline int is_pico(const struct score_config *config)
+{
+    return strcmp(config->architecture, "pico_decoder") == 0;
+}
+
 static inline int is_baichuan(const struct score_config *config)
 {
     return strcmp(config->architecture, "baichuan") == 0;
@@ -193,7 +199,8 @@ static inline void rotate(const struct score_config *config, uint64_t layer, siz
     size_t half = config->rotary_dimensions / 2;
     for (size_t j = 0; j < half; j++) {
         double angle = (double)position * frequency(config, j, is_scaled);
-        const size_t one = is_crystal(config) ? 2 * j : j, other = is_crystal(config) ? 2 * j + 1 : half + j;
+        const int is_neighbour = is_crystal(config) || is_pico(config);
+        const size_t one = is_neighbour ? 2 * j : j, other = is_neighbour ? 2 * j + 1 : half + j;
         double a = x[one], b = x[other];
         x[one] = factor * (a * cos(angle) - b * sin(angle));
         x[other] = factor * (b * cos(angle) + a * sin(angle));

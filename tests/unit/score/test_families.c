@@ -10,9 +10,9 @@
 #define ERROR_MAX 1e-4 /* of a log-probability */
 
 static const char *const families[] = {
-    "llama",   "mistral",  "qwen2",    "qwen3",       "smollm3", "olmo",    "olmo2",
-    "hf_olmo", "gpt2",     "bloom",    "qwen3_moe",   "olmoe",   "apertus", "modernbert-decoder",
-    "granite", "stablelm", "baichuan", "crystalcoder"};
+    "llama",   "mistral",  "qwen2",        "qwen3",     "smollm3",     "olmo",    "olmo2",
+    "hf_olmo", "gpt2",     "bloom",        "qwen3_moe", "olmoe",       "apertus", "modernbert-decoder",
+    "granite", "stablelm", "pico_decoder", "baichuan",  "crystalcoder"};
 #define FAMILY_COUNT (sizeof families / sizeof families[0])
 #define FAMILY_BAICHUAN (FAMILY_COUNT - 2)
 
@@ -346,7 +346,7 @@ static int is_table(const char *name)
 {
     return strstr(name, "embed_tokens") || strstr(name, "wte") || strstr(name, "wpe") ||
            strstr(name, "word_embeddings.weight") || strstr(name, "tok_embeddings") ||
-           strstr(name, ".experts.");
+           strstr(name, ".embedding_proj") || strstr(name, ".experts.");
 }
 
 static void not_a_number(void **state)
