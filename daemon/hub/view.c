@@ -60,8 +60,12 @@ static int look(struct repository *repository, const char *branch, const char *f
 {
     struct repository_tree *whole = NULL;
     int code = repository_resolve(repository, branch, ret_branch_commit, err);
-    if (!code)
+    if (!code) {
         code = listing_tree_below(repository, ret_branch_commit, folder, &whole, err);
+        if (code == ERR_NOT_FOUND && !client_repository_of(repository)->hub->options.is_offline)
+            code = err_set(err, ERR_NOT_FOUND, "%s: branch %s has no folder %.200s", repository->name, branch,
+                           folder);
+    }
     if (!code)
         code = subfolder_take(whole, folder, ret_tree, err);
     repository_tree_free(whole);

@@ -12,7 +12,7 @@ from hub_probe import FAST, Probe, probe  # noqa: F401  (a fixture among them)
 from test_hub_faults import EndlessPages
 
 from tests.hub import Emulator
-from tests.hub.places import COMMITS, RUN, STEPS, TWICE, title
+from tests.hub.places import COMMITS, FOLDERS, RUN, STEPS, TWICE, title
 
 HISTORY, SEARCH = ("org/small", "commits"), ("org", "models")  # what is asked of the small hub
 BOTH = [pytest.param(HISTORY, "/commits/", id="commits"), pytest.param(SEARCH, "/api/models[?]", id="models")]
@@ -160,6 +160,36 @@ def test_a_push_between_pages(probe: Probe, hub: Emulator) -> None:
     hub.fault("move_branch", branch="main", target="step0", path="/commits/", nth=2)
     titles = [row["title"] for row in probe("org/small", "commits")["commits"]]
     assert titles[:3] == ["Point main at step1000", "Point main at step1000", "step512"], titles
+
+
+def test_places_are_resolved(run_probe: Probe, run_hub: Emulator) -> None:
+    """A title is its newest commit, a folder a digest that a push beside it leaves alone, a repository its default branch."""
+    history = run_probe(COMMITS, "commits")["commits"]
+    newest = next(row["id"] for row in history if row["title"] == title(TWICE))
+    assert run_probe(COMMITS, "resolve", f"main^{title(TWICE)}")["commit"] == newest
+    other = f"hf://{RUN}{TWICE}"
+    assert run_probe(COMMITS, "resolve", other)["commit"] == run_hub.sha(f"{RUN}{TWICE}")
+    folders = [run_probe(FOLDERS, "resolve", f"main:checkpoint-{step}")["commit"] for step in STEPS[:2]]
+    run_hub.move_branch(FOLDERS, "main", "_before")
+    assert folders == [run_probe(FOLDERS, "resolve", f"main:checkpoint-{step}")["commit"] for step in STEPS[:2]]
+    assert len(set(folders)) == 2 and folders[0] != run_hub.sha(FOLDERS)
+
+
+@pytest.mark.parametrize(
+    "name, code, say",
+    [
+        ("main:checkpoint-129", "not_found", "garden/folders: branch main has no folder checkpoint-129"),
+        ("main:README.md", "not_found", "has no folder README.md"),
+        ("dev:checkpoint-0", "not_found", "revision dev: model garden/folders has no such revision"),
+        ("main^no such title", "not_found", "branch main has no commit with this title"),
+        ("hf://garden/nothing", "not_found", "garden/nothing"),
+        ("hf://garden", "invalid", "OWNER/NAME"),
+        ("main:../secret", "invalid", "the path of a folder of the branch"),
+    ],
+)
+def test_places_that_are_not_there(run_probe: Probe, name: str, code: str, say: str) -> None:
+    answer = run_probe("garden/folders", "resolve", name)
+    assert answer["error"] == code and name in answer["message"] and say in answer["message"], answer
 
 
 @pytest.mark.parametrize("words, path", BOTH)
