@@ -78,9 +78,15 @@ static int write_task(struct connection *connection, const struct task_row *task
     return query_run(&query, err);
 }
 
-/* One task of the sweep went from a state to another, and its bytes changed. */
-static int count_move(struct connection *connection, int64_t sweep_id, enum task_state from,
-                      enum task_state to, int64_t fetched, int64_t expected, int is_claim, struct err *err)
+/* Of a task, as its sweep has counted it. */
+struct counted {
+    enum task_state state;
+    int64_t bytes_fetched, bytes_expected;
+};
+
+/* The sweep counts the task as it is now. */
+static int count_move(struct connection *connection, const struct task_row *task,
+                      const struct counted *before, int is_claim, struct err *err)
 {
     struct query query;
     int code =
@@ -94,11 +100,11 @@ static int count_move(struct connection *connection, int64_t sweep_id, enum task
     if (code)
         return code;
     for (int state = 0; state < TASK_STATE_COUNT; state++)
-        query_bind_int(&query, (state == (int)to) - (state == (int)from));
-    query_bind_int(&query, fetched);
-    query_bind_int(&query, expected);
+        query_bind_int(&query, (state == (int)task->state) - (state == (int)before->state));
+    query_bind_int(&query, task->bytes_fetched - before->bytes_fetched);
+    query_bind_int(&query, task->bytes_expected - before->bytes_expected);
     query_bind_int(&query, is_claim);
-    query_bind_int(&query, sweep_id);
+    query_bind_int(&query, task->sweep_id);
     return query_run(&query, err);
 }
 
@@ -110,8 +116,8 @@ static int count_end(struct connection *connection, struct err *err)
     return code ? code : query_run(&query, err);
 }
 
-static int load_bytes(struct connection *connection, int64_t task_id, int64_t *ret_fetched,
-                      int64_t *ret_expected, struct err *err)
+static int load_bytes(struct connection *connection, int64_t task_id, struct counted *counted,
+                      struct err *err)
 {
     struct query query;
     int code =
@@ -120,8 +126,8 @@ static int load_bytes(struct connection *connection, int64_t task_id, int64_t *r
         return code;
     query_bind_int(&query, task_id);
     if ((code = query_next(&query, err)) > 0) {
-        *ret_fetched = query_int(&query);
-        *ret_expected = query_int(&query);
+        counted->bytes_fetched = query_int(&query);
+        counted->bytes_expected = query_int(&query);
     }
     code = query_end(&query, code);
     return code < 0 ? code : 0;
@@ -130,12 +136,12 @@ static int load_bytes(struct connection *connection, int64_t task_id, int64_t *r
 int moves_task(struct connection *connection, struct task_row *task, enum task_event event,
                const char *detail, struct err *err)
 {
-    enum task_state from = task->state, to;
-    int64_t fetched = 0, expected = 0;
-    if (!task_machine_next(from, event, &to))
+    struct counted before = {.state = task->state};
+    enum task_state to;
+    if (!task_machine_next(task->state, event, &to))
         return err_set(err, ERR_CONFLICT, "task %lld is %s: no %s", (long long)task->id,
-                       task_state_name(from), task_event_name(event));
-    int code = load_bytes(connection, task->id, &fetched, &expected, err);
+                       task_state_name(task->state), task_event_name(event));
+    int code = load_bytes(connection, task->id, &before, err);
     if (code)
         return code;
     task->state = to;
@@ -144,8 +150,7 @@ int moves_task(struct connection *connection, struct task_row *task, enum task_e
     if (task_state_is_final(to))
         task->finished_ms = clock_wall_ms();
     if ((code = write_task(connection, task, err)) ||
-        (code = count_move(connection, task->sweep_id, from, to, task->bytes_fetched - fetched,
-                           task->bytes_expected - expected, event == TASK_EVENT_CLAIM, err)))
+        (code = count_move(connection, task, &before, event == TASK_EVENT_CLAIM, err)))
         return code;
     if (event != TASK_EVENT_HEARTBEAT &&
         (code = moves_note(connection, task->id, task_event_name(event), task->worker, detail, err)))

@@ -42,20 +42,25 @@ static int delete_stale(struct connection *connection, void *context, int64_t co
     return code;
 }
 
-/* Searches from `after` on, up to the bound `to` of that search. */
-static int search(struct store *store, const char *sql, int64_t after, int64_t to, int limit,
-                  int64_t rows_max, struct parts_found *found, struct err *err)
+struct search {
+    const char *sql;
+    int64_t after, to; /* the parameters of sql: an id, and its bound */
+    int limit;
+    int64_t rows_max; /* that go with the ids; 0: any number */
+};
+
+static int find(struct store *store, const struct search *search, struct parts_found *found, struct err *err)
 {
     struct query query;
-    if (limit < 1 || limit > PARTS_IDS_MAX)
+    if (search->limit < 1 || search->limit > PARTS_IDS_MAX)
         return err_set(err, ERR_INVALID, "prune: the limit is 1 to %d", PARTS_IDS_MAX);
-    int code = query_open(&query, store, sql, err);
+    int code = query_open(&query, store, search->sql, err);
     if (code)
         return code;
-    query_bind_int(&query, after);
-    query_bind_int(&query, to);
-    query_bind_int(&query, limit);
-    return query_close(&query, parts_take(&query, rows_max, found, err));
+    query_bind_int(&query, search->after);
+    query_bind_int(&query, search->to);
+    query_bind_int(&query, search->limit);
+    return query_close(&query, parts_take(&query, search->rows_max, found, err));
 }
 
 static int read_last_content(struct store *store, int64_t *ret_id, struct err *err)
@@ -75,7 +80,8 @@ int distributions_prune(struct store *store, int64_t *after, int limit, int64_t 
 {
     struct parts_found found = {.count = 0};
     int64_t last = 0;
-    int code = search(store, FIND_STALE, *after, *after + WINDOW, limit, 0, &found, err);
+    const struct search stale = {.sql = FIND_STALE, .after = *after, .to = *after + WINDOW, .limit = limit};
+    int code = find(store, &stale, &found, err);
     if (!code)
         code = parts_delete(store, &found, 1, delete_stale, NULL, err);
     if (!code)
@@ -93,7 +99,9 @@ int sweeps_prune(struct store *store, int64_t before_ms, int64_t *after, int lim
 {
     struct parts_found found = {.count = 0};
     int are_gone = 0;
-    int code = search(store, FIND_OVER, *after, before_ms, limit, SWEEPS_PRUNE_TASKS, &found, err);
+    const struct search over = {
+        .sql = FIND_OVER, .after = *after, .to = before_ms, .limit = limit, .rows_max = SWEEPS_PRUNE_TASKS};
+    int code = find(store, &over, &found, err);
     if (!code && found.count)
         code = parts_delete_sweeps(store, &found, &are_gone, err);
     if (code)

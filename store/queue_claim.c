@@ -54,6 +54,7 @@ static const char ROW[] =
     ") ORDER BY k.ordinal LIMIT ?2";
 
 struct search {
+    struct connection *connection;
     const struct tasks_choice *choice;
     char neighbours[STORE_WORKER_SIZE]; /* what the names of all slots of the claiming worker begin with */
     int64_t now, pause_ms_max;
@@ -71,12 +72,11 @@ struct candidate {
     int64_t ordinal;
 };
 
-static int find_in_sweep(struct connection *connection, const char *sql, const struct search *search,
-                         int64_t sweep_id, int64_t from_ms, int64_t to_ms, struct candidate *ret_candidate,
-                         struct err *err)
+static int find_in_sweep(const struct search *search, const char *sql, int64_t sweep_id, int64_t from_ms,
+                         int64_t to_ms, struct candidate *ret_candidate, struct err *err)
 {
     struct query query;
-    int code = query_begin(&query, connection, sql, err);
+    int code = query_begin(&query, search->connection, sql, err);
     if (code)
         return code;
     query_bind_int(&query, sweep_id);
@@ -109,14 +109,14 @@ static size_t room_of(const struct run *run)
 
 /* Reads a sweep's tasks in step order; the run with most room, and the tasks that can be claimed, in order.
  */
-static int read_runs(struct connection *connection, int64_t sweep_id, struct candidate *tasks,
+static int read_runs(const struct search *search, int64_t sweep_id, struct candidate *tasks,
                      struct run *ret_best, struct err *err)
 {
     struct query query;
     struct run run = {0};
     size_t count = 0;
     int was_claimed = 0;
-    int code = query_begin(&query, connection, ROW, err);
+    int code = query_begin(&query, search->connection, ROW, err);
     if (code)
         return code;
     query_bind_int(&query, sweep_id);
@@ -142,14 +142,14 @@ static int read_runs(struct connection *connection, int64_t sweep_id, struct can
 }
 
 /* The task that is farthest from those of other workers, or (`is_doubtful`) from those that failed, too. */
-static int find_apart(struct connection *connection, int64_t sweep_id, int is_doubtful,
+static int find_apart(const struct search *search, int64_t sweep_id, int is_doubtful,
                       struct candidate *ret_candidate, struct err *err)
 {
     struct run run;
     struct candidate *tasks = calloc(TASKS_SPREAD_MAX, sizeof *tasks);
     if (!tasks)
         return err_set(err, ERR_NO_MEMORY, "claim: out of memory");
-    int code = read_runs(connection, sweep_id, tasks, &run, err);
+    int code = read_runs(search, sweep_id, tasks, &run, err);
     if (!code && run.length)
         *ret_candidate = tasks[run.begin + (run.is_walked || is_doubtful ? run.length / 2 : 0)];
     free(tasks);
@@ -157,37 +157,37 @@ static int find_apart(struct connection *connection, int64_t sweep_id, int is_do
 }
 
 /* The worker's best choice among the tasks that never failed. */
-static int find_fresh(struct connection *connection, int64_t sweep_id, int is_doubtful,
-                      const struct search *search, struct candidate *ret_candidate, struct err *err)
+static int find_fresh(const struct search *search, int64_t sweep_id, int is_doubtful,
+                      struct candidate *ret_candidate, struct err *err)
 {
     const struct tasks_choice *choice = search->choice;
     int code = 0;
     *ret_candidate = (struct candidate){.ordinal = INT64_MAX};
     for (size_t i = 0; !code && !ret_candidate->id && i < choice->near_count && !is_doubtful; i++)
-        code = find_in_sweep(connection, BEHIND, search, sweep_id, choice->near[i], 0, ret_candidate, err);
+        code = find_in_sweep(search, BEHIND, sweep_id, choice->near[i], 0, ret_candidate, err);
     if (!code && !ret_candidate->id && (choice->does_spread || is_doubtful))
-        code = find_apart(connection, sweep_id, is_doubtful, ret_candidate, err);
+        code = find_apart(search, sweep_id, is_doubtful, ret_candidate, err);
     if (!code && !ret_candidate->id)
-        code = find_in_sweep(connection, FRESH, search, sweep_id, 0, 0, ret_candidate, err);
+        code = find_in_sweep(search, FRESH, sweep_id, 0, 0, ret_candidate, err);
     return code;
 }
 
 /* The next task of one sweep, 1, or 0 if none can run now. Of a fresh and a paused one the earlier in step
  * order. */
-static int next_in_sweep(struct connection *connection, int64_t sweep_id, int is_doubtful,
-                         const struct search *search, int64_t *ret_id, struct err *err)
+static int next_in_sweep(const struct search *search, int64_t sweep_id, int is_doubtful, int64_t *ret_id,
+                         struct err *err)
 {
     struct candidate fresh = {.ordinal = INT64_MAX}, paused = fresh;
     int is_awaited = 0;
-    int code = is_doubtful ? hopeless_is_awaited(connection, sweep_id, &is_awaited, err) : 0;
+    int code = is_doubtful ? hopeless_is_awaited(search->connection, sweep_id, &is_awaited, err) : 0;
     if (!code)
-        code = is_awaited ? find_in_sweep(connection, BEGUN, search, sweep_id, 0, 0, &fresh, err)
-                          : find_fresh(connection, sweep_id, is_doubtful, search, &fresh, err);
+        code = is_awaited ? find_in_sweep(search, BEGUN, sweep_id, 0, 0, &fresh, err)
+                          : find_fresh(search, sweep_id, is_doubtful, &fresh, err);
     if (!code)
-        code = find_in_sweep(connection, PAUSED, search, sweep_id, 1, search->now, &paused, err);
+        code = find_in_sweep(search, PAUSED, sweep_id, 1, search->now, &paused, err);
     if (!code && !fresh.id && !paused.id)
-        code = find_in_sweep(connection, PAUSED, search, sweep_id, search->now + search->pause_ms_max + 1,
-                             INT64_MAX, &paused, err);
+        code = find_in_sweep(search, PAUSED, sweep_id, search->now + search->pause_ms_max + 1, INT64_MAX,
+                             &paused, err);
     if (code)
         return code;
     *ret_id = paused.ordinal < fresh.ordinal ? paused.id : fresh.id;
@@ -204,12 +204,11 @@ static int is_excepted(const struct tasks_choice *choice, int64_t sweep_id)
 }
 
 /* The next task of all sweeps (or of one), 1, or 0 if none can run now. */
-static int next_task(struct connection *connection, const struct search *search, int64_t *ret_id,
-                     struct err *err)
+static int next_task(const struct search *search, int64_t *ret_id, struct err *err)
 {
     struct query query;
     int code =
-        query_begin(&query, connection,
+        query_begin(&query, search->connection,
                     "SELECT id, tasks_done = 0 AND tasks_failed >= ?3 FROM sweeps INDEXED BY sweeps_queue "
                     "WHERE state = 'running' AND tasks_queued > 0 "
                     "AND ?1 IN (0, id) "
@@ -226,7 +225,7 @@ static int next_task(struct connection *connection, const struct search *search,
         int is_doubtful = query_int(&query) != 0;
         if (is_excepted(search->choice, sweep_id))
             continue;
-        if ((code = next_in_sweep(connection, sweep_id, is_doubtful, search, ret_id, err)))
+        if ((code = next_in_sweep(search, sweep_id, is_doubtful, ret_id, err)))
             break;
     }
     return query_end(&query, code);
@@ -289,11 +288,12 @@ int tasks_claim(struct store *store, const struct tasks_claimant *claimant, cons
     search_for(&search, claimant->worker);
     if ((code = store_write_begin(store, CONNECTION_DURABILITY_CRASH, &connection, err)))
         return code;
+    search.connection = connection;
     if ((code = queue_lengthen_leases(connection, now, clock_monotonic_ms(), err)) ||
         (code = queue_cut_leases(connection, now, claimant->lease_ms, err)) ||
         (code = queue_expire_all(connection, policy, err)))
         goto out;
-    if ((code = next_task(connection, &search, &id, err)) < 0)
+    if ((code = next_task(&search, &id, err)) < 0)
         goto out;
     code = id ? claim_task(connection, id, claimant, now, &task, err)
               : find_wait(connection, search.choice->sweep_id, now, &wait_ms, err);
