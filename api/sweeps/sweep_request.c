@@ -5,6 +5,7 @@
 #include "daemon/base/guess.h"
 #include "daemon/base/json_text.h"
 #include "daemon/base/name_rule.h"
+#include "daemon/base/revision_place.h"
 #include "store/sweeps.h"
 
 #include <jansson.h>
@@ -324,6 +325,37 @@ static const struct member sweep_members[] = {
     {NULL, NULL},
 };
 
+/* What says a place must say one that can be; of a folder's revisions nothing does. */
+static int check_place(const struct api_sweep_request *request, const json_t *value, const char *pointer,
+                       int is_rule, char *field, struct err *err)
+{
+    struct revision_place place;
+    struct err reason = ERR_INIT;
+    const char *text = json_string_value(value);
+    int code = !text     ? 0
+               : is_rule ? revision_place_read_rule(request->model, text, &place, &reason)
+                         : revision_place_read(request->model, text, &place, &reason);
+    return code ? api_sweep_request_refuse(field, err, pointer, "%s", reason.message) : 0;
+}
+
+static int check_places(const struct api_sweep_request *request, const json_t *root, char *field,
+                        struct err *err)
+{
+    const json_t *revisions = json_object_get(root, "revisions"), *name;
+    size_t i;
+    int code = check_place(request, json_object_get(revisions, "rule"), "/revisions/rule", 1, field, err);
+    if (!code)
+        code = check_place(request, json_object_get(root, "reference"), "/reference", 0, field, err);
+    json_array_foreach(json_object_get(revisions, "names"), i, name)
+    {
+        char at[API_SWEEP_FIELD_SIZE];
+        (void)snprintf(at, sizeof at, "/revisions/names/%zu", i);
+        if (!code)
+            code = check_place(request, name, at, 0, field, err);
+    }
+    return code;
+}
+
 int api_sweep_request_parse(const char *body, size_t size, struct api_sweep_request *request,
                             char field[API_SWEEP_FIELD_SIZE], struct err *err)
 {
@@ -339,6 +371,8 @@ int api_sweep_request_parse(const char *body, size_t size, struct api_sweep_requ
         code = check_object(root, "", sweep_members, request, field, err);
     if (!code && !request->model[0])
         code = api_sweep_request_refuse(field, err, "/model", "is missing");
+    if (!code)
+        code = check_places(request, root, field, err);
     if (!code) {
         request->text = json_text_dump(root, JSON_COMPACT | JSON_SORT_KEYS);
         if (!request->text)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any, Callable, Iterator
+from urllib.parse import quote
 
 import pytest
 import watches
@@ -170,3 +174,110 @@ def test_a_watch_finds_what_is_new(daemon: Start, make_hub: MakeHub, own_root: P
     assert watches.swept_names(one, found["last_sweep"]) == [new]
     after = steps_of(one, model)
     assert after[new] > 0 and {other: after[other] for other in before} == before
+
+
+# ---- what people ask for by name ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_such_names_everywhere(daemon: Start, make_hub: MakeHub, own_root: Path, layout: str) -> None:
+    """Colons, spaces and slashes of a name, in options, in addresses and in CSV."""
+    model, rule, form = LAYOUTS[layout]
+    names = [form.format(step) for step in FEW]
+    one = daemon(make_hub(own_root, thread=True))
+    ruled = ["--rule", rule] if rule else []
+    done = one.client("sweep", model, *ruled, "--from", "16", "--to", "16", "--reference", names[0], "--follow")
+    assert done.returncode == 0 and one.series(model)[0]["state"] != "measured", done
+    assert steps_of(one, model)[names[1]] > 0
+    only = one.client("sweep", model, "--revision", names[2], "--follow")
+    assert only.returncode == 0, only
+    shown = one.client("series", model, "--csv", "--from", "16")
+    table = list(csv.DictReader(io.StringIO(shown.stdout)))
+    assert [(row["revision"], row["reference"]) for row in table if row["step"]] == [(name, names[0]) for name in names[1:]]
+    for words in (["values", model, names[2]], ["revision", model, names[2]]):
+        answer = one.client(*words)
+        assert answer.returncode == 0 and answer.stdout, answer
+    there = one.read(f"/v1/models/{model_path(model)}/revisions/{quote(names[2], safe='')}")
+    assert there["revision"] == names[2] and re.fullmatch("[0-9a-f]{40}", there["commit"])
+    assert one.read(f"/v1/models/{model_path(model)}/revisions/{quote(names[2], safe='')}/values?rows=tokens")
+    scored = one.client("perplexity", model, "--revision", names[2], "--dataset", BOTH["dataset"], "--limit", "5")
+    assert scored.returncode == 0 and names[2] in scored.stdout, scored
+    assert one.client("audit", model).returncode == 0
+    assert model in one.client("models").stdout  # without branches of its own, too
+    removed = one.client("remove", model, "--yes")
+    assert removed.returncode == 0 and model not in one.client("models").stdout, removed
+
+
+@pytest.mark.parametrize(
+    ("model", "rule", "says"),
+    [
+        (FOLDERS, "main:chekpoint-{step}", 'matches nothing; there are 3 folders of main that hold checkpoints, such as "main:checkpoint-0"'),
+        (FOLDERS, "dev:checkpoint-{step}", "dev"),
+        (COMMITS, "main^Training in progess, step {step}", 'matches nothing; there are 6 commits of main, such as "End of training"'),
+        (SERIES, "hf://garden/rum-step_{step}", 'matches nothing; there are 0 models of garden whose names hold "rum-step_"'),
+        (SERIES, "hf://nobody/run-step_{step}", "there are 0 models of nobody"),
+        (BRANCHES, "stop{step}", "is named like a training step; name revisions"),
+    ],
+)
+def test_a_mistyped_rule(daemon: Start, make_hub: MakeHub, own_root: Path, model: str, rule: str, says: str) -> None:
+    """Nothing is swept, and the error says what is there instead."""
+    one = daemon(make_hub(own_root, thread=True))
+    done = one.wait(one.sweep(model, revisions={"rule": rule}))
+    assert done["state"] == "failed" and not one.series(model)
+    assert says in done["error"]["message"], done["error"]
+
+
+@pytest.mark.parametrize("rule", ["main:../{step}", "hf://{step}/x", "hf://*/run-{step}", ":{step}", "main^", "{step}:x", "main:a//{step}"])
+def test_a_rule_that_says_no_place(daemon: Start, rule: str) -> None:
+    """Before anything is asked."""
+    one = daemon()
+    answer = one.post("/v1/sweeps", {"model": "a/b", "revisions": {"rule": rule}})
+    assert answer.status == 400 and answer.json()["field"] == "/revisions/rule", answer
+
+
+def test_what_vanished_and_what_is_kept(daemon: Start, make_hub: MakeHub, own_root: Path) -> None:
+    """Of a series of repositories one is gated and one goes away between plan and reading: the others are measured."""
+
+    def configure(step: int, **config: Any) -> None:
+        (own_root / f"models/{RUN}{step}/branches.json").write_text(json.dumps(config))
+
+    configure(16, gated="manual")
+    hub = make_hub(own_root, thread=True)
+    one = daemon(hub, "--fetchers", "0")
+    sweep = one.sweep(SERIES, **rule_of("repositories"))
+    one.wait(sweep, until=lambda now: now["state"] == "running")
+    configure(128, private=True)
+    hub.restore()
+    one.stop()
+    one._options = []
+    one.start()
+    done = one.wait(sweep)
+    errors = {error["revision"]: error for error in done["errors"]}
+    assert done["state"] == "failed" and set(errors) == {f"hf://{RUN}16", f"hf://{RUN}128"}
+    gated = errors[f"hf://{RUN}16"]
+    assert gated["code"] == "gated" and f"accept its terms at {hub.url}/{RUN}16" in gated["message"], gated
+    assert f"{RUN}128" in errors[f"hf://{RUN}128"]["message"], errors
+    assert [name for name, msd in steps_of(one, SERIES).items() if msd is not None] == [f"hf://{RUN}0"]
+    configure(16)
+    hub.restore()
+    done = one.wait(one.sweep(SERIES))  # asks anew; what is gone is not among them any more
+    assert done["state"] == "done"
+    assert {name for name, msd in steps_of(one, SERIES).items() if msd is not None} == {f"hf://{RUN}0", f"hf://{RUN}16"}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_offline(daemon: Start, make_hub: MakeHub, own_root: Path, layout: str) -> None:
+    """What the store remembers and the cache holds is swept without the hub; for what nobody knows the error says so."""
+    model, rule, form = LAYOUTS[layout]
+    one = daemon(make_hub(own_root, thread=True), "--keep", "files")
+    assert one.wait(one.sweep(model, **rule_of(layout)))["state"] == "done"
+    before = steps_of(one, model)
+    one.stop()
+    one._options = ["--offline", "yes"]
+    one.start()
+    done = one.wait(one.sweep(model, **BOTH | {"metrics": ["statistics"]}))
+    assert steps_of(one, model) == before, done
+    if layout == "repositories":
+        assert done["state"] == "done" and done["progress"]["done"] == len(FEW), done
+    other = one.wait(one.sweep("garden/other", revisions={"rule": "hf://garden/other-{step}"}))
+    assert other["state"] == "failed" and "offline" in other["error"]["message"], other
