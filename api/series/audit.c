@@ -326,9 +326,9 @@ static int audit(struct store *store, const struct api_run *run, const struct ap
                  const struct api_audit_rewrites *rewrites, struct buf *body, struct err *err)
 {
     const struct audit_options options = audit_options_default();
-    struct report report = {.run = run, .files = files};
-    report.points = calloc(run->count + 1, sizeof *report.points);
-    int code = report.points ? 0 : err_set(err, ERR_NO_MEMORY, "audit: out of memory");
+    struct audit_point *points = calloc(run->count + 1, sizeof *points);
+    struct report report = {.run = run, .files = files, .points = points};
+    int code = points ? 0 : err_set(err, ERR_NO_MEMORY, "audit: out of memory");
     if (!code)
         code = judge_files(&report, &options, err);
     if (!code)
@@ -343,7 +343,7 @@ static int audit(struct store *store, const struct api_run *run, const struct ap
     }
     audit_free(&report.by_files);
     audit_free(&report.by_tensor);
-    free(report.points);
+    free(points);
     free(report.findings);
     return code;
 }
