@@ -1,5 +1,6 @@
-# cmake -DFROM=x.cu -DTO=x.cpp -P cut.cmake: a .cu as C++ for the processor. Launches become calls of
-# tests/emulation/runtime.h, the matrix units' instructions those of tests/emulation/mma.h.
+# cmake -DFROM=x.cu -DTO=x.cpp -DKERNELS=kernels/x.cpp -P cut.cmake: a .cu as C++ for the processor. Launches become calls of
+# tests/emulation/runtime.h, the matrix units' instructions those of tests/emulation/mma.h. KERNELS lacks the launchers, which would
+# have every kernel that the module has compiled.
 file(READ ${FROM} text)
 # Shared memory whose size the launch gives.
 string(REGEX REPLACE "extern __shared__ ([a-z0-9_]+) ([a-z]+)\\[\\];" "\\1 *\\2 = (\\1 *)emulation::block_memory;" text "${text}")
@@ -11,4 +12,16 @@ string(REPLACE "#include \"gpu/cuda/score_mma.cuh\"" "#include \"tests/emulation
 if(text MATCHES "<<<|asm volatile")
   message(FATAL_ERROR "${FROM}: a launch or an instruction that is not understood")
 endif()
-file(WRITE ${TO} "#include \"tests/emulation/kernels.h\"\n#line 1 \"${FROM}\"\n${text}")
+string(PREPEND text "#include \"tests/emulation/kernels.h\"\n#line 1 \"${FROM}\"\n")
+file(WRITE ${TO} "${text}")
+string(FIND "${text}" "extern \"C\"" begin)
+while(NOT begin EQUAL -1)
+  string(SUBSTRING "${text}" 0 ${begin} before)
+  string(SUBSTRING "${text}" ${begin} -1 text)
+  string(FIND "${text}" "\n}\n" end)
+  math(EXPR end "${end} + 2")
+  string(SUBSTRING "${text}" ${end} -1 text)
+  string(PREPEND text "${before}")
+  string(FIND "${text}" "extern \"C\"" begin)
+endwhile()
+file(WRITE ${KERNELS} "${text}")

@@ -16,29 +16,26 @@
 namespace emulation
 {
 
+/* A lane's part of the product's 16 x 8 numbers, of the left matrix' 16 x 16, and of the right one's 16 x 8
+ * halves. */
+struct part {
+    float c[4];
+};
+
 struct fragments {
     uint32_t a[4], b[2];
 };
 
-template <typename T> float half_of(uint32_t word, unsigned part)
-{
-    const uint16_t bits = (uint16_t)(word >> (16 * part));
-    T value;
-    std::memcpy(&value, &bits, sizeof(bits));
-    return (float)value;
-}
+/* c and the product (mma.cpp). */
+part multiply_add_part(part c, const fragments &own, __half);
+part multiply_add_part(part c, const fragments &own, __nv_bfloat16);
 
+/* What a kernel has of its own is read and written here, where the sanitizers look. */
 template <typename T> void multiply_add_on(float *c, const uint32_t *a, uint32_t b0, uint32_t b1)
 {
-    const auto all = share(fragments{{a[0], a[1], a[2], a[3]}, {b0, b1}});
-    const unsigned lane = current % warp_size;
-    const unsigned row = lane / 4, column = lane % 4 * 2; /* of c[0] */
-    for (unsigned k = 0; k < 16; k++) {
-        const fragments left = all[row * 4 + k % 8 / 2],
-                        right[2] = {all[column * 4 + k % 8 / 2], all[column * 4 + 4 + k % 8 / 2]};
-        for (unsigned i = 0; i < 4; i++)
-            c[i] += half_of<T>(left.a[i / 2 + k / 8 * 2], k % 2) * half_of<T>(right[i % 2].b[k / 8], k % 2);
-    }
+    const part sum = multiply_add_part({{c[0], c[1], c[2], c[3]}}, {{a[0], a[1], a[2], a[3]}, {b0, b1}}, T());
+    for (unsigned i = 0; i < 4; i++)
+        c[i] = sum.c[i];
 }
 
 /* The eight 16-bit elements of a row, whose address must be a multiple of 16. */

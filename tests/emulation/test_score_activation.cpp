@@ -1,7 +1,7 @@
 /* Activations and gates. */
-#include "score_activation.cpp"
+#include "kernels/score_activation.cpp"
 
-#include "score_xielu.cpp"
+#include "kernels/score_xielu.cpp"
 
 #include "tests/emulation/score_checks.h"
 

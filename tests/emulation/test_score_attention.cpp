@@ -1,7 +1,7 @@
 /* Attention, by the matrix units and without them. */
-#include "score_attention.cpp"
+#include "kernels/score_attention.cpp"
 
-#include "score_attention_plain.cpp"
+#include "kernels/score_attention_plain.cpp"
 
 #include "tests/emulation/score_checks.h"
 

@@ -1,5 +1,5 @@
 /* The head: log-probabilities from logits that come in blocks. */
-#include "score_head.cpp"
+#include "kernels/score_head.cpp"
 
 #include "tests/emulation/score_checks.h"
 

@@ -1,5 +1,5 @@
 /* The choice of experts, and what goes to each and comes back. */
-#include "score_routing.cpp"
+#include "kernels/score_routing.cpp"
 
 #include "tests/emulation/score_checks.h"
 

@@ -1,11 +1,11 @@
 /* Norms, rotations and copies of rows, and rows times a number. */
-#include "score_rows.cpp"
+#include "kernels/score_rows.cpp"
 
-#include "score_rms.cpp"
+#include "kernels/score_rms.cpp"
 
-#include "score_neighbours.cpp"
+#include "kernels/score_neighbours.cpp"
 
-#include "score_scale.cpp"
+#include "kernels/score_scale.cpp"
 
 #include "tests/emulation/score_checks.h"
 
