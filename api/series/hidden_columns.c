@@ -25,6 +25,14 @@
 
 static const char csv_head[] = "revision,step,column,mean,bimodality\r\n";
 
+struct asked {
+    const struct api_run *run;
+    enum series_variant variant;
+    int64_t token_rows; /* of the vocabulary's rows alone, otherwise 0 */
+    int limit;
+    struct values_range range; /* one revision more than the limit, which tells whether there are more */
+};
+
 struct rows {
     enum api_format format;
     struct api_json json;
@@ -93,16 +101,13 @@ static void begin_page(struct rows *rows, const struct api_run *run, enum series
     api_json_open_array(&rows->json, "revisions");
 }
 
-static int list(const struct api_request *request, struct rows *rows, const struct api_run *run,
-                enum series_variant variant, const struct revision_key *after, struct api_response *response,
-                struct err *err)
+static int list(const struct api_request *request, struct rows *rows, const struct asked *asked,
+                struct api_response *response, struct err *err)
 {
-    const struct values_range range = {run->model.id, run->tensor, after, rows->page.left + 1};
-    const int64_t token_rows = variant == SERIES_VARIANT_TOKENS ? run->token_rows : 0;
     int code = 0;
-    begin_page(rows, run, variant, &response->body);
-    if (run->measured)
-        code = columns_list(request->context->store, &range, token_rows, append_row, rows, err);
+    begin_page(rows, asked->run, asked->variant, &response->body);
+    if (asked->run->measured)
+        code = columns_list(request->context->store, &asked->range, asked->token_rows, append_row, rows, err);
     return code ? code : revision_page_end(&rows->page, request, &rows->json, response, err);
 }
 
@@ -184,22 +189,20 @@ static int next_part(void *context, struct buf *part, struct err *err)
 }
 
 /* Answers in parts what as one body could be too large; then *ret_is_answered becomes 1. */
-static int answer_in_parts(struct api_request *request, const struct api_run *run,
-                           enum series_variant variant, const struct revision_key *after, int limit,
+static int answer_in_parts(struct api_request *request, const struct asked *asked,
                            struct api_response *response, int *ret_is_answered, struct err *err)
 {
-    const struct values_range range = {run->model.id, run->tensor, after, limit + 1};
-    const int64_t token_rows = variant == SERIES_VARIANT_TOKENS ? run->token_rows : 0;
     struct parts *parts = calloc(1, sizeof *parts);
     if (!parts)
         return err_set(err, ERR_NO_MEMORY, "columns: out of memory");
     parts->store = request->context->store;
     buf_init(&parts->names, LIMIT_API_PAGE_ROWS * (LIMIT_REVISION_NAME_BYTES + 1));
-    revision_page_init(&parts->page, limit);
-    int code = columns_list_contents(parts->store, &range, token_rows, note_line, parts, err);
+    revision_page_init(&parts->page, asked->limit);
+    int code = columns_list_contents(parts->store, &asked->range, asked->token_rows, note_line, parts, err);
     if (!code)
         code = buf_check(&parts->names, "columns", err);
-    const double bytes = (double)run->columns * (double)(parts->count * LINE_BYTES_MAX + parts->names.size);
+    const double bytes =
+        (double)asked->run->columns * (double)(parts->count * LINE_BYTES_MAX + parts->names.size);
     if (code || bytes <= (double)WHOLE_BYTES_MAX) {
         free_parts(parts);
         return code;
@@ -240,9 +243,15 @@ int api_get_columns(struct api_request *request, struct api_response *response, 
         code = api_run_read(request->context->store, &model, tensor, &run, err);
     if (code)
         return code;
+    const struct asked asked = {
+        .run = &run,
+        .variant = variant,
+        .token_rows = variant == SERIES_VARIANT_TOKENS ? run.token_rows : 0,
+        .limit = limit,
+        .range = {run.model.id, run.tensor, has_key ? &key : NULL, limit + 1},
+    };
     if (request->format == API_FORMAT_CSV && run.measured)
-        code = answer_in_parts(request, &run, variant, has_key ? &key : NULL, limit, response, &is_answered,
-                               err);
+        code = answer_in_parts(request, &asked, response, &is_answered, err);
     if (code || is_answered) {
         api_run_free(&run);
         return code;
@@ -251,7 +260,7 @@ int api_get_columns(struct api_request *request, struct api_response *response, 
     revision_page_init(&rows.page, limit);
     api_json_init(&rows.json, &response->body);
     api_csv_init(&rows.csv, &response->body);
-    code = list(request, &rows, &run, variant, has_key ? &key : NULL, response, err);
+    code = list(request, &rows, &asked, response, err);
     revision_page_free(&rows.page);
     api_run_free(&run);
     return code;
