@@ -201,7 +201,7 @@ static int render_sweeps(const struct api_request *request, const struct sweep_p
 int api_list_sweeps(struct api_request *request, struct api_response *response, struct err *err)
 {
     int limit = 0;
-    enum sweep_state state;
+    enum sweep_state state = SWEEP_STATE_PLANNING;
     const char *state_name = api_uri_find(&request->uri, "state");
     struct sweeps_query wanted = {.state = state_name ? &state : NULL};
     if (state_name && !sweep_state_parse(state_name, &state))
@@ -263,7 +263,7 @@ int api_list_tasks(struct api_request *request, struct api_response *response, s
     struct store *store = request->context->store;
     struct sweep_row sweep;
     int limit = 0;
-    enum task_state state;
+    enum task_state state = TASK_STATE_QUEUED;
     const char *state_name = api_uri_find(&request->uri, "state");
     struct tasks_query wanted = {.state = state_name ? &state : NULL, .after_ordinal = -1};
     if (state_name && !task_state_parse(state_name, &state))

@@ -147,8 +147,8 @@ static int find_folders(const struct places_search *search, const char *branch, 
 
 /* -- Commits --------------------------------------------------------------------------------------------- */
 
-/* Whether one title is the Trainer's of a step. */
-static int count_steps(const struct repository_commits *commits)
+/* Whether a title is the Trainer's of a step. */
+static int has_titles_of_steps(const struct repository_commits *commits)
 {
     size_t i = 0;
     while (i < commits->count && strncmp(commits->rows[i].title, OF_STEPS, strlen(OF_STEPS)) != 0)
@@ -156,34 +156,41 @@ static int count_steps(const struct repository_commits *commits)
     return i < commits->count;
 }
 
-static int compare_commits(const void *left, const void *right)
+/* A commit among others in another order. */
+struct titled {
+    const struct repository_commit *commit;
+};
+
+static int compare_titles(const void *left, const void *right)
 {
-    const struct repository_commit *const *a = left, *const *b = right;
-    int order = strcmp((*a)->title, (*b)->title);
-    return order ? order : (*a > *b) - (*a < *b);
+    const struct titled *a = left, *b = right;
+    int order = strcmp(a->commit->title, b->commit->title);
+    return order ? order : (a->commit > b->commit) - (a->commit < b->commit);
 }
 
 /* Takes the newest commit of each title that gives a step. */
 static int take_commits(const struct places_search *search, const char *branch,
                         const struct repository_commits *commits, struct places *places, struct err *err)
 {
-    const struct repository_commit **sorted = calloc(commits->count ? commits->count : 1, sizeof *sorted);
-    const int has_steps = !search->rule && count_steps(commits);
+    struct titled *sorted = calloc(commits->count ? commits->count : 1, sizeof *sorted);
+    const int has_steps = !search->rule && has_titles_of_steps(commits);
     const char *before = NULL, *other = NULL;
-    int code = sorted ? 0 : err_set(err, ERR_NO_MEMORY, "commits: out of memory");
-    for (size_t i = 0; !code && i < commits->count; i++)
-        sorted[i] = &commits->rows[i];
-    if (!code && commits->count)
-        qsort(sorted, commits->count, sizeof *sorted, compare_commits);
+    int code = 0;
+    if (!sorted)
+        return err_set(err, ERR_NO_MEMORY, "commits: out of memory");
+    for (size_t i = 0; i < commits->count; i++)
+        sorted[i].commit = &commits->rows[i];
+    if (commits->count)
+        qsort(sorted, commits->count, sizeof *sorted, compare_titles);
     for (size_t i = 0; !code && i < commits->count; i++) {
-        const char *title = sorted[i]->title;
+        const char *title = sorted[i].commit->title;
         char name[LIMIT_REVISION_NAME_BYTES];
         if (before && strcmp(before, title) == 0)
             continue;
         before = title;
         if (revision_place_write(REVISION_PLACE_COMMIT, branch, title, name) && is_step(search, name) &&
             (!has_steps || strncmp(title, OF_STEPS, strlen(OF_STEPS)) == 0))
-            code = add(places, name, sorted[i]->id, err);
+            code = add(places, name, sorted[i].commit->id, err);
         else
             other = other ? other : title;
     }

@@ -13,6 +13,8 @@ from browser import Browser
 from dashboards import ENTER, ESCAPE, FAKE, FREE, HOLD, IDLE, MODEL, QUICK, page, small, visit  # noqa: F401
 from running import Daemon
 
+from tests.hub.places import COMMITS, RUN, title, write_root
+
 OVERVIEW = "document.getElementById('overview').textContent"
 IDLE_MAIN = "document.getElementById('main').getAttribute('aria-busy') === 'false'"
 AWAITED = "document.querySelector('#panel-pairs .plot').classList.contains('awaited')"
@@ -92,6 +94,22 @@ def test_a_later_stage_is_no_part_of_the_lines(visit: Callable[..., Browser], da
     assert drawn == [["stage1-step0", "stage1-step500", "stage1-step1000"]] * 3
     assert page.value("document.querySelectorAll('#revisions .chip.measured').length") == 5
     assert "2 more revisions are not part of this run" in page.value("document.getElementById('findings').textContent")
+
+
+def test_revisions_that_are_no_branches(visit: Callable[..., Browser], daemon: Callable[..., Daemon], make_hub: Any, garden: Path, tmp_path: Path) -> None:
+    """Their names hold colons, slashes and blanks: each row's link leads to its revision."""
+    head = daemon(make_hub(write_root(tmp_path / "root", garden, (0, 16)), thread=True))
+    for model, rule in ((COMMITS, None), ("garden/run", f"hf://{RUN}{{step}}")):
+        assert head.wait(head.sweep(model, **({"revisions": {"rule": rule}} if rule else {})))["state"] == "done"
+    page = visit(head)
+    for model, name in ((COMMITS, f"main^{title(16)}"), ("garden/run", f"hf://{RUN}16")):
+        page.run("location.hash = `#model=${arguments[0]}`", model)
+        page.wait(f"[...document.querySelectorAll('#revisions th a')].some(link => link.textContent === {json.dumps(name)})")
+        answers = page.value(
+            "[...document.querySelectorAll('#revisions th a')].map(link => { const ask = new XMLHttpRequest(); ask.open('GET', link.href, false);"
+            " ask.send(); return [link.textContent, JSON.parse(ask.responseText).revision]; })"
+        )
+        assert len(answers) >= 2 and all(text == revision for text, revision in answers), answers
 
 
 def test_an_error_of_many_revisions_is_said_once(visit: Callable[..., Browser], daemon: Callable[..., Daemon], make_hub: Any, garden: Path) -> None:

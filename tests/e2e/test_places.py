@@ -208,31 +208,31 @@ def test_such_names_everywhere(daemon: Start, make_hub: MakeHub, own_root: Path,
     assert removed.returncode == 0 and model not in one.client("models").stdout, removed
 
 
-@pytest.mark.parametrize(
-    ("model", "rule", "says"),
-    [
-        (FOLDERS, "main:chekpoint-{step}", 'matches nothing; there are 3 folders of main that hold checkpoints, such as "main:checkpoint-0"'),
-        (FOLDERS, "dev:checkpoint-{step}", "dev"),
-        (COMMITS, "main^Training in progess, step {step}", 'matches nothing; there are 6 commits of main, such as "End of training"'),
-        (SERIES, "hf://garden/rum-step_{step}", 'matches nothing; there are 0 models of garden whose names hold "rum-step_"'),
-        (SERIES, "hf://nobody/run-step_{step}", "there are 0 models of nobody"),
-        (BRANCHES, "stop{step}", "is named like a training step; name revisions"),
-    ],
-)
-def test_a_mistyped_rule(daemon: Start, make_hub: MakeHub, own_root: Path, model: str, rule: str, says: str) -> None:
-    """Nothing is swept, and the error says what is there instead."""
+# model, rule, what the error says is there instead
+MISTYPED = [
+    (FOLDERS, "main:chekpoint-{step}", 'matches nothing; there are 3 folders of main that hold checkpoints, such as "main:checkpoint-0"'),
+    (FOLDERS, "dev:checkpoint-{step}", 'the rule "dev:checkpoint-{step}": '),
+    (COMMITS, "main^Training in progess, step {step}", 'matches nothing; there are 6 commits of main, such as "End of training"'),
+    (SERIES, "hf://garden/rum-step_{step}", 'matches nothing; there are 0 models of garden whose names hold "rum-step_"'),
+    (SERIES, "hf://nobody/run-step_{step}", "there are 0 models of nobody"),
+    (BRANCHES, "stop{step}", "is named like a training step; name revisions"),
+]
+NO_PLACES = ["main:../{step}", "hf://{step}/x", "hf://*/run-{step}", ":{step}", "main^", "{step}:x", "main:a//{step}"]
+
+
+def test_mistyped_rules(daemon: Start, make_hub: MakeHub, own_root: Path) -> None:
+    """Nothing is swept, and the error says what is there instead; a rule that says no place is refused before anything is asked."""
     one = daemon(make_hub(own_root, thread=True))
-    done = one.wait(one.sweep(model, revisions={"rule": rule}))
-    assert done["state"] == "failed" and not one.series(model)
-    assert says in done["error"]["message"], done["error"]
-
-
-@pytest.mark.parametrize("rule", ["main:../{step}", "hf://{step}/x", "hf://*/run-{step}", ":{step}", "main^", "{step}:x", "main:a//{step}"])
-def test_a_rule_that_says_no_place(daemon: Start, rule: str) -> None:
-    """Before anything is asked."""
-    one = daemon()
-    answer = one.post("/v1/sweeps", {"model": "a/b", "revisions": {"rule": rule}})
-    assert answer.status == 400 and answer.json()["field"] == "/revisions/rule", answer
+    for model, rule, says in MISTYPED:
+        done = one.wait(one.sweep(model, revisions={"rule": rule}))
+        assert done["state"] == "failed" and not one.series(model), done
+        assert says in done["error"]["message"], done["error"]
+    for rule in NO_PLACES:
+        answer = one.post("/v1/sweeps", {"model": "a/b", "revisions": {"rule": rule}})
+        assert answer.status == 400 and answer.json()["field"] == "/revisions/rule", answer
+    for field, value in (("/reference", {"reference": "main:../a"}), ("/revisions/names/1", {"revisions": {"names": ["main", "hf://a"]}})):
+        answer = one.post("/v1/sweeps", {"model": "a/b", **value})
+        assert answer.status == 400 and answer.json()["field"] == field, answer
 
 
 def test_what_vanished_and_what_is_kept(daemon: Start, make_hub: MakeHub, own_root: Path) -> None:
