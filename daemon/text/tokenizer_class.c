@@ -7,24 +7,26 @@
 
 #define END TOKENIZER_END
 #define AS(name) TOKENIZER_DOUBT_AS_##name
+#define BY(name) TOKENIZER_ORIGIN_##name
 
 static const struct tokenizer_class classes[] = {
-    {"GPTNeoXTokenizer", AS(NEOX), END, END, END, TOKENIZER_PADDING},
-    {"GPTNeoXTokenizerFast", AS(NEOX), END, END, END, TOKENIZER_PADDING},
-    {"GPT2Tokenizer", AS(GPT2), END, END, END, NULL},
-    {"GPT2TokenizerFast", AS(GPT2), END, END, END, NULL},
-    {"Qwen2Tokenizer", AS(QWEN2), NULL, END, END, END},
-    {"Qwen2TokenizerFast", AS(QWEN2), NULL, END, END, END},
-    {"LlamaTokenizer", AS(LLAMA), "<s>", "</s>", "<unk>", NULL},
-    {"LlamaTokenizerFast", AS(LLAMA), "<s>", "</s>", "<unk>", NULL},
-    {"BloomTokenizerFast", 0, "<s>", "</s>", "<unk>", "<pad>"},
-    {"OLMoTokenizer", 0, NULL, NULL, NULL, NULL}, /* ai2-olmo's, which reads tokenizer.json as it is */
-    {"OLMoTokenizerFast", 0, NULL, NULL, NULL, NULL},
+    {"GPTNeoXTokenizer", AS(NEOX), END, END, END, TOKENIZER_PADDING, BY(TRANSFORMERS)},
+    {"GPTNeoXTokenizerFast", AS(NEOX), END, END, END, TOKENIZER_PADDING, BY(TRANSFORMERS)},
+    {"GPT2Tokenizer", AS(GPT2), END, END, END, NULL, BY(TRANSFORMERS)},
+    {"GPT2TokenizerFast", AS(GPT2), END, END, END, NULL, BY(TRANSFORMERS)},
+    {"Qwen2Tokenizer", AS(QWEN2), NULL, END, END, END, BY(TRANSFORMERS)},
+    {"Qwen2TokenizerFast", AS(QWEN2), NULL, END, END, END, BY(TRANSFORMERS)},
+    {"LlamaTokenizer", AS(LLAMA), "<s>", "</s>", "<unk>", NULL, BY(TRANSFORMERS)},
+    {"LlamaTokenizerFast", AS(LLAMA), "<s>", "</s>", "<unk>", NULL, BY(TRANSFORMERS)},
+    {"BloomTokenizerFast", 0, "<s>", "</s>", "<unk>", "<pad>", BY(TRANSFORMERS)},
+    /* ai2-olmo's, which reads tokenizer.json as it is */
+    {"OLMoTokenizer", 0, NULL, NULL, NULL, NULL, BY(MODEL)},
+    {"OLMoTokenizerFast", 0, NULL, NULL, NULL, NULL, BY(MODEL)},
     /* Published beside Crystal: tokenizer.json as it is, but for the template (tokenizer_start.c). */
-    {"CrystalCoderTokenizer", 0, "<|startoftext|>", "<|endoftext|>", "<|unk|>", NULL},
-    {"CrystalCoderTokenizerFast", 0, "<|startoftext|>", "<|endoftext|>", "<|unk|>", NULL},
-    {"PreTrainedTokenizerFast", 0, NULL, NULL, NULL, NULL},
-    {"TokenizersBackend", 0, NULL, NULL, NULL, NULL},
+    {"CrystalCoderTokenizer", 0, "<|startoftext|>", "<|endoftext|>", "<|unk|>", NULL, BY(MODEL_TEMPLATE)},
+    {"CrystalCoderTokenizerFast", 0, "<|startoftext|>", "<|endoftext|>", "<|unk|>", NULL, BY(MODEL_TEMPLATE)},
+    {"PreTrainedTokenizerFast", 0, NULL, NULL, NULL, NULL, BY(TRANSFORMERS)},
+    {"TokenizersBackend", 0, NULL, NULL, NULL, NULL, BY(TRANSFORMERS)},
 };
 
 /* What 5 builds for a type. */
@@ -90,4 +92,31 @@ int tokenizer_class_find(const char *name, const char *model_type, struct tokeni
                                   : (unsigned)TOKENIZER_DOUBT_AS_QWEN2,
     };
     return 0;
+}
+
+/* Whether a name in "auto_map" ("tokenization_olmo_fast.OLMoTokenizerFast") is the class's, fast or slow. */
+static int is_named(const struct tokenizer_class *class, const json_t *named)
+{
+    static const char fast[] = "Fast";
+    const char *name = class->name,
+               *dot = json_is_string(named) ? strrchr(json_string_value(named), '.') : NULL;
+    size_t size = strlen(name), end = sizeof fast - 1;
+    if (size > end && strcmp(name + size - end, fast) == 0)
+        size -= end;
+    return json_field_is_absent(named) || (dot && strncmp(dot + 1, name, size) == 0 &&
+                                           (!dot[1 + size] || strcmp(dot + 1 + size, fast) == 0));
+}
+
+int tokenizer_class_check_map(const struct tokenizer_class *class, const json_t *map, struct err *err)
+{
+    const json_t *named = json_object_get(map, "AutoTokenizer");
+    const int is_pair = json_is_array(named); /* slow and fast */
+    if (json_field_is_absent(named) || (class->origin != TOKENIZER_ORIGIN_TRANSFORMERS &&
+                                        is_named(class, is_pair ? json_array_get(named, 0) : named) &&
+                                        is_named(class, is_pair ? json_array_get(named, 1) : NULL)))
+        return 0;
+    return err_set(err, ERR_UNSUPPORTED,
+                   "auto_map: AutoTokenizer: it is not known what a class of the model's own beside %s makes "
+                   "of tokenizer.json",
+                   class->name);
 }

@@ -11,11 +11,21 @@
 
 #include "daemon/base/err.h"
 
+#include <jansson.h>
+
+enum tokenizer_origin {
+    TOKENIZER_ORIGIN_TRANSFORMERS,
+    TOKENIZER_ORIGIN_MODEL,          /* published beside a model, which names it in "auto_map", too */
+    TOKENIZER_ORIGIN_MODEL_TEMPLATE, /* likewise, and makes a template of its own by "add_bos_token" and
+                                        "add_eos_token" */
+};
+
 /* By 4, which looks for these tokens in texts where no file names others; NULL for none. */
 struct tokenizer_class {
     const char *name;
     unsigned built; /* as 5 builds it: one of TOKENIZER_DOUBT_BUILT, or 0 for tokenizer.json as it is */
     const char *bos, *eos, *unk, *pad;
+    enum tokenizer_origin origin;
 };
 
 struct tokenizer_choice {
@@ -27,5 +37,9 @@ struct tokenizer_choice {
  * not known, and where the versions take different classes for want of a name. */
 int tokenizer_class_find(const char *name, const char *model_type, struct tokenizer_choice *ret_choice,
                          struct err *err);
+
+/* map: "auto_map" of tokenizer_config.json, or NULL. ERR_UNSUPPORTED where it names a class of the model's
+ * own that is not this one: whoever trusts the model cuts texts by that one. */
+int tokenizer_class_check_map(const struct tokenizer_class *class, const json_t *map, struct err *err);
 
 #endif

@@ -54,11 +54,12 @@ static int find_class(struct reading *reading, const struct tokenizer_config *fi
     struct tokenizer_choice choice;
     if (!name)
         return err_set(err, ERR_FORMAT, "tokenizer_class: not a string");
-    if (tokenizer_class_find(name, files->model_type ? files->model_type : "", &choice, err))
+    if (tokenizer_class_find(name, files->model_type ? files->model_type : "", &choice, err) ||
+        tokenizer_class_check_map(&choice.class, json_object_get(reading->config, "auto_map"), err))
         return err->code;
     reading->class = choice.class;
     reading->built = choice.built;
-    reading->has_flags = choice.class.built || strncmp(choice.class.name, "Crystal", strlen("Crystal")) == 0;
+    reading->has_flags = choice.class.built || choice.class.origin == TOKENIZER_ORIGIN_MODEL_TEMPLATE;
     return 0;
 }
 

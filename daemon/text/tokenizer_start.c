@@ -68,7 +68,7 @@ static int64_t find(const json_t *root, const json_t *config, const struct token
         return json_is_true(add) || (!choice->built && id != TOKENIZER_START_NONE) ? TOKENIZER_START_UNKNOWN
                                                                                    : TOKENIZER_START_NONE;
     /* It makes a template of its own, by the flags that tokenizer_config.c refuses. */
-    if (begins_with(class, "CrystalCoderTokenizer") && id != TOKENIZER_START_NONE)
+    if (choice->class.origin == TOKENIZER_ORIGIN_MODEL_TEMPLATE && id != TOKENIZER_START_NONE)
         return TOKENIZER_START_UNKNOWN;
     if (begins_with(class, "LlamaTokenizer") && json_is_false(add) != (id == TOKENIZER_START_NONE))
         return TOKENIZER_START_UNKNOWN;
