@@ -128,6 +128,7 @@ struct place {
 static int find_place(struct view *view, const char *commit, const char *path, struct place *place,
                       struct err *err)
 {
+    *place = (struct place){.path = ""};
     (void)snprintf(place->commit, sizeof place->commit, "%.40s", commit);
     int code = view->folder ? find_commit(view, commit, place->commit, err) : 0;
     int size = snprintf(place->path, sizeof place->path, "%s%s%s", view->folder ? view->folder : "",
