@@ -265,13 +265,13 @@ static int find_repositories(const struct places_search *search, const struct re
 /* -- Both ways ------------------------------------------------------------------------------------------- */
 
 /* Whether what was looked for is not there, rather than out of reach now. Some mirrors have no histories. */
-static int is_lasting(int code)
+static int is_absent(int code)
 {
-    return code == ERR_NOT_FOUND || code == ERR_UNSUPPORTED || code == ERR_HTTP || code == ERR_FORMAT ||
-           code == ERR_LIMIT || code == ERR_GATED;
+    return code == ERR_NOT_FOUND || code == ERR_UNSUPPORTED || code == ERR_FORMAT || code == ERR_LIMIT;
 }
 
-/* One of two places, without a rule: what cannot be looked at holds nothing. */
+/* One of two places, without a rule. Where the hub refuses to tell, there may be what it told before; that
+ * must cost no sweep that needs none of it. */
 static int try_to_find(int (*find)(const struct places_search *, const char *, const char *, struct places *,
                                    struct err *),
                        const struct places_search *search, const char *commit, struct places *places,
@@ -279,7 +279,9 @@ static int try_to_find(int (*find)(const struct places_search *, const char *, c
 {
     struct err reason = ERR_INIT;
     int code = find(search, STANDARD_BRANCH, commit, places, &reason);
-    if (code && !is_lasting(code)) {
+    const int is_kept = code == ERR_HTTP || code == ERR_GATED;
+    places->is_partial |= is_kept;
+    if (code && !is_absent(code) && !is_kept) {
         *err = reason;
         return code;
     }

@@ -11,7 +11,7 @@
 struct fake {
     struct repository repository;
     const char *const *paths, *const *titles;
-    int is_silent; /* it has no histories, as some mirrors */
+    int history_code; /* why it has no histories */
     int tree_count, history_count;
 };
 
@@ -35,8 +35,8 @@ static int list_commits(struct repository *repository, const char *revision,
     struct fake *fake = (struct fake *)repository;
     assert_string_equal(revision, COMMIT);
     fake->history_count++;
-    if (fake->is_silent)
-        return err_set(err, ERR_UNSUPPORTED, "no histories here");
+    if (fake->history_code)
+        return err_set(err, (enum err_code)fake->history_code, "no histories here");
     struct repository_commits *commits = calloc(1, sizeof *commits);
     commits->rows = calloc(64, sizeof *commits->rows);
     for (; fake->titles && fake->titles[commits->count]; commits->count++) {
@@ -139,8 +139,31 @@ static void test_commits(void **state)
     fake.titles = epochs;
     expect(&fake, NULL, "main^Training in progress, epoch 10=00; main^Training in progress, epoch 9=01",
            "0 folders of main that hold checkpoints, 3 commits of main, such as \"x\"");
-    fake.is_silent = 1;
-    expect(&fake, NULL, "", "0 folders of main that hold checkpoints");
+}
+
+/* A mirror without histories has no such revisions; one that fails may have what is known. */
+static void test_histories_that_are_not_told(void **state)
+{
+    static const struct {
+        int history_code, code, is_partial;
+    } cases[] = {
+        {ERR_UNSUPPORTED, 0, 0}, {ERR_NOT_FOUND, 0, 0},         {ERR_HTTP, 0, 1},
+        {ERR_GATED, 0, 1},       {ERR_NETWORK, ERR_NETWORK, 0}, {ERR_CANCELLED, ERR_CANCELLED, 0},
+    };
+    struct repository_ref main_ref = {.name = (char[]){"main"}, .commit = COMMIT};
+    const struct repository_refs refs = {.count = 1, .rows = &main_ref};
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        struct fake fake = {.repository = {.ops = &ops, .name = "a/b"},
+                            .history_code = cases[i].history_code};
+        const struct places_search search = {&fake.repository, &refs, NULL};
+        struct places places;
+        struct err err = ERR_INIT;
+        assert_int_equal(places_find(&search, &places, &err), cases[i].code);
+        assert_int_equal(places.is_partial, cases[i].is_partial);
+        assert_int_equal(places.count, 0);
+        places_free(&places);
+    }
 }
 
 /* The commit of a folder is of what lies in it, and of nothing else. */
@@ -179,6 +202,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_folders),
         cmocka_unit_test(test_commits),
+        cmocka_unit_test(test_histories_that_are_not_told),
         cmocka_unit_test(test_commits_of_folders),
     };
     return cmocka_run_group_tests_name("sweep/places", tests, NULL, NULL);
