@@ -127,6 +127,9 @@ static const struct {
     /* HPLT's and NorBERT's, and BabyLM's GPT-BERT */
     {"ltgbert", 0, "embedding.word_embedding.weight classifier.nonlinearity.5.weight", MODEL_ROLE_UNEMBEDDING,
      "classifier.nonlinearity.5.weight"},
+    {"gpt_bert", 0,
+     "embedding.word_embedding.weight classifier.emb2vocab.weight classifier.projection.weight",
+     MODEL_ROLE_UNEMBEDDING, "classifier.emb2vocab.weight"},
     {"", 0, "model.embedding.word_embedding.weight model.classifier.nonlinearity.5.weight",
      MODEL_ROLE_EMBEDDING, "model.embedding.word_embedding.weight"},
     {"gpt_neox", 1, "", MODEL_ROLE_EMBEDDING, NULL},
