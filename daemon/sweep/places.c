@@ -299,8 +299,14 @@ static int find_in_main(const struct places_search *search, struct places *place
         return 0;
     (void)snprintf(commit, sizeof commit, "%s", refs->rows[i].commit);
     int code = try_to_find(find_folders, search, commit, places, err);
-    if (!code && places->count == 0)
-        code = try_to_find(find_commits, search, commit, places, err);
+    if (code || places->count)
+        return code;
+    code = try_to_find(find_commits, search, commit, places, err);
+    if (!code && refs->is_partial) {
+        size_t used = strlen(places->looked);
+        (void)snprintf(places->looked + used, sizeof places->looked - used,
+                       " (offline, commits are not known)");
+    }
     return code;
 }
 

@@ -164,6 +164,14 @@ static void test_histories_that_are_not_told(void **state)
         assert_int_equal(places.count, 0);
         places_free(&places);
     }
+    const struct repository_refs cached = {.is_partial = 1, .count = 1, .rows = &main_ref};
+    struct fake fake = {.repository = {.ops = &ops, .name = "a/b"}, .history_code = ERR_NOT_FOUND};
+    const struct places_search search = {&fake.repository, &cached, NULL};
+    struct places places;
+    OK(places_find(&search, &places, &err));
+    assert_string_equal(places.looked,
+                        "0 folders of main that hold checkpoints (offline, commits are not known)");
+    places_free(&places);
 }
 
 /* The commit of a folder is of what lies in it, and of nothing else. */
