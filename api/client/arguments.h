@@ -27,11 +27,9 @@
     X(TO, "to", "STEP", 0, "last training step")                                                             \
     X(EVERY, "every", "N", 0, "only every N-th revision, and the last")                                      \
     X(REVISION, "revision", "NAME", 1,                                                                       \
-      "this revision only; may be repeated. A branch or tag, or main:FOLDER, main^TITLE, hf://OWNER/NAME")   \
+      "this revision only; may be repeated: a branch, tag, main:FOLDER, main^TITLE or hf://OWNER/NAME")      \
     X(RULE, "rule", "TEXT", 0,                                                                               \
-      "where the step stands in unusual names: run7-{step}, epoch={epoch}-step={step}; of folders "          \
-      "main:checkpoint-{step}, of commits main^Step {step}, of repositories hf://OWNER/NAME-{step}; * is "   \
-      "any text")                                                                                            \
+      "where the step is: run7-{step}, main:checkpoint-{step}, main^Step {step}, hf://OWNER/NAME-{step}")    \
     X(TENSOR, "tensor", "NAME", 1, "this tensor instead of the unembedding")                                 \
     X(METRIC, "metric", "NAME", 1, "statistics (the default) or perplexity; may be repeated")                \
     X(REFERENCE, "reference", "NAME", 0, "revision that displacements start from (default: the first)")      \

@@ -65,6 +65,7 @@ static const char *const tied_families[] = {
     "gemma4",
     "gemma4_text",
     "gpt-sw3",
+    "gpt_bert",
     "gpt_bigcode",
     "gpt_neo",
     "gpt_neox_japanese",

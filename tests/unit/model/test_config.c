@@ -192,8 +192,9 @@ static void test_other_families(void **state)
     assert_int_equal(llama.bos_token_id, -1);
     /* What says nothing of it is tied where its class is, and OLMo has a word of its own for it. */
     assert_true(parse("{\"model_type\":\"opt\"}").is_tied);
-    static const char *const ties[] = {"gemma2",     "gemma4_text", "ernie4_5",   "lfm2",
-                                       "modernbert", "xlm-roberta", "deberta-v2", "gpt_neox_japanese"};
+    static const char *const ties[] = {"gemma2",     "gemma4_text", "ernie4_5",
+                                       "lfm2",       "modernbert",  "xlm-roberta",
+                                       "deberta-v2", "gpt_bert",    "gpt_neox_japanese"};
     for (size_t i = 0; i < sizeof ties / sizeof ties[0]; i++) {
         char json[64];
         (void)snprintf(json, sizeof json, "{\"model_type\":\"%s\"}", ties[i]);

@@ -130,6 +130,8 @@ static const struct {
     {"gpt_bert", 0,
      "embedding.word_embedding.weight classifier.emb2vocab.weight classifier.projection.weight",
      MODEL_ROLE_UNEMBEDDING, "classifier.emb2vocab.weight"},
+    {"gpt_bert", 1, "embedding.word_embedding.weight classifier.projection.weight", MODEL_ROLE_UNEMBEDDING,
+     "embedding.word_embedding.weight"},
     {"", 0, "model.embedding.word_embedding.weight model.classifier.nonlinearity.5.weight",
      MODEL_ROLE_EMBEDDING, "model.embedding.word_embedding.weight"},
     {"gpt_neox", 1, "", MODEL_ROLE_EMBEDDING, NULL},

@@ -5,6 +5,7 @@
 
 #include "daemon/remote/remote_store.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
 
 static void make_task(struct wire_sample *sample, struct wire_task *task)
@@ -65,19 +66,24 @@ static const char *make_folder(const char *place, const char *name, const char *
     return folder;
 }
 
-/* What a killed worker left goes; not the folder of one that begins just now and has yet to lock it, nor one
- * of another user, who could let a link take the place of a folder while it is emptied. */
+/* What a killed worker left goes, also where the disk was full; not the folder of one that begins just now
+ * and has yet to lock it, nor one of another user, who could let a link take the place of a folder while it
+ * is emptied. */
 static void test_what_others_left_behind(void **state)
 {
     struct remote_store *store = NULL;
     const int is_root = geteuid() == 0;
     (void)make_folder(*state, "bifurcated-worker-killed", "17\n");
     (void)make_folder(*state, "bifurcated-worker-beginning", "");
+    const struct timespec long_ago[2] = {{.tv_sec = 1}, {.tv_sec = 1}};
+    const char *full = make_folder(*state, "bifurcated-worker-full-disk", "");
+    assert_int_equal(utimensat(AT_FDCWD, fixture_path(full, "lock"), long_ago, 0), 0);
     const char *foreign = make_folder(*state, "bifurcated-worker-foreign", "17\n");
     if (is_root) /* nobody else can give a folder away */
         assert_int_equal(chown(foreign, 65534, 65534), 0);
     OK(remote_store_open(*state, &store, &err));
     assert_int_not_equal(access(fixture_path(*state, "bifurcated-worker-killed"), F_OK), 0);
+    assert_int_not_equal(access(fixture_path(*state, "bifurcated-worker-full-disk"), F_OK), 0);
     assert_int_equal(access(fixture_path(*state, "bifurcated-worker-beginning"), F_OK), 0);
     assert_int_equal(access(fixture_path(*state, "bifurcated-worker-foreign"), F_OK) == 0, is_root);
     remote_store_close(store);
