@@ -267,21 +267,33 @@ static int find_repositories(const struct places_search *search, const struct re
 /* Whether what was looked for is not there, rather than out of reach now. Some mirrors have no histories. */
 static int is_absent(int code)
 {
-    return code == ERR_NOT_FOUND || code == ERR_UNSUPPORTED || code == ERR_FORMAT || code == ERR_LIMIT;
+    return code == ERR_NOT_FOUND || code == ERR_UNSUPPORTED;
 }
 
-/* One of two places, without a rule. Where the hub refuses to tell, there may be what it told before; that
- * must cost no sweep that needs none of it. */
+/* Whether the hub does not tell: there may be what it told before. That must cost no sweep that needs none of
+ * it. */
+static int is_untold(int code)
+{
+    return code == ERR_HTTP || code == ERR_GATED || code == ERR_FORMAT || code == ERR_LIMIT;
+}
+
+/* One of two places, `what`, without a rule. */
 static int try_to_find(int (*find)(const struct places_search *, const char *, const char *, struct places *,
                                    struct err *),
-                       const struct places_search *search, const char *commit, struct places *places,
-                       struct err *err)
+                       const struct places_search *search, const char *what, const char *commit,
+                       struct places *places, struct err *err)
 {
     struct err reason = ERR_INIT;
     int code = find(search, STANDARD_BRANCH, commit, places, &reason);
-    const int is_kept = code == ERR_HTTP || code == ERR_GATED;
-    places->is_partial |= is_kept;
-    if (code && !is_absent(code) && !is_kept) {
+    if (is_untold(code)) {
+        const size_t used = strlen(places->looked);
+        places->is_partial = 1;
+        (void)snprintf(places->looked + used, sizeof places->looked - used,
+                       "%s%s of " STANDARD_BRANCH " (which the hub does not tell now)", used ? ", " : "",
+                       what);
+        (void)err_wrap(&reason, "%s of " STANDARD_BRANCH, what);
+        places->failure = reason;
+    } else if (code && !is_absent(code)) {
         *err = reason;
         return code;
     }
@@ -298,11 +310,13 @@ static int find_in_main(const struct places_search *search, struct places *place
     if (!refs || i == refs->count)
         return 0;
     (void)snprintf(commit, sizeof commit, "%s", refs->rows[i].commit);
-    int code = try_to_find(find_folders, search, commit, places, err);
-    if (code || places->count)
+    int code = try_to_find(find_folders, search, "folders", commit, places, err);
+    /* Commits that push folders have the same titles as those that are revisions: of folders that are not
+     * told they would make a second series. */
+    if (code || places->count || places->failure.code)
         return code;
-    code = try_to_find(find_commits, search, commit, places, err);
-    if (!code && refs->is_partial) {
+    code = try_to_find(find_commits, search, "commits", commit, places, err);
+    if (!code && refs->is_partial && places->looked[0]) {
         size_t used = strlen(places->looked);
         (void)snprintf(places->looked + used, sizeof places->looked - used,
                        " (offline, commits are not known)");

@@ -26,7 +26,8 @@ struct place_found {
 struct places {
     struct place_found *rows; /* each name once, in order of names */
     size_t count, capacity;
-    int is_partial; /* there may be more: offline, or the hub does not tell now */
+    int is_partial;     /* there may be more: offline, or the hub does not tell now */
+    struct err failure; /* why it does not; code 0: it does */
     char
         looked[PLACES_WORDS_SIZE]; /* where, and what is there that was not taken, for errors and the log:
                                       "3 folders of main that hold checkpoints, such as \"a\""; "": nowhere */

@@ -177,6 +177,7 @@ static int add_places(struct revision_list *list, const struct places_search *se
     }
     list->place_count = places.count;
     list->is_partial |= places.is_partial;
+    list->failure = places.failure;
     memcpy(list->looked, places.looked, sizeof list->looked);
     places_free(&places);
     return code;

@@ -28,6 +28,7 @@ struct revision_list {
     struct revision_listed *rows; /* in step order */
     size_t count, capacity;
     int is_partial;                 /* the repository knows only a part of them now: offline */
+    struct err failure;             /* why the hub does not tell of other places now; code 0: it does */
     size_t place_count;             /* of them, that are no branches or tags but were looked for */
     char looked[PLACES_WORDS_SIZE]; /* where for those; "": nowhere */
 };

@@ -8,6 +8,7 @@
 #include "daemon/watch/watch_due.h"
 #include "store/models.h"
 
+#include <inttypes.h>
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
@@ -108,6 +109,9 @@ static int look(struct run *run, struct hub *hub, const atomic_bool *cancel, str
     int code = hub_open_guarded(hub, REPOSITORY_KIND_MODEL, run->watch->model, cancel, &run->repository, err);
     if (!code)
         code = revision_list_read(&run->list, run->repository, &run->spec, err);
+    /* Whom a token does not reach any more, the hub hides without a word. */
+    if (!code && !run->list.count && places_are_repositories(run->watch->model, run->spec.rule))
+        run->list.is_partial = 1;
     if (!code && !run->list.is_partial)
         code = revision_list_remember(&run->list, run->store, run->watch->model_id, run->watch->model,
                                       &run->spec, err);
@@ -217,12 +221,23 @@ static enum watch_outcome outcome_of(const struct run *run, const struct err *re
 /* How a run ended that found nothing to sweep: no name may give a step so far. */
 static enum watch_outcome outcome_without_error(struct run *run)
 {
-    struct err reason = ERR_INIT;
+    struct model_row model;
+    struct err reason = ERR_INIT, ignored = ERR_INIT;
     size_t count = run->list.count, steps = run->spec.name_count;
     for (size_t i = 0; i < count; i++)
         steps += run->list.rows[i].place.is_step != 0;
     if (steps)
         return WATCH_OUTCOME_UNCHANGED;
+    if (run->list.failure.code) {
+        set_failure(run, &run->list.failure);
+        return WATCH_OUTCOME_FAILED;
+    }
+    if (!count && !models_get(run->store, run->watch->model_id, &model, &ignored) && model.revision_count) {
+        (void)err_set(&reason, ERR_NOT_FOUND, "none of its %" PRId64 " revisions is there now%s%s",
+                      model.revision_count, run->list.looked[0] ? "; there are " : "", run->list.looked);
+        set_failure(run, &reason);
+        return WATCH_OUTCOME_FAILED;
+    }
     if (count)
         (void)err_set(
             &reason, ERR_NOT_FOUND,

@@ -178,6 +178,41 @@ def test_a_watch_finds_what_is_new(daemon: Start, make_hub: MakeHub, own_root: P
     assert after[new] > 0 and {other: after[other] for other in before} == before
 
 
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_what_the_hub_does_not_tell_is_not_gone(daemon: Start, make_hub: MakeHub, own_root: Path, layout: str) -> None:
+    """The hub fails to list, or hides each repository at once, as it does from a token that has expired: the series stays as it was. The
+    commits that push folders have the Trainer's titles, too, and do not become a second series."""
+    model, _, name = LAYOUTS[layout]
+    here = f"/v1/watches/{model_path(model)}"
+    if layout == "folders":
+        history = [["initial commit", "_before"], [title(0), "_before"], [title(16), "main"]]
+        (own_root / "models" / FOLDERS / "branches.json").write_text(json.dumps({"histories": {"main": history}}))
+    hub = make_hub(own_root, thread=True)
+    one = daemon(hub)
+    watches.first_run(one, watches.LONG | rule_of(layout), here)
+    before = steps_of(one, model)
+    assert list(before) == [name.format(step) for step in FEW]
+    if layout == "repositories":
+        for step in FEW:
+            (own_root / f"models/{RUN}{step}/branches.json").write_text(json.dumps({"private": True}))
+        hub.restore()
+    else:
+        hub.fault("status", path=f"/{model}/{'tree' if layout == 'folders' else 'commits'}/", status=500, retry_after=0)
+    failed = watches.watch_now(one, here)["last_run"]
+    assert failed["outcome"] == "failed" and not any(failed[kind]["count"] for kind in ("new", "moved", "gone")), failed
+    says = "none of its 3 revisions is there now; there are 1 models of" if layout == "repositories" else f"{layout} of main: "
+    assert says in failed["error"]["message"], failed
+    assert steps_of(one, model) == before
+    if layout == "repositories":
+        for step in FEW:
+            (own_root / f"models/{RUN}{step}/branches.json").unlink()
+        hub.restore()
+    hub.clear_faults()
+    same = watches.watch_now(one, here)["last_run"]
+    assert same["outcome"] == "unchanged" and not any(same[kind]["count"] for kind in ("new", "moved", "gone")), same
+    assert steps_of(one, model) == before
+
+
 # ---- what people ask for by name ------------------------------------------------------------------
 
 

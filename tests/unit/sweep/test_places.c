@@ -11,7 +11,7 @@
 struct fake {
     struct repository repository;
     const char *const *paths, *const *titles;
-    int history_code; /* why it has no histories */
+    int tree_code, history_code; /* why it has no lists of files, no histories */
     int tree_count, history_count;
 };
 
@@ -21,6 +21,10 @@ static int list_tree(struct repository *repository, const char *commit, struct r
     struct fake *fake = (struct fake *)repository;
     struct repository_tree *tree = calloc(1, sizeof *tree);
     fake->tree_count++;
+    if (fake->tree_code) {
+        repository_tree_free(tree);
+        return err_set(err, (enum err_code)fake->tree_code, "no files here");
+    }
     for (size_t i = 0; fake->paths && fake->paths[i]; i++)
         (void)hub_json_append_file(tree, fake->paths[i], i, COMMIT, "", err);
     (void)hub_json_finish_tree(tree, err);
@@ -147,8 +151,14 @@ static void test_histories_that_are_not_told(void **state)
     static const struct {
         int history_code, code, is_partial;
     } cases[] = {
-        {ERR_UNSUPPORTED, 0, 0}, {ERR_NOT_FOUND, 0, 0},         {ERR_HTTP, 0, 1},
-        {ERR_GATED, 0, 1},       {ERR_NETWORK, ERR_NETWORK, 0}, {ERR_CANCELLED, ERR_CANCELLED, 0},
+        {ERR_UNSUPPORTED, 0, 0},
+        {ERR_NOT_FOUND, 0, 0},
+        {ERR_HTTP, 0, 1},
+        {ERR_GATED, 0, 1},
+        {ERR_NETWORK, ERR_NETWORK, 0},
+        {ERR_CANCELLED, ERR_CANCELLED, 0},
+        {ERR_FORMAT, 0, 1},
+        {ERR_LIMIT, 0, 1},
     };
     struct repository_ref main_ref = {.name = (char[]){"main"}, .commit = COMMIT};
     const struct repository_refs refs = {.count = 1, .rows = &main_ref};
@@ -161,6 +171,7 @@ static void test_histories_that_are_not_told(void **state)
         struct err err = ERR_INIT;
         assert_int_equal(places_find(&search, &places, &err), cases[i].code);
         assert_int_equal(places.is_partial, cases[i].is_partial);
+        assert_int_equal(places.failure.code, cases[i].is_partial ? cases[i].history_code : 0);
         assert_int_equal(places.count, 0);
         places_free(&places);
     }
@@ -172,6 +183,22 @@ static void test_histories_that_are_not_told(void **state)
     assert_string_equal(places.looked,
                         "0 folders of main that hold checkpoints (offline, commits are not known)");
     places_free(&places);
+}
+
+/* The Trainer titles the commits that push folders alike: while folders are not told, they are no revisions.
+ */
+static void test_folders_that_are_not_told(void **state)
+{
+    static const char *const titles[] = {"Training in progress, step 5", NULL};
+    static const int codes[] = {ERR_HTTP, ERR_GATED, ERR_FORMAT, ERR_LIMIT};
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(codes); i++) {
+        struct fake fake = {.titles = titles, .tree_code = codes[i]};
+        expect(&fake, NULL, "", "folders of main (which the hub does not tell now)");
+        assert_int_equal(fake.history_count, 0);
+    }
+    struct fake fake = {.titles = titles, .tree_code = ERR_NOT_FOUND};
+    expect(&fake, NULL, "main^Training in progress, step 5=00", "1 commits of main");
 }
 
 /* The commit of a folder is of what lies in it, and of nothing else. */
@@ -211,6 +238,7 @@ int main(void)
         cmocka_unit_test(test_folders),
         cmocka_unit_test(test_commits),
         cmocka_unit_test(test_histories_that_are_not_told),
+        cmocka_unit_test(test_folders_that_are_not_told),
         cmocka_unit_test(test_commits_of_folders),
     };
     return cmocka_run_group_tests_name("sweep/places", tests, NULL, NULL);
