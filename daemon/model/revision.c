@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* BabyLM's: chck_900K, chck_1000M. It counts words, whatever they became as tokens: a word is a step here. */
+/* BabyLM's: chck_900K, chck_1000M. It counts words, whatever they became as tokens. */
 static const char words_rule[] = "chck_{tokens}";
 
 /* How the published families name their revisions; the first rule that matches counts. */
@@ -113,6 +113,8 @@ static int read_by(const char *rule, const char *name, int64_t stage, struct mod
         numbers[NAME_RULE_PART_STEP] = numbers[NAME_RULE_PART_TOKENS];
         numbers[NAME_RULE_PART_TOKENS] = -1;
     }
+    if (numbers[NAME_RULE_PART_STEP] < 0) /* so that the revision has a place in the series */
+        numbers[NAME_RULE_PART_STEP] = numbers[NAME_RULE_PART_TOKENS];
     if (numbers[NAME_RULE_PART_STEP] > NAME_RULE_STEP_MAX)
         return 0;
     *ret_revision = (struct model_revision){

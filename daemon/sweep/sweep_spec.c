@@ -178,8 +178,5 @@ int sweep_spec_selects(const struct sweep_spec *spec, const char *name, const st
     if (spec->name_count)
         return bsearch(&name, spec->names_sorted, spec->name_count, sizeof *spec->names_sorted,
                        compare_names) != NULL;
-    if (!place->is_step)
-        return 0;
-    /* Families that count tokens only have no step to compare; bounds then do not apply. */
-    return place->step < 0 || (place->step >= spec->step_min && place->step <= spec->step_max);
+    return place->is_step && place->step >= spec->step_min && place->step <= spec->step_max;
 }

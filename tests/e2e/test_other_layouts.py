@@ -101,6 +101,20 @@ def test_tags_are_revisions(daemon: Start, make_hub: Any, tmp_path: Path) -> Non
     assert [row["step"] for row in one.series("org/bloom") if row["step"] is not None] == [5000, 10000, 100000]
 
 
+def test_names_that_count_tokens_alone(daemon: Start, make_hub: Any, tmp_path: Path) -> None:
+    """RedPajama's way: a token is a step, for the series, its analysis and the bounds of a sweep."""
+    for billions in (20, 100, 240):
+        write_checkpoint(tmp_path / f"root/models/org/incite/{billions}b_tokens", billions)
+    one = daemon(make_hub(tmp_path / "root"))
+    assert one.wait(one.sweep("org/incite", revisions={"from": 50_000_000_000}))["progress"]["done"] == 2
+    sweep = one.wait(one.sweep("org/incite"))
+    assert sweep["state"] == "done" and sweep["progress"]["done"] == 3, sweep
+    rows = [(row["revision"], row["step"], row["training_tokens"]) for row in one.series("org/incite")]
+    assert rows == [(f"{billions}b_tokens", billions * 10**9, billions * 10**9) for billions in (20, 100, 240)]
+    analysis = one.get("/v1/models/org/incite/analysis").json()
+    assert analysis["revisions_counted"] == 3 and not one.get("/v1/models/org/incite/audit").json()["passed_over"]
+
+
 def test_a_masked_model_of_words(daemon: Start, make_hub: Any, garden: Path, tmp_path: Path) -> None:
     """BabyLM's branches count words, and many of its models fill in masks: their tied unembedding is measured, a perplexity is refused."""
     config = {"model_type": "deberta-v2", "architectures": ["DebertaV2ForMaskedLM"], "vocab_size": samples.ROWS, "hidden_size": samples.COLUMNS}

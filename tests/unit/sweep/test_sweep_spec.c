@@ -135,7 +135,8 @@ static void test_selection(void **state)
         {"{\"revisions\":{\"from\":10,\"to\":20}}", "step10", 1},
         {"{\"revisions\":{\"from\":10,\"to\":20}}", "step20", 1},
         {"{\"revisions\":{\"from\":10,\"to\":20}}", "step21", 0},
-        {"{\"revisions\":{\"from\":10,\"to\":20}}", "240b_tokens", 1}, /* has no step to compare */
+        {"{\"revisions\":{\"from\":10,\"to\":20}}", "240b_tokens", 0}, /* a token is a step */
+        {"{\"revisions\":{\"from\":100000000000}}", "240b_tokens", 1},
         {"{\"revisions\":{\"names\":[\"main\"]}}", "main", 1},
         {"{\"revisions\":{\"names\":[\"main\"]}}", "step0", 0},
         {"{\"revisions\":{\"names\":[\"main\"]}}", "mai", 0},
