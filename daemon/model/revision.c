@@ -7,7 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
-/* BabyLM's: chck_900K, chck_1000M. It counts words, whatever they became as tokens. */
+/* BabyLM's: chck_900K, chck_1000M. It counts words, whatever they became as tokens, also
+ * in a rule for a series of repositories. */
 static const char words_rule[] = "chck_{tokens}";
 
 /* How the published families name their revisions; the first rule that matches counts. */
@@ -109,7 +110,7 @@ static int read_by(const char *rule, const char *name, int64_t stage, struct mod
         return 0;
     if (stage)
         numbers[NAME_RULE_PART_STAGE] = stage;
-    if (rule == words_rule) {
+    if (strstr(rule, words_rule)) {
         numbers[NAME_RULE_PART_STEP] = numbers[NAME_RULE_PART_TOKENS];
         numbers[NAME_RULE_PART_TOKENS] = -1;
     }

@@ -174,6 +174,8 @@ static void test_own_rules(void **state)
     assert_false(revision.is_step);
     model_revision_parse(NULL, "epoch=3-step=500.ckpt", "epoch={epoch}-step={step}.ckpt", &revision);
     assert_true(revision.is_step && revision.step == 500 && revision.stage == 0 && !revision.has_stage);
+    model_revision_parse(NULL, "hf://a/x-chck_2M", "hf://a/x-chck_{tokens}", &revision); /* words */
+    assert_true(revision.is_step && revision.step == 2000000 && revision.tokens == -1);
     static const char model[] = "OpenCoder-LLM/OpenCoder-8B-Base-Checkpoints";
     model_revision_parse(model, "anneal_iter_0010000", "anneal_iter_{step}", &revision);
     assert_int_equal(revision.tokens, -1); /* its steps count from 0 again, whoever reads them */
