@@ -112,6 +112,10 @@ static int refuse_selection(const struct plan *plan, struct err *err)
         return err_set(err, ERR_NOT_FOUND,
                        "%s: none of its %zu %s is a training step within the bounds of the sweep",
                        plan->sweep.model, count, list->place_count ? "revisions" : "branches and tags");
+    if (list->failure.code && !plan->spec.name_count) {
+        *err = list->failure;
+        return err->code;
+    }
     if (plan->spec.rule && list->looked[0])
         return refuse_rule(plan, err);
     if (!first)

@@ -189,15 +189,21 @@ def test_what_the_hub_does_not_tell_is_not_gone(daemon: Start, make_hub: MakeHub
         (own_root / "models" / FOLDERS / "branches.json").write_text(json.dumps({"histories": {"main": history}}))
     hub = make_hub(own_root, thread=True)
     one = daemon(hub)
+    listed = {"folders": "tree", "commits": "commits"}.get(layout)
+    if listed:
+        hub.fault("status", path=f"/{model}/{listed}/", status=500, retry_after=0)
+        done = one.wait(one.sweep(model))
+        assert done["state"] == "failed" and "answers 500" in done["error"]["message"], done
+        hub.clear_faults()
     watches.first_run(one, watches.LONG | rule_of(layout), here)
     before = steps_of(one, model)
     assert list(before) == [name.format(step) for step in FEW]
-    if layout == "repositories":
+    if listed:
+        hub.fault("status", path=f"/{model}/{listed}/", status=500, retry_after=0)
+    else:
         for step in FEW:
             (own_root / f"models/{RUN}{step}/branches.json").write_text(json.dumps({"private": True}))
         hub.restore()
-    else:
-        hub.fault("status", path=f"/{model}/{'tree' if layout == 'folders' else 'commits'}/", status=500, retry_after=0)
     failed = watches.watch_now(one, here)["last_run"]
     assert failed["outcome"] == "failed" and not any(failed[kind]["count"] for kind in ("new", "moved", "gone")), failed
     says = "none of its 3 revisions is there now; there are 1 models of" if layout == "repositories" else f"{layout} of main: "
