@@ -214,7 +214,7 @@ def _empty_database(programs: dict[str, Path], tmp_path_factory: pytest.TempPath
 
 @pytest.fixture
 def daemon(programs: dict[str, Path], tmp_path: Path, _empty_database: Path) -> Iterator[Callable[..., Daemon]]:
-    """Starts daemons, each on an empty database of its own; at the end each must stop cleanly and without a sanitizer's report.
+    """Starts daemons, each on an empty database of its own or what lies there; at the end each must stop, without a sanitizer's report.
 
     All migrations are half of what a start costs. Daemons that tests make otherwise begin without a database.
     """
@@ -224,7 +224,8 @@ def daemon(programs: dict[str, Path], tmp_path: Path, _empty_database: Path) -> 
         place = tmp_path / f"daemon{len(started)}"
         url = hub.url if isinstance(hub, Emulator) else hub
         started.append(Daemon(programs, place, url, list(options), env or {}))
-        copy_empty(_empty_database, started[-1].db)
+        if not started[-1].db.exists():  # a test may have put one there
+            copy_empty(_empty_database, started[-1].db)
         started[-1].start()
         return started[-1]
 
