@@ -136,7 +136,10 @@ static int find_folders(const struct places_search *search, const char *branch, 
     }
     if (!code) {
         char what[LIMIT_REVISION_NAME_BYTES + 64];
-        (void)snprintf(what, sizeof what, "folders of %s that hold checkpoints", branch);
+        (void)snprintf(what, sizeof what,
+                       folders.count == 1 ? "folder of %s that holds a checkpoint"
+                                          : "folders of %s that hold checkpoints",
+                       branch);
         say(places, folders.count, what, other[0] ? other : NULL);
         places->is_partial |= tree->is_partial;
     }
@@ -196,7 +199,7 @@ static int take_commits(const struct places_search *search, const char *branch,
     }
     if (!code) {
         char what[LIMIT_REVISION_NAME_BYTES + 64];
-        (void)snprintf(what, sizeof what, "commits of %s", branch);
+        (void)snprintf(what, sizeof what, commits->count == 1 ? "commit of %s" : "commits of %s", branch);
         say(places, commits->count, what, other);
     }
     free(sorted);
@@ -255,7 +258,10 @@ static int find_repositories(const struct places_search *search, const struct re
     }
     if (!code) {
         char what[2 * REPOSITORY_NAME_SIZE + 64];
-        (void)snprintf(what, sizeof what, "models of %s whose names hold \"%s\"", owner, text);
+        (void)snprintf(what, sizeof what,
+                       listing->count == 1 ? "model of %s whose name holds \"%s\""
+                                           : "models of %s whose names hold \"%s\"",
+                       owner, text);
         say(places, listing->count, what, other);
     }
     hub_listing_free(listing);

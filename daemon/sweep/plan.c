@@ -20,8 +20,8 @@
 #include <string.h>
 
 /* Which other places than branches and tags a rule can say. */
-#define OTHER_RULES                                                                                          \
-    ", of folders \"main:checkpoint-{step}\", of commits \"main^Step {step}\", of repositories "             \
+#define PLACE_RULES                                                                                          \
+    "of folders \"main:checkpoint-{step}\", of commits \"main^Step {step}\", of repositories "               \
     "\"hf://OWNER/NAME-step{step}\""
 
 struct plan {
@@ -71,7 +71,7 @@ static int refuse_rule(const struct plan *plan, struct err *err)
 {
     const struct revision_list *list = &plan->list;
     return err_set(err, ERR_NOT_FOUND, "%s: the rule \"%.100s\" matches nothing%s%s", plan->sweep.model,
-                   plan->spec.rule, list->is_partial ? " that is known offline: " : "; there are ",
+                   plan->spec.rule, list->is_partial ? " that is known offline: " : "; looked at ",
                    list->looked);
 }
 
@@ -126,13 +126,19 @@ static int refuse_selection(const struct plan *plan, struct err *err)
     err->code = ERR_NOT_FOUND;
     if (is_told_where(plan, first, err))
         return ERR_NOT_FOUND;
+    if (count == 1 && strcmp(first->row.name, "main") == 0 && list->looked[0])
+        return err_set(err, ERR_NOT_FOUND,
+                       "%s: its only revision is main, and no checkpoint is named by its step there (looked "
+                       "at %s); --revision main measures it alone; a rule (--rule) says where else "
+                       "checkpoints lie: " PLACE_RULES,
+                       plan->sweep.model, list->looked);
     first = example_of(list, first, rule);
-    return err_set(err, ERR_NOT_FOUND,
-                   "%s: none of its %zu branches and tags, such as \"%.100s\", is named like a training "
-                   "step%s%s; name revisions, or say where the step stands with a rule (--rule) such as "
-                   "\"%.100s\"%s",
-                   plan->sweep.model, count, first->row.name, list->looked[0] ? ", nor is any of its " : "",
-                   list->looked, rule, plan_is_of_folder(&plan->sweep) ? "" : OTHER_RULES);
+    return err_set(
+        err, ERR_NOT_FOUND,
+        "%s: none of its %zu branches and tags, such as \"%.100s\", is named like a training "
+        "step%s%s%s; name revisions, or say where the step stands with a rule (--rule) such as \"%.100s\"%s",
+        plan->sweep.model, count, first->row.name, list->looked[0] ? " (looked also at " : "", list->looked,
+        list->looked[0] ? ")" : "", rule, plan_is_of_folder(&plan->sweep) ? "" : ", " PLACE_RULES);
 }
 
 /* Marks what the sweep asks for; keeps every n-th of it and the last. */

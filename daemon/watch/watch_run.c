@@ -234,20 +234,20 @@ static enum watch_outcome outcome_without_error(struct run *run)
     }
     if (!count && !models_get(run->store, run->watch->model_id, &model, &ignored) && model.revision_count) {
         (void)err_set(&reason, ERR_NOT_FOUND, "none of its %" PRId64 " revisions is there now%s%s",
-                      model.revision_count, run->list.looked[0] ? "; there are " : "", run->list.looked);
+                      model.revision_count, run->list.looked[0] ? "; looked at " : "", run->list.looked);
         set_failure(run, &reason);
         return WATCH_OUTCOME_FAILED;
     }
     if (count)
         (void)err_set(
             &reason, ERR_NOT_FOUND,
-            "none of its %zu revisions, such as \"%.100s\", is named like a training step%s%s; if their "
+            "none of its %zu revisions, such as \"%.100s\", is named like a training step%s%s%s; if their "
             "names give the step in another form, say where with a rule (--rule)",
-            count, run->list.rows[0].row.name, run->list.looked[0] ? ", nor is any of its " : "",
-            run->list.looked);
+            count, run->list.rows[0].row.name, run->list.looked[0] ? " (looked also at " : "",
+            run->list.looked, run->list.looked[0] ? ")" : "");
     else
         (void)err_set(&reason, ERR_NOT_FOUND, "it has no revisions so far%s%s",
-                      run->list.looked[0] ? "; there are " : "", run->list.looked);
+                      run->list.looked[0] ? "; looked at " : "", run->list.looked);
     report_error(run, &reason);
     return WATCH_OUTCOME_WAITING;
 }

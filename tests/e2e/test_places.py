@@ -206,7 +206,7 @@ def test_what_the_hub_does_not_tell_is_not_gone(daemon: Start, make_hub: MakeHub
         hub.restore()
     failed = watches.watch_now(one, here)["last_run"]
     assert failed["outcome"] == "failed" and not any(failed[kind]["count"] for kind in ("new", "moved", "gone")), failed
-    says = "none of its 3 revisions is there now; there are 1 models of" if layout == "repositories" else f"{layout} of main: "
+    says = "none of its 3 revisions is there now; looked at 1 model of" if layout == "repositories" else f"{layout} of main: "
     assert says in failed["error"]["message"], failed
     assert steps_of(one, model) == before
     if layout == "repositories":
@@ -253,11 +253,11 @@ def test_such_names_everywhere(daemon: Start, make_hub: MakeHub, own_root: Path,
 
 # model, rule, what the error says is there instead
 MISTYPED = [
-    (FOLDERS, "main:chekpoint-{step}", 'matches nothing; there are 3 folders of main that hold checkpoints, such as "main:checkpoint-0"'),
+    (FOLDERS, "main:chekpoint-{step}", 'matches nothing; looked at 3 folders of main that hold checkpoints, such as "main:checkpoint-0"'),
     (FOLDERS, "dev:checkpoint-{step}", 'the rule "dev:checkpoint-{step}": '),
-    (COMMITS, "main^Training in progess, step {step}", 'matches nothing; there are 6 commits of main, such as "End of training"'),
-    (SERIES, "hf://garden/rum-step_{step}", 'matches nothing; there are 0 models of garden whose names hold "rum-step_"'),
-    (SERIES, "hf://nobody/run-step_{step}", "there are 0 models of nobody"),
+    (COMMITS, "main^Training in progess, step {step}", 'matches nothing; looked at 6 commits of main, such as "End of training"'),
+    (SERIES, "hf://garden/rum-step_{step}", 'matches nothing; looked at 0 models of garden whose names hold "rum-step_"'),
+    (SERIES, "hf://nobody/run-step_{step}", "looked at 0 models of nobody"),
     (BRANCHES, "stop{step}", "is named like a training step; name revisions"),
 ]
 NO_PLACES = ["main:../{step}", "hf://{step}/x", "hf://*/run-{step}", ":{step}", "main^", "{step}:x", "main:a//{step}"]

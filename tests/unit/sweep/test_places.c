@@ -198,7 +198,7 @@ static void test_folders_that_are_not_told(void **state)
         assert_int_equal(fake.history_count, 0);
     }
     struct fake fake = {.titles = titles, .tree_code = ERR_NOT_FOUND};
-    expect(&fake, NULL, "main^Training in progress, step 5=00", "1 commits of main");
+    expect(&fake, NULL, "main^Training in progress, step 5=00", "1 commit of main");
 }
 
 /* The commit of a folder is of what lies in it, and of nothing else. */
