@@ -1,7 +1,6 @@
 #include "tests/unit/model/configs.h"
 
 #include "daemon/base/file.h"
-#include "daemon/base/limits.h"
 
 #include <math.h>
 #include <stdio.h>
