@@ -192,9 +192,11 @@ struct crowd {
     struct tensor_pool *pool;
     struct loader loaders[KEYS];
     char keys[KEYS][16];
-    _Atomic int users[KEYS];
-    _Atomic int used_units; /* keys in use, counted beside the pool */
-    _Atomic int excess;
+    pthread_mutex_t
+        lock; /* guards the next three: a key in use and the number of such keys change together */
+    int users[KEYS];
+    int used_units; /* keys in use, counted beside the pool */
+    int excess;
     _Atomic int wrong;
     _Atomic int failures;
 };
@@ -212,6 +214,22 @@ static void check_tensor(struct crowd *crowd, int key, const struct pooled_tenso
         if (bytes[i] != (unsigned char)(key + 1))
             atomic_fetch_add(&crowd->wrong, 1);
     }
+}
+
+static void count_user(struct crowd *crowd, int key)
+{
+    (void)pthread_mutex_lock(&crowd->lock);
+    if (crowd->users[key]++ == 0 && ++crowd->used_units > BUDGET_UNITS)
+        crowd->excess++;
+    (void)pthread_mutex_unlock(&crowd->lock);
+}
+
+static void discount_user(struct crowd *crowd, int key)
+{
+    (void)pthread_mutex_lock(&crowd->lock);
+    if (--crowd->users[key] == 0)
+        crowd->used_units--;
+    (void)pthread_mutex_unlock(&crowd->lock);
 }
 
 static void *run_member(void *context)
@@ -236,13 +254,12 @@ static void *run_member(void *context)
                 atomic_fetch_add(&crowd->failures, 1);
             else
                 check_tensor(crowd, chosen[i], tensors[i]);
-            if (tensors[i] && atomic_fetch_add(&crowd->users[chosen[i]], 1) == 0 &&
-                atomic_fetch_add(&crowd->used_units, 1) + 1 > BUDGET_UNITS)
-                atomic_fetch_add(&crowd->excess, 1);
+            if (tensors[i])
+                count_user(crowd, chosen[i]);
         }
         for (int i = 0; i < 3; i++) {
-            if (tensors[i] && atomic_fetch_sub(&crowd->users[chosen[i]], 1) == 1)
-                atomic_fetch_sub(&crowd->used_units, 1);
+            if (tensors[i])
+                discount_user(crowd, chosen[i]);
             tensor_pool_release(crowd->pool, tensors[i]);
         }
     }
@@ -254,7 +271,7 @@ static void test_many_threads(void **state)
     (void)state;
     static struct crowd crowd;
     struct member members[THREADS];
-    crowd = (struct crowd){.pool = new_pool(BUDGET_UNITS * UNIT)};
+    crowd = (struct crowd){.pool = new_pool(BUDGET_UNITS * UNIT), .lock = PTHREAD_MUTEX_INITIALIZER};
     for (int i = 0; i < KEYS; i++) {
         (void)snprintf(crowd.keys[i], sizeof crowd.keys[i], "key%d", i);
         crowd.loaders[i].byte = (unsigned char)(i + 1);
