@@ -119,3 +119,8 @@ int weight_layout_has(const struct weight_layout *layout, const char *path)
 {
     return layout->is_index ? shard_end(layout, path) != NULL : strcmp(path, layout->file) == 0;
 }
+
+int weight_layout_is_of_checkpoint(const char *name)
+{
+    return strcmp(name, "config.json") == 0 || ends_with(name, ".safetensors") || ends_with(name, ".bin");
+}

@@ -36,4 +36,7 @@ int weight_layout_is_told(const struct weight_layout *layout,
 /* Whether a tensor of this layout, if that is told, may lie in this file. */
 int weight_layout_has(const struct weight_layout *layout, const char *path);
 
+/* Whether a file of this name makes its folder a checkpoint: config.json, *.safetensors or *.bin. */
+int weight_layout_is_of_checkpoint(const char *name);
+
 #endif

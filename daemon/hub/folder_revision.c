@@ -5,6 +5,7 @@
 #include "daemon/base/digest.h"
 #include "daemon/base/file.h"
 #include "daemon/base/limits.h"
+#include "daemon/base/weight_layout.h"
 #include "daemon/hub/hub_json.h"
 #include "daemon/hub/walk.h"
 
@@ -29,18 +30,6 @@ struct listing {
     int holds_checkpoint;
 };
 
-static int ends_with(const char *text, const char *end)
-{
-    size_t size = strlen(text), end_size = strlen(end);
-    return size >= end_size && strcmp(text + size - end_size, end) == 0;
-}
-
-static int is_of_checkpoint(const char *relative)
-{
-    return strcmp(relative, "config.json") == 0 || ends_with(relative, ".safetensors") ||
-           ends_with(relative, ".bin");
-}
-
 static int look_for_checkpoint(void *context, const char *path, const char *relative,
                                const struct stat *status, struct err *err)
 {
@@ -48,7 +37,7 @@ static int look_for_checkpoint(void *context, const char *path, const char *rela
     (void)path;
     (void)status;
     (void)err;
-    *is_there |= is_of_checkpoint(relative);
+    *is_there |= weight_layout_is_of_checkpoint(relative);
     return 0;
 }
 
@@ -99,7 +88,7 @@ static int visit(void *context, const char *path, const char *relative, const st
     if (changed_ms > listing->tree->newest_ms)
         listing->tree->newest_ms = changed_ms;
     note_tick(listing, changed_ms, status);
-    listing->holds_checkpoint |= is_of_checkpoint(relative);
+    listing->holds_checkpoint |= weight_layout_is_of_checkpoint(relative);
     (void)buf_appendf(&listing->lines, "%s/%" PRIu64 "/%" PRIu64 ".%09ld/%" PRIu64 "\n", relative,
                       (uint64_t)status->st_size, (uint64_t)status->st_mtim.tv_sec, status->st_mtim.tv_nsec,
                       (uint64_t)status->st_ino);

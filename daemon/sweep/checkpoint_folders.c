@@ -1,18 +1,9 @@
 #include "daemon/sweep/checkpoint_folders.h"
 
+#include "daemon/base/weight_layout.h"
+
 #include <stdlib.h>
 #include <string.h>
-
-static int ends_with(const char *text, const char *end)
-{
-    size_t size = strlen(text), end_size = strlen(end);
-    return size >= end_size && strcmp(text + size - end_size, end) == 0;
-}
-
-static int is_of_checkpoint(const char *name)
-{
-    return strcmp(name, "config.json") == 0 || ends_with(name, ".safetensors") || ends_with(name, ".bin");
-}
 
 static int compare_parts(const char *a, size_t a_size, const char *b, size_t b_size)
 {
@@ -44,7 +35,7 @@ int checkpoint_folders_list(const struct repository_tree *tree, struct checkpoin
         return err_set(err, ERR_NO_MEMORY, "folders: out of memory");
     for (size_t i = 0; i < tree->count; i++) {
         const char *path = tree->files[i].path, *slash = strrchr(path, '/');
-        if (slash && is_of_checkpoint(slash + 1))
+        if (slash && weight_layout_is_of_checkpoint(slash + 1))
             folders->rows[folders->count++] = folder_of(path, (size_t)(slash - path));
     }
     if (folders->count)

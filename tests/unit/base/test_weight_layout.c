@@ -119,12 +119,25 @@ static void test_which_files_hold_the_tensors(void **state)
     }
 }
 
+static void test_what_makes_a_checkpoint(void **state)
+{
+    (void)state;
+    static const char *const yes[] = {"config.json", "model.safetensors", "a.bin", ".bin"};
+    static const char *const no[] = {"generation_config.json", "config.json.bak",
+                                     "model.safetensors.index.json", "bin", ""};
+    for (size_t i = 0; i < sizeof yes / sizeof yes[0]; i++)
+        assert_true(weight_layout_is_of_checkpoint(yes[i]));
+    for (size_t i = 0; i < sizeof no / sizeof no[0]; i++)
+        assert_false(weight_layout_is_of_checkpoint(no[i]));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_one_layout_is_read),
         cmocka_unit_test(test_what_lies_beside_it_counts_for_nothing),
         cmocka_unit_test(test_which_files_hold_the_tensors),
+        cmocka_unit_test(test_what_makes_a_checkpoint),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

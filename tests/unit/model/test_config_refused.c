@@ -1,6 +1,14 @@
 /* What config.json is refused for: by any use, and by scoring alone. */
 #include "tests/unit/model/configs.h"
 
+static void assert_refusal(const char *json, int code, int expected, const struct err *err, const char *says)
+{
+    if (code != expected || !strstr(err->message, says))
+        print_error("%s: code %d, \"%s\"\n", json, code, err->message);
+    assert_int_equal(code, expected);
+    assert_non_null(strstr(err->message, says));
+}
+
 static void test_malformed(void **state)
 {
     (void)state;
@@ -34,8 +42,7 @@ static void test_malformed(void **state)
         struct model_config config;
         struct err err = ERR_INIT;
         int code = model_config_parse(cases[i].json, strlen(cases[i].json), &config, &err);
-        if (code != cases[i].code || !strstr(err.message, cases[i].says))
-            fail_msg("%s: code %d, \"%s\"", cases[i].json, code, err.message);
+        assert_refusal(cases[i].json, code, cases[i].code, &err, cases[i].says);
     }
 }
 
@@ -145,8 +152,7 @@ static void test_scoring_refusals(void **state)
         struct model_config config = parse(refusals[i].json);
         struct err err = ERR_INIT;
         int code = model_config_check_scoring(&config, &err);
-        if (code != refusals[i].code || !strstr(err.message, refusals[i].says))
-            fail_msg("%s: code %d, \"%s\"", refusals[i].json, code, err.message);
+        assert_refusal(refusals[i].json, code, refusals[i].code, &err, refusals[i].says);
     }
 }
 
