@@ -79,6 +79,11 @@ int client_is_endpoint(const struct hub *hub, const char *url);
 /* "model" or "data set". */
 const char *client_kind_word(const struct hub_repository *repository);
 
+/* What is read by its commit was listed before: of the kind and name of the repository. */
+#define CLIENT_NO_COMMIT                                                                                     \
+    "%s %s has no such commit: it is mistyped, or its branch's history was rewritten since it was listed; "  \
+    "sweep again"
+
 /* Judging answers: judge.c. */
 enum client_verdict {
     CLIENT_VERDICT_OK,       /* 200 or 206 and the whole body was taken */

@@ -196,9 +196,11 @@ static void judge_missing(const struct hub_repository *repository, const struct 
                       "it %s",
                       kind, name, repository->hub->options.endpoint,
                       place_of_token(repository->hub, place, sizeof place));
+    else if (strcasecmp(code, "RevisionNotFound") == 0 && transfer->bucket == TRANSFER_BUCKET_FILES)
+        (void)err_set_absent(err, ERR_ABSENT_REVISION, CLIENT_NO_COMMIT, kind, name);
     else if (strcasecmp(code, "RevisionNotFound") == 0)
-        (void)err_set(err, ERR_NOT_FOUND, "%s %s has no such revision: list its revisions to see the names",
-                      kind, name);
+        (void)err_set_absent(err, ERR_ABSENT_REVISION,
+                             "%s %s has no such revision: list its revisions to see the names", kind, name);
     else if (strcasecmp(code, "EntryNotFound") == 0)
         (void)err_set(err, ERR_NOT_FOUND, "%s %s has no such file in this revision", kind, name);
     else

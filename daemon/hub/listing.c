@@ -178,6 +178,9 @@ static int list_tree(struct hub_repository *hub_repository, const char *commit, 
     if (!code)
         code = list_pages(hub_repository, "tree", path.data, take_tree, tree, err);
     buf_free(&path);
+    if (code == ERR_NOT_FOUND && err->absent == ERR_ABSENT_REVISION)
+        code = err_set_absent(err, ERR_ABSENT_REVISION, CLIENT_NO_COMMIT, client_kind_word(hub_repository),
+                              hub_repository->repository.name);
     if (!code && hub_json_finish_tree(tree, err))
         code = name_repository(hub_repository, err);
     if (code) {

@@ -3,6 +3,7 @@
 #include "daemon/base/limits.h"
 #include "daemon/base/revision_place.h"
 #include "daemon/hub/client.h"
+#include "daemon/hub/moving_file.h"
 #include "daemon/hub/subfolder.h"
 
 #include <stdio.h>
@@ -119,23 +120,55 @@ static int find_commit(struct view *view, const char *digest, char *ret_branch_c
 
 /* -- The verbs ------------------------------------------------------------------------------------------- */
 
-/* Where a file of the view lies below. */
-struct place {
-    char commit[REPOSITORY_COMMIT_SIZE];
-    char path[LIMIT_REVISION_NAME_BYTES + LIMIT_FILE_NAME_BYTES + 1];
+/* A file of the view that is read, and where it lies below. */
+struct reading {
+    struct view *view;
+    const char *commit, *path;
+    const struct repository_file *expected; /* NULL: not known */
+    char below_commit[REPOSITORY_COMMIT_SIZE];
+    char below_path[LIMIT_REVISION_NAME_BYTES + LIMIT_FILE_NAME_BYTES + 1];
 };
 
-static int find_place(struct view *view, const char *commit, const char *path, struct place *place,
-                      struct err *err)
+#define READING(repository, commit, path, expected)                                                          \
+    {                                                                                                        \
+        cast(repository), commit, path, expected, "", ""                                                     \
+    }
+
+/* `is_anew`: where the folder was seen is not believed, since that commit is gone. */
+static int find_place(struct reading *reading, int is_anew, struct err *err)
 {
-    *place = (struct place){.path = ""};
-    (void)snprintf(place->commit, sizeof place->commit, "%.40s", commit);
-    int code = view->folder ? find_commit(view, commit, place->commit, err) : 0;
-    int size = snprintf(place->path, sizeof place->path, "%s%s%s", view->folder ? view->folder : "",
+    struct view *view = reading->view;
+    struct repository_tree *tree = NULL;
+    const char *folder = view->folder ? view->folder : "", *path = reading->path;
+    int code = 0;
+    (void)snprintf(reading->below_commit, sizeof reading->below_commit, "%.40s", reading->commit);
+    if (view->folder && is_anew)
+        code = look_again(view, reading->commit, &tree, reading->below_commit, err);
+    else if (view->folder)
+        code = find_commit(view, reading->commit, reading->below_commit, err);
+    repository_tree_free(tree);
+    int size = snprintf(reading->below_path, sizeof reading->below_path, "%s%s%s", folder,
                         view->folder ? "/" : "", path);
-    if (!code && (size < 0 || (size_t)size >= sizeof place->path))
+    if (!code && (size < 0 || (size_t)size >= sizeof reading->below_path))
         code =
             err_set(err, ERR_INVALID, "%.100s...: a path of more than %d bytes", path, LIMIT_FILE_NAME_BYTES);
+    return code;
+}
+
+typedef int reading_verb(const struct reading *reading, void *result, struct err *err);
+
+/* Of a folder it is tried once more if the commit that it was seen at is gone. */
+static int read_with(struct reading *reading, reading_verb *verb, void *result, struct err *err)
+{
+    int code = find_place(reading, 0, err);
+    if (!code)
+        code = verb(reading, result, err);
+    if (code && reading->view->folder && moving_file_is_gone(err)) {
+        *err = (struct err)ERR_INIT;
+        code = find_place(reading, 1, err);
+        if (!code)
+            code = verb(reading, result, err);
+    }
     return code;
 }
 
@@ -165,41 +198,69 @@ static int list_commits(struct repository *repository, const char *revision,
     return repository_list_commits(cast(repository)->below, revision, ret_commits, err);
 }
 
+static int open_verb(const struct reading *reading, void *result, struct err *err)
+{
+    return repository_open_file(reading->view->below, reading->below_commit, reading->below_path,
+                                reading->expected, result, err);
+}
+
+/* When a read has found the commit gone. */
+static int reopen_file(struct repository *repository, const char *commit, const char *path,
+                       const struct repository_file *expected, struct source **ret_source, struct err *err)
+{
+    struct reading reading = READING(repository, commit, path, expected);
+    int code = find_place(&reading, 1, err);
+    return code ? code : open_verb(&reading, ret_source, err);
+}
+
 static int open_file(struct repository *repository, const char *commit, const char *path,
                      const struct repository_file *expected, struct source **ret_source, struct err *err)
 {
-    struct place place;
-    int code = find_place(cast(repository), commit, path, &place, err);
+    struct reading reading = READING(repository, commit, path, expected);
+    if (!reading.view->folder)
+        return read_with(&reading, open_verb, ret_source, err);
+    struct source *source = NULL;
+    int code = read_with(&reading, open_verb, &source, err);
     return code ? code
-                : repository_open_file(cast(repository)->below, place.commit, place.path, expected,
-                                       ret_source, err);
+                : moving_file_open(source, repository, commit, path, expected, reopen_file, ret_source, err);
+}
+
+static int fetch_verb(const struct reading *reading, void *result, struct err *err)
+{
+    return repository_fetch_file(reading->view->below, reading->below_commit, reading->below_path,
+                                 reading->expected, result, err);
 }
 
 static int fetch_file(struct repository *repository, const char *commit, const char *path,
                       const struct repository_file *expected, struct buf *buf, struct err *err)
 {
-    struct place place;
-    int code = find_place(cast(repository), commit, path, &place, err);
-    return code
-               ? code
-               : repository_fetch_file(cast(repository)->below, place.commit, place.path, expected, buf, err);
+    struct reading reading = READING(repository, commit, path, expected);
+    return read_with(&reading, fetch_verb, buf, err);
+}
+
+static int download_verb(const struct reading *reading, void *result, struct err *err)
+{
+    return repository_download_file(reading->view->below, reading->below_commit, reading->below_path,
+                                    reading->expected, result, err);
 }
 
 static int download(struct repository *repository, const char *commit, const char *path,
                     const struct repository_file *expected, char **ret_path, struct err *err)
 {
-    struct place place;
-    int code = find_place(cast(repository), commit, path, &place, err);
-    return code ? code
-                : repository_download_file(cast(repository)->below, place.commit, place.path, expected,
-                                           ret_path, err);
+    struct reading reading = READING(repository, commit, path, expected);
+    return read_with(&reading, download_verb, ret_path, err);
+}
+
+static int access_verb(const struct reading *reading, void *result, struct err *err)
+{
+    (void)result;
+    return repository_ask_access(reading->view->below, reading->below_commit, reading->below_path, err);
 }
 
 static int ask_access(struct repository *repository, const char *commit, const char *path, struct err *err)
 {
-    struct place place;
-    int code = find_place(cast(repository), commit, path, &place, err);
-    return code ? code : repository_ask_access(cast(repository)->below, place.commit, place.path, err);
+    struct reading reading = READING(repository, commit, path, NULL);
+    return read_with(&reading, access_verb, NULL, err);
 }
 
 /* Of a folder the list costs no more than the search for its weights, and tells more. */

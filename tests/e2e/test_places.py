@@ -114,6 +114,38 @@ def test_a_folder_that_changes_is_refused(daemon: Start, make_hub: MakeHub, own_
     assert steps_of(one, FOLDERS) == first | {"main:checkpoint-16": 0.0}
 
 
+@pytest.mark.parametrize("layout", ["folders", "commits", "branches"])
+def test_a_history_that_is_squashed(daemon: Start, make_hub: MakeHub, own_root: Path, layout: str) -> None:
+    """Between plan and reading, in the process that planned. Folders are what they were at the new commit, and are read there; of others
+    the error says what became of them, and the next sweep takes what is there then."""
+    hub = make_hub(own_root, thread=True)
+    one = daemon(hub, "--fetchers", "1")
+    hub.fault("hold", repo=BOTH["dataset"].split(":")[0])  # which no plan reads
+    held = one.sweep(SERIES, **BOTH, revisions={"rule": LAYOUTS["repositories"][1], "to": 0})  # has the only fetcher
+    one.wait(held, until=lambda now: now["progress"]["running"] == 1)
+    model, branch = (BRANCHES, "step16") if layout == "branches" else (LAYOUTS[layout][0], "main")
+    names = [f"step{step}" for step in FEW] if layout == "branches" else [LAYOUTS[layout][2].format(step) for step in FEW]
+    wanted = BOTH | {"revisions": {"names": names}}
+    sweep = one.sweep(model, **wanted)
+    one.wait(sweep, until=lambda now: now["state"] == "running")
+    hub.squash_branch(model, branch)
+    hub.clear_faults()
+    assert one.wait(held)["state"] == "done"
+    done = one.wait(sweep)
+    if layout == "folders":
+        assert done["state"] == "done", done["errors"]
+        assert all(msd is not None for msd in steps_of(one, model).values())
+        return
+    gone = ["step16"] if layout == "branches" else names
+    assert [error["revision"] for error in done["errors"]] == gone and done["state"] == "failed", done
+    for error in done["errors"]:
+        assert error["code"] == "not_found" and f"model {model} has no such commit: " in error["message"], error
+        assert error["message"].endswith("its branch's history was rewritten since it was listed; sweep again"), error
+    again = one.wait(one.sweep(model, **wanted))
+    assert again["state"] == ("done" if layout == "branches" else "failed"), again
+    assert not again["errors"] or all("has no commit with this title" in error["message"] for error in again["errors"]), again
+
+
 # A push that adds no checkpoint, one that does, and the revision that is new then.
 def push_folders(hub: Emulator, root: Path) -> None:
     main = root / "models" / FOLDERS / "_before"

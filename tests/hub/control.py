@@ -9,6 +9,8 @@ GET    /_emulator/faults              the rules;  POST {"kind": "cut", …} adds
 GET    /_emulator/repositories        what is served: branches, tags and their commits
 POST   /_emulator/branches            {"repo": "o/n", "branch": "main", "target": "step8"[, "kind": "datasets"][, "title"]}
                                       moves or adds a branch, by a commit of that title;  "target": null deletes it
+POST   /_emulator/squash              {"repo": "o/n", "branch": "main"[, "kind": "datasets"]}
+                                      one commit without history; those that no ref leads to are gone
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from typing import Any
 
 from .app import App
 from .messages import Request, Response, json_response
-from .repository import KINDS, RepositoryError
+from .repository import KINDS, Repository, RepositoryError
 from .settings import Settings
 from .stats import Stats
 
@@ -93,11 +95,19 @@ class Control:
             for repository in self.app.library.repositories(kind)
         ]
 
-    def _post_branches(self, request: Request) -> Any:
-        value = _object(request)
+    def _repository(self, value: dict[str, Any]) -> Repository:
         repository = self.app.library.find(value.get("kind", "models"), value["repo"])
         if repository is None:
             raise ControlError(f"no repository {value['repo']!r}")
+        return repository
+
+    def _post_squash(self, request: Request) -> Any:
+        value = _object(request)
+        return {"sha": self._repository(value).squash_branch(value["branch"]).sha}
+
+    def _post_branches(self, request: Request) -> Any:
+        value = _object(request)
+        repository = self._repository(value)
         if value["target"] is None:
             repository.delete_branch(value["branch"])
             return {"sha": None}

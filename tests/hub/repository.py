@@ -5,7 +5,7 @@ that begin with `_` or `.` are not. ROOT/models/<owner>/<name>/branches.json may
 add names and shared files (see README.md). ROOT/datasets and ROOT/spaces alike.
 
 A commit is immutable, as on the hub: a branch that moves gets a new commit, and
-the old commit's files stay reachable by its sha.
+the old commit's files stay reachable by its sha, until its history is squashed.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ class Commit:
 
 
 class Repository:
-    """One repository: its refs and every commit that was ever made."""
+    """One repository: its refs and every commit that was made and not squashed."""
 
     def __init__(self, folder: str, kind: str, repo_id: str, digests: Digests, lfs_bytes: int) -> None:
         self.folder, self.kind, self.id = folder, kind, repo_id
@@ -189,6 +189,16 @@ class Repository:
             folder = self._folder(target)
             self._set_source(branch, folder)
             self._heads[branch] = self._commit(branch, folder, parent, title)
+            return self._heads[branch]
+
+    def squash_branch(self, branch: str) -> Commit:
+        """One commit without a parent has the branch's files; whatever no ref leads to is gone."""
+        with self._lock:
+            self.head(branch)
+            self._heads[branch] = self._commit(branch, self._sources[branch], None, f"Super-squash branch '{branch}'")
+            heads = [*self.branches().values(), *self.extra_refs().values(), *map(self.find, self.tags)]
+            kept = {commit.sha for head in heads for commit in head.history()}
+            self._commits = {sha: commit for sha, commit in self._commits.items() if sha in kept}
             return self._heads[branch]
 
     def delete_branch(self, branch: str) -> None:
