@@ -86,8 +86,9 @@ def test_a_read_that_never_returns(daemon: Callable[..., Daemon], folder: Path, 
     number = one.sweep(f"file:{folder}", **NAMES)
     for attempt in (1, 2, 3):
         assert one.process.wait(60) == LOST, one.log()
-        for words in ("warning task makes no progress sweep=1", "a task hangs; the daemon ends so that its supervisor"):
-            assert one.log().count(words) == attempt, one.log()
+        assert one.log().count("a task hangs; the daemon ends so that its supervisor") == attempt, one.log()
+        # of what is only slow it may be said, too: on a busy machine nothing moves for a quarter of so short a time
+        assert one.log().count("warning task makes no progress sweep=1") >= attempt, one.log()
         assert attempts_of(one, "step512") == attempt  # no other slot takes it before the process ends
         assert failures_of(one) == {"step512": 1 if attempt < 3 else 2}
         hang("/run" if attempt == 1 else "step512/model.safetensors")
