@@ -9,7 +9,7 @@
 #define MODEL_COLUMNS                                                                                        \
     "id, name, kind, model_type, vocabulary_size, token_rows, hidden_size, layers, parameter_count, "        \
     "tensor, "                                                                                               \
-    "revision_count, measured_count, version, created_ms, updated_ms"
+    "step_unit, revision_count, measured_count, version, created_ms, updated_ms"
 
 const char *model_kind_name(enum model_kind kind)
 {
@@ -30,6 +30,7 @@ static void read_row(struct query *query, struct model_row *row)
     row->layers = query_int(query);
     row->parameter_count = query_int(query);
     query_text(query, row->tensor, sizeof row->tensor);
+    row->step_unit = (enum step_unit)query_int(query);
     row->revision_count = query_int(query);
     row->measured_count = query_int(query);
     row->version = (uint64_t)query_int(query);
@@ -100,6 +101,28 @@ int models_describe(struct store *store, const struct model_row *row, struct err
     code = query_run_int(&query, &id, err);
     if (code > 0)
         code = touch_recount_model(connection, row->id, err);
+out:
+    return store_write_end(store, code, err);
+}
+
+int models_set_step_unit(struct store *store, int64_t id, enum step_unit unit, struct err *err)
+{
+    struct connection *connection = NULL;
+    struct query query;
+    int64_t changed = 0;
+    int code = store_write_begin(store, CONNECTION_DURABILITY_FULL, &connection, err);
+    if (code)
+        return code;
+    code =
+        query_begin(&query, connection,
+                    "UPDATE models SET step_unit = ?2 WHERE id = ?1 AND step_unit <> ?2 RETURNING id", err);
+    if (code)
+        goto out;
+    query_bind_int(&query, id);
+    query_bind_int(&query, unit);
+    code = query_run_int(&query, &changed, err);
+    if (code > 0)
+        code = touch_model(connection, id, err);
 out:
     return store_write_end(store, code, err);
 }

@@ -6,6 +6,7 @@
 
 #include "daemon/base/buf.h"
 #include "daemon/base/limits.h"
+#include "daemon/base/step_unit.h"
 #include "store/store.h"
 
 #define MODELS_TYPE_SIZE 64
@@ -23,6 +24,7 @@ struct model_row {
     int64_t layers;
     int64_t parameter_count;
     char tensor[LIMIT_TENSOR_NAME_BYTES + 1]; /* name of the unembedding */
+    enum step_unit step_unit;                 /* what the steps of its revisions count */
     uint64_t version;                         /* grows with every change of the model's series */
     int64_t created_ms;
     int64_t updated_ms;     /* of the last change of the series */
@@ -40,6 +42,9 @@ int models_ensure(struct store *store, const char *name, enum model_kind kind, i
 /* Writes model_type, vocabulary_size, token_rows, hidden_size, layers, parameter_count and tensor of row->id.
  */
 int models_describe(struct store *store, const struct model_row *row, struct err *err);
+
+/* What the names of its revisions count. */
+int models_set_step_unit(struct store *store, int64_t id, enum step_unit unit, struct err *err);
 
 /* ERR_NOT_FOUND if there is no such model. */
 int models_find(struct store *store, const char *name, struct model_row *ret_row, struct err *err);

@@ -11,6 +11,10 @@
  * in a rule for a series of repositories. */
 static const char words_rule[] = "chck_{tokens}";
 
+/* What stands before the number of epochs, in the Trainer's titles and in rules of one's own. */
+static const char *const epochs_rules[] = {"epoch{step}", "epoch {step}", "epoch-{step}", "epoch_{step}",
+                                           "epoch={step}"};
+
 /* How the published families name their revisions; the first rule that matches counts. */
 static const struct {
     const char *rule;
@@ -102,6 +106,17 @@ static int64_t tokens_of(const char *model, int64_t step)
     return tokens;
 }
 
+static enum step_unit unit_of(const char *rule, const int64_t numbers[NAME_RULE_PART_COUNT])
+{
+    if (strstr(rule, words_rule))
+        return STEP_UNIT_WORDS;
+    for (size_t i = 0; i < sizeof epochs_rules / sizeof epochs_rules[0]; i++) {
+        if (strstr(rule, epochs_rules[i]))
+            return STEP_UNIT_EPOCHS;
+    }
+    return numbers[NAME_RULE_PART_STEP] < 0 ? STEP_UNIT_TOKENS : STEP_UNIT_STEPS;
+}
+
 /* Whether the whole name matches; `stage` is what the words of the rule mean, or 0. */
 static int read_by(const char *rule, const char *name, int64_t stage, struct model_revision *ret_revision)
 {
@@ -110,12 +125,11 @@ static int read_by(const char *rule, const char *name, int64_t stage, struct mod
         return 0;
     if (stage)
         numbers[NAME_RULE_PART_STAGE] = stage;
-    if (strstr(rule, words_rule)) {
+    const enum step_unit unit = unit_of(rule, numbers);
+    if (unit == STEP_UNIT_WORDS || unit == STEP_UNIT_TOKENS) /* so that it has a place in the series */
         numbers[NAME_RULE_PART_STEP] = numbers[NAME_RULE_PART_TOKENS];
+    if (unit == STEP_UNIT_WORDS)
         numbers[NAME_RULE_PART_TOKENS] = -1;
-    }
-    if (numbers[NAME_RULE_PART_STEP] < 0) /* so that the revision has a place in the series */
-        numbers[NAME_RULE_PART_STEP] = numbers[NAME_RULE_PART_TOKENS];
     if (numbers[NAME_RULE_PART_STEP] > NAME_RULE_STEP_MAX)
         return 0;
     *ret_revision = (struct model_revision){
@@ -123,6 +137,7 @@ static int read_by(const char *rule, const char *name, int64_t stage, struct mod
         .stage = numbers[NAME_RULE_PART_STAGE] > 0 ? numbers[NAME_RULE_PART_STAGE] : 0,
         .ingredient = numbers[NAME_RULE_PART_INGREDIENT] > 0 ? numbers[NAME_RULE_PART_INGREDIENT] : 0,
         .step = numbers[NAME_RULE_PART_STEP],
+        .unit = unit,
         .tokens = numbers[NAME_RULE_PART_TOKENS],
         .has_stage = numbers[NAME_RULE_PART_STAGE] >= 0,
         .has_ingredient = numbers[NAME_RULE_PART_INGREDIENT] >= 0,
@@ -200,7 +215,7 @@ void model_revision_parse(const char *model, const char *revision, const char *r
         (void)read_by(rule, revision, 0, ret_revision);
     else
         read_place(model, revision, ret_revision);
-    if (ret_revision->tokens < 0 && !counts_anew(revision))
+    if (ret_revision->tokens < 0 && ret_revision->unit == STEP_UNIT_STEPS && !counts_anew(revision))
         ret_revision->tokens = tokens_of(model, ret_revision->step);
 }
 

@@ -12,6 +12,7 @@
 #define BIFURCATED_MODEL_REVISION_H
 
 #include "daemon/base/name_rule.h"
+#include "daemon/base/step_unit.h"
 
 #include <stdint.h>
 
@@ -19,9 +20,10 @@ struct model_revision {
     int is_step;   /* 0: not a point of the training run ("main", "refs/pr/1"); the rest is then unset */
     int64_t stage; /* 0 if not named: has_stage. Words name it, too: "anneal_iter_0001000" is of stage 2 */
     int64_t ingredient; /* 0 if not named: has_ingredient */
-    int64_t step;       /* tokens where the name counts these alone */
-    int64_t tokens;     /* seen so far; -1 if unknown; from the name, else step * tokens per step if known,
-                           and steps do not count from 0 again */
+    int64_t step;
+    enum step_unit unit; /* what `step` counts: tokens where the name says these alone, words, epochs */
+    int64_t tokens;      /* seen so far; -1 if unknown; from the name, else step * tokens per step if known,
+                            and steps do not count from 0 again */
     int has_stage, has_ingredient;
 };
 

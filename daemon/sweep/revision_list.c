@@ -5,6 +5,7 @@
 #include "daemon/base/revision_place.h"
 #include "daemon/sweep/revision_source.h"
 #include "daemon/sweep/run_before.h"
+#include "store/models.h"
 
 #include <limits.h>
 #include <stdio.h>
@@ -67,6 +68,34 @@ static int compare(const void *left, const void *right)
     const struct revision_listed *a = left, *b = right;
     int order = model_revision_compare(&a->place, &b->place);
     return order ? order : strcmp(a->row.name, b->row.name);
+}
+
+/* Numbers of two units make no series: that counts which most names have, as a run whose trainer saved by
+ * epochs and then by steps. */
+static void choose_unit(struct revision_list *list)
+{
+    size_t counts[STEP_UNIT_COUNT] = {0};
+    for (size_t i = 0; i < list->count; i++)
+        counts[list->rows[i].place.unit] += list->rows[i].place.is_step != 0;
+    for (int unit = 0; unit < STEP_UNIT_COUNT; unit++)
+        list->unit = counts[unit] > counts[list->unit] ? (enum step_unit)unit : list->unit;
+    for (size_t i = 0; i < list->count; i++) {
+        struct revision_listed *listed = &list->rows[i];
+        if (!listed->place.is_step || listed->place.unit == list->unit)
+            continue;
+        listed->place = (struct model_revision){.step = -1, .tokens = -1};
+        listed->row.step = REVISIONS_STEP_NONE;
+        listed->row.stage = listed->row.ingredient = listed->row.tokens = 0;
+        listed->row.stated = 0;
+    }
+}
+
+/* The rows are complete: in step order, of one unit. */
+static void arrange(struct revision_list *list)
+{
+    choose_unit(list);
+    if (list->count)
+        qsort(list->rows, list->count, sizeof *list->rows, compare);
 }
 
 /* The names of branches and tags, each once, for searching. */
@@ -221,8 +250,8 @@ int revision_list_read(struct revision_list *list, struct repository *repository
         code = add_all(list, &search, &names, spec, err);
     free(names.rows);
     repository_refs_free(refs);
-    if (!code && list->count)
-        qsort(list->rows, list->count, sizeof *list->rows, compare);
+    if (!code)
+        arrange(list);
     return code;
 }
 
@@ -315,8 +344,8 @@ int revision_list_remember(struct revision_list *list, struct store *store, int6
     }
     if (!code && is_whole_folder)
         code = revisions_list_measured(store, model_id, take_remembered, &memory, err);
-    if (!code && list->count)
-        qsort(list->rows, list->count, sizeof *list->rows, compare);
+    if (!code)
+        arrange(list);
     if (!code && is_whole_folder) {
         keep_older(list);
         code = run_before_drop(list, store, model_id, err);
@@ -355,7 +384,9 @@ int revision_list_store(struct revision_list *list, struct store *store, int64_t
         if (!list->rows[i].is_remembered || !list->is_partial)
             rows[count++] = list->rows[i].row;
     }
-    int code = revisions_update(store, model_id, rows, count, !list->is_partial, note, err);
+    int code = models_set_step_unit(store, model_id, list->unit, err);
+    if (!code)
+        code = revisions_update(store, model_id, rows, count, !list->is_partial, note, err);
     for (size_t i = list->count; !code && i-- > 0;) {
         if (!list->rows[i].is_remembered || !list->is_partial)
             list->rows[i].row.id = rows[--count].id;

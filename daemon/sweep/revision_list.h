@@ -27,6 +27,7 @@ struct revision_listed {
 struct revision_list {
     struct revision_listed *rows; /* in step order */
     size_t count, capacity;
+    enum step_unit unit;            /* what their steps count; names that count another are no steps */
     int is_partial;                 /* the repository knows only a part of them now: offline */
     struct err failure;             /* why the hub does not tell of other places now; code 0: it does */
     size_t place_count;             /* of them, that are no branches or tags but were looked for */
@@ -71,8 +72,9 @@ int revision_list_check_reference(const struct revision_list *list, const char *
 /* Drops names that do not exist. */
 void revision_list_drop_missing(struct revision_list *list);
 
-/* Brings the store up to date: rows get their ids, and what is not in a whole list is not current any more;
- * remembered rows of a partial one stay as they are. `note`: see revisions_update; NULL but for watches. */
+/* Brings the store up to date: rows get their ids, what is not in a whole list is not current any more,
+ * and the model the unit of its steps; remembered rows of a partial one stay as they are. `note`: see
+ * revisions_update; NULL but for watches. */
 int revision_list_store(struct revision_list *list, struct store *store, int64_t model_id,
                         const struct revisions_note *note, struct err *err);
 

@@ -183,6 +183,40 @@ static void test_own_rules(void **state)
     assert_int_equal(revision.tokens, 2516582400000);
 }
 
+static void test_units(void **state)
+{
+    static const struct {
+        const char *model, *revision, *rule;
+        enum step_unit unit;
+    } cases[] = {
+        {"a/b", "step1000", NULL, STEP_UNIT_STEPS},
+        {"allenai/OLMo-7B", "step1000-tokens4B", NULL, STEP_UNIT_STEPS},
+        {"a/b", "240b_tokens", NULL, STEP_UNIT_TOKENS},
+        {"a/b", "train_00220B", NULL, STEP_UNIT_TOKENS},
+        {"LumiOpen/Poro-34B", "200B", NULL, STEP_UNIT_TOKENS},
+        {"a/b", "chck_100M", NULL, STEP_UNIT_WORDS},
+        {"a/b", "hf://a/x-chck_100M", NULL, STEP_UNIT_WORDS},
+        {"a/b", "main^Training in progress, step 500", NULL, STEP_UNIT_STEPS},
+        {"a/b", "main^Training in progress, epoch 3", NULL, STEP_UNIT_EPOCHS},
+        {"a/b", "x/epoch_3", "x/epoch_{step}", STEP_UNIT_EPOCHS},
+        {"a/b", "epoch=3-step=500", "epoch={epoch}-step={step}", STEP_UNIT_STEPS},
+        {"a/b", "step1000-tokens4B", "step*-tokens{tokens}", STEP_UNIT_TOKENS},
+        {"a/b", "hf://a/x-chck_2M", "hf://a/x-chck_{tokens}", STEP_UNIT_WORDS},
+        {"a/b", "main", NULL, STEP_UNIT_STEPS},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct model_revision revision;
+        model_revision_parse(cases[i].model, cases[i].revision, cases[i].rule, &revision);
+        assert_int_equal(revision.unit, cases[i].unit);
+    }
+    struct model_revision revision; /* a batch of tokens for each step says nothing of words and epochs */
+    model_revision_parse("EleutherAI/pythia-14m", "chck_2M", NULL, &revision);
+    assert_int_equal(revision.tokens, -1);
+    model_revision_parse("EleutherAI/pythia-14m", "main^Training in progress, epoch 3", NULL, &revision);
+    assert_int_equal(revision.tokens, -1);
+}
+
 static void test_rules_of_series(void **state)
 {
     static const struct {
@@ -234,8 +268,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_published_names), cmocka_unit_test(test_what_is_named),
-        cmocka_unit_test(test_own_rules),       cmocka_unit_test(test_rules_of_series),
-        cmocka_unit_test(test_order),
+        cmocka_unit_test(test_own_rules),       cmocka_unit_test(test_units),
+        cmocka_unit_test(test_rules_of_series), cmocka_unit_test(test_order),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

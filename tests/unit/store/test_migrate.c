@@ -432,6 +432,38 @@ static void test_what_names_say(void **state)
     connection_close(connection);
 }
 
+/* What the steps of an older database count follows from its names, rules and numbers. */
+static void test_units_of_steps(void **state)
+{
+    struct fixture *fixture = *state;
+    struct connection *connection = NULL;
+    OK(connection_open(fixture->path, 1, &connection, &err));
+    OK(migrate_with(connection, migrations_embedded, 19, &err));
+    OK(connection_exec(
+        connection,
+        "INSERT INTO models (id, name, kind, rule, created_ms, updated_ms) VALUES "
+        "(1, 'a/steps', 'hub', '', 1, 1), (2, 'a/tokens', 'hub', '', 1, 1), (3, 'a/words', 'hub', '', 1, 1), "
+        "(4, 'a/epochs', 'hub', '', 1, 1), (5, 'a/own', 'hub', 'x/epoch_{step}', 1, 1), "
+        "(6, 'a/none', 'hub', '', 1, 1), (7, 'a/other', 'hub', 'chck_{step}', 1, 1), "
+        "(8, 'a/old', 'hub', '', 1, 1);"
+        "INSERT INTO revisions (model_id, name, commit_sha, step, tokens, stated, is_current, first_seen_ms) "
+        "VALUES (1, 'step0', 'a', 0, 0, 4, 1, 1), (1, 'step1', 'b', 1, 2097152, 4, 1, 1), "
+        "(2, '0b_tokens', 'a', 0, 0, 4, 1, 1), (2, '240b_tokens', 'a', 240000000000, 240000000000, 4, 1, 1), "
+        "(3, 'hf://a/x-chck_1M', 'a', 1000000, 0, 0, 1, 1), "
+        "(4, 'main^Training in progress, epoch 3', 'a', 3, 0, 0, 1, 1), (5, 'x/epoch_3', 'a', 3, 0, 0, 1, "
+        "1), "
+        "(6, 'main', 'a', NULL, 0, 0, 1, 1), (7, 'chck_5', 'a', 5, 0, 0, 1, 1), "
+        "(8, '240b_tokens', 'a', 240000000000, 240000000000, 4, 0, 1), (8, 'step5', 'b', 5, 0, 0, 1, 1)",
+        &err));
+    OK(migrate(connection, &err));
+    assert_int_equal(read_int(connection,
+                              "SELECT group_concat(step_unit, '') FROM (SELECT step_unit FROM models "
+                              "ORDER BY id)"),
+                     1233000); /* 01233000 */
+    assert_int_equal(read_int(connection, "SELECT step_unit FROM models WHERE id = 1"), 0);
+    connection_close(connection);
+}
+
 /* Sampled entries of an older database belong to the number of token rows that its statistics name. */
 static void test_samples_know_their_rows(void **state)
 {
@@ -466,13 +498,21 @@ static void test_samples_know_their_rows(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CASE(test_fresh_equals_upgraded),     CASE(test_released_migrations),
-        CASE(test_outbox_with_bodies_behind), CASE(test_what_names_say),
-        CASE(test_suspects_of_waiting_tasks), CASE(test_counts_read_no_bodies),
-        CASE(test_rules_of_sweeps),           CASE(test_schema_rules),
-        CASE(test_failed_migration),          CASE(test_full_disk_in_migration),
-        CASE(test_killed_in_migration),       CASE(test_upgrade_of_a_long_series),
-        CASE(test_samples_know_their_rows),   CASE(test_requests_of_watches),
+        CASE(test_fresh_equals_upgraded),
+        CASE(test_released_migrations),
+        CASE(test_outbox_with_bodies_behind),
+        CASE(test_what_names_say),
+        CASE(test_units_of_steps),
+        CASE(test_suspects_of_waiting_tasks),
+        CASE(test_counts_read_no_bodies),
+        CASE(test_rules_of_sweeps),
+        CASE(test_schema_rules),
+        CASE(test_failed_migration),
+        CASE(test_full_disk_in_migration),
+        CASE(test_killed_in_migration),
+        CASE(test_upgrade_of_a_long_series),
+        CASE(test_samples_know_their_rows),
+        CASE(test_requests_of_watches),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

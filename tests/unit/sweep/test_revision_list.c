@@ -4,6 +4,7 @@
 
 #include "daemon/base/limits.h"
 #include "daemon/sweep/revision_list.h"
+#include "store/models.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -233,6 +234,44 @@ static void test_deleted_checkpoints(void **state)
     free_names(&fake);
 }
 
+/* A series is of one unit, which the model gets with its revisions: names that count another are no steps of
+ * it. */
+static void test_one_unit(void **state)
+{
+    struct fixture *fixture = *state;
+    struct repository_ref rows[] = {ref_of("240b_tokens", REPOSITORY_REF_KIND_BRANCH, 'a'),
+                                    ref_of("step5", REPOSITORY_REF_KIND_BRANCH, 'b'),
+                                    ref_of("20b_tokens", REPOSITORY_REF_KIND_BRANCH, 'c'),
+                                    ref_of("step6", REPOSITORY_REF_KIND_BRANCH, 'd')};
+    struct fake fake = {{.ops = &ops, .name = "a/b"}, rows, 3, 0, 0};
+    const struct sweep_spec spec = {0};
+    struct revision_list list;
+    struct revision_row row;
+    struct model_row model;
+    OK(revision_list_read(&list, &fake.repository, &spec, &err));
+    expect(&list, "20b_tokens:c 240b_tokens:a step5:b");
+    OK(revision_list_store(&list, fixture->store, fixture->model_id, NULL, &err));
+    OK(models_get(fixture->store, fixture->model_id, &model, &err));
+    assert_int_equal(model.step_unit, STEP_UNIT_TOKENS);
+    OK(revisions_get(fixture->store, list.rows[2].row.id, &row, &err));
+    assert_int_equal(row.step, REVISIONS_STEP_NONE);
+    assert_int_equal(model.revision_count, 2);
+    const uint64_t version = model.version;
+    OK(revision_list_store(&list, fixture->store, fixture->model_id, NULL, &err)); /* nothing is new */
+    OK(models_get(fixture->store, fixture->model_id, &model, &err));
+    assert_int_equal(model.version, version);
+    revision_list_free(&list);
+    fake.count = 4; /* as many of each: steps */
+    OK(revision_list_read(&list, &fake.repository, &spec, &err));
+    expect(&list, "step5:b step6:d 20b_tokens:c 240b_tokens:a");
+    OK(revision_list_store(&list, fixture->store, fixture->model_id, NULL, &err));
+    OK(models_get(fixture->store, fixture->model_id, &model, &err));
+    assert_int_equal(model.step_unit, STEP_UNIT_STEPS);
+    assert_true(model.version > version);
+    revision_list_free(&list);
+    free_names(&fake);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -240,6 +279,7 @@ int main(void)
         cmocka_unit_test(test_many_refs),
         cmocka_unit_test_setup_teardown(test_a_part_is_made_whole, fixture_open, fixture_close),
         cmocka_unit_test_setup_teardown(test_deleted_checkpoints, fixture_open, fixture_close),
+        cmocka_unit_test_setup_teardown(test_one_unit, fixture_open, fixture_close),
     };
     return cmocka_run_group_tests_name("sweep/revision_list", tests, NULL, NULL);
 }
