@@ -36,7 +36,9 @@ const struct client_command client_commands[] = {
      client_run_revision},
     {"analyze", "MODEL", "Say what the run shows, what that rests on, and what else could explain it",
      "The learning-rate schedule is built in for Pythia, SmolLM3 and Apertus 8B; for others name it with\n"
-     "--schedule, --peak, --floor, --warmup, --stable, --total and --decay.",
+     "--schedule, --peak, --floor, --warmup, --stable, --total and --decay. It is by optimiser step, so not "
+     "for\n"
+     "runs whose names count tokens, words or epochs.",
      BIT(TENSOR) | BIT(SCHEDULE) | BIT(PEAK) | BIT(FLOOR) | BIT(WARMUP) | BIT(STABLE) | BIT(TOTAL) |
          BIT(DECAY),
      client_run_analyze},
@@ -45,8 +47,9 @@ const struct client_command client_commands[] = {
      BIT(TENSOR), client_run_audit},
     {"scaling", "", "Print the onset against model size over all models",
      "Two laws, both of token rows: around column means, which counts where the two differ, and\n"
-     "as stored. --view chooses one; --csv and --json have the first.",
-     BIT(CSV) | BIT(VIEW) | BIT(PREFIX), client_run_scaling},
+     "as stored. --view chooses one; --csv and --json have the first. A law is over tokens of\n"
+     "training where they are known of the most models, else over steps; the others are named.",
+     BIT(CSV) | BIT(VIEW) | BIT(UNIT) | BIT(PREFIX), client_run_scaling},
     {"distribution", "MODEL", "Print how many values lie in each bin, a line per revision",
      "In a table the height of a block grows with the square root of the count.",
      BIT(CSV) | BIT(BINS) | BIT(VIEW) | BIT(ROWS) | BIT(TENSOR), client_run_distribution},
@@ -68,8 +71,8 @@ const struct client_command client_commands[] = {
      "with the onset, the fall of perplexity and the step at which it could have stopped.\n"
      "`plot scaling` instead of a model: onset against model size over all models (--prefix:\n"
      "of some), as stored and around column means (--view: one of them), of token rows.",
-     BIT(OUTPUT) | BIT(PREFIX) | BIT(VIEW) | BIT(ROWS) | BIT(AXIS) | BIT(PANELS) | BIT(FROM) | BIT(TO) |
-         BIT(TENSOR) | BIT(WIDTH) | BIT(DARK),
+     BIT(OUTPUT) | BIT(PREFIX) | BIT(UNIT) | BIT(VIEW) | BIT(ROWS) | BIT(AXIS) | BIT(PANELS) | BIT(FROM) |
+         BIT(TO) | BIT(TENSOR) | BIT(WIDTH) | BIT(DARK),
      client_run_plot},
     {"models", "", "List the models that the daemon knows", "", BIT(CSV) | BIT(FIELDS), client_run_models},
     {"remove", "MODEL", "Delete a model and all that was measured of it, for everybody",

@@ -83,6 +83,17 @@ void plot_columns(const struct plot_options *options, struct buf *columns)
     }
 }
 
+const char *plot_unit_title(enum step_unit unit)
+{
+    static const char *const titles[STEP_UNIT_COUNT] = {
+        [STEP_UNIT_STEPS] = "training step",
+        [STEP_UNIT_TOKENS] = "training tokens",
+        [STEP_UNIT_WORDS] = "training words",
+        [STEP_UNIT_EPOCHS] = "epoch",
+    };
+    return titles[unit];
+}
+
 double plot_number(const json_t *object, const char *key)
 {
     const json_t *value = json_object_get(object, key);
@@ -128,6 +139,7 @@ static int read_run(struct plot *plot, struct err *err)
     const json_t *rows = json_object_get(plot->source->series, "revisions");
     json_t *row;
     size_t size = json_array_size(rows), i;
+    plot->unit = step_unit_find(plot_text(plot->source->series, "step_unit"));
     if (size > PLOT_REVISIONS_MAX)
         return err_set(err, ERR_LIMIT, "%zu revisions; a figure holds %d: choose some with --from and --to",
                        size, PLOT_REVISIONS_MAX);
@@ -208,7 +220,7 @@ static double height_of(enum plot_panel panel)
 
 static int draw(struct plot *plot, struct err *err)
 {
-    char contents[DIGEST_SHA256_HEX_SIZE] = "";
+    char contents[DIGEST_SHA256_HEX_SIZE] = "", title[64];
     unsigned chosen = 0;
     double height = HEAD_HEIGHT + FOOT_HEIGHT - GAP;
     int is_first = 1;
@@ -235,7 +247,9 @@ static int draw(struct plot *plot, struct err *err)
         code = draw_panel(plot, (enum plot_panel)i, is_first, err);
         is_first = 0;
     }
-    plot_draw_ticks(plot, plot->options->is_linear ? "training step" : "training step (logarithmic)");
+    (void)snprintf(title, sizeof title, "%s%s", plot_unit_title(plot->unit),
+                   plot->options->is_linear ? "" : " (logarithmic)");
+    plot_draw_ticks(plot, title);
     buf_append_text(plot->svg, "</svg>\n");
     return code ? code : buf_check(plot->svg, "the figure", err);
 }

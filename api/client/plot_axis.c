@@ -87,9 +87,15 @@ static void name_power(int front, int power, char *label)
         size += snprintf(label + size, PLOT_LABEL_SIZE - (size_t)size, "%s", raised_digits[*digit - '0']);
 }
 
-static void name_number(double value, char *label)
+/* Steps may be tokens: 200B, 1.5T. */
+static void name_number(const struct plot_axis *axis, double value, char *label)
 {
-    if (fabs(value) >= 1e6 && fabs(value) < 1e9)
+    int is_step = axis->positive > 0;
+    if (is_step && value >= 1e12 && value < 1e16)
+        (void)snprintf(label, PLOT_LABEL_SIZE, "%.6gT", value / 1e12);
+    else if (is_step && value >= 1e9 && value < 1e12)
+        (void)snprintf(label, PLOT_LABEL_SIZE, "%.6gB", value / 1e9);
+    else if (fabs(value) >= 1e6 && fabs(value) < 1e9)
         (void)snprintf(label, PLOT_LABEL_SIZE, "%s%.6gM", value < 0 ? MINUS : "", fabs(value) / 1e6);
     else if (fabs(value) >= 1e4 && fabs(value) < 1e6)
         (void)snprintf(label, PLOT_LABEL_SIZE, "%s%.6gk", value < 0 ? MINUS : "", fabs(value) / 1e3);
@@ -134,7 +140,7 @@ static size_t ticks_log(const struct plot_axis *axis, struct plot_tick *ticks)
             if (count > before && !is_steps && (power < -2 || power > 3))
                 name_power(front[k], power, ticks[before].label);
             else if (count > before)
-                name_number(value, ticks[before].label);
+                name_number(axis, value, ticks[before].label);
         }
     }
     return count;
@@ -158,7 +164,7 @@ static size_t ticks_linear(const struct plot_axis *axis, struct plot_tick *ticks
             continue;
         add(axis, value, ticks, &count);
         if (count > before)
-            name_number(value, ticks[before].label);
+            name_number(axis, value, ticks[before].label);
     }
     return count;
 }
@@ -171,7 +177,7 @@ size_t plot_axis_ticks(const struct plot_axis *axis, struct plot_tick *ticks)
     if (axis->positive > 0 && count == 1 && strcmp(ticks[0].label, "0") == 0) { /* step 0 and a late one */
         add(axis, axis->high, ticks, &count);
         if (count == 2)
-            name_number(axis->high, ticks[1].label);
+            name_number(axis, axis->high, ticks[1].label);
     }
     return count;
 }

@@ -41,10 +41,14 @@ static int check_kind(const struct client_arguments *arguments, struct err *err)
 {
     static const enum client_option of_run[] = {CLIENT_OPTION_AXIS, CLIENT_OPTION_PANELS, CLIENT_OPTION_FROM,
                                                 CLIENT_OPTION_TO, CLIENT_OPTION_TENSOR};
+    static const enum client_option of_suite[] = {CLIENT_OPTION_PREFIX, CLIENT_OPTION_UNIT};
+    for (size_t i = 0; i < sizeof of_suite / sizeof of_suite[0] && !is_of_suite(arguments); i++) {
+        if (arguments->values[of_suite[i]])
+            return err_set(err, ERR_INVALID, "--%s is for `bifurcate plot scaling`",
+                           client_options[of_suite[i]].name);
+    }
     if (!is_of_suite(arguments))
-        return arguments->values[CLIENT_OPTION_PREFIX]
-                   ? err_set(err, ERR_INVALID, "--prefix is for `bifurcate plot scaling`")
-                   : 0;
+        return 0;
     for (size_t i = 0; i < sizeof of_run / sizeof of_run[0]; i++) {
         if (arguments->values[of_run[i]])
             return err_set(err, ERR_INVALID, "--%s is for `bifurcate plot MODEL`",
@@ -134,7 +138,7 @@ static int draw_suite(struct client_link *link, const struct client_arguments *a
                       const struct plot_options *options, struct buf *svg, struct err *err)
 {
     static const char *const views[PLOT_SCALING_VIEWS] = {"raw", "centred"};
-    const char *wanted = arguments->values[CLIENT_OPTION_VIEW];
+    const char *wanted = arguments->values[CLIENT_OPTION_VIEW], *unit = arguments->values[CLIENT_OPTION_UNIT];
     json_t *documents[PLOT_SCALING_VIEWS] = {NULL};
     int code = 0;
     for (int i = 0; i < PLOT_SCALING_VIEWS && !code; i++) {
@@ -144,9 +148,12 @@ static int draw_suite(struct client_link *link, const struct client_arguments *a
         buf_init(&target, LIMIT_URL_BYTES);
         buf_appendf(&target, "/v1/scaling?rows=%s&view=%s", options->is_tokens ? "tokens" : "all", views[i]);
         client_link_append(&target, "prefix", arguments->values[CLIENT_OPTION_PREFIX]);
+        client_link_append(&target, "unit", unit);
         code = buf_check(&target, "URL", err);
         if (!code)
             code = client_link_get(link, buf_text(&target), &documents[i], err);
+        if (!code && !unit) /* both views are on one axis */
+            unit = json_string_value(json_object_get(documents[i], "unit"));
         buf_free(&target);
     }
     if (!code)

@@ -7,6 +7,7 @@
 #include "api/client/plot.h"
 #include "api/client/plot_axis.h"
 #include "api/client/svg.h"
+#include "daemon/base/step_unit.h"
 
 #define PLOT_LEFT 66   /* pixels beside the panels, for values ... */
 #define PLOT_RIGHT 132 /* ... and for legends */
@@ -19,6 +20,7 @@ struct plot {
     size_t count;          /* rows of the series with a step, ascending */
     const json_t **rows;   /* [count] of the series, borrowed */
     double *steps;         /* [count] */
+    enum step_unit unit;   /* what they count */
     struct plot_axis axis; /* of steps */
     double top, bottom;    /* of the present panel */
 };
@@ -27,6 +29,9 @@ struct plot {
  */
 void plot_statistic(const struct plot_options *options, const char *name, char *column, size_t size);
 void plot_displacement(const struct plot_options *options, const char *name, char *column, size_t size);
+
+/* What an axis of a unit is called: "training step", "training tokens", "training words", "epoch". */
+const char *plot_unit_title(enum step_unit unit);
 
 /* A member of an object as a number; NaN where it is none. */
 double plot_number(const json_t *object, const char *key);

@@ -2,6 +2,7 @@
 
 #include "api/client/plot_parts.h"
 #include "daemon/base/digest.h"
+#include "daemon/base/step_unit.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -20,7 +21,7 @@
 
 static const char *const view_names[PLOT_SCALING_VIEWS] = {"as stored", "around column means"};
 
-/* A model with an onset, or with none so far. */
+/* A model with an onset, or with none so far; steps are in the figure's unit. */
 struct dot {
     const char *model;
     double size;
@@ -42,6 +43,7 @@ struct label {
 struct figure {
     struct plot plot; /* its axis is of parameters */
     struct view views[PLOT_SCALING_VIEWS];
+    enum step_unit unit;  /* of the laws */
     size_t known;         /* models that were asked for */
     size_t shown;         /* of them those with a point */
     int is_cut;           /* there are more */
@@ -98,6 +100,14 @@ static int has_law(const struct view *view)
     return json_is_true(json_object_get(view->fit, "is_fitted"));
 }
 
+/* A bound of an onset in the figure's unit; NaN where it is not known in it. */
+static double bound_of(const json_t *row, const char *tokens, const char *step, enum step_unit unit)
+{
+    if (unit == STEP_UNIT_TOKENS)
+        return plot_number(row, tokens);
+    return step_unit_find(plot_text(row, "step_unit")) == unit ? plot_number(row, step) : (double)NAN;
+}
+
 static int read_view(struct figure *figure, int which, const json_t *document, struct err *err)
 {
     struct view *view = &figure->views[which];
@@ -115,8 +125,8 @@ static int read_view(struct figure *figure, int which, const json_t *document, s
     {
         struct dot dot = {.model = plot_text(row, "model"),
                           .size = plot_number(row, "parameter_count"),
-                          .step = plot_number(row, "onset_step"),
-                          .before = plot_number(row, "onset_step_before")};
+                          .step = bound_of(row, "onset_tokens", "onset_step", figure->unit),
+                          .before = bound_of(row, "onset_tokens_before", "onset_step_before", figure->unit)};
         if (!(dot.size > 0 && (dot.step > 0 || dot.before > 0))) /* it has no place on the axes */
             continue;
         if (view->count == MODELS_MAX) {
@@ -162,14 +172,17 @@ static void describe(const struct figure *figure)
     for (int v = 0; v < PLOT_SCALING_VIEWS; v++) {
         const struct view *view = &figure->views[v];
         for (size_t i = 0; i < view->count; i++) {
+            char place[STEP_UNIT_TEXT_SIZE];
             svg_append_escaped(svg, view->dots[i].model);
             buf_appendf(svg, ", %.0f parameters, %s: ", view->dots[i].size, view_names[v]);
+            step_unit_write_place(figure->unit, view->dots[i].step, place);
             if (view->dots[i].step > 0)
-                buf_appendf(svg, "onset at step %.0f", view->dots[i].step);
+                buf_appendf(svg, "onset at %s", place);
             else
                 buf_append_text(svg, "no onset so far");
+            step_unit_write_place(figure->unit, view->dots[i].before, place);
             if (view->dots[i].before >= 0)
-                buf_appendf(svg, ", after step %.0f", view->dots[i].before);
+                buf_appendf(svg, ", after %s", place);
             buf_append_text(svg, ".\n");
         }
     }
@@ -185,6 +198,7 @@ static void open_document(const struct figure *figure, double height, const char
     buf_append_text(svg, "</desc>\n<metadata><figure xmlns=\"urn:bifurcated:figure\" kind=\"scaling\"");
     plot_append_attribute(svg, "rows", plot->options->is_tokens ? "tokens" : "all");
     plot_append_attribute(svg, "contents", contents);
+    plot_append_attribute(svg, "unit", step_unit_name(figure->unit));
     buf_appendf(svg, " program=\"bifurcate %s\"/></metadata>\n", BIFURCATED_VERSION);
     plot_append_style(plot, height);
 }
@@ -302,7 +316,12 @@ static int draw(struct figure *figure, const struct plot_scaling_source *source,
     char contents[DIGEST_SHA256_HEX_SIZE] = "";
     struct plot *plot = &figure->plot;
     double height = HEAD_HEIGHT + PANEL_HEIGHT + FOOT_HEIGHT, key_top = HEAD_HEIGHT + 12;
+    char title[64];
     int code = 0;
+    for (int v = PLOT_SCALING_VIEWS - 1; v >= 0; v--) {
+        if (source->views[v])
+            figure->unit = step_unit_find(plot_text(source->views[v], "unit"));
+    }
     for (int v = 0; v < PLOT_SCALING_VIEWS && !code; v++)
         code = source->views[v] ? read_view(figure, v, source->views[v], err) : 0;
     if (!code && !figure->shown)
@@ -326,7 +345,8 @@ static int draw(struct figure *figure, const struct plot_scaling_source *source,
     open_document(figure, height, contents);
     draw_head(figure, height, contents);
     plot_draw_grid(plot);
-    plot_draw_frame(plot, &steps, "onset, training step (logarithmic)");
+    (void)snprintf(title, sizeof title, "onset, %s (logarithmic)", plot_unit_title(figure->unit));
+    plot_draw_frame(plot, &steps, title);
     for (int v = 0; v < PLOT_SCALING_VIEWS; v++) {
         if (!source->views[v])
             continue;

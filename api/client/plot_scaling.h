@@ -1,10 +1,10 @@
 /*
- * A figure of a suite of models as SVG: the step of onset against the number of parameters, a point for each
- * model and view, with the laws that `GET /v1/scaling` fitted.
+ * A figure of a suite of models as SVG: the onset, in the unit of the laws, against the number of parameters,
+ * a point for each model and view, with the laws that `GET /v1/scaling` fitted.
  *
  * A pure function, as api/client/plot.h is. Both axes are logarithmic. A bar leads from an onset back to the
- * revision before it, since the onset lies between the two. Models without an onset, or of unknown size, have
- * no point; the figure says how many.
+ * revision before it, since the onset lies between the two. Models without an onset, whose onset is not
+ * known in that unit, or of unknown size, have no point; the figure says how many.
  */
 #ifndef BIFURCATED_API_CLIENT_PLOT_SCALING_H
 #define BIFURCATED_API_CLIENT_PLOT_SCALING_H

@@ -96,7 +96,9 @@ static int find_mark(const struct plot *plot, const json_t *part, const char *na
 {
     double step = is_yes(part) ? plot_number(part, "step") : (double)NAN;
     mark->x = plot_axis_at(&plot->axis, step);
-    (void)snprintf(mark->label, sizeof mark->label, "%s: step %.0f", name, step);
+    char place[STEP_UNIT_TEXT_SIZE];
+    step_unit_write_place(plot->unit, step, place);
+    (void)snprintf(mark->label, sizeof mark->label, "%.40s: %.20s", name, place);
     return mark->x >= plot->axis.begin && mark->x <= plot->axis.end;
 }
 
@@ -189,15 +191,18 @@ void plot_open_document(const struct plot *plot, double height, const char *cont
     struct buf *svg = plot->svg;
     const struct plot_options *options = plot->options;
     const json_t *row = last_measured(plot);
+    char first[STEP_UNIT_TEXT_SIZE], last[STEP_UNIT_TEXT_SIZE], onset[STEP_UNIT_TEXT_SIZE];
     plot_begin_document(plot, height);
     svg_append_escaped(svg, model_of(plot));
     buf_append_text(svg, plot_text(row, "tensor")[0] ? ": " : "");
     svg_append_escaped(svg, plot_text(row, "tensor"));
     buf_append_text(svg, " over training</title>\n<desc id=\"description\">");
-    buf_appendf(svg, "%zu revisions from step %.0f to step %.0f", plot->count, plot->steps[0],
-                plot->steps[plot->count - 1]);
+    step_unit_write_place(plot->unit, plot->steps[0], first);
+    step_unit_write_place(plot->unit, plot->steps[plot->count - 1], last);
+    buf_appendf(svg, "%zu revisions from %s to %s", plot->count, first, last);
+    step_unit_write_place(plot->unit, plot_number(plot_onset(plot), "step"), onset);
     if (is_yes(plot_onset(plot)))
-        buf_appendf(svg, "; onset of bifurcation at step %.0f", plot_number(plot_onset(plot), "step"));
+        buf_appendf(svg, "; onset of bifurcation at %s", onset);
     buf_append_text(svg, ".</desc>\n<metadata><figure xmlns=\"urn:bifurcated:figure\"");
     plot_append_attribute(svg, "model", model_of(plot));
     plot_append_attribute(svg, "tensor", plot_text(row, "tensor"));

@@ -2,6 +2,7 @@
 #include "api/client/sweep_outcome.h"
 
 #include "daemon/base/limits.h"
+#include "daemon/base/step_unit.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -65,6 +66,17 @@ static int is_measured(const json_t *rows)
     return has_number(rows, "mean") || has_number(rows, "variance");
 }
 
+/* Over numbers that are no optimiser steps stands what they count, in tables. */
+static void name_unit(struct client_column *columns, size_t count, const json_t *document)
+{
+    const char *name = json_string_value(json_object_get(document, "step_unit"));
+    const enum step_unit unit = step_unit_find(name);
+    for (size_t i = 0; i < count && unit != STEP_UNIT_STEPS; i++) {
+        if (columns[i].title && strcmp(columns[i].key, "step") == 0)
+            columns[i].title = step_unit_name(unit);
+    }
+}
+
 /* Columns in the order of the rows' members. */
 static size_t columns_of(const json_t *array, char *fields, int is_chosen, struct client_column *columns)
 {
@@ -108,6 +120,7 @@ static int print_series(const struct client_arguments *arguments, const json_t *
     size_t count = columns_of(rows, fields, arguments->values[CLIENT_OPTION_FIELDS] != NULL, columns);
     if (wanted && count && !arguments->values[CLIENT_OPTION_FIELDS] && !has_number(rows, "perplexity"))
         count--;
+    name_unit(columns, count, document);
     int status = client_print_list(arguments, document, "revisions", columns, count, NULL);
     if (status == CLIENT_EXIT_DONE && is_plain(arguments))
         print_reasons(arguments, rows);

@@ -9,8 +9,9 @@
 
 #define RATE_MAX 1e3
 
-/* A schedule of the query replaces the built-in one as a whole. */
-static int read_schedule(const struct api_request *request, struct schedule *schedule,
+/* A schedule of the query replaces the built-in one as a whole. It is for a run whose steps are a schedule's.
+ */
+static int read_schedule(const struct api_request *request, enum step_unit unit, struct schedule *schedule,
                          enum api_analysis_source *source, struct api_response *response, struct err *err)
 {
     static const char *const others[] = {"peak", "floor", "warmup", "stable", "total", "decay"};
@@ -33,6 +34,12 @@ static int read_schedule(const struct api_request *request, struct schedule *sch
     *schedule = (struct schedule){.kind = (enum schedule_kind)kind};
     if (kind == SCHEDULE_KIND_UNKNOWN)
         return 0;
+    if (unit != STEP_UNIT_STEPS)
+        return api_response_refuse(
+            response, "query", "schedule", err, ERR_INVALID,
+            "schedule: it is by optimiser step, but the names of this model's revisions "
+            "count %s",
+            step_unit_name(unit));
     code = api_query_real(request, "peak", 1e-30, RATE_MAX, &schedule->rate_max, response, err);
     if (!code && schedule->rate_max <= 0)
         code = api_response_refuse(response, "query", "peak", err, ERR_INVALID,
@@ -109,8 +116,9 @@ int api_get_analysis(struct api_request *request, struct api_response *response,
     if (!code)
         code = api_query_model(request, &model, err);
     if (!code) {
-        schedule = schedule_of_model(model.name);
-        code = read_schedule(request, &schedule, &asked.source, response, err);
+        if (model.step_unit == STEP_UNIT_STEPS)
+            schedule = schedule_of_model(model.name);
+        code = read_schedule(request, model.step_unit, &schedule, &asked.source, response, err);
     }
     if (!code)
         code = api_analysis_append(request->context->store, &model, &asked, &response->body, err);

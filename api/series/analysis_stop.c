@@ -15,6 +15,24 @@ void analysis_view_text(struct analysis_view *view, const char *key, const char 
     api_json_text(view->json, key, text);
 }
 
+void analysis_view_place(const struct analysis_view *view, double step, char text[STEP_UNIT_TEXT_SIZE])
+{
+    step_unit_write_place(view->run->model.step_unit, step, text);
+}
+
+void analysis_view_whole_place(const struct analysis_view *view, double step,
+                               char text[ANALYSIS_VIEW_PLACE_SIZE])
+{
+    char place[STEP_UNIT_TEXT_SIZE], tokens[STEP_UNIT_TEXT_SIZE];
+    double seen = api_run_tokens_at(view->run, step);
+    analysis_view_place(view, step, place);
+    step_unit_write_place(STEP_UNIT_TOKENS, seen, tokens);
+    if (view->run->model.step_unit == STEP_UNIT_TOKENS || !(seen > 0))
+        (void)snprintf(text, ANALYSIS_VIEW_PLACE_SIZE, "%s", place);
+    else
+        (void)snprintf(text, ANALYSIS_VIEW_PLACE_SIZE, "%s (%s)", place, tokens);
+}
+
 const char *analysis_view_onset_words(const struct analysis_view *view)
 {
     return view->series->onset_view == SERIES_VIEW_CENTRED ? "token rows, around column means"
@@ -100,13 +118,14 @@ static void print_stop_reason(struct analysis_view *view)
 {
     const struct series *series = view->series;
     const struct series_stop *stop = &series->stop;
+    char place[ANALYSIS_VIEW_PLACE_SIZE];
+    analysis_view_whole_place(view, stop->step, place);
     if (stop->verdict == SERIES_VERDICT_YES)
         analysis_view_text(
             view, "reason",
-            "forked for good (%s) and at rest from step %.0f on; the steps after it are %.0f %% of "
-            "the %s",
-            analysis_view_onset_words(view), stop->step, 100 * stop->saved,
-            stop->cautions & SERIES_CAUTION_OPEN_END ? "part that is measured" : "run");
+            "forked for good (%s) and at rest from %s on; the %s after it are %.0f %% of the %s",
+            analysis_view_onset_words(view), place, step_unit_name(view->run->model.step_unit),
+            100 * stop->saved, stop->cautions & SERIES_CAUTION_OPEN_END ? "part that is measured" : "run");
     else if (stop->verdict == SERIES_VERDICT_NO)
         analysis_view_text(view, "reason", "%s",
                            stop->cautions & SERIES_CAUTION_NO_ONSET ? "the weights did not fork"
@@ -125,6 +144,7 @@ void analysis_view_stop(struct analysis_view *view)
     api_json_open_object(view->json, "stop");
     api_json_text(view->json, "verdict", series_verdict_name(stop->verdict));
     api_json_real(view->json, "step", stop->step);
+    api_json_real(view->json, "tokens", api_run_tokens_at(view->run, stop->step));
     api_json_real(view->json, "saved", stop->saved);
     api_json_real(view->json, "perplexity", stop->perplexity);
     api_json_real(view->json, "perplexity_step", stop->perplexity_step);

@@ -16,6 +16,13 @@ const char *const api_analysis_schedule_names[API_ANALYSIS_SCHEDULES] = {
     [SCHEDULE_KIND_WSD_EXPONENTIAL] = "wsd_exponential",
 };
 
+static const char *unknown_schedule(const struct analysis_view *view)
+{
+    return view->run->model.step_unit == STEP_UNIT_STEPS ? "unknown schedule"
+                                                         : "a schedule is by optimiser step, which this run "
+                                                           "does not count";
+}
+
 static void print_schedule(struct analysis_view *view, enum api_analysis_source source)
 {
     static const char *const sources[] = {"unknown", "built_in", "query"};
@@ -32,8 +39,10 @@ static void print_schedule(struct analysis_view *view, enum api_analysis_source 
     api_json_real(view->json, "total", is_known ? schedule->end_step : none);
     api_json_real(view->json, "decay", is_known ? schedule->weight_decay : none);
     api_json_text(view->json, "note",
-                  is_known
-                      ? NULL
+                  is_known ? NULL
+                  : view->run->model.step_unit != STEP_UNIT_STEPS
+                      ? "a schedule is by optimiser step, which the names of these revisions do not count: "
+                        "whatever compares with the learning rate is left out"
                       : "unknown schedule: whatever compares with the learning rate is left out; name it "
                         "with schedule, peak, floor, warmup, stable, total and decay");
     api_json_close_object(view->json);
@@ -60,14 +69,18 @@ static void write_doubts(const struct series_onset *onset, double spacing_max, c
 static void print_onset_reason(struct analysis_view *view, const struct series_onset *onset)
 {
     const struct series_options *options = view->options;
-    char doubts[360], modes[40] = "", end[80] = "";
+    char doubts[360], modes[40] = "", end[120] = "", place[ANALYSIS_VIEW_PLACE_SIZE];
     write_doubts(onset, options->spacing_max, doubts, sizeof doubts);
     if (onset->modes > 0)
         (void)snprintf(modes, sizeof modes, ", modes: %.0f", onset->modes);
     if (!onset->is_lasting)
         (void)snprintf(end, sizeof end, ", but not all to the end");
-    else if (!isnan(onset->step_lost))
-        (void)snprintf(end, sizeof end, ", for good only from step %.0f on", onset->step_lasting);
+    else if (!isnan(onset->step_lost)) {
+        char lasting[STEP_UNIT_TEXT_SIZE];
+        analysis_view_place(view, onset->step_lasting, lasting);
+        (void)snprintf(end, sizeof end, ", for good only from %s on", lasting);
+    }
+    analysis_view_whole_place(view, onset->step, place);
     if (onset->verdict == SERIES_VERDICT_INSUFFICIENT)
         analysis_view_text(view, "reason", "%zu measured revisions with weights of their own; %d are needed",
                            view->series->counted, options->points_min);
@@ -79,12 +92,11 @@ static void print_onset_reason(struct analysis_view *view, const struct series_o
             options->consecutive, options->dip_on, options->valley_on, options->ashman_on, options->modes_on,
             doubts);
     else
-        analysis_view_text(
-            view, "reason",
-            "from step %.0f on, dip %.3g, a valley of %.3g of the lower peak, Ashman's D %.3g%s; "
-            "%zu revisions are forked%s%s",
-            onset->step, onset->dip, onset->valley_to_peak, onset->ashman_d, modes, onset->count_forked, end,
-            doubts);
+        analysis_view_text(view, "reason",
+                           "from %s on, dip %.3g, a valley of %.3g of the lower peak, Ashman's D %.3g%s; "
+                           "%zu revisions are forked%s%s",
+                           place, onset->dip, onset->valley_to_peak, onset->ashman_d, modes,
+                           onset->count_forked, end, doubts);
 }
 
 static void print_onset(struct analysis_view *view, int rows, int which)
@@ -99,6 +111,9 @@ static void print_onset(struct analysis_view *view, int rows, int which)
     api_json_text(view->json, "revision", is_found ? view->run->points[onset->index].name : NULL);
     api_json_real(view->json, "step", is_found ? onset->step : none);
     api_json_real(view->json, "step_before", is_found ? onset->step_before : none);
+    api_json_real(view->json, "tokens", is_found ? api_run_tokens_at(view->run, onset->step) : none);
+    api_json_real(view->json, "tokens_before",
+                  is_found ? api_run_tokens_at(view->run, onset->step_before) : none);
     api_json_real(view->json, "dip", is_found ? onset->dip : none);
     api_json_real(view->json, "ashman_d", is_found ? onset->ashman_d : none);
     api_json_real(view->json, "valley_to_peak", is_found ? onset->valley_to_peak : none);
@@ -116,6 +131,8 @@ static void print_onset(struct analysis_view *view, int rows, int which)
 static void print_divergence(struct analysis_view *view)
 {
     const struct series_divergence *divergence = &view->series->divergence;
+    char place[STEP_UNIT_TEXT_SIZE];
+    analysis_view_place(view, divergence->step, place);
     api_json_open_object(view->json, "divergence");
     api_json_text(view->json, "verdict",
                   series_verdict_name(divergence->is_found  ? SERIES_VERDICT_YES
@@ -127,11 +144,10 @@ static void print_divergence(struct analysis_view *view)
     if (divergence->is_found)
         analysis_view_text(
             view, "reason",
-            "from step %.0f to the last measured revision, values are NaN or Inf, or their root mean square "
+            "from %s to the last measured revision, values are NaN or Inf, or their root mean square "
             "is more than %g and more than %g times its lower quartile over the run; these revisions count "
-            "for "
-            "nothing else",
-            divergence->step, view->options->diverged_size, view->options->diverged_growth);
+            "for nothing else",
+            place, view->options->diverged_size, view->options->diverged_growth);
     else
         analysis_view_text(view, "reason", "%s",
                            view->run->measured
@@ -144,7 +160,10 @@ static void print_fall_reason(struct analysis_view *view)
 {
     const struct series_fall *fall = &view->series->fall;
     size_t count = view->run->perplexities, apart = view->run->perplexities_apart;
-    char others[160] = "";
+    char others[160] = "", from[STEP_UNIT_TEXT_SIZE], to[STEP_UNIT_TEXT_SIZE];
+    const char *unit = step_unit_name(view->run->model.step_unit);
+    analysis_view_place(view, fall->step_from, from);
+    analysis_view_place(view, fall->step_to, to);
     if (apart)
         (void)snprintf(others, sizeof others,
                        "; left out: %zu of other texts or another limit, which a sweep of all with the same "
@@ -160,16 +179,16 @@ static void print_fall_reason(struct analysis_view *view)
     else if (isnan(fall->ln_ratio_to_onset))
         analysis_view_text(
             view, "reason",
-            "from step %.0f to %.0f, where ln perplexity falls by %.3g for each unit of ln step; there is "
-            "no onset to compare with%s",
-            fall->step_from, fall->step_to, fall->slope, others);
+            "from %s to %s, where ln perplexity falls by %.3g for each unit of ln %s; there is no onset to "
+            "compare with%s",
+            from, to, fall->slope, unit, others);
     else
         analysis_view_text(
             view, "reason",
-            "from step %.0f to %.0f, where ln perplexity falls by %.3g for each unit of ln step; that is "
-            "%.2g times the onset's step (%s)%s",
-            fall->step_from, fall->step_to, fall->slope, exp(fall->ln_ratio_to_onset),
-            analysis_view_onset_words(view), others);
+            "from %s to %s, where ln perplexity falls by %.3g for each unit of ln %s; that is %.2g times as "
+            "far into the run as the onset (%s)%s",
+            from, to, fall->slope, unit, exp(fall->ln_ratio_to_onset), analysis_view_onset_words(view),
+            others);
 }
 
 static void print_fall(struct analysis_view *view)
@@ -195,12 +214,14 @@ static void print_rest(struct analysis_view *view, const char *key, const struct
                        int needs_schedule)
 {
     const struct series_options *options = view->options;
+    char place[STEP_UNIT_TEXT_SIZE];
+    analysis_view_place(view, rest->step, place);
     api_json_open_object(view->json, key);
     api_json_text(view->json, "verdict", series_verdict_name(rest->verdict));
     api_json_real(view->json, "step", rest->step);
     api_json_real(view->json, "reference", rest->reference);
     if (needs_schedule && options->schedule.kind == SCHEDULE_KIND_UNKNOWN)
-        analysis_view_text(view, "reason", "unknown schedule");
+        analysis_view_text(view, "reason", "%s", unknown_schedule(view));
     else if (rest->verdict == SERIES_VERDICT_INSUFFICIENT)
         analysis_view_text(view, "reason", "under %d displacements between neighbours after the warm-up",
                            options->rest_points + options->points_min);
@@ -211,9 +232,8 @@ static void print_rest(struct analysis_view *view, const char *key, const struct
             options->rest_share);
     else
         analysis_view_text(view, "reason",
-                           "displacement between neighbours stays below %g of its median before, from step "
-                           "%.0f on",
-                           options->rest_share, rest->step);
+                           "displacement between neighbours stays below %g of its median before, from %s on",
+                           options->rest_share, place);
     api_json_close_object(view->json);
 }
 
@@ -228,7 +248,7 @@ static void print_decay(struct analysis_view *view)
     api_json_real(view->json, "efold_step", decay->efold_step);
     api_json_text(
         view->json, "reason",
-        view->options->schedule.kind == SCHEDULE_KIND_UNKNOWN ? "unknown schedule"
+        view->options->schedule.kind == SCHEDULE_KIND_UNKNOWN ? unknown_schedule(view)
         : decay->verdict == SERIES_VERDICT_INSUFFICIENT && view->run->reference[0] &&
                 isinf(view->run->reference_step)
             ? "displacements are against a revision without a step"
@@ -318,6 +338,7 @@ void api_analysis_render(struct api_json *json, const struct api_run *run,
     api_json_text(json, "model", run->model.name);
     api_json_text_or_null(json, "tensor", run->tensor);
     api_json_integer(json, "definition", SERIES_DEFINITION);
+    api_json_text(json, "step_unit", step_unit_name(run->model.step_unit));
     api_json_text_or_null(json, "reference", run->reference);
     api_json_integer(json, "revisions_known", (int64_t)run->count);
     api_json_integer(json, "revisions_measured", (int64_t)run->measured);

@@ -175,6 +175,7 @@ static void explain(const struct finding *finding, const struct api_run *run, en
 {
     const struct api_run_point *point = &run->points[finding->index], *other = &run->points[finding->other];
     const char *what = finding->basis == BASIS_FILES ? "weight files" : "measured tensor";
+    char place[STEP_UNIT_TEXT_SIZE], distance[STEP_UNIT_TEXT_SIZE];
     switch (finding->kind) {
     case AUDIT_KIND_DUPLICATE:
         (void)snprintf(text, TEXT_SIZE,
@@ -193,8 +194,10 @@ static void explain(const struct finding *finding, const struct api_run *run, en
                        point->name, exp(finding->evidence));
         break;
     case AUDIT_KIND_MISSING:
-        (void)snprintf(text, TEXT_SIZE, "step %.0f has no revision; elsewhere there is one every %.0f steps",
-                       finding->step, finding->evidence);
+        step_unit_write_place(run->model.step_unit, finding->step, place);
+        step_unit_write_distance(run->model.step_unit, finding->evidence, distance);
+        (void)snprintf(text, TEXT_SIZE, "%s has no revision; elsewhere there is one every %s", place,
+                       distance);
         break;
     case AUDIT_KIND_NOT_FINITE:
         (void)snprintf(text, TEXT_SIZE,
@@ -266,6 +269,7 @@ static int render(struct store *store, const struct report *report, struct buf *
     api_json_text(&json, "model", run->model.name);
     api_json_text_or_null(&json, "tensor", run->tensor);
     api_json_integer(&json, "definition", AUDIT_DEFINITION);
+    api_json_text(&json, "step_unit", step_unit_name(run->model.step_unit));
     api_json_integer(&json, "revisions_known", (int64_t)run->count);
     api_json_integer(&json, "revisions_with_files", (int64_t)report->files->known);
     api_json_integer(&json, "revisions_measured", (int64_t)run->measured);

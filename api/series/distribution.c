@@ -146,6 +146,7 @@ static void begin_page(struct rows *rows, const struct api_run *run, struct buf 
     api_json_open_object(&rows->json, NULL);
     api_json_text(&rows->json, "model", run->model.name);
     api_json_text_or_null(&rows->json, "tensor", run->tensor);
+    api_json_text(&rows->json, "step_unit", step_unit_name(run->model.step_unit));
     api_json_text(&rows->json, "rows", api_query_rows_name(picture->variant));
     api_json_text(&rows->json, "view", api_query_view_name(picture->variant));
     api_json_integer(&rows->json, "bins", picture->bin_count);

@@ -17,7 +17,7 @@ static const struct api_listing listing = {"models",
                                            " name kind model_type tensor vocabulary_size token_rows "
                                            "hidden_size layers parameter_count revision_count "
                                            "measured_count created_at updated_at ",
-                                           ""};
+                                           " step_unit "};
 
 struct rows {
     struct api_json json;
@@ -37,6 +37,7 @@ static void append_members(struct api_json *json, const struct model_row *row)
     api_json_integer(json, "token_rows", row->token_rows);
     api_json_integer(json, "hidden_size", row->hidden_size);
     api_json_integer(json, "layers", row->layers);
+    api_json_text(json, "step_unit", step_unit_name(row->step_unit));
     if (row->parameter_count > 0)
         api_json_integer(json, "parameter_count", row->parameter_count);
     else

@@ -79,6 +79,7 @@ static void begin_page(struct rows *rows, const struct model_row *model, const s
     api_json_open_object(&rows->json, NULL);
     api_json_text(&rows->json, "model", model->name);
     api_json_text_or_null(&rows->json, "tensor", query->tensor ? query->tensor : model->tensor);
+    api_json_text(&rows->json, "step_unit", step_unit_name(model->step_unit));
     api_json_open_array(&rows->json, "revisions");
 }
 

@@ -2,6 +2,7 @@
 
 #include "api/http/hash.h"
 #include "daemon/analysis/sample.h"
+#include "daemon/analysis/tokens_seen.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -152,7 +153,11 @@ static int take(void *context, const struct series_row *row)
     size_t at = run->count++;
     struct api_run_point *point = &run->points[at];
     struct series_point *series = &run->series[at];
-    *point = (struct api_run_point){.revision_id = row->revision.id, .step = row->revision.step};
+    *point = (struct api_run_point){
+        .revision_id = row->revision.id,
+        .step = row->revision.step,
+        .tokens = real_if(row->revision.stated & REVISION_STATES_TOKENS, (double)row->revision.tokens),
+    };
     *series = (struct series_point){.step = (double)row->revision.step};
     (void)snprintf(point->name, sizeof point->name, "%s", row->revision.name);
     (void)snprintf(reader->lag1[at], sizeof reader->lag1[at], "%s", row->lag1_reference);
@@ -275,6 +280,37 @@ static int choose_perplexity(struct reader *reader, struct err *err)
     return 0;
 }
 
+/* Tokens at each point, from what the names say. */
+static int count_tokens(struct api_run *run, struct err *err)
+{
+    double *steps = calloc(2 * run->count + 1, sizeof *steps), *tokens = steps + run->count;
+    if (!steps)
+        return err_set(err, ERR_NO_MEMORY, "%s: no memory for the series", run->model.name);
+    for (size_t i = 0; i < run->count; i++) {
+        steps[i] = run->series[i].step;
+        tokens[i] = run->points[i].tokens;
+    }
+    if (run->model.step_unit == STEP_UNIT_STEPS)
+        tokens_seen_refine(steps, tokens, run->count);
+    for (size_t i = 0; i < run->count; i++)
+        run->points[i].tokens = run->model.step_unit == STEP_UNIT_TOKENS ? steps[i] : tokens[i];
+    free(steps);
+    return 0;
+}
+
+double api_run_tokens_at(const struct api_run *run, double step)
+{
+    size_t low = 0, high = run->count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (run->series[middle].step < step)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < run->count && run->series[low].step <= step ? run->points[low].tokens : (double)NAN;
+}
+
 int api_run_read(struct store *store, const struct model_row *model, const char *tensor, struct api_run *run,
                  struct err *err)
 {
@@ -299,6 +335,8 @@ int api_run_read(struct store *store, const struct model_row *model, const char 
         check_references(&reader);
         code = choose_perplexity(&reader, err);
     }
+    if (!code)
+        code = count_tokens(&made, err);
     free(reader.scores);
     free(reader.lag1);
     free(reader.reference);
@@ -320,7 +358,8 @@ void api_run_free(struct api_run *run)
 void api_run_options(const struct api_run *run, struct series_options *options)
 {
     *options = series_options_default();
-    options->schedule = schedule_of_model(run->model.name);
+    if (run->model.step_unit == STEP_UNIT_STEPS)
+        options->schedule = schedule_of_model(run->model.name);
     options->reference_step = run->reference_step;
 }
 
@@ -345,6 +384,7 @@ void api_run_describe_sample(const struct api_run *run, struct api_json *json)
 {
     api_json_text(json, "model", run->model.name);
     api_json_text_or_null(json, "tensor", run->tensor);
+    api_json_text(json, "step_unit", step_unit_name(run->model.step_unit));
     api_json_text(json, "rows", "tokens");
     api_json_integer(json, "seed", SAMPLE_SEED);
     api_json_integer(json, "definition", SAMPLE_DEFINITION);

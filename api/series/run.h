@@ -24,6 +24,7 @@ struct api_run_point {
     char name[LIMIT_REVISION_NAME_BYTES + 1];
     int64_t revision_id;
     int64_t step;
+    double tokens; /* of training until then; NaN: not known (daemon/analysis/tokens_seen.h) */
     char digest[STORE_DIGEST_SIZE];  /* of the tensor's bytes; "": not measured */
     char weights[STORE_DIGEST_SIZE]; /* of all weights of the model; "": no perplexity was measured */
     unsigned other_texts; /* bit of each perplexity_mode: its texts are not those that most points have */
@@ -54,11 +55,15 @@ struct api_run {
 int api_run_read(struct store *store, const struct model_row *model, const char *tensor, struct api_run *run,
                  struct err *err);
 
+/* Tokens of training at a step of the run; NaN where they are not known, or it is none. */
+double api_run_tokens_at(const struct api_run *run, double step);
+
 /* All zero is allowed. */
 void api_run_free(struct api_run *run);
 
 /* The analysis' options for this run as far as the stored numbers tell: the step of the reference, and the
- * learning-rate schedule where it is built in. */
+ * learning-rate schedule where it is built in, and the run's steps are optimiser steps, as a schedule's are.
+ */
 void api_run_options(const struct api_run *run, struct series_options *options);
 
 /* How many entries were sampled of each revision's token rows; 0 where nothing is measured. */
@@ -72,7 +77,7 @@ int api_run_list_samples(struct store *store, const struct api_run *run, const s
                                     const struct sample_row *row),
                          void *context, struct err *err);
 
-/* Appends what an answer says of the sample: model, tensor, rows, seed, definition, sampled. */
+/* Appends what an answer says of the sample: model, tensor, step_unit, rows, seed, definition, sampled. */
 void api_run_describe_sample(const struct api_run *run, struct api_json *json);
 
 #endif

@@ -16,11 +16,29 @@
 #define MODELS_MAX 1000 /* measured ones; however many others are known */
 
 static const struct api_listing listing = {
-    "models", " model parameter_count verdict onset_step onset_step_before left_out ", ""};
+    "models",
+    " model parameter_count verdict onset_step onset_step_before left_out step_unit onset_tokens "
+    "onset_tokens_before ",
+    ""};
+
+/* A bound in some unit; NaN where it is not known. */
+struct bounds {
+    double before, value; /* of the last revision without an onset, of the onset */
+};
+
+/* What is known of one model. */
+struct entry {
+    enum series_verdict verdict;
+    int is_diverged;
+    enum step_unit unit;
+    struct bounds steps; /* in its own unit */
+    struct bounds tokens;
+};
 
 struct models {
     const char *prefix;
-    struct model_row *rows; /* [MODELS_MAX] */
+    struct model_row *rows; /* [MODELS_MAX], as the next */
+    struct entry *entries;
     size_t count;
     int is_cut;
 };
@@ -38,7 +56,7 @@ static int take_model(void *context, const struct model_row *row)
 
 /* The onset of one model's own tensor, as its analysis has it without parameters. */
 static int find_onset(struct store *store, const struct model_row *model, enum series_variant variant,
-                      struct series_onset *ret_onset, int *ret_is_diverged, struct err *err)
+                      struct entry *ret_entry, struct err *err)
 {
     struct api_run run = {0};
     struct series series = {0};
@@ -48,11 +66,38 @@ static int find_onset(struct store *store, const struct model_row *model, enum s
         return code;
     api_run_options(&run, &options);
     code = series_analyze(run.series, run.count, &options, &series, err);
-    if (!code)
-        *ret_onset = series.onsets[variant % 2][variant / 2];
-    *ret_is_diverged = series.divergence.is_found;
+    if (!code) {
+        const struct series_onset *onset = &series.onsets[variant % 2][variant / 2];
+        double step = onset->verdict == SERIES_VERDICT_YES ? onset->step : (double)NAN;
+        *ret_entry = (struct entry){
+            .verdict = onset->verdict,
+            .is_diverged = series.divergence.is_found,
+            .unit = model->step_unit,
+            .steps = {onset->step_before, step},
+            .tokens = {api_run_tokens_at(&run, onset->step_before), api_run_tokens_at(&run, step)},
+        };
+    }
     series_free(&series);
     api_run_free(&run);
+    return code;
+}
+
+/* The onsets of all; what was removed meanwhile is dropped. */
+static int find_onsets(struct store *store, struct models *models, enum series_variant variant,
+                       struct err *err)
+{
+    size_t kept = 0;
+    int code = 0;
+    for (size_t i = 0; i < models->count && !code; i++) {
+        code = find_onset(store, &models->rows[i], variant, &models->entries[kept], err);
+        if (!code)
+            models->rows[kept++] = models->rows[i];
+        if (code == ERR_NOT_FOUND) {
+            *err = (struct err)ERR_INIT;
+            code = 0;
+        }
+    }
+    models->count = kept;
     return code;
 }
 
@@ -76,68 +121,122 @@ static void print_fit(struct api_json *json, const struct scaling_point *points,
     api_json_close_object(json);
 }
 
-/* Why a model is no point of the law; NULL: it is one. A run that diverged was trained too fast for its size,
- * which is no matter of size alone. One without an onset, or forked at its first revision, bounds it from one
- * side, unless that is step 0, or nothing tells modes. */
-static const char *why_left_out(const struct model_row *model, const struct series_onset *onset,
-                                int is_diverged)
+/* A law is of one unit. The bounds of an onset in it; both NaN where one of them is not known in it. */
+static struct bounds bounds_in(const struct entry *entry, enum step_unit unit)
 {
-    int has_bound = onset->step_before > 0 || (onset->verdict == SERIES_VERDICT_YES && onset->step > 0);
-    if (is_diverged)
+    static const struct bounds none = {(double)NAN, (double)NAN};
+    if (unit != STEP_UNIT_TOKENS)
+        return unit == entry->unit ? entry->steps : none;
+    if ((entry->steps.before > 0 && isnan(entry->tokens.before)) ||
+        (entry->steps.value > 0 && isnan(entry->tokens.value)))
+        return none;
+    return entry->tokens;
+}
+
+static int is_bounded(const struct bounds *bounds)
+{
+    return bounds->before > 0 || bounds->value > 0;
+}
+
+/* Why a model is no point of a law in whatever unit; NULL: it is one. A run that diverged was trained too
+ * fast for its size, which is no matter of size alone. One without an onset, or forked at its first revision,
+ * bounds it from one side, unless that is step 0, or nothing tells modes. */
+static const char *why_unfit(const struct model_row *model, const struct entry *entry)
+{
+    if (entry->is_diverged)
         return "diverged";
-    if (onset->verdict == SERIES_VERDICT_INSUFFICIENT)
+    if (entry->verdict == SERIES_VERDICT_INSUFFICIENT)
         return "insufficient";
-    if (!has_bound)
+    if (!is_bounded(&entry->steps))
         return "unbounded";
     return model->parameter_count > 0 ? NULL : "size_unknown";
 }
 
-static int render(const struct api_request *request, const struct models *models, enum series_variant variant,
-                  struct scaling_point *points, struct api_response *response, struct err *err)
+static const char *why_left_out(const struct model_row *model, const struct entry *entry, enum step_unit unit)
+{
+    struct bounds bounds = bounds_in(entry, unit);
+    const char *why = why_unfit(model, entry);
+    return why || is_bounded(&bounds) ? why : "unit";
+}
+
+/* The unit in which most models have a bound: tokens before steps, whose batches differ; steps without any.
+ */
+static enum step_unit choose_unit(const struct models *models)
+{
+    static const enum step_unit order[] = {STEP_UNIT_TOKENS, STEP_UNIT_STEPS, STEP_UNIT_WORDS,
+                                           STEP_UNIT_EPOCHS};
+    enum step_unit best = STEP_UNIT_STEPS;
+    size_t most = 0;
+    for (size_t k = 0; k < sizeof order / sizeof order[0]; k++) {
+        size_t count = 0;
+        for (size_t i = 0; i < models->count; i++)
+            count += !why_left_out(&models->rows[i], &models->entries[i], order[k]);
+        if (count > most)
+            best = order[k];
+        most = count > most ? count : most;
+    }
+    return best;
+}
+
+static void print_model(struct api_json *json, const struct model_row *model, const struct entry *entry,
+                        const char *left_out)
+{
+    api_json_open_object(json, NULL);
+    api_json_text(json, "model", model->name);
+    if (model->parameter_count > 0)
+        api_json_integer(json, "parameter_count", model->parameter_count);
+    else
+        api_json_null(json, "parameter_count");
+    api_json_text(json, "verdict", series_verdict_name(entry->verdict));
+    api_json_text(json, "step_unit", step_unit_name(entry->unit));
+    api_json_real(json, "onset_step", entry->steps.value);
+    api_json_real(json, "onset_step_before", entry->steps.before);
+    api_json_real(json, "onset_tokens", entry->tokens.value);
+    api_json_real(json, "onset_tokens_before", entry->tokens.before);
+    api_json_text(json, "left_out", left_out);
+    api_json_close_object(json);
+}
+
+static void render(const struct models *models, enum series_variant variant, enum step_unit unit,
+                   struct scaling_point *points, struct buf *body)
 {
     struct api_json json;
     size_t count = 0;
-    api_json_init(&json, &response->body);
+    api_json_init(&json, body);
     api_json_open_object(&json, NULL);
     api_json_integer(&json, "definition", SCALING_DEFINITION);
     api_json_text(&json, "rows", api_query_rows_name(variant));
     api_json_text(&json, "view", api_query_view_name(variant));
+    api_json_text(&json, "unit", step_unit_name(unit));
     api_json_text(&json, "prefix", models->prefix);
     api_json_boolean(&json, "is_cut", models->is_cut);
     api_json_open_array(&json, "models");
     for (size_t i = 0; i < models->count; i++) {
         const struct model_row *model = &models->rows[i];
-        struct series_onset onset = {0};
-        int is_diverged = 0;
-        int code = find_onset(request->context->store, model, variant, &onset, &is_diverged, err);
-        if (code == ERR_NOT_FOUND) { /* it was removed meanwhile */
-            *err = (struct err)ERR_INIT;
-            continue;
-        }
-        if (code)
-            return code;
-        int is_found = onset.verdict == SERIES_VERDICT_YES;
-        const char *left_out = why_left_out(model, &onset, is_diverged);
+        const struct entry *entry = &models->entries[i];
+        const char *left_out = why_left_out(model, entry, unit);
+        struct bounds bounds = bounds_in(entry, unit);
         if (!left_out)
-            points[count++] = (struct scaling_point){.parameters = (double)model->parameter_count,
-                                                     .before = onset.step_before,
-                                                     .value = is_found ? onset.step : (double)NAN};
-        api_json_open_object(&json, NULL);
-        api_json_text(&json, "model", model->name);
-        if (model->parameter_count > 0)
-            api_json_integer(&json, "parameter_count", model->parameter_count);
-        else
-            api_json_null(&json, "parameter_count");
-        api_json_text(&json, "verdict", series_verdict_name(onset.verdict));
-        api_json_real(&json, "onset_step", is_found ? onset.step : (double)NAN);
-        api_json_real(&json, "onset_step_before", onset.step_before);
-        api_json_text(&json, "left_out", left_out);
-        api_json_close_object(&json);
+            points[count++] = (struct scaling_point){
+                .parameters = (double)model->parameter_count, .before = bounds.before, .value = bounds.value};
+        print_model(&json, model, entry, left_out);
     }
     api_json_close_array(&json);
     print_fit(&json, points, count);
     api_json_close_object(&json);
-    return 0;
+}
+
+/* The unit of the query; -1 where the models choose it. */
+static int read_unit(const struct api_request *request, int *ret_unit, struct api_response *response,
+                     struct err *err)
+{
+    const char *names[STEP_UNIT_COUNT];
+    for (int i = 0; i < STEP_UNIT_COUNT; i++)
+        names[i] = step_unit_name((enum step_unit)i);
+    *ret_unit = -1;
+    return api_uri_find(&request->uri, "unit")
+               ? api_query_choice(request, "unit", names, STEP_UNIT_COUNT, ret_unit, response, err)
+               : 0;
 }
 
 int api_get_scaling(struct api_request *request, struct api_response *response, struct err *err)
@@ -146,22 +245,29 @@ int api_get_scaling(struct api_request *request, struct api_response *response, 
     enum series_variant variant = SERIES_VARIANT_TOKENS_CENTRED;
     struct models models = {.prefix = prefix ? prefix : ""};
     struct scaling_point *points = calloc(MODELS_MAX, sizeof *points);
-    int code = api_query_variant(request, &variant, response, err);
+    int unit = -1, code = api_query_variant(request, &variant, response, err);
+    if (!code)
+        code = read_unit(request, &unit, response, err);
     if (!code && strlen(models.prefix) > LIMIT_MODEL_NAME_BYTES)
         code = api_response_refuse(response, "query", "prefix", err, ERR_INVALID,
                                    "prefix: longer than %d bytes", LIMIT_MODEL_NAME_BYTES);
     if (!code)
         code = api_listing_check(request, &listing, response, err);
     models.rows = calloc(MODELS_MAX, sizeof *models.rows);
-    if (!code && (!points || !models.rows))
+    models.entries = calloc(MODELS_MAX, sizeof *models.entries);
+    if (!code && (!points || !models.rows || !models.entries))
         code = err_set(err, ERR_NO_MEMORY, "scaling: out of memory");
     if (!code)
         code = models_list(request->context->store, "", INT_MAX, take_model, &models, err);
     if (!code)
-        code = render(request, &models, variant, points, response, err);
+        code = find_onsets(request->context->store, &models, variant, err);
+    if (!code)
+        render(&models, variant, unit < 0 ? choose_unit(&models) : (enum step_unit)unit, points,
+               &response->body);
     if (!code)
         code = api_listing_finish(request, &listing, response, err);
     free(points);
     free(models.rows);
+    free(models.entries);
     return code;
 }

@@ -105,6 +105,9 @@ static void test_every_axis_has_numbers(void **state)
         {{0, 143000}, 2, 1, "0", "143k"},
         {{7, 9}, 2, 1, "7", "9"},
         {{1000100, 1000200}, 2, 0, "1.0001M", "1.0002M"},
+        {{20e9, 220e9}, 2, 1, "20B", "200B"}, /* tokens */
+        {{0, 2.5e12}, 2, 0, "0", "2.5T"},
+        {{900e6, 1.1e9}, 2, 0, "900M", "1.1B"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct plot_tick ticks[PLOT_TICKS_MAX];

@@ -98,6 +98,36 @@ static void test_places(void **state)
     buf_free(&svg);
 }
 
+/* In the unit of the law alone: a model that counts in another has no point. */
+static void test_units(void **state)
+{
+    static const char models[] =
+        "\"models\": [{\"model\": \"a/b\", \"parameter_count\": 100, \"step_unit\": \"steps\", "
+        "\"onset_step\": 512, "
+        "\"onset_step_before\": 256, \"onset_tokens\": 1e9, \"onset_tokens_before\": 5e8},"
+        "{\"model\": \"a/c\", \"parameter_count\": 200, \"step_unit\": \"words\", \"onset_step\": 7e6, "
+        "\"onset_step_before\": 1e6, \"onset_tokens\": null, \"onset_tokens_before\": null}]}";
+    static const struct {
+        const char *unit, *there, *absent, *title;
+    } cases[] = {
+        {"tokens", "onset at 1B tokens, after 500M tokens.", "a/c", ">onset, training tokens (logarithmic)<"},
+        {"steps", "onset at step 512, after step 256.", "a/c", ">onset, training step (logarithmic)<"},
+        {"words", "onset at 7M words, after 1M words.", "a/b", ">onset, training words (logarithmic)<"},
+    };
+    struct err err = ERR_INIT;
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char document[700];
+        struct buf svg;
+        (void)snprintf(document, sizeof document, "{\"unit\": \"%s\", %s", cases[i].unit, models);
+        assert_int_equal(draw(document, NULL, &standard, &svg, &err), 0);
+        expect(&svg, cases[i].there);
+        expect(&svg, cases[i].title);
+        assert_null(strstr(buf_text(&svg), cases[i].absent));
+        buf_free(&svg);
+    }
+}
+
 /* Equal data give equal bytes; other onsets another digest. */
 static void test_contents(void **state)
 {
@@ -193,7 +223,9 @@ static void test_too_many_models(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_places), cmocka_unit_test(test_contents),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_places),
+                                       cmocka_unit_test(test_contents),
+                                       cmocka_unit_test(test_units),
                                        cmocka_unit_test(test_refused_and_odd),
                                        cmocka_unit_test(test_names_keep_apart),
                                        cmocka_unit_test(test_too_many_models)};

@@ -1,0 +1,129 @@
+"""Runs whose names count tokens, words or epochs: the number keeps its unit wherever it is read, and units are never mixed.
+
+The committed run forks at its step 512, after 256; the same checkpoints under other names fork there in other units.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from pathlib import Path
+from typing import Any, Iterator
+
+import pytest
+from running import Daemon
+
+STEPS = [0, 64, 256, 512, 1000, 2000, 4000]
+NAMES = {"tokens": "{0}b_tokens", "pairs": "step{0}-tokens{1}M", "words": "chck_{0}M", "epochs": "epoch_{0}"}
+UNITS = {"tokens": "tokens", "pairs": "steps", "words": "words", "epochs": "epochs"}
+
+
+@pytest.fixture(scope="module")
+def runs(programs: dict[str, Path], garden: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
+    root = tmp_path_factory.mktemp("units")
+    for run, form in NAMES.items():
+        (root / run).mkdir()
+        for step in STEPS:
+            (root / run / form.format(step, 2 * step)).symlink_to(garden / "models/garden/neox-tiny" / f"step{step}")
+    daemon = Daemon(programs, root / "state", None, [], {})
+    daemon.start()
+    daemon.names = {run: f"file:{root / run}" for run in NAMES}  # type: ignore[attr-defined]
+    daemon.paths = {run: "/v1/models/file/" + str(root / run).replace("/", "%2F") for run in NAMES}  # type: ignore[attr-defined]
+    rules = {"epochs": {"revisions": {"rule": "epoch_{step}"}}}
+    sweeps = [daemon.sweep(name, **rules.get(run, {})) for run, name in daemon.names.items()]  # type: ignore[attr-defined]
+    assert {daemon.wait(sweep)["state"] for sweep in sweeps} == {"done"}
+    yield daemon
+    daemon.check_end()
+
+
+def words_of(daemon: Daemon, *arguments: str) -> str:
+    done = daemon.client(*arguments)
+    assert done.returncode == 0, done
+    return " ".join(done.stdout.split())
+
+
+def onset_of(runs: Any, run: str) -> dict[str, Any]:
+    found = runs.read(f"{runs.paths[run]}/analysis")
+    assert found["step_unit"] == UNITS[run]
+    return next(one for one in found["onsets"] if (one["rows"], one["view"]) == ("tokens", "centred"))
+
+
+def test_every_answer_says_its_unit(runs: Any) -> None:
+    for run, path in runs.paths.items():
+        answers = [runs.read(path), *(runs.read(f"{path}/{part}") for part in ("revisions?fields=revision,step", "audit", "displacement", "columns"))]
+        assert [answer["step_unit"] for answer in answers] == [UNITS[run]] * len(answers)
+    rows = runs.read(f"{runs.paths['tokens']}/revisions?fields=step,training_tokens")["revisions"]
+    assert [row["step"] for row in rows] == [row["training_tokens"] for row in rows] == [step * 10**9 for step in STEPS], "exact, as ever"
+    assert runs.read("/v1/models?fields=name,step_unit")["models"][0].keys() == {"name", "step_unit"}
+
+
+@pytest.mark.parametrize(
+    "run,step,before,tokens,place,after",
+    [
+        ("tokens", 512e9, 256e9, 512e9, "from 512B tokens on", "after 256B tokens:"),
+        ("pairs", 512, 256, 1024e6, "from step 512 (1.024B tokens) on", "after step 256:"),
+        ("words", 512e6, 256e6, None, "from 512M words on", "after 256M words:"),
+        ("epochs", 512, 256, None, "from epoch 512 on", "after epoch 256:"),
+    ],
+)
+def test_an_onset_in_words(runs: Any, run: str, step: float, before: float, tokens: float | None, place: str, after: str) -> None:
+    onset = onset_of(runs, run)
+    assert (onset["step"], onset["step_before"], onset["tokens"]) == (step, before, tokens), onset
+    assert onset["tokens_before"] == (tokens / 2 if tokens else None) and onset["reason"].startswith(place), onset
+    said = words_of(runs, "analyze", runs.names[run])
+    assert f"yes, {after} {place}" in said and f"for each {UNITS[run][:-1]} " in said
+    assert run == "pairs" or not re.search(r"\bstep \d", said), said
+    figure = runs.client("plot", runs.names[run], "-o", "-", "--rows", "tokens", "--view", "centred").stdout
+    title = {"tokens": "training tokens", "pairs": "training step", "words": "training words", "epochs": "epoch"}[run]
+    assert f">{title} (logarithmic)</text>" in figure and "onset: " + place.removeprefix("from ").split(" (")[0].removesuffix(" on") in figure
+    assert {"tokens": ">1T</text>", "words": ">1B</text>"}.get(run, ">1000</text>") in figure, "ticks that people read"
+
+
+def test_a_schedule_is_of_steps(runs: Any) -> None:
+    schedule = "schedule=constant&peak=0.001"
+    for run, path in runs.paths.items():
+        answer = runs.get(f"{path}/analysis?{schedule}")
+        if run == "pairs":
+            assert answer.status == 200 and answer.json()["schedule"]["kind"] == "constant"
+            continue
+        problem = answer.json()
+        assert answer.status == 400 and problem["field"] == "schedule" and f"count {run}" in problem["detail"], problem
+        assert "by optimiser step" in runs.read(f"{path}/analysis")["schedule"]["note"]
+        said = words_of(runs, "analyze", runs.names[run])
+        assert "Learning rate: a schedule is by optimiser step" in said and "--warmup" not in said
+
+
+def test_the_audit_counts_in_the_same_unit(runs: Any, garden: Path, tmp_path: Path) -> None:
+    for millions, step in zip((0, 10, 20, 40, 50, 60, 70), STEPS, strict=True):  # none of 30
+        (tmp_path / f"chck_{millions}M").symlink_to(garden / "models/garden/neox-tiny" / f"step{step}")
+    model = f"file:{tmp_path}"
+    assert runs.wait(runs.sweep(model))["state"] == "done"
+    said = words_of(runs, "audit", model)
+    assert "a revision every 10M words" in said and "30M missing 30M words has no revision; elsewhere there is one every 10M words" in said, said
+    assert runs.client("remove", model, "--yes").returncode == 0
+
+
+def test_laws_are_of_one_unit(runs: Any) -> None:
+    answer = runs.read("/v1/scaling")
+    left_out = {one["model"]: one["left_out"] for one in answer["models"]}
+    assert answer["unit"] == "tokens" and {run: left_out[name] for run, name in runs.names.items()} == {
+        "tokens": None, "pairs": None, "words": "unit", "epochs": "unit",
+    }  # fmt: skip
+    assert answer["fit"]["count"] == 2
+    by_step = runs.read("/v1/scaling?unit=steps")
+    assert by_step["unit"] == "steps" and by_step["fit"]["count"] == 1
+    assert {one["model"] for one in by_step["models"] if one["left_out"] is None} == {runs.names["pairs"]}
+    words = runs.read(f"/v1/scaling?prefix={runs.names['words']}")
+    assert words["unit"] == "words" and words["fit"]["count"] == 1, "a suite that counts words has a law over these"
+    assert runs.get("/v1/scaling?unit=parsecs").status == 400
+    said = words_of(runs, "scaling", "--view", "centred")
+    assert f"not in the law: {runs.names['words']}, its onset is known in words, not in tokens" in said
+    assert f"{runs.names['pairs']} " in said and " yes 1.024B 512M " in said and " yes 512B 256B " in said, said
+    rows = {one["model"]: one for one in csv.DictReader(runs.client("scaling", "--csv").stdout.splitlines())}
+    pairs = rows[runs.names["pairs"]]
+    assert (pairs["step_unit"], float(pairs["onset_step"]), float(pairs["onset_tokens"])) == ("steps", 512, 1024e6)
+    figure = runs.client("plot", "scaling", "-o", "-").stdout
+    assert "onset, training tokens (logarithmic)" in figure and "2 of 4 models" in figure
+    assert "onset at 1.024B tokens, after 512M tokens." in figure and "onset at step" not in figure
+    assert json.loads(runs.client("scaling", "--json", "--unit", "epochs").stdout)["unit"] == "epochs"
