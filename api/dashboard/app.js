@@ -27,6 +27,7 @@ import { renewChildren } from "./table.js";
 import { setUpTokens } from "./tokens.js";
 import { setUpToolbar, showToolbar } from "./toolbar.js";
 import { TrajectoriesPanel } from "./trajectories.js";
+import { learnUnits, unitOf } from "./units.js";
 import { readView, SHOWN_MAX, view, writeView } from "./view.js";
 import { refreshWatches, setUpWatches } from "./watches.js";
 
@@ -128,7 +129,8 @@ function drawModels() {
   const looks = looksOf(view.models);
   const lines = found.map((model) => {
     const sign = looks.has(model.name) ? keyOf(looks.get(model.name)) : null;
-    const measured = model.measured_count === model.revision_count ? counted(model.revision_count, "step") : `${counted(model.measured_count, "step", "steps", model.revision_count)} measured`;
+    const point = (model.step_unit ?? "steps") === "steps" ? "step" : "revision";
+    const measured = model.measured_count === model.revision_count ? counted(model.revision_count, point) : `${counted(model.measured_count, point, `${point}s`, model.revision_count)} measured`;
     const facts = [model.parameter_count ? `${count(model.parameter_count)} parameters` : null, model.revision_count === undefined ? "not known here" : measured];
     const box = element("input", { type: "checkbox", value: model.name, onchange: (event) => choose(model.name, event.target.checked) });
     return element("label", { class: "model", "data-key": model.name }, box, element("span", { class: "name", title: model.name }, sign, listName(model.name)), element("span", { class: "facts" }, facts.filter(Boolean).map((part) => part.replaceAll(" ", "\u00a0")).join(" · ")));
@@ -163,6 +165,7 @@ async function listModels() {
   if (turn !== askedModels) return; // a later answer is newer
   models = found.sort((a, b) => bySize(a.name, b.name));
   tellApart(models.map((model) => model.name));
+  learnUnits(models);
   if (!view.models.length && models.length) view.models = [models.find((model) => model.measured_count > 0)?.name ?? models[0].name];
   drawModels();
   for (const name of series.keys()) {
@@ -332,7 +335,7 @@ let isPrinting = false;
 
 function show() {
   const shown = shownModels();
-  axis.use(shown.flatMap((model) => model.rows.map((row) => row.step)));
+  axis.use(shown.flatMap((model) => model.rows.map((row) => row.step)), shown.map((model) => unitOf(model.name)));
   for (const section of byId("panels").children) section.hidden = false; // charts need a width
   const marked = marks(shown);
   for (const panel of panels) panel.update(shown, marked, pictures);

@@ -1,6 +1,7 @@
 // The axis of training steps, which all charts share: logarithmic with step 0 beside it, or linear.
 
-import { evenTicks, tick } from "./format.js";
+import { evenTicks, number, tick } from "./format.js";
+import { unitPlace, unitTitle } from "./units.js";
 import { view } from "./view.js";
 
 const GAP = 0.4; // decades between step 0 and the first positive step
@@ -20,13 +21,30 @@ export const axis = {
   last: 1,
   positive: 1, // the smallest positive step
   steps: [], // all, ascending
+  units: ["steps"], // what they count, each once
 
-  /** Takes over the steps of what is shown. */
-  use(steps) {
+  /** Takes over the steps of what is shown, and what they count. */
+  use(steps, units) {
+    this.units = units.length ? [...new Set(units)] : ["steps"];
     this.steps = [...new Set(steps)].sort((a, b) => a - b);
     this.first = this.steps[0] ?? 0;
     this.last = this.steps.at(-1) ?? 1;
     this.positive = this.steps.find((step) => step > 0) ?? 1;
+  },
+
+  title() {
+    return unitTitle(...this.units);
+  },
+
+  /** A step in words; of several units nobody knows which. */
+  words(step) {
+    return this.units.length > 1 ? number(step) : unitPlace(step, this.units[0]);
+  },
+
+  /** As short as possible, and as people say it: 200B tokens. */
+  tick(step) {
+    if (step >= 1e12) return `${Number((step / 1e12).toPrecision(6))}T`;
+    return step >= 1e9 ? `${Number((step / 1e9).toPrecision(6))}B` : tick(step);
   },
 
   place(step) {
@@ -61,7 +79,7 @@ export const axis = {
         if (front * 10 ** power >= this.positive) places.push(front * 10 ** power); // what is left of it belongs to step 0
       }
     }
-    const shown = (steps) => steps.map((step) => ({ value: this.place(step), label: tick(step) })).filter((at) => at.value >= low && at.value <= high);
+    const shown = (steps) => steps.map((step) => ({ value: this.place(step), label: this.tick(step) })).filter((at) => at.value >= low && at.value <= high);
     const made = shown(places);
     if (made.length > 1) return made;
     const even = shown(evenTicks(this.step(low), 10 ** high, 1).filter((step) => step === 0 || step >= this.positive)); // a part of a decade

@@ -6,6 +6,7 @@ import { counted, element, number, shortName } from "./format.js";
 import { colour } from "./colours.js";
 import { keyOf } from "./looks.js";
 import { renewChildren } from "./table.js";
+import { unitNumber, unitPlace, unitRange, unitWord } from "./units.js";
 import { statistic, view } from "./view.js";
 
 const FINDINGS_SHOWN = 12;
@@ -84,12 +85,13 @@ function facts(analysis) {
   const fall = analysis.perplexity_fall;
   const rest = analysis.rest?.per_step;
   const stop = analysis.stop;
+  const unit = analysis.step_unit;
   return element("dl", { class: "facts-list" },
     ...onsets.map(([values, onset]) => fact(`Onset of forking, ${values}`, onset.verdict,
-      `step ${number(onset.step)}${onset.is_lasting ? "" : `, lost at ${number(onset.step_lost)}`}`, onset.reason)),
-    fall && fact("Steepest fall of perplexity", fall.verdict, `steps ${number(fall.step_from)} to ${number(fall.step_to)}`, fall.reason),
-    rest && fact("At rest, per step", rest.verdict, `from step ${number(rest.step)}`, rest.reason),
-    stop && fact("Could have stopped", stop.verdict, `at step ${number(stop.step)}, saving ${number(100 * stop.saved, 2)} %`, stop.reason),
+      `${unitPlace(onset.step, unit)}${onset.is_lasting ? "" : `, lost at ${unitNumber(onset.step_lost, unit)}`}`, onset.reason)),
+    fall && fact("Steepest fall of perplexity", fall.verdict, unitRange(fall.step_from, fall.step_to, unit), fall.reason),
+    rest && fact(`At rest, per ${unitWord(unit)}`, rest.verdict, `from ${unitPlace(rest.step, unit)}`, rest.reason),
+    stop && fact("Could have stopped", stop.verdict, `at ${unitPlace(stop.step, unit)}, saving ${number(100 * stop.saved, 2)} %`, stop.reason),
     fact("Revisions", "yes", `${number(analysis.revisions_measured)} measured, ${number(analysis.revisions_counted)} counted`, ""));
 }
 
@@ -98,7 +100,7 @@ function reasons(analysis) {
   const add = (name, one) => { if (one?.reason) lines.push([name, one.reason]); };
   for (const values of ["raw", "centred"]) add(`Onset, ${values}`, onsetOf(analysis, values));
   add("Perplexity", analysis.perplexity_fall);
-  add("Rest per step", analysis.rest?.per_step);
+  add(`Rest per ${unitWord(analysis.step_unit)}`, analysis.rest?.per_step);
   add("Rest per learning rate", analysis.rest?.per_lr);
   add("Rest per learning rate²", analysis.rest?.per_lr_squared);
   add("Weight decay", analysis.decay);
@@ -170,11 +172,12 @@ function comparison(shown) {
   const word = (one, text) => (!one ? "–" : one.verdict === "yes" ? text(one) : one.verdict === "no" ? "no" : "not enough data");
   const rows = known.map((model) => {
     const { analysis, audit } = analyses.get(model.name);
+    const unit = analysis.step_unit;
     const cells = [
-      ...["raw", "centred"].map((values) => word(onsetOf(analysis, values), (one) => `step ${number(one.step)}${one.is_lasting ? "" : ` to ${number(one.step_lost)}`}`)),
-      word(analysis.perplexity_fall, (one) => `${number(one.step_from)} to ${number(one.step_to)}`),
-      word(analysis.rest?.per_step, (one) => `from ${number(one.step)}`),
-      word(analysis.stop, (one) => `${number(one.step)}, saving ${number(100 * one.saved, 2)} %`),
+      ...["raw", "centred"].map((values) => word(onsetOf(analysis, values), (one) => `${unitPlace(one.step, unit)}${one.is_lasting ? "" : ` to ${unitNumber(one.step_lost, unit)}`}`)),
+      word(analysis.perplexity_fall, (one) => unitRange(one.step_from, one.step_to, unit).replace(/^steps /, "")),
+      word(analysis.rest?.per_step, (one) => `from ${unitPlace(one.step, unit).replace(/^step /, "")}`),
+      word(analysis.stop, (one) => `${unitPlace(one.step, unit).replace(/^step /, "")}, saving ${number(100 * one.saved, 2)} %`),
       audit ? String(audit.findings.length) : "–",
     ];
     return element("tr", {}, element("th", { scope: "row", title: model.name }, keyOf(model.look), shortName(model.name)), ...cells.map((text) => element("td", {}, text)));

@@ -114,7 +114,7 @@ export class PairsPanel extends Panel {
     const k = distances.indexOf(Math.min(...distances));
     const row = { revision: this.map.revisions[i] };
     return [
-      ["against step", number(this.map.steps[k]), colour("muted"), row],
+      ["against step", axis.words(this.map.steps[k]).replace(/^step /, ""), colour("muted"), row],
       ["MSD", number(this.map.msd[i][k], 5), colour("accent"), row],
       ["cosine", number(this.map.cosine?.[i]?.[k], 5), colour("muted"), row],
     ];

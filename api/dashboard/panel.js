@@ -157,13 +157,13 @@ export class Panel {
       plugins: { legend: { display: false }, tooltip: { enabled: false }, filler: { propagate: false } },
       scales: {
         x: {
-          type: "linear", min: low, max: high, grid, ticks: { ...ticks, includeBounds: false, callback: (value, i, all) => all[i].label ?? tick(value) },
+          type: "linear", min: low, max: high, grid, ticks: { ...ticks, includeBounds: false, callback: (value, i, all) => all[i].label ?? axis.tick(value) },
           afterBuildTicks: (scale) => {
             const made = axis.ticks(scale.min, scale.max);
             if (made) scale.ticks = made;
             else scale.ticks = scale.ticks.filter((at) => at.value >= 0);
           },
-          title: { display: true, text: "training step", color: colour("muted"), font: { size: 11, family: font() }, padding: 0 },
+          title: { display: true, text: axis.title(), color: colour("muted"), font: { size: 11, family: font() }, padding: 0 },
         },
         y: {
           type: isLog ? "logarithmic" : "linear", grid, grace: isLog || this.spec.span ? 0 : "4%",
@@ -324,7 +324,8 @@ export class Panel {
   summary() {
     const parts = this.shown().filter((line) => this.spec.kind !== "fan" || line.key === "q50").map((line) => {
       const [first, last] = [line.points[0], line.points.at(-1)];
-      return `${line.label} from ${number(first.y, 4)} at step ${first.step} to ${number(last.y, 4)} at step ${last.step}`;
+      const said = (step) => axis.words(step).replaceAll("\u202f", "");
+      return `${line.label} from ${number(first.y, 4)} at ${said(first.step)} to ${number(last.y, 4)} at ${said(last.step)}`;
     });
     return `${this.spec.title}. ${parts.join("; ")}. The data table below holds the numbers.`;
   }

@@ -2,6 +2,7 @@
 // out for paper without running scripts; what needs them happens before. Above it stands where and when it is from, above the charts of
 // several models which line is which.
 
+import { axis } from "./axis.js";
 import { element } from "./format.js";
 import { chosen, view } from "./view.js";
 
@@ -15,7 +16,7 @@ function legend() {
 }
 
 function heading() {
-  const range = view.from === null && view.to === null ? null : `steps ${view.from ?? "…"} to ${view.to ?? "…"}`;
+  const range = view.from === null && view.to === null ? null : `${axis.units[0]} ${view.from ?? "…"} to ${view.to ?? "…"}`;
   const words = [location.origin + location.pathname, new Date().toLocaleString(), document.getElementById("service").textContent.split(",")[0], chosen("rows and values").words, range];
   return element("p", { class: "paper-head" }, words.filter(Boolean).join(" · "));
 }

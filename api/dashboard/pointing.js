@@ -69,7 +69,7 @@ function stepByKey(panel, key) {
   const step = steps[Math.max(0, Math.min(steps.length - 1, go))];
   panel.pointedValue = NaN;
   panel.hub.point(step, panel);
-  panel.hub.speak(`step ${step}: ${panel.reading(step).map(([name, value]) => `${name} ${value}`).join(", ") || "no value"}`);
+  panel.hub.speak(`${axis.words(step).replaceAll("\u202f", "")}: ${panel.reading(step).map(([name, value]) => `${name} ${value}`).join(", ") || "no value"}`);
   return true;
 }
 

@@ -5,6 +5,7 @@ import { element, number, save, shortName } from "./format.js";
 import { hush, say } from "./notice.js";
 import { oneStop } from "./stops.js";
 import { renewChildren } from "./table.js";
+import { unitOf } from "./units.js";
 import { moved, statistic } from "./view.js";
 
 const PAPER_ROWS = 400; // more are not printed
@@ -68,7 +69,8 @@ function fill(shown) {
   filled = now;
   document.getElementById("table").classList.toggle("long", shown.reduce((sum, model) => sum + model.all.length, 0) > PAPER_ROWS);
   const isMany = shown.length > 1;
-  const names = [["step", (row) => number(row.step)], ...numbers()];
+  const units = new Set(shown.map((model) => unitOf(model.name)));
+  const names = [[units.size > 1 || units.has("steps") ? "step" : [...units][0], (row) => number(row.step)], ...numbers()];
   const heads = ["revision", ...(isMany ? ["model"] : []), "state", ...names.map(([name]) => name), "remark"];
   const left = new Set(["revision", "model", "state", "remark"]);
   const head = element("thead", {}, element("tr", {}, ...heads.map((name) => element("th", { scope: "col", class: left.has(name) ? "left" : null }, name))));

@@ -8,6 +8,7 @@ import { count, counted, csvLine, element, number, plain, powerTick, powerTicks,
 import { drawUnit } from "./marks.js";
 import { savePicture } from "./picture.js";
 import { renew } from "./table.js";
+import { unitNumber, unitPlace } from "./units.js";
 import { isHidden, view } from "./view.js";
 
 const ID = "panel-scaling";
@@ -20,15 +21,25 @@ export async function fetchScaling() {
   if (isNewer()) scaling = found;
 }
 
-const isForked = (one) => one.onset_step > 0;
+/** The unit of the law; onsets that are not known in it have no place. */
+const unit = () => scaling?.unit ?? "steps";
+
+/** A model's onset in that unit, and the last place before it. */
+function inUnit(one) {
+  if (unit() === "tokens") return { ...one, onset: one.onset_tokens, before: one.onset_tokens_before };
+  const isKnown = (one.step_unit ?? "steps") === unit();
+  return { ...one, onset: isKnown ? one.onset_step : null, before: isKnown ? one.onset_step_before : null };
+}
+
+const isForked = (one) => one.onset > 0;
 
 /** Where a model's point or, without an onset so far, the foot of its open bar is. */
-const stepOf = (one) => (isForked(one) ? one.onset_step : one.onset_step_before);
+const stepOf = (one) => (isForked(one) ? one.onset : one.before);
 
 /** What a pointed-at model says, in words and exact numbers. */
 function describe(one) {
-  const since = Number.isFinite(one.onset_step_before) ? `, after step ${number(one.onset_step_before)}` : "";
-  const onset = isForked(one) ? `onset at step ${number(one.onset_step)}` : "no onset so far";
+  const since = Number.isFinite(one.before) ? `, after ${unitPlace(one.before, unit())}` : "";
+  const onset = isForked(one) ? `onset at ${unitPlace(one.onset, unit())}` : "no onset so far";
   return `${one.model}: ${number(one.parameter_count)} parameters, ${onset}${since}`;
 }
 
@@ -58,7 +69,9 @@ export class Scaling {
   /** shown: the models that the other charts show, which have colours. */
   update(shown) {
     const pointed = this.tip.hidden ? null : this.known[this.pointed].model;
-    this.known = (scaling?.models || []).filter((one) => stepOf(one) > 0 && one.parameter_count > 0)
+    this.all = (scaling?.models || []).map(inUnit);
+    this.spec.unit = `onset ${unit() === "steps" ? "step" : unit()}`;
+    this.known = this.all.filter((one) => stepOf(one) > 0 && one.parameter_count > 0)
       .sort((a, b) => a.parameter_count - b.parameter_count);
     this.root.hidden = this.known.length < 2;
     if (this.root.hidden) return;
@@ -74,9 +87,11 @@ export class Scaling {
   law() {
     const fit = scaling.fit;
     const diverged = this.known.filter((one) => one.left_out === "diverged").map((one) => shortName(one.model));
-    const without = diverged.length ? `; not in the law, diverged: ${diverged.join(", ")}` : "";
+    const others = this.all.filter((one) => one.left_out === "unit").map((one) => `${shortName(one.model)} (${one.step_unit})`);
+    const without = [[diverged, "diverged"], [others, `known in other units than ${unit()}`]].filter(([names]) => names.length)
+      .map(([names, why]) => `; not in the law, ${why}: ${names.join(", ")}`).join("");
     if (!fit?.is_fitted) return `No law: ${fit?.reason || "not fitted"}${without}`;
-    return `Onset step = ${number(fit.prefactor, 3)} · parameters^${number(fit.exponent, 3)}; 95 % confidence of the exponent ${number(fit.exponent_low, 3)} to ${number(fit.exponent_high, 3)}; ${counted(fit.count, "model")} of ${counted(fit.sizes, "size")}, not forked so far: ${fit.unforked}${without}`;
+    return `Onset ${unit() === "steps" ? "step" : unit()} = ${number(fit.prefactor, 3)} · parameters^${number(fit.exponent, 3)}; 95 % confidence of the exponent ${number(fit.exponent_low, 3)} to ${number(fit.exponent_high, 3)}; ${counted(fit.count, "model")} of ${counted(fit.sizes, "size")}, not forked so far: ${fit.unforked}${without}`;
   }
 
   look(one) {
@@ -100,8 +115,8 @@ export class Scaling {
       pointBackgroundColor: looks.map((one) => (one.marker.isHollow ? colour("card") : one.colour)), pointBorderColor: looks.map((one) => one.colour), pointBorderWidth: 1.5,
     }];
     for (const [i, one] of this.known.entries()) {
-      if (one.onset_step_before > 0) {
-        made.push({ data: [one.onset_step_before, isForked(one) ? one.onset_step : this.span()[1]].map((y) => ({ x: this.size(one), y })), pointRadius: 0, borderWidth: 1.4, borderColor: looks[i].colour });
+      if (one.before > 0) {
+        made.push({ data: [one.before, isForked(one) ? one.onset : this.span()[1]].map((y) => ({ x: this.size(one), y })), pointRadius: 0, borderWidth: 1.4, borderColor: looks[i].colour });
       }
     }
     const fit = scaling.fit;
@@ -116,7 +131,7 @@ export class Scaling {
   span() {
     const fit = scaling.fit;
     const ends = fit?.is_fitted ? [this.known[0], this.known.at(-1)].map((one) => fit.prefactor * one.parameter_count ** fit.exponent) : [];
-    const steps = this.known.flatMap((one) => [one.onset_step_before, one.onset_step]).filter((step) => step > 0);
+    const steps = this.known.flatMap((one) => [one.before, one.onset]).filter((step) => step > 0);
     const onsets = [Math.min(...steps), Math.max(...steps)];
     const near = ends.filter((end) => end > onsets[0] / 30 && end < onsets[1] * 30); // a law that is far off does not flatten the points
     return [Math.min(...onsets, ...near) / 1.5, Math.max(...onsets, ...near) * 1.5];
@@ -165,10 +180,11 @@ export class Scaling {
     this.tip.hidden = i < 0 || !this.chart;
     if (this.tip.hidden) return;
     const one = this.known[i];
+    const heads = this.heads();
     const [x, y] = this.place(i);
     const row = (name, value) => element("tr", {}, element("td", {}, name), element("td", {}, value));
     this.tip.replaceChildren(element("b", {}, shortName(one.model)), element("table", {}, element("tbody", {},
-      row("parameters", number(one.parameter_count)), row("onset step", isForked(one) ? number(one.onset_step) : "none so far"), row("step before", number(one.onset_step_before)))));
+      row("parameters", number(one.parameter_count)), row(heads[2], isForked(one) ? unitNumber(one.onset, unit()) : "none so far"), row(heads[3], unitNumber(one.before, unit())))));
     const isRight = x > this.plot.clientWidth / 2;
     this.tip.style.left = isRight ? "auto" : `${x + 12}px`;
     this.tip.style.right = isRight ? `${this.plot.clientWidth - x + 12}px` : "auto";
@@ -187,22 +203,28 @@ export class Scaling {
   /** For the picture: it has no quantities that could be switched off. */
   near() {}
 
+  /** Of the table and of what the pointer says. */
+  heads() {
+    const word = unit() === "steps" ? "step" : unit();
+    return ["model", "parameters", `onset ${word}`, `${word} before`];
+  }
+
   fileName(ending) {
     return `scaling.${ending}`;
   }
 
   csv() {
-    const rows = (scaling.models || []).map((one) => csvLine([one.model, one.parameter_count, one.verdict, one.onset_step, one.onset_step_before, one.left_out]));
-    return [csvLine(["model", "parameters", "verdict", "onset_step", "onset_step_before", "left_out"]), ...rows];
+    const rows = (scaling.models || []).map((one) => csvLine([one.model, one.parameter_count, one.verdict, one.onset_step, one.onset_step_before, one.left_out, one.step_unit, one.onset_tokens, one.onset_tokens_before]));
+    return [csvLine(["model", "parameters", "verdict", "onset_step", "onset_step_before", "left_out", "step_unit", "onset_tokens", "onset_tokens_before"]), ...rows];
   }
 
   fillTable() {
     const old = this.details.querySelector(".scroll");
     const words = { yes: "", no: "no onset", insufficient: "not enough data" };
-    const rows = [...(scaling.models || [])].sort((a, b) => a.parameter_count - b.parameter_count).map((one) => element("tr", {},
+    const rows = [...this.all].sort((a, b) => a.parameter_count - b.parameter_count).map((one) => element("tr", {},
       element("th", { scope: "row", title: one.model }, shortName(one.model)), element("td", {}, number(one.parameter_count)),
-      element("td", {}, one.verdict === "yes" ? number(one.onset_step) : words[one.verdict] ?? one.verdict), element("td", {}, number(one.onset_step_before))));
-    const heads = ["model", "parameters", "onset step", "step before"];
+      element("td", {}, one.verdict === "yes" ? unitNumber(one.onset, unit()) : words[one.verdict] ?? one.verdict), element("td", {}, unitNumber(one.before, unit()))));
+    const heads = this.heads();
     const now = element("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": `Data of ${this.spec.title}` },
       element("table", { class: "data" }, element("thead", {}, element("tr", {}, ...heads.map((name) => element("th", { scope: "col" }, name)))), element("tbody", {}, ...rows)));
     if (old) renew(old, now);

@@ -1,6 +1,7 @@
 // What is written beside the pointer: the values of all lines at a step, and what the audit says of these revisions.
 
-import { element, number, shortName } from "./format.js";
+import { axis } from "./axis.js";
+import { element, shortName } from "./format.js";
 import { briefly, keyOf } from "./looks.js";
 
 function swatch(shade) {
@@ -44,6 +45,6 @@ export function fillTip(panel, step, x) {
   const body = element("tbody", {}, ...(isMany ? comparedRows(panel, read, names) : plainRows(read)));
   const { tip, plot } = panel;
   tip.classList.toggle("compared", isMany);
-  tip.replaceChildren(element("b", {}, `step ${number(step)}`), element("table", {}, head, body), ...[...notes].map((text) => element("div", { class: "flag" }, text)));
+  tip.replaceChildren(element("b", {}, axis.words(step)), element("table", {}, head, body), ...[...notes].map((text) => element("div", { class: "flag" }, text)));
   place(tip, plot, x);
 }

@@ -8,10 +8,13 @@ from __future__ import annotations
 import csv
 import json
 import re
+import urllib.parse
 from pathlib import Path
 from typing import Any, Iterator
 
 import pytest
+from browser import Browser
+from dashboards import load, page  # noqa: F401
 from running import Daemon
 
 STEPS = [0, 64, 256, 512, 1000, 2000, 4000]
@@ -127,3 +130,32 @@ def test_laws_are_of_one_unit(runs: Any) -> None:
     assert "onset, training tokens (logarithmic)" in figure and "2 of 4 models" in figure
     assert "onset at 1.024B tokens, after 512M tokens." in figure and "onset at step" not in figure
     assert json.loads(runs.client("scaling", "--json", "--unit", "epochs").stdout)["unit"] == "epochs"
+
+
+def test_the_dashboard_says_units(page: Browser, runs: Any) -> None:  # noqa: F811
+    """Axis, ticks, verdicts, table and pointer; of models that count otherwise both units; the law in its own."""
+
+    def axis() -> tuple[str, list[str]]:
+        scale = "document.getElementById('panel-msd').panel.chart.scales.x"
+        return page.value(f"{scale}.options.title.text"), page.value(f"{scale}.ticks.map((one) => one.label)")
+
+    def hash_for(*names: str) -> str:
+        return "#" + "&".join(f"model={urllib.parse.quote(runs.names[name])}" for name in names) + "&rows=tokens&values=centred"
+
+    load(page, runs, hash_for("tokens"))
+    title, ticks = axis()
+    assert title == "training tokens" and "100B" in ticks and "1T" in ticks, ticks
+    facts = page.value("document.querySelector('#findings .facts-list').textContent")
+    assert "centred512B tokens" in facts and "At rest, per token" in facts and "step" not in facts, facts
+    assert "tokens" in page.value("[...document.querySelectorAll('#revisions th')].map((one) => one.textContent)")
+    page.run("document.querySelector('#panel-msd canvas').focus()")
+    page.press("\ue010")  # End
+    assert page.value("document.getElementById('spoken').textContent").startswith("4T tokens: ")
+    assert page.value("document.querySelector('#panel-msd .tip b').textContent") == "4T tokens"
+    load(page, runs, hash_for("words", "pairs"))
+    assert axis()[0] == "training words, training step"
+    assert "512M words" in page.value("document.querySelector('#findings table').textContent")
+    words = page.value("document.getElementById('panel-scaling-help').textContent")
+    assert "not in the law, known in other units than tokens: " in words and "(words)" in words, words
+    said = page.value("document.querySelector('#panel-scaling canvas').getAttribute('aria-label')")
+    assert "onset at 1.024B tokens, after 512M tokens" in said and "step" not in said, said
