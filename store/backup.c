@@ -140,16 +140,30 @@ static int copy_pages(struct connection *from, struct connection *to, backup_pro
 }
 
 /* Makes the file, readable by its owner alone: SQLite would let the umask decide. A piece of an earlier copy
- * that was broken off is replaced. */
-static int make_file(const char *path, struct err *err)
+ * that was broken off is replaced, and so is one that another process is writing: a lock would tell them
+ * apart, but network file systems do not tell it from SQLite's own. */
+static int make_file(const char *path, struct stat *ret_made, struct err *err)
 {
     if (unlink(path) && errno != ENOENT)
         return err_set_errno(err, errno, "%s", path);
     int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0)
         return err_set_errno(err, errno, "%s", path);
+    int code = fstat(fd, ret_made) ? err_set_errno(err, errno, "%s", path) : 0;
     (void)close(fd);
-    return 0;
+    return code;
+}
+
+static int is_same(const struct stat *one, const struct stat *two)
+{
+    return one->st_dev == two->st_dev && one->st_ino == two->st_ino;
+}
+
+/* Whether the file that was made under this name is no longer the one there. */
+static int is_replaced(const char *path, const struct stat *made)
+{
+    struct stat found;
+    return lstat(path, &found) ? errno == ENOENT : !is_same(&found, made);
 }
 
 int backup_sync_folder_of(const char *path, struct err *err)
@@ -170,8 +184,13 @@ int backup_copy(struct connection *from, const char *target, const char *prepare
                 void *context, struct backup_facts *facts, struct err *err)
 {
     struct connection *to = NULL;
-    int code;
-    if ((code = make_file(target, err)) || (code = connection_open_plain(target, &to, err)) ||
+    struct stat made;
+    int code = make_file(target, &made, err);
+    if (code) {
+        connection_close(from);
+        return code;
+    }
+    if ((code = connection_open_plain(target, &to, err)) ||
         (code = copy_pages(from, to, progress, context, err)))
         goto out;
     connection_close(from); /* before the long check, since its snapshot keeps the log from being reset */
@@ -184,6 +203,9 @@ int backup_copy(struct connection *from, const char *target, const char *prepare
 out:
     connection_close(from);
     connection_close(to);
+    if (is_replaced(target, &made)) /* whatever else went wrong came from that */
+        return err_set(err, ERR_CONFLICT,
+                       "%s: another process began the same copy meanwhile, or took this one away", target);
     if (code)
         (void)unlink(target);
     return code;
@@ -201,8 +223,7 @@ char *backup_suffixed(const char *path, const char *suffix)
 static int is_same_file(const char *path, const char *other)
 {
     struct stat one, two;
-    return lstat(path, &one) == 0 && lstat(other, &two) == 0 && one.st_dev == two.st_dev &&
-           one.st_ino == two.st_ino;
+    return lstat(path, &one) == 0 && lstat(other, &two) == 0 && is_same(&one, &two);
 }
 
 int backup_name_file(const char *part, const char *target, struct err *err)

@@ -27,9 +27,10 @@ typedef void backup_progress(void *context, int64_t done_bytes, int64_t total_by
 
 /*
  * Copies the database at `path` to the new file `target` and checks the copy. Under another name until it is
- * whole, then renamed; readable by its owner alone. ERR_CONFLICT: `target` exists, or the database is being
- * made, upgraded or restored, or a restore of it was cut off. ERR_NOT_FOUND: there is no database.
- * ERR_DATABASE: it, or the copy, is damaged. `progress` may be NULL.
+ * whole, then renamed; readable by its owner alone. ERR_CONFLICT: `target` exists, or another process began
+ * to write the same one meanwhile, or the database is being made, upgraded or restored, or a restore of it
+ * was cut off. ERR_NOT_FOUND: there is no database. ERR_DATABASE: it, or the copy, is damaged. `progress` may
+ * be NULL.
  */
 int backup_write(const char *path, const char *target, backup_progress *progress, void *context,
                  struct backup_facts *ret_facts, struct err *err);

@@ -8,6 +8,7 @@
 
 #include <fcntl.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -323,6 +324,67 @@ static void test_a_name_taken_meanwhile(void **state)
     assert_int_equal(count_files(fixture->folder, ".part"), 0);
 }
 
+/* -- Two copies under one name at once -- */
+
+struct twins {
+    struct fixture *fixture;
+    char target[256];
+    sem_t later_goes_on, earlier_is_over;
+    pthread_t later;
+    int is_begun, later_code;
+};
+
+static void hold_later(void *context, int64_t done_bytes, int64_t total_bytes)
+{
+    struct twins *twins = context;
+    (void)done_bytes;
+    (void)total_bytes;
+    (void)sem_post(&twins->later_goes_on);
+    (void)sem_wait(&twins->earlier_is_over);
+    (void)sem_post(&twins->earlier_is_over); /* for what else is told of the progress */
+}
+
+static void *copy_later(void *context)
+{
+    struct twins *twins = context;
+    struct backup_facts facts;
+    struct err err = ERR_INIT;
+    twins->later_code = backup_write(twins->fixture->path, twins->target, hold_later, twins, &facts, &err);
+    (void)sem_post(&twins->later_goes_on); /* also where it never came to hold_later() */
+    return NULL;
+}
+
+static void begin_later(void *context, int64_t done_bytes, int64_t total_bytes)
+{
+    struct twins *twins = context;
+    (void)done_bytes;
+    (void)total_bytes;
+    if (twins->is_begun++)
+        return;
+    assert_int_equal(pthread_create(&twins->later, NULL, copy_later, twins), 0);
+    (void)sem_wait(&twins->later_goes_on);
+}
+
+/* What gets the name is a whole copy: that of the one that began last, and the other says that it made none.
+ */
+static void test_two_at_once(void **state)
+{
+    struct twins twins = {.fixture = *state};
+    struct backup_facts facts;
+    (void)snprintf(twins.target, sizeof twins.target, "%s", in_folder(twins.fixture, "copy"));
+    assert_int_equal(sem_init(&twins.later_goes_on, 0, 0), 0);
+    assert_int_equal(sem_init(&twins.earlier_is_over, 0, 0), 0);
+    FAILS(ERR_CONFLICT, backup_write(twins.fixture->path, twins.target, begin_later, &twins, &facts, &err));
+    assert_int_not_equal(access(twins.target, F_OK), 0);
+    (void)sem_post(&twins.earlier_is_over);
+    assert_int_equal(pthread_join(twins.later, NULL), 0);
+    assert_int_equal(twins.later_code, 0);
+    OK(backup_check(twins.target, &facts, &err));
+    assert_int_equal(count_files(twins.fixture->folder, "copy"), 1);
+    (void)sem_destroy(&twins.later_goes_on);
+    (void)sem_destroy(&twins.earlier_is_over);
+}
+
 #define CASE(test) cmocka_unit_test_setup_teardown(test, fixture_open, fixture_close)
 
 int main(void)
@@ -330,7 +392,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(test_full_disk),      CASE(test_there_and_back),         CASE(test_beside_a_writer),
         CASE(test_write_refusals), CASE(test_restore_refusals),       CASE(test_restore_over_anything),
-        CASE(test_vacuum),         CASE(test_a_name_taken_meanwhile),
+        CASE(test_vacuum),         CASE(test_a_name_taken_meanwhile), CASE(test_two_at_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
