@@ -68,7 +68,7 @@ static int list_folder(const struct folder *folder, struct repository_refs **ret
         code = append_revision(folder, "main", refs, err);
     while (!code && !(code = walk_next(stream, folder->path, &entry, err)) && entry) {
         if (entry->d_name[0] != '.' && strcmp(entry->d_name, "main") != 0 &&
-            strlen(entry->d_name) < LIMIT_REVISION_NAME_BYTES)
+            hub_json_is_ref_name(entry->d_name)) /* what else there is nobody could ask for */
             code = append_revision(folder, entry->d_name, refs, err);
     }
     (void)closedir(stream);

@@ -65,6 +65,11 @@ static int is_plain_name(const char *name)
     return utf8_is_valid(name, size);
 }
 
+int hub_json_is_ref_name(const char *name)
+{
+    return strlen(name) < LIMIT_REVISION_NAME_BYTES && is_plain_name(name);
+}
+
 int hub_json_append_ref(struct repository_refs *refs, enum repository_ref_kind kind, const char *name,
                         const char *commit, struct err *err)
 {
@@ -285,7 +290,7 @@ static int append_commit(struct repository_commits *commits, const char *id, con
         return err_set(err, ERR_LIMIT, "commits: more than %d", LIMIT_HUB_COMMITS);
     if (!digest_is_hex(id, REPOSITORY_COMMIT_SIZE - 1))
         return err_set(err, ERR_FORMAT, "commits: \"%.100s\": not 40 hexadecimal digits", id);
-    if (strlen(title) >= LIMIT_REVISION_NAME_BYTES || !is_plain_name(title))
+    if (!hub_json_is_ref_name(title))
         return 0;
     void *rows = commits->rows;
     char *copy = strdup(title);

@@ -55,6 +55,10 @@ int hub_json_parse_cached_tree(const char *data, size_t size, const char *commit
 int hub_json_append_file(struct repository_tree *tree, const char *path, uint64_t size_bytes,
                          const char *git_oid, const char *sha256, struct err *err);
 
+/* Whether a revision can be called so: UTF-8 without control characters, shorter than
+ * LIMIT_REVISION_NAME_BYTES. */
+int hub_json_is_ref_name(const char *name);
+
 /* Appends one ref, bounded and checked; for other makers of lists. One whose name git allows and nobody here
  * can ask for (LIMIT_REVISION_NAME_BYTES or more) is passed over. */
 int hub_json_append_ref(struct repository_refs *refs, enum repository_ref_kind kind, const char *name,

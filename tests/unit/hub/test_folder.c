@@ -127,6 +127,7 @@ static int close_place(void **state)
 {
     struct place *place = *state;
     void *folder = place->folder;
+    failing = NULL;
     repository_close(place->repository);
     folder_hints_free(place->hints);
     return fixture_remove_folder(&folder);
@@ -143,10 +144,12 @@ static size_t size_of(struct place *place, const char *commit)
     return size;
 }
 
-/* A name that is no UTF-8 makes every look at all revisions fail. */
+/* From now on every look at all revisions fails. */
 static void spoil(const struct place *place)
 {
-    write_file(place->folder, "\xe9poque", "config.json", "{}");
+    write_file(place->folder, "damaged", "config.json", "{}");
+    failing = "/damaged";
+    failing_errno = EIO;
 }
 
 static void a_known_commit_costs_one_revision(void **state)
@@ -208,6 +211,21 @@ static void what_fails_is_not_gone(void **state)
     readdir_fails = 0;
     OK(repository_list_refs(place->repository, &refs, &err));
     assert_int_equal(refs->count, 2);
+    repository_refs_free(refs);
+}
+
+/* A name that no answer could hold is nobody's revision; those beside it are what they were. */
+static void odd_names_are_passed_over(void **state)
+{
+    struct place *place = *state;
+    struct repository_refs *refs = NULL;
+    static const char *const names[] = {"\xe9poque", "new\nline", "bell\a", "delete\x7f"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        write_file(place->folder, names[i], "config.json", "{}");
+    OK(repository_list_refs(place->repository, &refs, &err));
+    assert_int_equal(refs->count, 2);
+    assert_string_equal(refs->rows[0].name, "a");
+    assert_string_equal(refs->rows[1].name, "b");
     repository_refs_free(refs);
 }
 
@@ -386,6 +404,7 @@ int main(void)
         TEST(a_known_commit_costs_one_revision),
         TEST(listing_makes_commits_known),
         TEST(what_fails_is_not_gone),
+        TEST(odd_names_are_passed_over),
         TEST(a_wrong_hint_misleads_nobody),
         TEST(what_is_opened_is_of_the_commit),
         TEST(what_is_written_within_a_tick_is_told),
