@@ -15,7 +15,7 @@
 struct reader {
     const struct api_run *run;
     struct api_audit_files *files;
-    size_t at;       /* the point that files are collected of */
+    size_t at;       /* the point that files are collected of; run->count: of none */
     size_t count;    /* of these */
     struct buf text; /* "digest size\tpath\n" of each; paths have no control characters */
     struct buf weights;
@@ -106,16 +106,12 @@ static void end_revision(struct reader *reader)
 static int take_file(void *context, const struct revision_row *revision, const struct revision_file_row *file)
 {
     struct reader *reader = context;
-    const struct api_run *run = reader->run;
-    if (reader->at >= run->count || run->points[reader->at].revision_id != revision->id) {
+    size_t at = api_run_find(reader->run, revision);
+    if (at != reader->at)
         end_revision(reader);
-        size_t at = reader->at < run->count ? reader->at : 0;
-        while (at < run->count && run->points[at].revision_id != revision->id)
-            at++;
-        if (at == run->count)
-            return reader->code; /* not part of the run */
-        reader->at = at;
-    }
+    reader->at = at;
+    if (at == reader->run->count)
+        return reader->code;
     buf_appendf(&reader->text, "%s %" PRId64 "\t%s\n", file->digest, file->size_bytes, file->path);
     reader->count++;
     return reader->code;
@@ -124,7 +120,7 @@ static int take_file(void *context, const struct revision_row *revision, const s
 int api_audit_files_read(struct store *store, const struct api_run *run, struct api_audit_files *ret_files,
                          struct err *err)
 {
-    struct reader reader = {.run = run, .files = ret_files, .err = err};
+    struct reader reader = {.run = run, .files = ret_files, .at = run->count, .err = err};
     *ret_files = (struct api_audit_files){.contents = calloc(run->count + 1, sizeof *ret_files->contents),
                                           .digests = calloc(run->count + 1, sizeof *ret_files->digests),
                                           .without = calloc(run->count + 1, sizeof *ret_files->without)};
@@ -133,7 +129,7 @@ int api_audit_files_read(struct store *store, const struct api_run *run, struct 
     buf_init(&reader.text, FILES_TEXT_MAX);
     buf_init(&reader.weights, FILES_TEXT_MAX);
     int code =
-        revisions_list_files(store, run->model.id, NULL, API_RUN_POINTS_MAX + 1, take_file, &reader, err);
+        revisions_list_files(store, run->model.id, NULL, api_run_revisions(run), take_file, &reader, err);
     if (!code) {
         end_revision(&reader);
         code = reader.code;

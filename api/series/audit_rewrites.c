@@ -10,18 +10,16 @@
 struct search {
     const struct api_run *run;
     struct api_audit_rewrites *rewrites;
-    size_t at;
+    size_t at; /* the points before are done with */
 };
 
 static int take_rewrite(void *context, const struct rewrite_row *row)
 {
     struct search *search = context;
     const struct api_run *run = search->run;
-    size_t i = search->at;
-    while (i < run->count && run->points[i].revision_id != row->revision.id)
-        i++;
-    if (i == run->count)
-        return 0; /* not part of the run, or its other tensor was told already */
+    size_t i = api_run_find(run, &row->revision);
+    if (i == run->count || i < search->at) /* its other tensor was told already */
+        return 0;
     search->at = i + 1;
     search->rewrites->rows[search->rewrites->count++] = (struct api_audit_rewrite){
         .index = i,

@@ -10,7 +10,7 @@ struct neighbours {
     const struct api_run *run;
     float **values; /* [points] NULL: not wanted, or not there */
     const char *is_wanted;
-    size_t sampled, at;
+    size_t sampled;
     int has_no_memory;
 };
 
@@ -18,13 +18,8 @@ static int take_sample(void *context, const struct revision_row *revision, const
 {
     struct neighbours *neighbours = context;
     const struct api_run *run = neighbours->run;
-    size_t i = neighbours->at;
-    while (i < run->count && run->points[i].revision_id != revision->id)
-        i++;
-    if (i == run->count)
-        return 0; /* not part of the run */
-    neighbours->at = i + 1;
-    if (!neighbours->is_wanted[i] || !row->values)
+    size_t i = api_run_find(run, revision);
+    if (i == run->count || !neighbours->is_wanted[i] || neighbours->values[i] || !row->values)
         return 0;
     neighbours->values[i] = malloc(neighbours->sampled * sizeof(float));
     neighbours->has_no_memory = !neighbours->values[i];
@@ -49,7 +44,7 @@ int api_audit_skips_measure(struct store *store, const struct api_run *run,
         suspects++;
     }
     if (!code && suspects)
-        code = api_run_list_samples(store, run, NULL, API_RUN_POINTS_MAX, take_sample, &neighbours, err);
+        code = api_run_list_samples(store, run, NULL, api_run_revisions(run), take_sample, &neighbours, err);
     if (!code && neighbours.has_no_memory)
         code = err_set(err, ERR_NO_MEMORY, "audit: out of memory");
     for (size_t i = 1; i + 1 < run->count && !code; i++) {

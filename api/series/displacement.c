@@ -163,7 +163,7 @@ static int answer(const struct api_request *request, const struct api_run *run, 
     if (!matrix.chosen || !matrix.values)
         code = err_set(err, ERR_NO_MEMORY, "displacements: out of memory");
     if (!code && matrix.count)
-        code = api_run_list_samples(request->context->store, run, NULL, API_RUN_POINTS_MAX, take_sample,
+        code = api_run_list_samples(request->context->store, run, NULL, api_run_revisions(run), take_sample,
                                     &matrix, err);
     if (!code)
         code = buf_check(&matrix.page.damaged, "displacements", err);

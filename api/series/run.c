@@ -5,6 +5,7 @@
 #include "daemon/analysis/tokens_seen.h"
 
 #include <inttypes.h>
+#include <limits.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -345,6 +346,25 @@ int api_run_read(struct store *store, const struct model_row *model, const char 
     else
         *run = made;
     return code;
+}
+
+size_t api_run_find(const struct api_run *run, const struct revision_row *revision)
+{
+    size_t low = 0, high = run->count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (run->points[middle].step < revision->step)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < run->count && run->points[low].revision_id == revision->id ? low : run->count;
+}
+
+int api_run_revisions(const struct api_run *run)
+{
+    size_t count = run->count + run->left_out;
+    return count < INT_MAX ? (int)count : INT_MAX;
 }
 
 void api_run_free(struct api_run *run)

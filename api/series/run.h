@@ -58,6 +58,12 @@ int api_run_read(struct store *store, const struct model_row *model, const char 
 /* Tokens of training at a step of the run; NaN where they are not known, or it is none. */
 double api_run_tokens_at(const struct api_run *run, double step);
 
+/* The point that is this revision; run->count where none is: it was left out, or came since. */
+size_t api_run_find(const struct api_run *run, const struct revision_row *revision);
+
+/* So many revisions the run was read from: the limit for lists of what else they have. */
+int api_run_revisions(const struct api_run *run);
+
 /* All zero is allowed. */
 void api_run_free(struct api_run *run);
 

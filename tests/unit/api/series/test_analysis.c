@@ -1,5 +1,6 @@
 /* Analysis, audit, pictures and scaling over the store: what they say of little, and what they refuse. */
 #include "tests/unit/api/fixture.h"
+#include "tests/unit/store/sql.h"
 
 static struct fixture *store_of(void **state)
 {
@@ -224,6 +225,28 @@ static void test_stages(void **state)
     json_decref(json);
 }
 
+/* What is left out, however much, hides nothing of the points behind it. */
+static void test_more_left_out_than_a_run_holds(void **state)
+{
+    struct api_fixture *fixture = *state;
+    static const int64_t steps[] = {0, 1, 2, 3};
+    add_run(store_of(state), steps, "abcc", 4);
+    assert_int_equal(
+        sql_run(store_of(state)->path,
+                "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20001) "
+                "INSERT INTO revisions (model_id, name, commit_sha, step, first_seen_ms) "
+                "SELECT model_id, name || '-' || i, commit_sha, step, 1 FROM revisions, n WHERE step = 0"),
+        20001);
+    json_t *json = fixture_get(fixture, HERE "/audit", 200);
+    assert_int_equal(integer_of(json, "revisions_known"), 4);
+    assert_int_equal(integer_of(json, "revisions_left_out"), 20001);
+    assert_int_equal(integer_of(json, "revisions_with_files"), 4);
+    const json_t *findings = json_object_get(json, "findings");
+    assert_int_equal(json_array_size(findings), 1);
+    assert_string_equal(text_of(json_array_get(findings, 0), "revision"), "step3");
+    json_decref(json);
+}
+
 static void test_refusals(void **state)
 {
     static const char *const wrong[][2] = {
@@ -268,9 +291,13 @@ static void test_refusals(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        SERVED(test_nothing_measured),      SERVED(test_audit),  SERVED(test_audit_of_odd_shards),
-        SERVED(test_audit_of_whole_models), SERVED(test_stages), SERVED(test_refusals)};
+    const struct CMUnitTest tests[] = {SERVED(test_nothing_measured),
+                                       SERVED(test_audit),
+                                       SERVED(test_audit_of_odd_shards),
+                                       SERVED(test_audit_of_whole_models),
+                                       SERVED(test_stages),
+                                       SERVED(test_more_left_out_than_a_run_holds),
+                                       SERVED(test_refusals)};
     (void)curl_global_init(CURL_GLOBAL_DEFAULT);
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     curl_global_cleanup();
