@@ -2,6 +2,7 @@
 
 #include "daemon/base/buf.h"
 #include "daemon/base/digest.h"
+#include "daemon/base/limits.h"
 #include "daemon/base/weight_layout.h"
 #include "store/revisions.h"
 
@@ -10,7 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FILES_TEXT_MAX ((size_t)8 * 1024 * 1024) /* of one revision: paths and digests */
+/* Of one revision: a line for each file, with digest and size. */
+#define FILES_TEXT_MAX ((size_t)LIMIT_HUB_TREE_FILES * (LIMIT_FILE_NAME_BYTES + STORE_DIGEST_SIZE + 24))
 
 struct reader {
     const struct api_run *run;

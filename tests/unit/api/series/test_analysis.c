@@ -247,6 +247,25 @@ static void test_more_left_out_than_a_run_holds(void **state)
     json_decref(json);
 }
 
+/* As many files as a revision may have. */
+static void test_many_files(void **state)
+{
+    struct api_fixture *fixture = *state;
+    static const int64_t steps[] = {0, 1};
+    add_run(store_of(state), steps, "aa", 2);
+    assert_int_equal(
+        sql_run(store_of(state)->path,
+                "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 99997) "
+                "INSERT INTO files (revision_id, path, size_bytes, digest, digest_kind) "
+                "SELECT id, printf('shards/%032d.distcp', i), 1, printf('%064d', i), 'sha256' "
+                "FROM revisions, n WHERE step = 1"),
+        99997);
+    json_t *json = fixture_get(fixture, HERE "/audit", 200);
+    assert_int_equal(integer_of(json, "revisions_with_files"), 2);
+    assert_int_equal(integer_of(json, "distinct_files"), 1);
+    json_decref(json);
+}
+
 static void test_refusals(void **state)
 {
     static const char *const wrong[][2] = {
@@ -297,6 +316,7 @@ int main(void)
                                        SERVED(test_audit_of_whole_models),
                                        SERVED(test_stages),
                                        SERVED(test_more_left_out_than_a_run_holds),
+                                       SERVED(test_many_files),
                                        SERVED(test_refusals)};
     (void)curl_global_init(CURL_GLOBAL_DEFAULT);
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
