@@ -53,7 +53,8 @@ static void idle(struct planning *planning, uint64_t version, int was_hub_down)
     do {
         pulse_beat();
         turn_ends = clock_monotonic_ms() + PULSE_MS;
-        if (store_wait_change(planning->options.store, version, PULSE_MS) != version)
+        if (store_wait_change(planning->options.store, version, PULSE_MS, planning->options.is_stopping) !=
+            version)
             return;
         if (was_hub_down && !hub_is_down(planning->options.hub))
             return;

@@ -11,7 +11,6 @@
 #include <assert.h>
 #include <errno.h>
 #include <pthread.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -328,7 +327,8 @@ uint64_t store_version(struct store *store)
     return atomic_load(&store->version);
 }
 
-uint64_t store_wait_change(struct store *store, uint64_t since, int64_t timeout_ms)
+uint64_t store_wait_change(struct store *store, uint64_t since, int64_t timeout_ms,
+                           const atomic_bool *is_ending)
 {
     struct timespec deadline;
     (void)clock_gettime(CLOCK_MONOTONIC, &deadline);
@@ -342,7 +342,7 @@ uint64_t store_wait_change(struct store *store, uint64_t since, int64_t timeout_
     }
     (void)pthread_mutex_lock(&store->mutex);
     uint64_t wakes = store->wakes;
-    while (store->version == since && store->wakes == wakes) {
+    while (store->version == since && store->wakes == wakes && !(is_ending && atomic_load(is_ending))) {
         if (pthread_cond_timedwait(&store->changed, &store->mutex, &deadline))
             break;
     }

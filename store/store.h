@@ -21,6 +21,7 @@
 
 #include "daemon/base/err.h"
 
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -70,12 +71,15 @@ const char *store_instance(const struct store *store);
 uint64_t store_version(struct store *store);
 
 /*
- * Waits until store_version() differs from `since`, the time is over, or store_wake() is called; returns the
- * version. For in-process workers and event streams. timeout_ms 0 returns at once.
+ * Waits until store_version() differs from `since`, the time is over, store_wake() is called, or *is_ending
+ * (NULL: never) is true; returns the version. For in-process workers and event streams. timeout_ms 0 returns
+ * at once.
  */
-uint64_t store_wait_change(struct store *store, uint64_t since, int64_t timeout_ms);
+uint64_t store_wait_change(struct store *store, uint64_t since, int64_t timeout_ms,
+                           const atomic_bool *is_ending);
 
-/* Ends all present waits without a change. */
+/* Ends all present waits without a change. A wait that begins a moment later does not know of it, but sees
+ * what was set before in its *is_ending. */
 void store_wake(struct store *store);
 
 /* Whether the database still lies where it was opened: 0, or ERR_IO for one that somebody has moved or

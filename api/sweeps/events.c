@@ -348,7 +348,7 @@ static void *run(void *context)
     uint64_t version = store_version(store);
     struct api_hub_wait wait, waited = {.reason = NULL};
     for (;;) {
-        uint64_t now = store_wait_change(store, version, TICK_MS);
+        uint64_t now = store_wait_change(store, version, TICK_MS, NULL);
         pthread_mutex_lock(&events->mutex);
         int is_stopping = events->is_stopping;
         pthread_mutex_unlock(&events->mutex);

@@ -131,7 +131,7 @@ static void *run(void *context)
     while (!is_stopping(waits)) {
         struct err ignored = ERR_INIT;
         int64_t queued = 0, claimed = 0;
-        version = store_wait_change(store, version, are_left ? 0 : TICK_MS);
+        version = store_wait_change(store, version, are_left ? 0 : TICK_MS, NULL);
         are_left = 0;
         if (api_claim_waits_count(waits) == 0)
             continue;

@@ -70,7 +70,7 @@ static void *watch_queue(void *context)
         }
         int64_t left_ms = watched_ms + executor->poll_ms - clock_monotonic_ms();
         if (left_ms > 0)
-            (void)store_wait_change(executor->store, version, left_ms);
+            (void)store_wait_change(executor->store, version, left_ms, &executor->is_stopping);
         pause_wait(executor->pause, ROUND_PAUSE_MS);
     }
     return NULL;

@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
-#define WAIT_LONGEST_MS 2000 /* the wall clock may be set meanwhile; a wake-up may come before the wait */
+#define WAIT_LONGEST_MS 2000 /* the wall clock may be set meanwhile */
 #define LOOK_SHORTEST_MS 200 /* a busy store changes a hundred times a second */
 #define FAULT_PAUSE_MS 2000
 #define FAULT_PAUSE_LONGEST_MS 60000
@@ -44,7 +44,7 @@ static void *run(void *context)
         if (wait_ms < 0 || wait_ms > WAIT_LONGEST_MS)
             wait_ms = WAIT_LONGEST_MS;
         if (wait_ms > 0) {
-            (void)store_wait_change(duty->store, version, wait_ms);
+            (void)store_wait_change(duty->store, version, wait_ms, &duty->is_stopping);
             pause_wait(duty->pause, wait_ms < LOOK_SHORTEST_MS ? wait_ms : LOOK_SHORTEST_MS);
         }
     }

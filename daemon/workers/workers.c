@@ -109,8 +109,7 @@ static void *work(void *context)
         }
         if (wait_ms < 0 || wait_ms > IDLE_MS)
             wait_ms = IDLE_MS;
-        if (!atomic_load(&workers->is_stopping))
-            (void)store_wait_change(store, version, wait_ms);
+        (void)store_wait_change(store, version, wait_ms, &workers->is_stopping);
     }
     (void)pthread_mutex_lock(&workers->lock);
     workers->running -= !slot->is_hung;
@@ -231,8 +230,6 @@ int workers_wait(struct workers *workers, int64_t timeout_ms)
             return 1;
         if (clock_monotonic_ms() >= deadline)
             return 0;
-        /* A thread that was about to wait when it was woken would miss it: wake again. */
-        store_wake(workers->options.shared.store);
         clock_sleep_ms(10);
     }
 }

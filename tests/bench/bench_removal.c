@@ -102,7 +102,7 @@ static void plan_once(struct bench *bench, int64_t model_id)
         uint64_t version = store_version(bench->store);
         check(sweeps_get(bench->store, id, &row, &err), "a sweep", &err);
         if (row.state == SWEEP_STATE_PLANNING)
-            (void)store_wait_change(bench->store, version, LOOK_MS);
+            (void)store_wait_change(bench->store, version, LOOK_MS, NULL);
     }
     note(&bench->plans, phase, begin_s);
     if (row.state != SWEEP_STATE_RUNNING) {

@@ -58,7 +58,7 @@ static void *run_worker(void *argument)
         int code = work_once(shared, worker, made, &err);
         if (code == ERR_NOT_FOUND) {
             uint64_t version = store_version(shared->fixture->store);
-            (void)store_wait_change(shared->fixture->store, version, 5);
+            (void)store_wait_change(shared->fixture->store, version, 5, NULL);
         } else if (code) {
             complain(shared, &err, "worker");
             break;
@@ -132,7 +132,7 @@ static void test_threads(void **state)
                          0);
     uint64_t version = 0;
     do {
-        version = store_wait_change(fixture->store, version, 1000);
+        version = store_wait_change(fixture->store, version, 1000, NULL);
         OK(sweeps_get(fixture->store, shared.sweep_id, &sweep, &err));
     } while (sweep.state == SWEEP_STATE_RUNNING && !atomic_load(&shared.failed));
     atomic_store(&shared.stop, 1);
