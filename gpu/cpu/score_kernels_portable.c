@@ -1,4 +1,5 @@
 #define TARGET
+#define VECTOR_BYTES 16U /* SSE2, NEON */
 #define KERNELS score_kernels_portable
 #include "gpu/cpu/score_kernels_body.h"
 
