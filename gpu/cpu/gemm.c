@@ -7,7 +7,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const names[GEMM_ENGINE_COUNT] = {"blas", "avx2", "avx512", "amx"};
+static const char *const names[GEMM_ENGINE_COUNT] = {
+    [GEMM_ENGINE_BLAS] = "blas",
+#if defined(__x86_64__)
+    [GEMM_ENGINE_AVX2] = "avx2",
+    [GEMM_ENGINE_AVX512] = "avx512",
+    [GEMM_ENGINE_AMX] = "amx",
+#elif defined(__aarch64__)
+    [GEMM_ENGINE_NEON] = "neon",
+#endif
+};
 
 const char *gemm_engine_name(enum gemm_engine engine)
 {
@@ -16,23 +25,20 @@ const char *gemm_engine_name(enum gemm_engine engine)
 
 enum gemm_engine gemm_start(enum cpu_isa isa)
 {
-    enum gemm_engine most = GEMM_ENGINE_AMX;
+    enum gemm_engine most = (enum gemm_engine)(GEMM_ENGINE_COUNT - 1);
     const char *name = getenv(GEMM_ENGINE_VARIABLE);
     openblas_set_num_threads(1);
     for (unsigned i = 0; name && i < GEMM_ENGINE_COUNT; i++)
         if (strcmp(name, names[i]) == 0)
             most = (enum gemm_engine)i;
-    if (most == GEMM_ENGINE_AMX && isa == CPU_ISA_AVX512 && gemm_amx_start())
-        return GEMM_ENGINE_AMX;
-    enum cpu_isa vectors = most == GEMM_ENGINE_BLAS   ? CPU_ISA_PORTABLE
-                           : most == GEMM_ENGINE_AVX2 ? CPU_ISA_AVX2
-                                                      : CPU_ISA_AVX512;
-    return gemm_fma_best(isa < vectors ? isa : vectors);
+    if (gemm_amx_is(most) && gemm_amx_start(isa))
+        return most;
+    return gemm_fma_best(isa, most);
 }
 
 uint64_t gemm_matrix_bytes(enum gemm_engine engine, enum tensor_dtype dtype, uint64_t rows, uint64_t columns)
 {
-    if (engine == GEMM_ENGINE_AMX)
+    if (gemm_amx_is(engine))
         return gemm_amx_bytes(dtype, rows, columns);
     if (engine != GEMM_ENGINE_BLAS)
         return gemm_fma_bytes(rows, columns);
@@ -41,7 +47,7 @@ uint64_t gemm_matrix_bytes(enum gemm_engine engine, enum tensor_dtype dtype, uin
 
 size_t gemm_workspace_bytes(enum gemm_engine engine)
 {
-    if (engine == GEMM_ENGINE_AMX)
+    if (gemm_amx_is(engine))
         return gemm_amx_workspace_bytes();
     return engine == GEMM_ENGINE_BLAS ? 0 : gemm_fma_workspace_bytes();
 }
@@ -119,7 +125,7 @@ static void convert_columns(const struct gemm_stored *stored, const struct score
 static void place_tile(struct gemm_matrix *matrix, size_t row, size_t height, size_t column, size_t width,
                        float tile[GEMM_TILE_ROWS][GEMM_TILE_COLUMNS])
 {
-    if (matrix->engine == GEMM_ENGINE_AMX)
+    if (gemm_amx_is(matrix->engine))
         gemm_amx_fill(matrix, row, column, tile);
     else if (matrix->engine != GEMM_ENGINE_BLAS)
         gemm_fma_fill(matrix, row, column, tile);
@@ -153,7 +159,7 @@ void gemm_multiply(const struct gemm_matrix *matrix, size_t begin, size_t end, c
 {
     if (row_count == 0 || begin == end)
         return;
-    if (matrix->engine == GEMM_ENGINE_AMX)
+    if (gemm_amx_is(matrix->engine))
         gemm_amx_multiply(matrix, begin, end, a, a_stride, row_count, out, out_stride, is_sum, workspace);
     else if (matrix->engine != GEMM_ENGINE_BLAS)
         gemm_fma_multiply(matrix, begin, end, a, a_stride, row_count, out, out_stride, is_sum, workspace);

@@ -5,7 +5,7 @@
  * A weight matrix is prepared once from the stored dtype and then multiplied with many As, by one thread
  * each. Engines, each better than the one before where the processor has it:
  *   BLAS  weights as float32, products by sgemm
- *   AVX2, AVX512
+ *   AVX2, AVX512; NEON on arm64
  *         weights as float32 in panels, packed once, products by fused multiply-add (gemm_fma.h)
  *   AMX   matrix units of 16-bit floats, without giving up float32: a float32 is the exact sum of three
  *         bfloat16, a float16 of two, so a product is the sum of five exact partial products (three for
@@ -25,9 +25,13 @@
 
 enum gemm_engine {
     GEMM_ENGINE_BLAS,
+#if defined(__x86_64__)
     GEMM_ENGINE_AVX2,
     GEMM_ENGINE_AVX512,
     GEMM_ENGINE_AMX,
+#elif defined(__aarch64__)
+    GEMM_ENGINE_NEON,
+#endif
     GEMM_ENGINE_COUNT
 };
 
@@ -59,7 +63,7 @@ struct gemm_matrix {
  * environment names. */
 enum gemm_engine gemm_start(enum cpu_isa isa);
 
-/* "blas", "avx2", "avx512", "amx". */
+/* "blas", "avx2", "avx512", "amx", "neon". */
 const char *gemm_engine_name(enum gemm_engine engine);
 
 /* Rows of all parts, and the dtype of the prepared matrix. */

@@ -23,10 +23,12 @@
 #define REQUEST_PERMISSION 0x1023
 #define FEATURE_TILE_DATA 18
 
-int gemm_amx_start(void)
+int gemm_amx_start(enum cpu_isa isa)
 {
     unsigned eax, ebx, ecx, edx;
     const unsigned amx_bf16 = 1U << 22, amx_tile = 1U << 24, avx512_bf16 = 1U << 5;
+    if (isa != CPU_ISA_AVX512)
+        return 0;
     if (!__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) || !(edx & amx_bf16) || !(edx & amx_tile))
         return 0;
     if (!__get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx) || !(eax & avx512_bf16))
@@ -253,8 +255,9 @@ TARGET void gemm_amx_multiply(const struct gemm_matrix *matrix, size_t begin, si
 
 #else
 
-int gemm_amx_start(void)
+int gemm_amx_start(enum cpu_isa isa)
 {
+    (void)isa;
     return 0;
 }
 

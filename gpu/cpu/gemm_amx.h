@@ -6,8 +6,19 @@
 
 #include "gpu/cpu/gemm.h"
 
-/* Whether processor and system offer it; asks the system for its use. */
-int gemm_amx_start(void);
+/* Whether it is this engine, which other processors have no name for. */
+static inline int gemm_amx_is(enum gemm_engine engine)
+{
+#if defined(__x86_64__)
+    return engine == GEMM_ENGINE_AMX;
+#else
+    (void)engine;
+    return 0;
+#endif
+}
+
+/* Whether `isa`, processor and system offer it; asks the system for its use. */
+int gemm_amx_start(enum cpu_isa isa);
 
 uint64_t gemm_amx_bytes(enum tensor_dtype dtype, uint64_t rows, uint64_t columns);
 size_t gemm_amx_workspace_bytes(void);

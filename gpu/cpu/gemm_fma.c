@@ -24,13 +24,36 @@ void gemm_fma_fill(struct gemm_matrix *matrix, size_t row, size_t column,
 
 #if defined(__x86_64__)
 
-enum gemm_engine gemm_fma_best(enum cpu_isa isa)
+enum gemm_engine gemm_fma_best(enum cpu_isa isa, enum gemm_engine most)
 {
+    const enum gemm_engine best = isa == CPU_ISA_AVX512 ? GEMM_ENGINE_AVX512 : GEMM_ENGINE_AVX2;
     __builtin_cpu_init();
     if (isa < CPU_ISA_AVX2 || !__builtin_cpu_supports("fma"))
         return GEMM_ENGINE_BLAS;
-    return isa == CPU_ISA_AVX512 ? GEMM_ENGINE_AVX512 : GEMM_ENGINE_AVX2;
+    return best < most ? best : most;
 }
+
+static gemm_fma_panel *panel_of(enum gemm_engine engine)
+{
+    return engine == GEMM_ENGINE_AVX512 ? gemm_fma_panel_avx512 : gemm_fma_panel_avx2;
+}
+
+#elif defined(__aarch64__)
+
+enum gemm_engine gemm_fma_best(enum cpu_isa isa, enum gemm_engine most)
+{
+    return isa == CPU_ISA_NEON ? most : GEMM_ENGINE_BLAS;
+}
+
+static gemm_fma_panel *panel_of(enum gemm_engine engine)
+{
+    (void)engine;
+    return gemm_fma_panel_neon;
+}
+
+#endif
+
+#if defined(__x86_64__) || defined(__aarch64__)
 
 /* The last panel may be wider than the result: by way of `buffer`. */
 static void multiply_part(gemm_fma_panel *multiply, const float *a, size_t row_count, const float *panel,
@@ -48,8 +71,7 @@ void gemm_fma_multiply(const struct gemm_matrix *matrix, size_t begin, size_t en
                        size_t a_stride, size_t row_count, float *out, size_t out_stride, int is_sum,
                        void *workspace)
 {
-    gemm_fma_panel *multiply =
-        matrix->engine == GEMM_ENGINE_AVX512 ? gemm_fma_panel_avx512 : gemm_fma_panel_avx2;
+    gemm_fma_panel *multiply = panel_of(matrix->engine);
     const size_t columns = matrix->columns;
     float *copy = workspace, *buffer = copy + GEMM_FMA_ROWS * GEMM_FMA_STRIDE;
     for (size_t row = 0; row < row_count; row += GEMM_FMA_ROWS) {
@@ -73,9 +95,9 @@ void gemm_fma_multiply(const struct gemm_matrix *matrix, size_t begin, size_t en
 
 #else
 
-enum gemm_engine gemm_fma_best(enum cpu_isa isa)
+enum gemm_engine gemm_fma_best(enum cpu_isa isa, enum gemm_engine most)
 {
-    (void)isa;
+    (void)isa, (void)most;
     return GEMM_ENGINE_BLAS;
 }
 

@@ -1,5 +1,5 @@
 /*
- * The FMA engine of gemm.h, which is its only caller: fused multiply-add on vectors of AVX2 or AVX-512.
+ * The FMA engine of gemm.h, which is its only caller: fused multiply-add on vectors of AVX2, AVX-512 or NEON.
  *
  * What it saves beside a general sgemm: a weight matrix is packed once when the model is loaded, not in every
  * product. Packed, it lies in panels of 32 rows, [rows / 32][columns][32], so that the weights of 32 outputs
@@ -7,16 +7,16 @@
  * a few of them with a panel keeps its sums in registers.
  *
  * Each output is the sum over k in order, in blocks of 256, whatever the other rows are: the result of a row
- * does not depend on how rows are batched, and AVX2 and AVX-512 give the same bits.
+ * does not depend on how rows are batched, and all instruction sets give the same bits.
  */
 #ifndef BIFURCATED_GPU_CPU_GEMM_FMA_H
 #define BIFURCATED_GPU_CPU_GEMM_FMA_H
 
 #include "gpu/cpu/gemm.h"
 
-/* GEMM_ENGINE_AVX512 or GEMM_ENGINE_AVX2 as the processor has it and `isa` allows it, else GEMM_ENGINE_BLAS.
- */
-enum gemm_engine gemm_fma_best(enum cpu_isa isa);
+/* The best of AVX-512, AVX2 and NEON that the processor has and `isa` allows, up to `most`; else
+ * GEMM_ENGINE_BLAS. */
+enum gemm_engine gemm_fma_best(enum cpu_isa isa, enum gemm_engine most);
 
 uint64_t gemm_fma_bytes(uint64_t rows, uint64_t columns);
 size_t gemm_fma_workspace_bytes(void);
@@ -29,11 +29,11 @@ void gemm_fma_multiply(const struct gemm_matrix *matrix, size_t begin, size_t en
                        size_t a_stride, size_t row_count, float *out, size_t out_stride, int is_sum,
                        void *workspace);
 
-/* -- For gemm_fma.c and its two instruction sets --------------------------------------------------- */
+/* -- For gemm_fma.c and its instruction sets --------------------------------------------------- */
 
 #define GEMM_FMA_PANEL 32U  /* rows of B in a panel */
 #define GEMM_FMA_DEPTH 256U /* columns that are summed up in registers */
-#define GEMM_FMA_ROWS 168U  /* of A that are copied at a time; a multiple of both kernels' rows */
+#define GEMM_FMA_ROWS 168U  /* of A that are copied at a time; a multiple of all kernels' rows */
 
 /* Floats between copied rows of A, so that they fall into different sets of the cache. */
 #define GEMM_FMA_STRIDE (GEMM_FMA_DEPTH + 16U)
@@ -43,6 +43,6 @@ void gemm_fma_multiply(const struct gemm_matrix *matrix, size_t begin, size_t en
 typedef void gemm_fma_panel(const float *a, size_t row_count, const float *panel, size_t depth, float *out,
                             size_t out_stride, int is_sum);
 
-gemm_fma_panel gemm_fma_panel_avx2, gemm_fma_panel_avx512;
+gemm_fma_panel gemm_fma_panel_avx2, gemm_fma_panel_avx512, gemm_fma_panel_neon;
 
 #endif

@@ -1,8 +1,11 @@
+#include "gpu/cpu/gemm_fma.h"
+
 #if defined(__x86_64__)
 #include <immintrin.h>
 #define TARGET __attribute__((target("avx2,fma")))
 #define PANEL gemm_fma_panel_avx2
 #define VECTOR __m256
+#define FACTOR __m256
 #define LANES 8U
 #define ROWS 6U /* 12 registers of 16 */
 #define REST_ROWS 2U

@@ -1,8 +1,11 @@
+#include "gpu/cpu/gemm_fma.h"
+
 #if defined(__x86_64__)
 #include <immintrin.h>
 #define TARGET __attribute__((target("avx512f,fma")))
 #define PANEL gemm_fma_panel_avx512
 #define VECTOR __m512
+#define FACTOR __m512
 #define LANES 16U
 #define ROWS 14U /* 28 registers of 32 */
 #define REST_ROWS 4U

@@ -1,8 +1,8 @@
 /*
- * The body of gemm_fma_avx2.c and gemm_fma_avx512.c, which define what the vectors are and then include this:
- * TARGET, PANEL (the function's name), VECTOR, LANES, ROWS (of A that meet a panel at a time: as many as
- * leave registers for two vectors of B and one element of A), REST_ROWS, ZERO(), LOAD(at), STORE(at, x),
- * ALL(value), ADD(x, y), FMA(x, y, z).
+ * The body of gemm_fma_avx2.c, gemm_fma_avx512.c and gemm_fma_neon.c, which define what the vectors are and
+ * then include this: TARGET, PANEL (the function's name), VECTOR, FACTOR (an element of A, as FMA takes it),
+ * LANES, ROWS (of A that meet a panel at a time: as many as leave registers for two vectors of B and one
+ * element of A), REST_ROWS, ZERO(), LOAD(at), STORE(at, x), ALL(value), ADD(x, y), FMA(x, y, z).
  */
 #include "gpu/cpu/gemm_fma.h"
 
@@ -27,7 +27,7 @@ INLINE void multiply_rows(unsigned rows, const float *a, const float *panel, siz
         const VECTOR left = LOAD(panel), right = LOAD(panel + LANES);
         UNROLL
         for (unsigned i = 0; i < rows; i++) {
-            const VECTOR x = ALL(a[i * GEMM_FMA_STRIDE + k]);
+            const FACTOR x = ALL(a[i * GEMM_FMA_STRIDE + k]);
             sums[i][0] = FMA(x, left, sums[i][0]);
             sums[i][1] = FMA(x, right, sums[i][1]);
         }

@@ -67,6 +67,8 @@ extern const struct statistics_kernels statistics_kernels_portable[3];
 #if defined(__x86_64__)
 extern const struct statistics_kernels statistics_kernels_avx2[3];
 extern const struct statistics_kernels statistics_kernels_avx512[3];
+#elif defined(__aarch64__)
+extern const struct statistics_kernels statistics_kernels_neon[3];
 #endif
 
 #endif

@@ -128,6 +128,9 @@ const struct statistics_kernels *statistics_kernels_of(enum cpu_isa isa, enum te
         kernels = statistics_kernels_avx512;
     else if (isa == CPU_ISA_AVX2)
         kernels = statistics_kernels_avx2;
+#elif defined(__aarch64__)
+    if (isa == CPU_ISA_NEON)
+        kernels = statistics_kernels_neon;
 #else
     (void)isa;
 #endif
