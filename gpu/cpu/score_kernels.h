@@ -1,6 +1,7 @@
 /*
- * The inner loops of scoring on rows of float32: the same code three times, for plain C, AVX2 and AVX-512.
- * Sums run over 16 lanes whatever the instruction set, and nothing is fused, so the three agree bit by bit.
+ * The inner loops of scoring on rows of float32: the same code three times, for vectors of 16 bytes (SSE2,
+ * NEON), AVX2 and AVX-512. Sums run over 16 lanes whatever the instruction set, and nothing is fused, so the
+ * three agree bit by bit.
  */
 #ifndef BIFURCATED_GPU_CPU_SCORE_KERNELS_H
 #define BIFURCATED_GPU_CPU_SCORE_KERNELS_H

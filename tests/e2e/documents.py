@@ -91,6 +91,7 @@ OMISSIONS = [
     Listed("README.md", r"^deploy/quickstart", "installs packages and builds; tests/e2e runs the sweep that it runs"),
     Listed("README.md", r"^bifurcated .*--slurm-", "needs a cluster; tests/e2e/test_slurm.py starts daemons so, beside a real Slurm"),
     Listed("README.md", r"--tls-certificate", "needs a certificate and an open address; tests/e2e/test_front.py does the same"),
+    Listed("deploy/README.md", r"^(dpkg-architecture|cmake) .*build/arm64", "needs another processor's compiler; tests/proof/arm64 runs these"),
     Listed("deploy/README.md", r"^cmake --preset package", "makes and installs packages; tests/proof/packages does, in a Debian of its own"),
     Listed("deploy/README.md", r"^sudo systemctl enable --now bifurcated-worker", "needs GPUs; tests/proof/packages and tests/proof/boot run that unit on the CPU"),
     Listed("deploy/README.md", r"^sudo tests/proof/packages", "takes minutes and makes a Debian; a command of its own"),

@@ -261,7 +261,7 @@ def probe() -> Path:
 def variants(probe: Path) -> str:
     """Threads and instruction sets whose results must be the same, which the probe checks bit by bit."""
     best = run_probe(probe, "isa").strip()
-    names = ["portable", "avx2", "avx512"]
+    names = ["portable", "neon"] if best == "neon" else ["portable", "avx2", "avx512"]
     available = names[: names.index(best) + 1]
     return ",".join(f"{threads}:{available[i % len(available)]}" for i, threads in enumerate((1, 2, 3, 7)))
 
