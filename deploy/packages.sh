@@ -36,6 +36,11 @@ packages_package="
   gzip
 "
 
+# The compiler that nvcc calls, and that of the CUDA module's emulation, where nvcc is.
+packages_cuda="
+  g++
+"
+
 packages_test="
   git
   chromium
@@ -78,7 +83,6 @@ packages_unpacked="
 
 packages_lint="
   clang
-  clang-format
   clang-tidy
   cppcheck
 "
