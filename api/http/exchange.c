@@ -193,14 +193,12 @@ void api_exchange_notify(void *context, struct MHD_Connection *connection, void 
         *socket_context = NULL;
         return;
     }
+    /* One after the other: from libmicrohttpd 1.0 on all answers of a connection lie in the same place. */
     const union MHD_ConnectionInfo *info =
-        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
-    const union MHD_ConnectionInfo *from =
         MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
-    *socket_context =
-        info ? api_peers_add(http->peers, info->connect_fd,
-                             api_limiter_address_key(from ? from->client_addr : NULL, http->seed))
-             : NULL;
+    uint64_t address = api_limiter_address_key(info ? info->client_addr : NULL, http->seed);
+    info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    *socket_context = info ? api_peers_add(http->peers, info->connect_fd, address) : NULL;
 }
 
 /* Whether a new connection is taken: none while the server stops. MHD_quiesce_daemon() would leave them

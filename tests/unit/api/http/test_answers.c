@@ -7,6 +7,7 @@
 #include "daemon/base/limits.h"
 
 #include <dlfcn.h>
+#include <microhttpd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,6 +26,20 @@ char *strdup(const char *text)
     const char *end = atomic_load(&lost);
     size_t length = strlen(text), size_lost = end ? strlen(end) : 0;
     return end && length >= size_lost && strcmp(text + length - size_lost, end) == 0 ? NULL : real(text);
+}
+
+/* As from libmicrohttpd 1.0 on: the answer to a question lies where that to the next one will. */
+const union MHD_ConnectionInfo *MHD_get_connection_info(struct MHD_Connection *connection,
+                                                        enum MHD_ConnectionInfoType type, ...)
+{
+    static _Thread_local union MHD_ConnectionInfo told;
+    const union MHD_ConnectionInfo *(*real)(struct MHD_Connection *, enum MHD_ConnectionInfoType, ...);
+    *(void **)&real = dlsym(RTLD_NEXT, "MHD_get_connection_info");
+    const union MHD_ConnectionInfo *info = real(connection, type);
+    if (!info)
+        return NULL;
+    told = *info;
+    return &told;
 }
 
 static char series[128];
