@@ -16,16 +16,17 @@
 #define ROWS 1000
 
 static _Atomic(const char *)
-    lost; /* the end of a text that there is no memory to copy; NULL: there is for all */
+    lost; /* the end of a header for which there is no memory; NULL: there is for all */
 
-char *strdup(const char *text)
+enum MHD_Result MHD_add_response_header(struct MHD_Response *response, const char *name, const char *content)
 {
-    static char *(*real)(const char *);
-    if (!real)
-        *(void **)&real = dlsym(RTLD_NEXT, "strdup");
+    enum MHD_Result (*real)(struct MHD_Response *, const char *, const char *);
+    *(void **)&real = dlsym(RTLD_NEXT, "MHD_add_response_header");
     const char *end = atomic_load(&lost);
-    size_t length = strlen(text), size_lost = end ? strlen(end) : 0;
-    return end && length >= size_lost && strcmp(text + length - size_lost, end) == 0 ? NULL : real(text);
+    size_t length = strlen(content), size_lost = end ? strlen(end) : 0;
+    return end && length >= size_lost && strcmp(content + length - size_lost, end) == 0
+               ? MHD_NO
+               : real(response, name, content);
 }
 
 /* As from libmicrohttpd 1.0 on: the answer to a question lies where that to the next one will. */
