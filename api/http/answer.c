@@ -69,7 +69,7 @@ static int add_headers(const struct api_answer *answer, struct MHD_Response *res
         {MHD_HTTP_HEADER_CACHE_CONTROL, answer->cache_control},
         {MHD_HTTP_HEADER_ETAG, answer->etag},
         {MHD_HTTP_HEADER_LINK, answer->link},
-        {MHD_HTTP_HEADER_VARY, answer->varies ? "Accept, Accept-Encoding" : NULL},
+        {MHD_HTTP_HEADER_VARY, answer->varies ? API_ANSWER_VARY : NULL},
         {MHD_HTTP_HEADER_CONTENT_ENCODING, answer->encoding ? api_encoding_name(answer->encoding) : NULL},
         {"X-Content-Type-Options", "nosniff"},
     };
@@ -105,7 +105,7 @@ int api_answer_share(struct api_answer *answer)
 {
     move_to_file(answer);
     if (answer->etag)
-        answer->is_known = api_answer_not_modified(answer->etag, answer->cache_control);
+        answer->is_known = api_answer_not_modified(answer->etag, answer->cache_control, API_ANSWER_VARY);
     if (answer->fd >= 0)
         answer->shared = MHD_create_response_from_fd64(answer->size, answer->fd);
     else
@@ -150,14 +150,14 @@ struct MHD_Response *api_answer_respond(struct api_answer *answer)
     return response;
 }
 
-struct MHD_Response *api_answer_not_modified(const char *etag, const char *cache_control)
+struct MHD_Response *api_answer_not_modified(const char *etag, const char *cache_control, const char *vary)
 {
     struct MHD_Response *response = MHD_create_response_from_buffer(0, NULL, MHD_RESPMEM_PERSISTENT);
     if (!response)
         return NULL;
     api_answer_add_header(response, MHD_HTTP_HEADER_ETAG, etag);
     api_answer_add_header(response, MHD_HTTP_HEADER_CACHE_CONTROL, cache_control);
-    api_answer_add_header(response, MHD_HTTP_HEADER_VARY, "Accept, Accept-Encoding");
+    api_answer_add_header(response, MHD_HTTP_HEADER_VARY, vary);
     api_answer_add_header(response, "X-Content-Type-Options", "nosniff");
     return response;
 }

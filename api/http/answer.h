@@ -49,8 +49,12 @@ int api_answer_share(struct api_answer *answer);
  * caller; holds the body for itself. NULL without memory or descriptors. */
 struct MHD_Response *api_answer_respond(struct api_answer *answer);
 
-/* A 304 in place of an answer with this ETag (with quotes). NULL without memory. */
-struct MHD_Response *api_answer_not_modified(const char *etag, const char *cache_control);
+/* The header Vary of an answer that is formed and coded as the client asks for it. */
+#define API_ANSWER_VARY "Accept, Accept-Encoding"
+
+/* A 304 in place of an answer with this ETag (with quotes), and with that one's other headers. NULL without
+ * memory. */
+struct MHD_Response *api_answer_not_modified(const char *etag, const char *cache_control, const char *vary);
 
 /* Name and value of a header; a value that is NULL or empty leaves it out. */
 struct api_header {

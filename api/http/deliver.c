@@ -22,6 +22,7 @@
 #define FITTED_BYTES_MAX (256 * KIB) /* larger ones become files (api/http/answer.c) */
 #define KEY_SIZE (API_ETAG_SIZE + 2)
 #define SENT_ETAG_SIZE (API_ETAG_SIZE + 16)
+#define FIXED_VARY "Accept-Encoding"
 
 static int has_text(const char *text)
 {
@@ -188,9 +189,9 @@ static enum MHD_Result queue_answer(struct api_request *request, struct api_answ
 }
 
 static enum MHD_Result queue_not_modified(struct api_request *request, const char *sent,
-                                          const char *cache_control)
+                                          const char *cache_control, const char *vary)
 {
-    struct MHD_Response *response = api_answer_not_modified(sent, cache_control);
+    struct MHD_Response *response = api_answer_not_modified(sent, cache_control, vary);
     return response ? queue(request, response, MHD_HTTP_NOT_MODIFIED, 0) : MHD_NO;
 }
 
@@ -223,7 +224,7 @@ int api_deliver_kept(struct api_request *request, const char *etag, enum MHD_Res
     if (is_same && answer->is_known && !is_personal(request))
         *ret_result = queue_shared(request, answer->is_known, MHD_HTTP_NOT_MODIFIED, 0);
     else
-        *ret_result = queue_not_modified(request, is_same ? answer->etag : sent, "no-cache");
+        *ret_result = queue_not_modified(request, is_same ? answer->etag : sent, "no-cache", API_ANSWER_VARY);
     api_answer_release(answer);
     return 1;
 }
@@ -334,7 +335,7 @@ static enum MHD_Result queue_fixed(struct api_request *request, const struct api
         {MHD_HTTP_HEADER_ETAG, etag},
         {MHD_HTTP_HEADER_CONTENT_TYPE, fixed->content_type},
         {MHD_HTTP_HEADER_CACHE_CONTROL, fixed->cache_control},
-        {MHD_HTTP_HEADER_VARY, "Accept-Encoding"},
+        {MHD_HTTP_HEADER_VARY, FIXED_VARY},
         {MHD_HTTP_HEADER_CONTENT_ENCODING,
          fixed->fixed_encoding ? api_encoding_name(fixed->fixed_encoding) : NULL},
         {"X-Content-Type-Options", "nosniff"},
@@ -366,7 +367,7 @@ static enum MHD_Result queue_stream(struct api_request *request, struct api_resp
         {MHD_HTTP_HEADER_CONTENT_TYPE, response->content_type},
         {MHD_HTTP_HEADER_CACHE_CONTROL, is_in_parts ? response->cache_control : "no-store"},
         {MHD_HTTP_HEADER_ETAG, etag},
-        {MHD_HTTP_HEADER_VARY, is_in_parts ? "Accept, Accept-Encoding" : NULL},
+        {MHD_HTTP_HEADER_VARY, is_in_parts ? API_ANSWER_VARY : NULL},
         {MHD_HTTP_HEADER_LINK, response->link.size ? buf_text(&response->link) : NULL},
         {"X-Accel-Buffering", is_in_parts ? NULL : "no"}, /* nginx would keep events until 4 KiB are full */
     };
@@ -387,7 +388,8 @@ enum MHD_Result api_deliver(struct api_request *request, struct api_response *re
     if (is_known_to_client(request, response->etag, sent)) {
         if (!sent[0])
             format_etag(sent, response->etag, encoding);
-        return queue_not_modified(request, sent, response->cache_control);
+        return queue_not_modified(request, sent, response->cache_control,
+                                  response->fixed ? FIXED_VARY : API_ANSWER_VARY);
     }
     if (response->stream)
         return queue_stream(request, response);

@@ -68,6 +68,7 @@ def test_files_are_served_safely_and_cheaply(unswept: Daemon) -> None:
             assert re.fullmatch(r'"[0-9a-f]{32}(-gzip)?"', tag)
             again = unswept.get(target, {"If-None-Match": tag, **headers})
             assert again.status == 304 and again.headers["ETag"] == tag and not again.body
+            assert again.headers["Vary"] == answer.headers["Vary"]
         head = unswept.request("HEAD", target)
         assert head.status == 200 and int(head.headers["Content-Length"]) == len(plain.body) and not head.body
     assert unswept.get("/assets/absent.js").status == 404
