@@ -73,7 +73,8 @@ int tokens_list_live(struct store *store, int (*row)(void *context, const struct
  * ERR_CONFLICT: it was revoked before. */
 int tokens_revoke(struct store *store, int64_t id, struct token_row *ret_row, struct err *err);
 
-/* Notes when it was last used; does nothing for a revoked or unknown one. */
+/* Notes when it was last used, which is also told of one that was revoked since; nothing for an unknown one.
+ */
 int tokens_touch(struct store *store, int64_t id, int64_t used_ms, struct err *err);
 
 /* Grows with each token that was made or revoked, by whatever process. */

@@ -149,7 +149,7 @@ static int note_line(void *context, const struct revision_row *revision,
         size_t room = 2 * parts->room + 64;
         struct line *lines = realloc(parts->lines, room * sizeof *lines);
         if (!lines)
-            return parts->names.failed = 1;
+            return parts->names.failed = ERR_NO_MEMORY;
         parts->lines = lines;
         parts->room = room;
     }

@@ -90,6 +90,9 @@ static void test_life(void **state)
     (void)snprintf(number, sizeof number, "%d", (int)id);
     OK(tokens_find(fixture->store, number, &row, &err));
     assert_true(row.revoked_ms > 0);
+    OK(tokens_touch(fixture->store, id, 2000, &err)); /* it was used before, and is noted now */
+    OK(tokens_get(fixture->store, id, &row, &err));
+    assert_int_equal(row.last_used_ms, 2000);
     OK(tokens_version(fixture->store, &after, &err));
     assert_int_equal(after, before + 2);
     /* No read shows tokens, so no client's copy of a read became old. */
