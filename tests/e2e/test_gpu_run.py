@@ -29,7 +29,7 @@ def built(tmp_path: Path) -> Path:
     folder = tmp_path / "built programs"
     folder.mkdir()
     for name in PROGRAMS:
-        stand_in(folder / name, "echo 3 passed, 0 failed")
+        stand_in(folder / name, "echo begins one; echo passed one" if name == "gpu_cases" else "echo 3 passed, 0 failed")
     stand_in(tmp_path / "tools/nvidia-smi", 'case $* in *compute_cap*) echo 9.0 ;; *) echo "a GPU, 580.1, 81559 MiB" ;; esac')
     return folder
 
@@ -59,10 +59,15 @@ def test_plan() -> None:
     assert sum(int(row[1]) for row in rows) == int(rows[-1][2]) <= 500
     assert all(int(seconds) >= 15 for name, seconds, _, _ in rows if name not in ("transformers", "llama"))
     targets = (ROOT / "tests/gpu/CMakeLists.txt").read_text()
-    assert {program for row in rows for program in re.findall(r"build/(gpu_\w+)", row[3])} == set(PROGRAMS)
+    assert {program for row in rows for program in re.findall(r"build/(gpu_\w+)", row[3])} == set(PROGRAMS) - {"gpu_cases"}
+    assert {row[3].split()[0] for row in rows if row[0] in ("families", "memory", "cases", "memcheck", "initcheck")} == {"cases"}
     assert all(f"add_executable({program} " in targets for program in PROGRAMS)
     short = subprocess.run([RUN, "--plan"], text=True, capture_output=True, env=os.environ | {"TOTAL_S": "100"})
     assert short.returncode == 1
+    built = subprocess.run([RUN, "--plan"], text=True, capture_output=True, env=os.environ | {"BUILT": "build/gpu90"})
+    assert built.stdout == re.sub(r"over by +\d+ s", lambda over: f"over by {int(over[0].split()[2]) - 75:4} s", done.stdout.split("\n", 2)[2]).replace(
+        f"{rows[-1][2]} s of", f"{int(rows[-1][2]) - 75} s of"
+    )
     chosen = subprocess.run([RUN, "--plan", "lost", "build"], text=True, capture_output=True)
     assert re.findall(r"^(\w+) +\d+ s, ", chosen.stdout, re.MULTILINE) == ["build", "lost"]
     odd = subprocess.run([RUN, "--plan", "lost", "found"], text=True, capture_output=True)
@@ -73,16 +78,16 @@ def test_results_of_all_steps(built: Path) -> None:
     stand_in(built / "gpu_bench", 'echo "name,value,unit,ceiling,share"; echo "# a GPU"; echo "copy bandwidth $1,3000,GB/s,,"')
     stand_in(built / "gpu_together", "echo there is one GPU; exit 77")
     stand_in(built / "gpu_lost", "echo case 4 failed; exit 1")
-    stand_in(built.parent / "tools/compute-sanitizer", 'case $* in *racecheck*) echo 7 passed, 0 failed ;; *) exit 9 ;; esac')
+    stand_in(built.parent / "tools/compute-sanitizer", 'case $* in *racecheck*) echo begins; echo passed ;; *) exit 9 ;; esac')
     run = start(built)
     text = run.communicate(timeout=60)[0]
     assert run.returncode == 1
     assert re.search(r"^a GPU, 580.1, 81559 MiB$", text, re.MULTILINE)
     assert re.search(r"^skipped build: the programs of .* are used$", text, re.MULTILINE)
-    assert re.search(r"^passed  cases \(\d s\): 3 passed, 0 failed$", text, re.MULTILINE)
+    assert re.search(r"^passed  cases \(\d s\): 1 passed, 0 failed$", text, re.MULTILINE)
     assert "skipped together: there is one GPU\n" in text
     assert len(re.findall(r"^FAILED  mem(?:ory|check), status 9", text, re.MULTILINE)) == 2
-    assert re.search(r"^passed  racecheck \(\d s\): 7 passed, 0 failed$", text, re.MULTILINE)
+    assert re.search(r"^passed  racecheck \(\d s\): 4 passed, 0 failed$", text, re.MULTILINE)
     assert re.search(r"^FAILED  lost, status 1 \(\d s\)\ncase 4 failed$", text, re.MULTILINE)
     assert re.search(r"^passed  streamed", text, re.MULTILINE)
     for line in results(built).splitlines():
@@ -94,12 +99,30 @@ def test_results_of_all_steps(built: Path) -> None:
 
 def test_a_program_that_hangs(built: Path) -> None:
     """It has the time that is left, and what it said until then is kept; what no time is left for is named."""
-    stand_in(built / "gpu_cases", "echo passed one; sleep 600")
+    stand_in(built / "gpu_cases", "echo begins one; echo passed one; echo begins $3; sleep 600")
     run = start(built, total_s=7)
     text = run.communicate(timeout=60)[0]
     assert run.returncode == 1
-    assert re.search(r"^FAILED  families, not done after [567] s\npassed one$", text, re.MULTILINE), text
+    assert re.search(r"^FAILED  families, not done after [567] s: 3 passed, 0 failed, cut before part=1/3; part=2/3; part=3/3$", text, re.MULTILINE), text
     assert "skipped cases: the 7 s are over\n" in text and "skipped streamed: the 7 s are over\n" in text
+
+
+def test_cases_in_several_processes(built: Path) -> None:
+    """Each with its part, and a failure of one is the step's. Where a tool does not run several times at once, those that it refused run
+    one by one."""
+    stand_in(
+        built.parent / "tools/compute-sanitizer",
+        f"""cd {built.parent}; mkdir lock 2>/dev/null && has_lock=yes; echo "$@" >>calls
+[ "$has_lock" ] || exit 1; until [ $(wc -l <calls) -ge 4 ]; do sleep 0.01; done; rmdir lock; shift 4; exec "$@" """,
+    )
+    stand_in(built / "gpu_cases", "for word; do part=$word; done; echo begins one; [ $part = part=3/3 ] && echo FAILED one && exit 1; echo passed one")
+    run = start(built, "families", "memory")
+    text = run.communicate(timeout=60)[0]
+    assert run.returncode == 1
+    assert re.search(r"^FAILED  families, status 1 \(\d s\): 2 passed, 1 failed$", text, re.MULTILINE), text
+    assert re.search(r"^passed  memory \(\d s\): 4 passed, 0 failed$", text, re.MULTILINE), text
+    calls = (built.parent / "calls").read_text().splitlines()
+    assert len(calls) == 7 and {call.split()[-1] for call in calls} == {f"part={part}/4" for part in "1234"}
 
 
 def test_a_build_has_all_the_time_there_is(tmp_path: Path) -> None:
@@ -122,7 +145,7 @@ def test_the_whole_is_cut(built: Path) -> None:
     assert run.returncode == 1
     assert re.fullmatch(r"a GPU, .*\npassed  cases .*\nCUT after \d+ s\n", results(built)), results(built)
     assert text.endswith(results(built).splitlines()[-1] + "\n")
-    assert (built.parent / "out/logs.txt").read_text() == "==== cases\n3 passed, 0 failed\n==== together\nbegun\n"
+    assert (built.parent / "out/logs.txt").read_text() == "==== cases\nbegins one\npassed one\n==== together\nbegun\n"
 
 
 def said(name: str, processor: str = "sm_90", registers: int = 4, spilled: int = 0) -> str:

@@ -57,9 +57,6 @@ static int run(struct cases *cases, const struct emulation_device *device, const
     if (only || only_score) {
         cases_score(cases);
         cases_families(cases);
-        cases_scaled(cases);
-        cases_windows(cases);
-        cases_experts(cases);
     }
     cases->only = only;
     device_close(cases->full);

@@ -3,9 +3,14 @@
 #include <stdio.h>
 #include <string.h>
 
-int case_begins(const struct cases *cases, const char *name, enum case_cost cost)
+int case_begins(struct cases *cases, const char *name, enum case_cost cost)
 {
-    return cost <= cases->cost_max && !(cases->only && !strstr(name, cases->only));
+    if (cost > cases->cost_max || (cases->only && !strstr(name, cases->only)) ||
+        (cases->parts && cases->turn++ % cases->parts != cases->part))
+        return 0;
+    printf("begins %s\n", name);
+    (void)fflush(stdout);
+    return 1;
 }
 
 void case_ends(struct cases *cases, const char *name, double value, const char *what)
@@ -20,4 +25,5 @@ void case_breaks(struct cases *cases, const char *name, const struct err *err)
 {
     cases->failed++;
     printf("FAILED %-64s %s: %s\n", name, err_name(err->code), err->message);
+    (void)fflush(stdout);
 }

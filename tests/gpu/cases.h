@@ -1,16 +1,18 @@
 /*
  * The table of cases: each operation of the CUDA backend against the CPU backend, which is the oracle.
  *
- *     gpu_cases MODULE [quick|small] [families|others] [self] [only=TEXT]
+ *     gpu_cases MODULE [quick|small] [families|others] [part=I/N] [self] [only=TEXT]
  *
- * prints one line per case and ends with a count; exit status 1 if a case fails. `quick` leaves the large
- * cases out, `small` all but the smallest (under compute-sanitizer everything takes fifty times as long);
+ * says which case begins and how it ended, a line each, and ends with a count; exit status 1 if a case fails.
+ * What is cut has said what passed, and in which case it was. `quick` leaves the large cases out, `small` all
+ * but the smallest (under compute-sanitizer everything takes fifty times as long);
  * `families` are the cases of models after GPT-NeoX alone, `others` all but these: a process each, since a
  * kernel that fails takes the device from all that come after it;
+ * `part=2/3` is the second, fifth ... of these cases, for three processes at once;
  * `self` puts the CPU backend in the place of the device, which tests this program (halves are refused then).
  * The same cases, the small ones, run on the emulated module (tests/emulation).
  * A new case is one row in cases_statistics.c, cases_score.c, cases_families.c, cases_scaled.c,
- * cases_windows.c or cases_experts.c.
+ * cases_windows.c or cases_experts.c; cases_order.c says which family's comes when.
  */
 #ifndef BIFURCATED_TESTS_GPU_CASES_H
 #define BIFURCATED_TESTS_GPU_CASES_H
@@ -25,14 +27,15 @@ struct cases {
     struct device *full; /* the second context, under CASES_FULL_BYTES */
     enum case_cost cost_max;
     const char *only;
+    unsigned part, parts, turn; /* every parts-th case runs, from number `part` on; parts 0: all */
     int passed, failed;
 };
 
 /* The limit of the second context: 16 MB beside the workspaces of both. */
 #define CASES_FULL_BYTES 150000000
 
-/* Whether a case of this name is to run. */
-int case_begins(const struct cases *cases, const char *name, enum case_cost cost);
+/* Whether a case of this name is to run, which it then says. */
+int case_begins(struct cases *cases, const char *name, enum case_cost cost);
 
 /* Notes how it ended: `value` is the largest difference in units of its tolerance, 1 or less passes. `what`
  * names the number that it belongs to. */
@@ -46,9 +49,8 @@ void cases_grid(struct cases *cases);
 
 void cases_statistics(struct cases *cases);
 void cases_score(struct cases *cases);
+
+/* Of models after GPT-NeoX: first one of each family, then the others, the large ones last. */
 void cases_families(struct cases *cases);
-void cases_scaled(struct cases *cases);
-void cases_windows(struct cases *cases);
-void cases_experts(struct cases *cases);
 
 #endif

@@ -5,50 +5,67 @@
 #include <stdio.h>
 #include <string.h>
 
+static const char usage[] =
+    "usage: gpu_cases MODULE [quick|small] [families|others] [part=I/N] [self] [only=TEXT]\n";
+
+struct choice {
+    const char *id; /* of the device */
+    int has_families, has_others;
+};
+
+/* 0 if it is one; part=I/N counts from 1. */
+static int read_word(const char *word, struct cases *cases, struct choice *choice)
+{
+    char end;
+    if (strcmp(word, "quick") == 0)
+        cases->cost_max = CASE_COST_QUICK;
+    else if (strcmp(word, "small") == 0)
+        cases->cost_max = CASE_COST_SMALL;
+    else if (strcmp(word, "families") == 0)
+        choice->has_others = 0;
+    else if (strcmp(word, "others") == 0)
+        choice->has_families = 0;
+    else if (strcmp(word, "self") == 0)
+        choice->id = "cpu";
+    else if (strncmp(word, "only=", 5) == 0)
+        cases->only = word + 5;
+    else if (sscanf(word, "part=%u/%u%c", &cases->part, &cases->parts, &end) == 2 && cases->part > 0 &&
+             cases->part <= cases->parts)
+        cases->part--;
+    else
+        return 1;
+    return 0;
+}
+
 int main(int count, char **words)
 {
     struct cases cases = {.cost_max = CASE_COST_LARGE};
+    struct choice choice = {"cuda:0", 1, 1};
     struct registry *registry = NULL;
     struct err err = ERR_INIT;
     const struct backend_options full = {.memory_bytes_max = CASES_FULL_BYTES};
-    const char *id = "cuda:0";
-    int has_families = 1, has_others = 1;
-    if (count < 2) {
-        (void)fprintf(stderr, "usage: gpu_cases MODULE [quick|small] [families|others] [self] [only=TEXT]\n");
+    int is_odd = count < 2;
+    for (int i = 2; i < count; i++)
+        is_odd = is_odd || read_word(words[i], &cases, &choice);
+    if (is_odd) {
+        (void)fputs(usage, stderr);
         return 2;
     }
-    for (int i = 2; i < count; i++) {
-        if (strcmp(words[i], "quick") == 0)
-            cases.cost_max = CASE_COST_QUICK;
-        if (strcmp(words[i], "small") == 0)
-            cases.cost_max = CASE_COST_SMALL;
-        if (strcmp(words[i], "families") == 0)
-            has_others = 0;
-        if (strcmp(words[i], "others") == 0)
-            has_families = 0;
-        if (strcmp(words[i], "self") == 0)
-            id = "cpu";
-        if (strncmp(words[i], "only=", 5) == 0)
-            cases.only = words[i] + 5;
-    }
-    cases_grid(&cases);
+    if (choice.has_others)
+        cases_grid(&cases);
     if (registry_new(cpu_backend(), words[1], &registry, &err) ||
         device_open(registry, "cpu", NULL, &cases.cpu, &err) ||
-        device_open(registry, id, NULL, &cases.cuda, &err) ||
-        device_open(registry, id, &full, &cases.full, &err)) {
+        device_open(registry, choice.id, NULL, &cases.cuda, &err) ||
+        device_open(registry, choice.id, &full, &cases.full, &err)) {
         printf("%d passed, %d failed without a device; the others cannot run: %s\n", cases.passed,
                cases.failed, err.message);
         registry_free(registry);
         return cases.failed ? 1 : 77;
     }
     printf("%s\n", device_info(cases.cuda)->description.name);
-    if (has_families) {
+    if (choice.has_families)
         cases_families(&cases);
-        cases_scaled(&cases);
-        cases_windows(&cases);
-        cases_experts(&cases);
-    }
-    if (has_others) {
+    if (choice.has_others) {
         cases_statistics(&cases);
         cases_score(&cases);
     }

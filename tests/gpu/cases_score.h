@@ -32,4 +32,11 @@ struct family_case {
 
 void case_family(struct cases *cases, const struct family_case *family);
 
+/* Those of a file; in which order they run, cases_order.c says. */
+struct family_table {
+    const struct family_case *cases;
+    size_t count;
+};
+extern const struct family_table families_table, scaled_table, windows_table, experts_table;
+
 #endif

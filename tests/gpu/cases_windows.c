@@ -92,8 +92,4 @@ static const struct family_case table[] = {
      CASE_COST_LARGE},
 };
 
-void cases_windows(struct cases *cases)
-{
-    for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
-        case_family(cases, &table[i]);
-}
+const struct family_table windows_table = {table, sizeof(table) / sizeof(table[0])};
