@@ -85,16 +85,30 @@ void attention_run(const struct attention_document *document, const struct score
             size_t key_place = first * document->key_stride + key_shift; /* no query sees earlier ones */
             seen -= first;
             size_t keys = seen + rows - 1, stride = padded(keys);
-            gemm_transposed(document->queries + begin * document->query_stride + shift,
-                            document->query_stride, document->keys + key_place, document->key_stride, rows,
-                            keys, document->head_size, scratch, stride);
+            const struct gemm_pair scores = {.a = document->queries + begin * document->query_stride + shift,
+                                             .a_stride = document->query_stride,
+                                             .b = document->keys + key_place,
+                                             .b_stride = document->key_stride,
+                                             .out = scratch,
+                                             .out_stride = stride,
+                                             .rows = rows,
+                                             .columns = keys,
+                                             .depth = document->head_size};
+            gemm_transposed(&scores);
             for (size_t i = 0; document->has_alibi && i < rows; i++)
                 incline(scratch + i * stride, seen + i, slope);
             for (size_t i = 0; i < rows; i++)
                 weigh(kernels, scratch + i * stride, seen + i, keys, document->window, document->scale);
-            gemm_plain(scratch, stride, document->values + key_place, document->key_stride, rows,
-                       document->head_size, keys, document->out + begin * document->out_stride + shift,
-                       document->out_stride);
+            const struct gemm_pair sums = {.a = scratch,
+                                           .a_stride = stride,
+                                           .b = document->values + key_place,
+                                           .b_stride = document->key_stride,
+                                           .out = document->out + begin * document->out_stride + shift,
+                                           .out_stride = document->out_stride,
+                                           .rows = rows,
+                                           .columns = document->head_size,
+                                           .depth = keys};
+            gemm_plain(&sums);
         }
     }
 }

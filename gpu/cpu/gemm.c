@@ -153,33 +153,35 @@ void gemm_matrix_fill(struct gemm_matrix *matrix, const struct score_kernels *ke
     }
 }
 
-void gemm_multiply(const struct gemm_matrix *matrix, size_t begin, size_t end, const float *a,
-                   size_t a_stride, size_t row_count, float *out, size_t out_stride, int is_sum,
+void gemm_multiply(const struct gemm_matrix *matrix, size_t begin, size_t end, const struct gemm_rows *rows,
                    void *workspace)
 {
-    if (row_count == 0 || begin == end)
+    if (rows->count == 0 || begin == end)
         return;
     if (gemm_amx_is(matrix->engine))
-        gemm_amx_multiply(matrix, begin, end, a, a_stride, row_count, out, out_stride, is_sum, workspace);
+        gemm_amx_multiply(matrix, begin, end, rows, workspace);
     else if (matrix->engine != GEMM_ENGINE_BLAS)
-        gemm_fma_multiply(matrix, begin, end, a, a_stride, row_count, out, out_stride, is_sum, workspace);
+        gemm_fma_multiply(matrix, begin, end, rows, workspace);
     else
-        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)row_count, (int)(end - begin),
-                    (int)matrix->columns, 1.0F, a, (int)a_stride,
+        cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)rows->count, (int)(end - begin),
+                    (int)matrix->columns, 1.0F, rows->a, (int)rows->a_stride,
                     (const float *)matrix->data + begin * matrix->columns, (int)matrix->columns,
-                    is_sum ? 1.0F : 0.0F, out, (int)out_stride);
+                    rows->is_sum ? 1.0F : 0.0F, rows->out, (int)rows->out_stride);
 }
 
-void gemm_transposed(const float *a, size_t a_stride, const float *b, size_t b_stride, size_t rows,
-                     size_t columns, size_t depth, float *out, size_t out_stride)
+static void multiply_pair(const struct gemm_pair *pair, enum CBLAS_TRANSPOSE transposed)
 {
-    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasTrans, (int)rows, (int)columns, (int)depth, 1.0F, a,
-                (int)a_stride, b, (int)b_stride, 0.0F, out, (int)out_stride);
+    cblas_sgemm(CblasRowMajor, CblasNoTrans, transposed, (int)pair->rows, (int)pair->columns,
+                (int)pair->depth, 1.0F, pair->a, (int)pair->a_stride, pair->b, (int)pair->b_stride, 0.0F,
+                pair->out, (int)pair->out_stride);
 }
 
-void gemm_plain(const float *a, size_t a_stride, const float *b, size_t b_stride, size_t rows, size_t columns,
-                size_t depth, float *out, size_t out_stride)
+void gemm_transposed(const struct gemm_pair *pair)
 {
-    cblas_sgemm(CblasRowMajor, CblasNoTrans, CblasNoTrans, (int)rows, (int)columns, (int)depth, 1.0F, a,
-                (int)a_stride, b, (int)b_stride, 0.0F, out, (int)out_stride);
+    multiply_pair(pair, CblasTrans);
+}
+
+void gemm_plain(const struct gemm_pair *pair)
+{
+    multiply_pair(pair, CblasNoTrans);
 }

@@ -89,17 +89,32 @@ void gemm_matrix_init(struct gemm_matrix *matrix, enum gemm_engine engine, enum 
 void gemm_matrix_fill(struct gemm_matrix *matrix, const struct score_kernels *kernels,
                       const struct gemm_stored *stored, size_t begin, size_t end);
 
-/* out[i, j] (+)= sum_k a[i, k] b[begin + j, k] for j < end - begin; adds to `out` if is_sum, else overwrites.
- * `workspace` is the thread's, 64-byte aligned. */
-void gemm_multiply(const struct gemm_matrix *matrix, size_t begin, size_t end, const float *a,
-                   size_t a_stride, size_t row_count, float *out, size_t out_stride, int is_sum,
+/* Rows that a matrix is multiplied with, and where their products go. */
+struct gemm_rows {
+    size_t count;
+    const float *a;
+    float *out;
+    size_t a_stride, out_stride; /* elements from row to row */
+    int is_sum;                  /* adds to `out` instead of overwriting it */
+};
+
+/* out[i, j] (+)= sum_k a[i, k] b[begin + j, k] for j < end - begin. `workspace` is the thread's, 64-byte
+ * aligned. */
+void gemm_multiply(const struct gemm_matrix *matrix, size_t begin, size_t end, const struct gemm_rows *rows,
                    void *workspace);
 
-/* The plain products of attention, by BLAS. out = a b^T; a [rows, depth], b [columns, depth]. */
-void gemm_transposed(const float *a, size_t a_stride, const float *b, size_t b_stride, size_t rows,
-                     size_t columns, size_t depth, float *out, size_t out_stride);
+/* The plain products of attention, by BLAS: of float32 matrices, rows of which are `stride` elements apart.
+ */
+struct gemm_pair {
+    const float *a, *b;
+    float *out; /* [rows, columns] */
+    size_t a_stride, b_stride, out_stride;
+    size_t rows, columns, depth;
+};
+
+/* out = a b^T; a [rows, depth], b [columns, depth]. */
+void gemm_transposed(const struct gemm_pair *pair);
 /* out = a b; a [rows, depth], b [depth, columns]. */
-void gemm_plain(const float *a, size_t a_stride, const float *b, size_t b_stride, size_t rows, size_t columns,
-                size_t depth, float *out, size_t out_stride);
+void gemm_plain(const struct gemm_pair *pair);
 
 #endif

@@ -189,21 +189,28 @@ INLINE void place(const float *from, size_t rows, size_t columns, float *out, si
     }
 }
 
-INLINE void multiply_block(unsigned b_pieces, const unsigned char *a, size_t rows, size_t chunks,
-                           const unsigned char *b, size_t b_step, size_t columns, float *out,
-                           size_t out_stride, int is_sum)
+/* Rows of A as tiles, and those of B beside them: `chunks` tiles of depth. */
+struct block {
+    const unsigned char *a, *b;
+    size_t chunks, b_step;
+    size_t rows, columns; /* of the product */
+};
+
+INLINE void multiply_block(unsigned b_pieces, const struct block *block, float *out, size_t out_stride,
+                           int is_sum)
 {
     float product[32 * 32] __attribute__((aligned(64)));
-    size_t a_step = chunks * PIECES * TILE_BYTES;
-    for (size_t column = 0; column < columns; column += 32, b += 2 * b_step) {
+    const size_t a_step = block->chunks * PIECES * TILE_BYTES, rows = block->rows, columns = block->columns;
+    const unsigned char *b = block->b;
+    for (size_t column = 0; column < columns; column += 32, b += 2 * block->b_step) {
         size_t width = columns - column < 32 ? columns - column : 32;
         for (size_t row = 0; row < rows; row += 32) {
             size_t height = rows - row < 32 ? rows - row : 32;
-            const unsigned char *a_tiles = a + row / TILE_ROWS * a_step;
+            const unsigned char *a = block->a + row / TILE_ROWS * a_step;
             if (height > 16)
-                multiply_tiles(b_pieces, 1, a_tiles, a_step, b, b_step, chunks, product);
+                multiply_tiles(b_pieces, 1, a, a_step, b, block->b_step, block->chunks, product);
             else
-                multiply_tiles(b_pieces, 0, a_tiles, a_step, b, b_step, chunks, product);
+                multiply_tiles(b_pieces, 0, a, a_step, b, block->b_step, block->chunks, product);
             place(product, height, width, out + row * out_stride + column, out_stride, is_sum);
         }
     }
@@ -224,30 +231,32 @@ TARGET static void configure(void)
     _tile_loadconfig(&configuration);
 }
 
-TARGET void gemm_amx_multiply(const struct gemm_matrix *matrix, size_t begin, size_t end, const float *a,
-                              size_t a_stride, size_t row_count, float *out, size_t out_stride, int is_sum,
-                              void *workspace)
+TARGET void gemm_amx_multiply(const struct gemm_matrix *matrix, size_t begin, size_t end,
+                              const struct gemm_rows *rows, void *workspace)
 {
     unsigned pieces = piece_count(matrix->dtype);
     size_t chunks_all = (size_t)round_up(matrix->columns, TILE_DEPTH) / TILE_DEPTH;
     size_t b_step = chunks_all * pieces * TILE_BYTES;
     const unsigned char *b = (const unsigned char *)matrix->data + begin / TILE_ROWS * b_step;
     configure();
-    for (size_t row = 0; row < row_count; row += BLOCK_ROWS) {
-        size_t rows = row_count - row < BLOCK_ROWS ? row_count - row : BLOCK_ROWS;
+    for (size_t row = 0; row < rows->count; row += BLOCK_ROWS) {
+        struct block block = {.a = workspace,
+                              .b_step = b_step,
+                              .rows = rows->count - row < BLOCK_ROWS ? rows->count - row : BLOCK_ROWS,
+                              .columns = end - begin};
         for (size_t at = 0; at < matrix->columns; at += BLOCK_DEPTH) {
             size_t left = matrix->columns - at, depth = left < BLOCK_DEPTH ? left : BLOCK_DEPTH;
-            size_t chunks = (depth + TILE_DEPTH - 1) / TILE_DEPTH;
-            const unsigned char *tiles = b + at / TILE_DEPTH * pieces * TILE_BYTES;
-            float *to = out + row * out_stride;
-            int adds = is_sum || at > 0;
-            split_rows(a + row * a_stride + at, a_stride, rows, depth, workspace);
+            float *to = rows->out + row * rows->out_stride;
+            int adds = rows->is_sum || at > 0;
+            block.chunks = (depth + TILE_DEPTH - 1) / TILE_DEPTH;
+            block.b = b + at / TILE_DEPTH * pieces * TILE_BYTES;
+            split_rows(rows->a + row * rows->a_stride + at, rows->a_stride, block.rows, depth, workspace);
             if (pieces == 1)
-                multiply_block(1, workspace, rows, chunks, tiles, b_step, end - begin, to, out_stride, adds);
+                multiply_block(1, &block, to, rows->out_stride, adds);
             else if (pieces == 2)
-                multiply_block(2, workspace, rows, chunks, tiles, b_step, end - begin, to, out_stride, adds);
+                multiply_block(2, &block, to, rows->out_stride, adds);
             else
-                multiply_block(3, workspace, rows, chunks, tiles, b_step, end - begin, to, out_stride, adds);
+                multiply_block(3, &block, to, rows->out_stride, adds);
         }
     }
     _tile_release();
@@ -278,12 +287,10 @@ void gemm_amx_fill(struct gemm_matrix *matrix, size_t row, size_t column,
     (void)matrix, (void)row, (void)column, (void)tile;
 }
 
-void gemm_amx_multiply(const struct gemm_matrix *matrix, size_t begin, size_t end, const float *a,
-                       size_t a_stride, size_t row_count, float *out, size_t out_stride, int is_sum,
-                       void *workspace)
+void gemm_amx_multiply(const struct gemm_matrix *matrix, size_t begin, size_t end,
+                       const struct gemm_rows *rows, void *workspace)
 {
-    (void)matrix, (void)begin, (void)end, (void)a, (void)a_stride, (void)row_count, (void)out;
-    (void)out_stride, (void)is_sum, (void)workspace;
+    (void)matrix, (void)begin, (void)end, (void)rows, (void)workspace;
 }
 
 #endif

@@ -27,8 +27,7 @@ size_t gemm_amx_workspace_bytes(void);
 void gemm_amx_fill(struct gemm_matrix *matrix, size_t row, size_t column,
                    float tile[GEMM_TILE_ROWS][GEMM_TILE_COLUMNS]);
 
-void gemm_amx_multiply(const struct gemm_matrix *matrix, size_t begin, size_t end, const float *a,
-                       size_t a_stride, size_t row_count, float *out, size_t out_stride, int is_sum,
-                       void *workspace);
+void gemm_amx_multiply(const struct gemm_matrix *matrix, size_t begin, size_t end,
+                       const struct gemm_rows *rows, void *workspace);
 
 #endif

@@ -56,38 +56,41 @@ static gemm_fma_panel *panel_of(enum gemm_engine engine)
 #if defined(__x86_64__) || defined(__aarch64__)
 
 /* The last panel may be wider than the result: by way of `buffer`. */
-static void multiply_part(gemm_fma_panel *multiply, const float *a, size_t row_count, const float *panel,
-                          size_t depth, float *out, size_t out_stride, size_t width, int is_sum,
-                          float *buffer)
+static void multiply_part(gemm_fma_panel *multiply, const struct gemm_rows *rows, const float *panel,
+                          size_t depth, size_t width, float *buffer)
 {
-    for (size_t i = 0; is_sum && i < row_count; i++)
-        memcpy(buffer + i * GEMM_FMA_PANEL, out + i * out_stride, width * sizeof(float));
-    multiply(a, row_count, panel, depth, buffer, GEMM_FMA_PANEL, is_sum);
-    for (size_t i = 0; i < row_count; i++)
-        memcpy(out + i * out_stride, buffer + i * GEMM_FMA_PANEL, width * sizeof(float));
+    for (size_t i = 0; rows->is_sum && i < rows->count; i++)
+        memcpy(buffer + i * GEMM_FMA_PANEL, rows->out + i * rows->out_stride, width * sizeof(float));
+    multiply(rows->a, rows->count, panel, depth, buffer, GEMM_FMA_PANEL, rows->is_sum);
+    for (size_t i = 0; i < rows->count; i++)
+        memcpy(rows->out + i * rows->out_stride, buffer + i * GEMM_FMA_PANEL, width * sizeof(float));
 }
 
-void gemm_fma_multiply(const struct gemm_matrix *matrix, size_t begin, size_t end, const float *a,
-                       size_t a_stride, size_t row_count, float *out, size_t out_stride, int is_sum,
-                       void *workspace)
+void gemm_fma_multiply(const struct gemm_matrix *matrix, size_t begin, size_t end,
+                       const struct gemm_rows *rows, void *workspace)
 {
     gemm_fma_panel *multiply = panel_of(matrix->engine);
     const size_t columns = matrix->columns;
     float *copy = workspace, *buffer = copy + GEMM_FMA_ROWS * GEMM_FMA_STRIDE;
-    for (size_t row = 0; row < row_count; row += GEMM_FMA_ROWS) {
-        size_t rows = row_count - row < GEMM_FMA_ROWS ? row_count - row : GEMM_FMA_ROWS;
+    for (size_t row = 0; row < rows->count; row += GEMM_FMA_ROWS) {
+        struct gemm_rows some = {.count =
+                                     rows->count - row < GEMM_FMA_ROWS ? rows->count - row : GEMM_FMA_ROWS,
+                                 .a = copy,
+                                 .a_stride = GEMM_FMA_STRIDE,
+                                 .out_stride = rows->out_stride};
         for (size_t at = 0; at < columns; at += GEMM_FMA_DEPTH) {
             size_t depth = columns - at < GEMM_FMA_DEPTH ? columns - at : GEMM_FMA_DEPTH;
-            int adds = is_sum || at > 0;
-            for (size_t i = 0; i < rows; i++)
-                memcpy(copy + i * GEMM_FMA_STRIDE, a + (row + i) * a_stride + at, depth * sizeof(float));
+            some.is_sum = rows->is_sum || at > 0;
+            for (size_t i = 0; i < some.count; i++)
+                memcpy(copy + i * GEMM_FMA_STRIDE, rows->a + (row + i) * rows->a_stride + at,
+                       depth * sizeof(float));
             for (size_t j = begin; j < end; j += GEMM_FMA_PANEL) {
                 const float *panel = (const float *)matrix->data + j * columns + at * GEMM_FMA_PANEL;
-                float *to = out + row * out_stride + (j - begin);
+                some.out = rows->out + row * rows->out_stride + (j - begin);
                 if (end - j >= GEMM_FMA_PANEL)
-                    multiply(copy, rows, panel, depth, to, out_stride, adds);
+                    multiply(some.a, some.count, panel, depth, some.out, some.out_stride, some.is_sum);
                 else
-                    multiply_part(multiply, copy, rows, panel, depth, to, out_stride, end - j, adds, buffer);
+                    multiply_part(multiply, &some, panel, depth, end - j, buffer);
             }
         }
     }
@@ -101,12 +104,10 @@ enum gemm_engine gemm_fma_best(enum cpu_isa isa, enum gemm_engine most)
     return GEMM_ENGINE_BLAS;
 }
 
-void gemm_fma_multiply(const struct gemm_matrix *matrix, size_t begin, size_t end, const float *a,
-                       size_t a_stride, size_t row_count, float *out, size_t out_stride, int is_sum,
-                       void *workspace)
+void gemm_fma_multiply(const struct gemm_matrix *matrix, size_t begin, size_t end,
+                       const struct gemm_rows *rows, void *workspace)
 {
-    (void)matrix, (void)begin, (void)end, (void)a, (void)a_stride, (void)row_count, (void)out;
-    (void)out_stride, (void)is_sum, (void)workspace;
+    (void)matrix, (void)begin, (void)end, (void)rows, (void)workspace;
 }
 
 #endif

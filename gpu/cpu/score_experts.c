@@ -82,10 +82,14 @@ static void run_expert(const struct cpu_score_model *model, const struct score_e
     float *rows = scratch->attended, *wide = scratch->wide;
     for (size_t i = 0; i < count; i++)
         memcpy(rows + i * d, x + order[i] / per_input * d, d * sizeof(float));
-    gemm_multiply(&expert->up, 0, up, rows, d, count, wide, up, 0, scratch->workspace);
+    const struct gemm_rows up_rows = {
+        .count = count, .a = rows, .a_stride = d, .out = wide, .out_stride = up};
+    const struct gemm_rows down_rows = {
+        .count = count, .a = wide, .a_stride = up, .out = rows, .out_stride = d};
+    gemm_multiply(&expert->up, 0, up, &up_rows, scratch->workspace);
     for (size_t i = 0; i < count; i++)
         model->kernels->gate(model->config.activation, wide + i * up, wide + i * up + width, width);
-    gemm_multiply(&expert->down, 0, d, wide, up, count, rows, d, 0, scratch->workspace);
+    gemm_multiply(&expert->down, 0, d, &down_rows, scratch->workspace);
     for (size_t i = 0; i < count; i++) {
         scale(rows + i * d, d, scratch->routing.choices[order[i]].weight);
         model->kernels->add(residual + order[i] / per_input * d, rows + i * d, d);
@@ -99,8 +103,8 @@ void score_experts_run(const struct cpu_score_model *model, const struct score_l
     const size_t d = (size_t)model->config.hidden_size, experts = (size_t)model->config.expert_count;
     const size_t per_input = (size_t)model->config.experts_per_input;
     float *logits = scratch->wide;
-    gemm_multiply(&layer->matrices[SCORE_MATRIX_ROUTER], 0, experts, x, d, rows, logits, experts, 0,
-                  scratch->workspace);
+    const struct gemm_rows all = {.count = rows, .a = x, .a_stride = d, .out = logits, .out_stride = experts};
+    gemm_multiply(&layer->matrices[SCORE_MATRIX_ROUTER], 0, experts, &all, scratch->workspace);
     for (size_t i = 0; i < rows; i++)
         score_experts_choose(model->kernels, &model->config, logits + i * experts,
                              routing->choices + i * per_input);

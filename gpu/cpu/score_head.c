@@ -59,8 +59,9 @@ void score_head_run(const struct cpu_score_model *model, struct score_scratch *s
         size_t first, left = vocabulary - begin,
                       count = left < SCORE_HEAD_COLUMNS ? left : SCORE_HEAD_COLUMNS;
         struct gemm_matrix block = vocabulary_block(model, scratch, begin, begin + count, &first);
-        gemm_multiply(&block, first, first + count, hidden, d, row_count, scratch->logits, count, 0,
-                      scratch->workspace);
+        const struct gemm_rows all = {
+            .count = row_count, .a = hidden, .a_stride = d, .out = scratch->logits, .out_stride = count};
+        gemm_multiply(&block, first, first + count, &all, scratch->workspace);
         for (size_t i = 0; model->unembedding_bias && i < row_count; i++)
             model->kernels->add(scratch->logits + i * count, model->unembedding_bias + begin, count);
         for (size_t i = 0; model->unembedding_scale && i < row_count; i++)

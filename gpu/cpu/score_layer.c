@@ -73,6 +73,15 @@ struct step {
     const struct score_scratch *scratch;
 };
 
+/* out = x W^T of rows without gaps, by outputs [begin, end) of a matrix. */
+static void multiply(const struct step *step, const struct gemm_matrix *matrix, size_t begin, size_t end,
+                     const float *x, size_t rows, float *out)
+{
+    const struct gemm_rows all = {
+        .count = rows, .a = x, .a_stride = matrix->columns, .out = out, .out_stride = end - begin};
+    gemm_multiply(matrix, begin, end, &all, step->scratch->workspace);
+}
+
 /* The heads' queries or keys; without a norm, nothing. */
 static void normalize_heads(const struct cpu_score_model *model, const float *norm_weight, size_t head_count,
                             float *heads)
@@ -142,10 +151,9 @@ static void attend_all(const struct step *step, const float *x)
 {
     const struct cpu_score_model *model = step->model;
     const struct score_scratch *scratch = step->scratch;
-    size_t d = (size_t)model->config.hidden_size, inputs = step->batch->input_count;
     size_t q = model->query_width, kv = model->key_value_width, width = q + 2 * kv;
-    gemm_multiply(&step->layer->matrices[SCORE_MATRIX_QKV], 0, width, x, d, inputs, scratch->wide, width, 0,
-                  scratch->workspace);
+    size_t inputs = step->batch->input_count;
+    multiply(step, &step->layer->matrices[SCORE_MATRIX_QKV], 0, width, x, inputs, scratch->wide);
     finish_projections(step, NULL, inputs, 1, 1, scratch->wide);
     for (size_t i = 0; i < step->batch->document_count; i++) {
         size_t begin = scratch->packed.offsets[i], end = scratch->packed.offsets[i + 1];
@@ -176,12 +184,11 @@ static void attend_targets(const struct step *step, const float *x)
     size_t d = (size_t)model->config.hidden_size, targets = step->batch->target_count, target = 0;
     size_t q = model->query_width, kv = model->key_value_width;
     float *queries = scratch->normed;
-    gemm_multiply(qkv, q, q + 2 * kv, x, d, step->batch->input_count, scratch->wide, 2 * kv, 0,
-                  scratch->workspace);
+    multiply(step, qkv, q, q + 2 * kv, x, step->batch->input_count, scratch->wide);
     finish_projections(step, NULL, step->batch->input_count, 0, 1, scratch->wide);
     for (size_t i = 0; i < targets; i++)
         memcpy(scratch->attended + i * d, x + packed->target_rows[i] * d, d * sizeof(float));
-    gemm_multiply(qkv, 0, q, scratch->attended, d, targets, queries, q, 0, scratch->workspace);
+    multiply(step, qkv, 0, q, scratch->attended, targets, queries);
     finish_projections(step, packed->target_rows, targets, 1, 0, queries);
     for (size_t i = 0; i < step->batch->document_count; i++) {
         size_t begin = packed->offsets[i], end = packed->offsets[i + 1], first = target;
@@ -201,11 +208,17 @@ static void attend_targets(const struct step *step, const float *x)
     }
 }
 
-/* residual += factor (matrix x + bias), by way of a norm where the family has one there (`norm_weight`; that,
- * and a factor, goes through `normed`). */
-static void add_product(const struct step *step, enum score_matrix matrix, enum score_vector bias,
-                        enum score_vector norm_weight, const float *x, size_t x_stride, size_t rows,
-                        float *residual)
+/* What adds to the residual stream: the end of attention, or of the MLP. */
+struct way_out {
+    enum score_matrix matrix;
+    enum score_vector bias, norm_weight;
+    const float *x; /* [rows, x_stride], of which the matrix takes the first elements */
+    size_t x_stride;
+};
+
+/* residual += factor (matrix x + bias), by way of a norm where the family has one there (that, and a factor,
+ * goes through `normed`). */
+static void add_product(const struct step *step, const struct way_out *way, size_t rows, float *residual)
 {
     const struct cpu_score_model *model = step->model;
     const float *const *vectors = step->layer->vectors;
@@ -214,13 +227,18 @@ static void add_product(const struct step *step, enum score_matrix matrix, enum 
     const int is_apart = is_after || model->config.multipliers.residual > 0;
     const float factor = score_factor(model->config.multipliers.residual);
     float *out = is_apart ? step->scratch->normed : residual;
-    gemm_multiply(&step->layer->matrices[matrix], 0, d, x, x_stride, rows, out, d, !is_apart,
-                  step->scratch->workspace);
-    add_to_rows(model, vectors[bias], d, rows, out);
+    const struct gemm_rows all = {.count = rows,
+                                  .a = way->x,
+                                  .a_stride = way->x_stride,
+                                  .out = out,
+                                  .out_stride = d,
+                                  .is_sum = !is_apart};
+    gemm_multiply(&step->layer->matrices[way->matrix], 0, d, &all, step->scratch->workspace);
+    add_to_rows(model, vectors[way->bias], d, rows, out);
     if (!is_apart)
         return;
     if (is_after)
-        norm_rows(model, out, rows, vectors[norm_weight], NULL, out);
+        norm_rows(model, out, rows, vectors[way->norm_weight], NULL, out);
     for (size_t i = 0; !is_after && i < rows * d; i++)
         out[i] *= factor;
     for (size_t i = 0; i < rows; i++)
@@ -234,11 +252,14 @@ static void run_mlp(const struct step *step, const float *x, size_t rows, float 
     const struct score_kernels *kernels = model->kernels;
     const float *bias = step->layer->vectors[SCORE_VECTOR_MLP_UP_BIAS];
     const enum score_activation activation = model->config.activation;
-    size_t d = (size_t)model->config.hidden_size, up = model->up_width;
-    size_t width = (size_t)model->config.intermediate_size;
+    size_t up = model->up_width, width = (size_t)model->config.intermediate_size;
     float *wide = step->scratch->wide;
-    gemm_multiply(&step->layer->matrices[SCORE_MATRIX_MLP_UP], 0, up, x, d, rows, wide, up, 0,
-                  step->scratch->workspace);
+    const struct way_out down = {.matrix = SCORE_MATRIX_MLP_DOWN,
+                                 .bias = SCORE_VECTOR_MLP_DOWN_BIAS,
+                                 .norm_weight = SCORE_VECTOR_MLP_NORM_WEIGHT,
+                                 .x = wide,
+                                 .x_stride = up};
+    multiply(step, &step->layer->matrices[SCORE_MATRIX_MLP_UP], 0, up, x, rows, wide);
     if (model->architecture->has_gate)
         add_to_rows(model, bias, up, rows, wide);
     for (size_t i = 0; i < rows; i++) {
@@ -250,8 +271,7 @@ static void run_mlp(const struct step *step, const float *x, size_t rows, float 
         else
             kernels->activate(activation, row, bias, width);
     }
-    add_product(step, SCORE_MATRIX_MLP_DOWN, SCORE_VECTOR_MLP_DOWN_BIAS, SCORE_VECTOR_MLP_NORM_WEIGHT, wide,
-                up, rows, residual);
+    add_product(step, &down, rows, residual);
 }
 
 /* After the final norm: norm(activation(head x + bias)), where the family has that. */
@@ -262,8 +282,7 @@ static void run_head(const struct step *step, size_t rows, float *x)
     float *wide = step->scratch->normed;
     if (!model->head_norm_weight)
         return;
-    gemm_multiply(&step->layer->matrices[SCORE_MATRIX_HEAD], 0, d, x, d, rows, wide, d, 0,
-                  step->scratch->workspace);
+    multiply(step, &step->layer->matrices[SCORE_MATRIX_HEAD], 0, d, x, rows, wide);
     for (size_t i = 0; i < rows; i++)
         model->kernels->activate(model->config.head_activation, wide + i * d, model->head_bias, d);
     norm_rows(model, wide, rows, model->head_norm_weight, model->head_norm_bias, x);
@@ -282,6 +301,11 @@ void score_layer_run(const struct cpu_score_model *model, const struct score_rot
                               .window = (size_t)score_layer_window(config, index),
                               .batch = batch,
                               .scratch = scratch};
+    const struct way_out attended = {.matrix = SCORE_MATRIX_ATTENTION_OUT,
+                                     .bias = SCORE_VECTOR_ATTENTION_OUT_BIAS,
+                                     .norm_weight = SCORE_VECTOR_ATTENTION_NORM_WEIGHT,
+                                     .x = scratch->attended,
+                                     .x_stride = model->query_width};
     const float *const *vectors = layer->vectors;
     const int is_before = model->architecture->norm_place == SCORE_NORM_BEFORE;
     const int is_bare = !is_before || (index == 0 && model->architecture->has_bare_first_layer);
@@ -302,8 +326,7 @@ void score_layer_run(const struct cpu_score_model *model, const struct score_rot
     if (is_before && config->has_parallel_residual)
         norm_rows(model, hidden, rows, vectors[SCORE_VECTOR_MLP_NORM_WEIGHT],
                   vectors[SCORE_VECTOR_MLP_NORM_BIAS], scratch->normed);
-    add_product(&step, SCORE_MATRIX_ATTENTION_OUT, SCORE_VECTOR_ATTENTION_OUT_BIAS,
-                SCORE_VECTOR_ATTENTION_NORM_WEIGHT, scratch->attended, model->query_width, rows, hidden);
+    add_product(&step, &attended, rows, hidden);
     if (is_before && !config->has_parallel_residual)
         norm_rows(model, hidden, rows, vectors[SCORE_VECTOR_MLP_NORM_WEIGHT],
                   vectors[SCORE_VECTOR_MLP_NORM_BIAS], scratch->normed);

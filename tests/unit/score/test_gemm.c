@@ -57,7 +57,14 @@ static double worst_error(enum gemm_engine engine, enum tensor_dtype dtype, size
     gemm_matrix_init(&matrix, engine, dtype, rows, columns, memory);
     for (size_t row = 0; row < rows; row += 64)
         gemm_matrix_fill(&matrix, kernels, &stored, row, row + 64 < rows ? row + 64 : rows);
-    gemm_multiply(&matrix, begin, rows, a, stride, tokens, out, width + 1, is_sum, workspace);
+    gemm_multiply(&matrix, begin, rows,
+                  &(struct gemm_rows){.count = tokens,
+                                      .a = a,
+                                      .a_stride = stride,
+                                      .out = out,
+                                      .out_stride = width + 1,
+                                      .is_sum = is_sum},
+                  workspace);
     for (size_t i = 0; i < tokens; i++) {
         for (size_t j = 0; j < width; j++) {
             double sum = is_sum ? 1.5 : 0, magnitude = sum;
@@ -118,7 +125,9 @@ static void order_of_rows(void **state)
         void *workspace = aligned_alloc(64, gemm_workspace_bytes((enum gemm_engine)engine) + 64);
         gemm_matrix_init(&matrix, (enum gemm_engine)engine, TENSOR_DTYPE_F32, 96, 1, memory);
         gemm_matrix_fill(&matrix, kernels, &stored, 0, 96);
-        gemm_multiply(&matrix, 0, 96, &one, 1, 1, out, 96, 0, workspace);
+        gemm_multiply(&matrix, 0, 96,
+                      &(struct gemm_rows){.count = 1, .a = &one, .a_stride = 1, .out = out, .out_stride = 96},
+                      workspace);
         for (size_t part = 0; part < 3; part++)
             for (size_t head = 0; head < 2; head++)
                 for (size_t i = 0; i < 16; i++)
@@ -155,7 +164,10 @@ static void parts(void **state)
         gemm_matrix_init(&matrix, e, TENSOR_DTYPE_F32, rows, columns, memory);
         gemm_matrix_fill(&matrix, kernels, &stored, 32, rows);
         gemm_matrix_fill(&matrix, kernels, &stored, 0, 32);
-        gemm_multiply(&matrix, 0, rows, a, columns, 1, out, rows, 0, workspace);
+        gemm_multiply(
+            &matrix, 0, rows,
+            &(struct gemm_rows){.count = 1, .a = a, .a_stride = columns, .out = out, .out_stride = rows},
+            workspace);
         for (size_t part = 0, row = 0; part < 3; part++)
             for (size_t i = 0; i < part_rows[part]; i++, row++) {
                 double want = 0;
@@ -231,9 +243,16 @@ static void rows_alone(void **state)
         gemm_matrix_init(&matrix, e, TENSOR_DTYPE_F32, rows, columns, memory);
         gemm_matrix_fill(&matrix, kernels, &stored, 0, rows);
         float *all = together[engine - GEMM_ENGINE_BLAS - 1];
-        gemm_multiply(&matrix, 0, rows, a, columns, tokens, all, rows, 0, workspace);
+        gemm_multiply(
+            &matrix, 0, rows,
+            &(struct gemm_rows){.count = tokens, .a = a, .a_stride = columns, .out = all, .out_stride = rows},
+            workspace);
         for (size_t i = 0; i < tokens; i++) {
-            gemm_multiply(&matrix, 0, rows, a + i * columns, columns, 1, alone, rows, 0, workspace);
+            gemm_multiply(
+                &matrix, 0, rows,
+                &(struct gemm_rows){
+                    .count = 1, .a = a + i * columns, .a_stride = columns, .out = alone, .out_stride = rows},
+                workspace);
             assert_memory_equal(alone, all + i * rows, sizeof alone);
         }
         assert_memory_equal(together[0], all, sizeof together[0]);
