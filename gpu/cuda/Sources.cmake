@@ -8,6 +8,7 @@ set(cuda_shared_sources
   ${root}/gpu/score_alibi.c
   ${root}/gpu/score_architecture.c
   ${root}/gpu/score_config.c
+  ${root}/gpu/score_names.c
   ${root}/gpu/score_plan.c
   ${root}/gpu/score_rotary.c
   ${root}/gpu/score_tiles.c
