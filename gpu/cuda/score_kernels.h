@@ -75,16 +75,21 @@ struct score_heads {
     uint32_t row_stride;             /* queries, keys and values of all heads */
 };
 
-/* Rotates queries and keys in place: dimensions j and half + j of a head are a pair. Tables [positions,
- * half]. */
-cudaError_t score_launch_rotate(enum score_type type, void *qkv, const struct score_heads *heads,
-                                uint32_t group, const uint32_t *positions, uint32_t rows, const float *cosine,
-                                const float *sine, uint32_t half, cudaStream_t stream);
+/* Which angles rotate which pairs: of `half` pairs of each head, tables [positions, half]. */
+struct score_rotation {
+    struct score_heads heads;
+    uint32_t group, half;
+    uint32_t rows;
+    const uint32_t *positions; /* [rows] */
+    const float *cosine, *sine;
+};
+
+/* Rotates queries and keys in place: dimensions j and half + j of a head are a pair. */
+cudaError_t score_launch_rotate(enum score_type type, const struct score_rotation *how, void *qkv,
+                                cudaStream_t stream);
 
 /* The same of dimensions 2 j and 2 j + 1. */
-cudaError_t score_launch_rotate_neighbours(enum score_type type, void *qkv, const struct score_heads *heads,
-                                           uint32_t group, const uint32_t *positions, uint32_t rows,
-                                           const float *cosine, const float *sine, uint32_t half,
+cudaError_t score_launch_rotate_neighbours(enum score_type type, const struct score_rotation *how, void *qkv,
                                            cudaStream_t stream);
 
 /* x = activation(x) in place, rows `stride` elements apart; `activation` is enum score_activation. */

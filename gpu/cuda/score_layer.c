@@ -1,37 +1,12 @@
 #include "gpu/cuda/score_experts.h"
-
-/* One batch in one layer. */
-struct step {
-    struct run *run;
-    const struct cuda_layer *layer;
-    int is_rotated, is_scaled; /* queries and keys, and by scaled angles */
-    int is_after;              /* the norms of the family */
-    double scale;              /* of attention */
-    uint32_t window;           /* likewise */
-    const struct score_plan_batch *batch;
-    const struct score_place *place;
-    float *hidden; /* of the rows at work */
-    void *attended, *normed_mlp, *wide;
-    uint64_t rows;
-    uint64_t attended_stride, wide_stride; /* elements from row to row */
-    int is_joined; /* attended and wide are one, and so is their way to the residual stream */
-};
-
-/* `width` elements by a weight. */
-static struct score_rms rms_of(const struct step *step, const float *weight, uint64_t rows, uint64_t width)
-{
-    return (struct score_rms){.weight = weight,
-                              .rows = (uint32_t)rows,
-                              .width = (uint32_t)width,
-                              .epsilon = (float)step->run->model->config.norm_epsilon};
-}
+#include "gpu/cuda/score_step.h"
 
 static int normalize(const struct step *step, const float *hidden, uint64_t rows,
                      const struct score_norm *first, const struct score_norm *second, struct err *err)
 {
     struct cuda_model *model = step->run->model;
     if (model->architecture->norm == SCORE_NORM_RMS) {
-        const struct score_rms rms = rms_of(step, first->weight, rows, model->config.hidden_size);
+        const struct score_rms rms = step_rms(step, first->weight, rows, model->config.hidden_size);
         int code =
             CUDA_CHECK(model->device,
                        score_launch_rms(model->type, &rms, hidden, first->out, model->device->stream), err);
@@ -86,102 +61,6 @@ static int embed(const struct step *step, struct err *err)
     return CUDA_CHECK(model->device,
                       score_launch_norm(SCORE_TYPE_F32, step->hidden, rows, d,
                                         (float)model->config.norm_epsilon, &norm, NULL, stream),
-                      err);
-}
-
-/* The heads of all rows from `x` on: queries or keys. */
-static int normalize_heads(const struct step *step, const float *weight, void *x, uint64_t width,
-                           struct err *err)
-{
-    struct cuda_model *model = step->run->model;
-    const uint64_t size = score_head_size(&model->config);
-    const int is_each = model->architecture->head_norm == SCORE_HEAD_NORM_EACH;
-    const struct score_rms rms = rms_of(step, weight, step->batch->input_count, is_each ? size : width);
-    return CUDA_CHECK(model->device,
-                      score_launch_rms_in_place(model->type, &rms, is_each ? (uint32_t)(width / size) : 1, x,
-                                                model_qkv_width(model), model->device->stream),
-                      err);
-}
-
-/* Queries, keys and values to the limit, if there is one. */
-static int cut_heads(const struct step *step, struct err *err)
-{
-    struct run *run = step->run;
-    struct cuda_model *model = run->model;
-    if (!(model->config.qkv_limit > 0))
-        return 0;
-    return CUDA_CHECK(model->device,
-                      score_launch_cut(model->type, run->qkv,
-                                       step->batch->input_count * model_qkv_width(model),
-                                       (float)model->config.qkv_limit, model->device->stream),
-                      err);
-}
-
-/* Queries, keys and values from their product on: cut to the limit, before their norm or after it, queries
- * and keys normalised and rotated, where the family and the layer do that. */
-static int finish_heads(const struct step *step, struct err *err)
-{
-    struct run *run = step->run;
-    struct cuda_model *model = run->model;
-    cudaStream_t stream = model->device->stream;
-    const struct cuda_layer *layer = step->layer;
-    const uint64_t rows = step->batch->input_count;
-    void *first_key = (unsigned char *)run->qkv + model->query_width * score_type_bytes(model->type);
-    const int table = step->is_scaled ? 0 : 1;
-    const int is_late = model->architecture->is_cut_after_norm;
-    int code;
-    if (!is_late && (code = cut_heads(step, err)))
-        return code;
-    if (model->architecture->head_norm != SCORE_HEAD_NORM_NONE &&
-        ((code = normalize_heads(step, layer->query_norm_weight, run->qkv, model->query_width, err)) ||
-         (code = normalize_heads(step, layer->key_norm_weight, first_key, model->key_value_width, err))))
-        return code;
-    if (is_late && (code = cut_heads(step, err)))
-        return code;
-    if (!step->is_rotated)
-        return 0;
-    if (model->architecture->has_neighbour_pairs)
-        return CUDA_CHECK(model->device,
-                          score_launch_rotate_neighbours(
-                              model->type, run->qkv, &model->heads, model->group,
-                              run->positions + step->place->input_first, (uint32_t)rows, run->cosine[table],
-                              run->sine[table], (uint32_t)model->config.rotary_dimensions / 2, stream),
-                          err);
-    return CUDA_CHECK(model->device,
-                      score_launch_rotate(model->type, run->qkv, &model->heads, model->group,
-                                          run->positions + step->place->input_first, (uint32_t)rows,
-                                          run->cosine[table], run->sine[table],
-                                          (uint32_t)model->config.rotary_dimensions / 2, stream),
-                      err);
-}
-
-/* `normed` to `attended`. */
-static int attend(const struct step *step, struct err *err)
-{
-    struct run *run = step->run;
-    struct cuda_model *model = run->model;
-    const struct gemm_product qkv = {.weights = step->layer->matrices[MODEL_MATRIX_QKV],
-                                     .x = run->normed,
-                                     .out = run->qkv,
-                                     .bias = step->layer->qkv_bias,
-                                     .outputs = model_qkv_width(model),
-                                     .inputs = model->config.hidden_size,
-                                     .rows = step->batch->input_count,
-                                     .epilogue = GEMM_EPILOGUE_BIAS,
-                                     .is_transposed = model->architecture->is_transposed};
-    const struct score_attention attention = {.heads = model->heads,
-                                              .group = model->group,
-                                              .tiles = run->tiles + step->place->tile_first,
-                                              .tile_count = step->place->tile_count,
-                                              .scale = step->scale,
-                                              .slopes = model->slopes,
-                                              .window = step->window};
-    int code = gemm_run(&model->gemm, &qkv, err);
-    if (code || (code = finish_heads(step, err)))
-        return code;
-    return CUDA_CHECK(model->device,
-                      score_launch_attention(model->type, run->qkv, &attention, step->attended,
-                                             step->attended_stride, model->device->stream),
                       err);
 }
 
@@ -247,7 +126,7 @@ static int add_product(const struct step *step, const struct out_part *part, str
                                          .is_sum = !step->is_after,
                                          .is_transposed = model->architecture->is_transposed,
                                          .factor = score_factor(model->config.multipliers.residual)};
-    const struct score_rms rms = rms_of(step, part->norm_weight, step->rows, model->config.hidden_size);
+    const struct score_rms rms = step_rms(step, part->norm_weight, step->rows, model->config.hidden_size);
     int code = gemm_run(&model->gemm, &product, err);
     if (code || !step->is_after)
         return code;
@@ -396,7 +275,7 @@ int run_layer(struct run *run, size_t batch_number, uint64_t index, struct err *
     /* With the parallel residual, the second norm sees what the first one sees. */
     if ((index == 0 && (code = embed(&step, err))) ||
         (code = enter(&step, &norm_attention, is_parallel ? &norm_mlp : NULL, err)) ||
-        (code = attend(&step, err)) || (is_last && (code = pick(&step, err))) ||
+        (code = step_attend(&step, err)) || (is_last && (code = pick(&step, err))) ||
         (!is_joined && (code = add_attended(&step, err))))
         return code;
     if (!is_parallel) {

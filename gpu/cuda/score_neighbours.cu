@@ -45,28 +45,23 @@ __global__ void rotate_neighbours_kernel(T *qkv, const score_heads heads, const 
 /* -- Kernel launchers ------------------------------------------------------------------------------- */
 
 template <typename T>
-static cudaError_t rotate_neighbours(void *qkv, const score_heads &heads, uint32_t group,
-                                     const uint32_t *positions, uint32_t rows, const float *cosine,
-                                     const float *sine, uint32_t half, cudaStream_t stream)
+static cudaError_t rotate_neighbours(const score_rotation &how, void *qkv, cudaStream_t stream)
 {
-    if (half % 4 == 0 && heads.head_size % 8 == 0)
-        rotate_neighbours_kernel<T, 4, 8>
-            <<<rows, ROW_THREADS, 0, stream>>>((T *)qkv, heads, positions, cosine, sine, half, group);
+    if (how.half % 4 == 0 && how.heads.head_size % 8 == 0)
+        rotate_neighbours_kernel<T, 4, 8><<<how.rows, ROW_THREADS, 0, stream>>>(
+            (T *)qkv, how.heads, how.positions, how.cosine, how.sine, how.half, how.group);
     else
-        rotate_neighbours_kernel<T, 1, 1>
-            <<<rows, ROW_THREADS, 0, stream>>>((T *)qkv, heads, positions, cosine, sine, half, group);
+        rotate_neighbours_kernel<T, 1, 1><<<how.rows, ROW_THREADS, 0, stream>>>(
+            (T *)qkv, how.heads, how.positions, how.cosine, how.sine, how.half, how.group);
     return cudaGetLastError();
 }
 
 /* -- Wrappers --------------------------------------------------------------------------------------- */
 
-extern "C" cudaError_t score_launch_rotate_neighbours(enum score_type type, void *qkv,
-                                                      const struct score_heads *heads, uint32_t group,
-                                                      const uint32_t *positions, uint32_t rows,
-                                                      const float *cosine, const float *sine, uint32_t half,
-                                                      cudaStream_t stream)
+extern "C" cudaError_t score_launch_rotate_neighbours(enum score_type type, const struct score_rotation *how,
+                                                      void *qkv, cudaStream_t stream)
 {
-#define CALL(T) rotate_neighbours<T>(qkv, *heads, group, positions, rows, cosine, sine, half, stream)
-    return half ? SCORE_DISPATCH(type, CALL) : cudaSuccess;
+#define CALL(T) rotate_neighbours<T>(*how, qkv, stream)
+    return how->half ? SCORE_DISPATCH(type, CALL) : cudaSuccess;
 #undef CALL
 }

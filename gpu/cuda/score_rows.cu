@@ -227,36 +227,33 @@ static cudaError_t norm(const float *hidden, uint32_t rows, uint32_t width, floa
 }
 
 template <typename T, int V>
-static cudaError_t rotate_by(void *qkv, const score_heads &heads, uint32_t group, const uint32_t *positions,
-                             uint32_t rows, const float *cosine, const float *sine, uint32_t half,
-                             cudaStream_t stream)
+static cudaError_t rotate_by(const score_rotation &how, void *qkv, cudaStream_t stream)
 {
-    const uint32_t per_row = (heads.head_count + heads.head_count / group) * half / V;
+    const uint32_t per_row = (how.heads.head_count + how.heads.head_count / how.group) * how.half / V;
     const uint32_t rows_per_block = per_row < 2 * ROW_THREADS ? 2 * ROW_THREADS / per_row : 1;
-    const unsigned blocks = blocks_for(rows, rows_per_block);
-    if (group > 1)
-        rotate_kernel<T, V, true><<<blocks, ROW_THREADS, 0, stream>>>(
-            (T *)qkv, heads, positions, rows, rows_per_block, cosine, sine, half, group);
+    const unsigned blocks = blocks_for(how.rows, rows_per_block);
+    if (how.group > 1)
+        rotate_kernel<T, V, true><<<blocks, ROW_THREADS, 0, stream>>>((T *)qkv, how.heads, how.positions,
+                                                                      how.rows, rows_per_block, how.cosine,
+                                                                      how.sine, how.half, how.group);
     else
-        rotate_kernel<T, V, false><<<blocks, ROW_THREADS, 0, stream>>>(
-            (T *)qkv, heads, positions, rows, rows_per_block, cosine, sine, half, group);
+        rotate_kernel<T, V, false><<<blocks, ROW_THREADS, 0, stream>>>((T *)qkv, how.heads, how.positions,
+                                                                       how.rows, rows_per_block, how.cosine,
+                                                                       how.sine, how.half, how.group);
     return cudaGetLastError();
 }
 
-template <typename T>
-static cudaError_t rotate(void *qkv, const score_heads &heads, uint32_t group, const uint32_t *positions,
-                          uint32_t rows, const float *cosine, const float *sine, uint32_t half,
-                          cudaStream_t stream)
+template <typename T> static cudaError_t rotate(const score_rotation &how, void *qkv, cudaStream_t stream)
 {
     /* Every place in a row is a sum of multiples of the head size and of half. */
-    const uint32_t all = half | heads.head_size;
+    const uint32_t all = how.half | how.heads.head_size;
     if (all % 8 == 0)
-        return rotate_by<T, 8>(qkv, heads, group, positions, rows, cosine, sine, half, stream);
+        return rotate_by<T, 8>(how, qkv, stream);
     if (all % 4 == 0)
-        return rotate_by<T, 4>(qkv, heads, group, positions, rows, cosine, sine, half, stream);
+        return rotate_by<T, 4>(how, qkv, stream);
     if (all % 2 == 0)
-        return rotate_by<T, 2>(qkv, heads, group, positions, rows, cosine, sine, half, stream);
-    return rotate_by<T, 1>(qkv, heads, group, positions, rows, cosine, sine, half, stream);
+        return rotate_by<T, 2>(how, qkv, stream);
+    return rotate_by<T, 1>(how, qkv, stream);
 }
 
 template <typename Piece>
@@ -306,13 +303,11 @@ extern "C" cudaError_t score_launch_norm(enum score_type type, const float *hidd
 #undef CALL
 }
 
-extern "C" cudaError_t score_launch_rotate(enum score_type type, void *qkv, const struct score_heads *heads,
-                                           uint32_t group, const uint32_t *positions, uint32_t rows,
-                                           const float *cosine, const float *sine, uint32_t half,
+extern "C" cudaError_t score_launch_rotate(enum score_type type, const struct score_rotation *how, void *qkv,
                                            cudaStream_t stream)
 {
-#define CALL(T) rotate<T>(qkv, *heads, group, positions, rows, cosine, sine, half, stream)
-    return half ? SCORE_DISPATCH(type, CALL) : cudaSuccess;
+#define CALL(T) rotate<T>(*how, qkv, stream)
+    return how->half ? SCORE_DISPATCH(type, CALL) : cudaSuccess;
 #undef CALL
 }
 

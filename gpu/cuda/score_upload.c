@@ -285,14 +285,13 @@ static int normalize_unembedding(const struct uploads *uploads, struct err *err)
                       err);
 }
 
-/* Everything that stays, in one list. */
+/* The matrices that stay, in one list, and behind them the vectors: these are converted while the last pieces
+ * of the list are on their way. */
 static int upload_list(struct uploads *uploads, unsigned char *image, struct err *err)
 {
     const struct cuda_model *model = uploads->model;
     const struct tensor_view *views = model->views.model;
     int code;
-    fill_vectors(model, image);
-    uploads->all[uploads->count++] = staging_whole(model->vectors, image, model->vectors_bytes);
     if ((code = upload_matrix(uploads, &views[SCORE_ROLE_EMBEDDING], model->embedding, err)) ||
         (!model->config.is_tied &&
          (code = upload_matrix(uploads, &views[SCORE_ROLE_UNEMBEDDING], model->unembedding, err))))
@@ -308,14 +307,18 @@ static int upload_list(struct uploads *uploads, unsigned char *image, struct err
         if ((code = upload_layer(uploads, i, err)))
             return code;
     }
-    return staging_copy_all(model->device, uploads->stream, uploads->all, uploads->count, &model->watch, err);
+    if ((code = staging_copy_all(model->device, uploads->stream, uploads->all, uploads->count, &model->watch,
+                                 err)))
+        return code;
+    fill_vectors(model, image);
+    return staging_copy(model->device, uploads->stream, model->vectors, image, model->vectors_bytes, err);
 }
 
 int upload_all(struct cuda_model *model, struct err *err)
 {
     struct uploads uploads = {.model = model, .stream = model->device->stream};
     unsigned char *image = calloc(1, model->vectors_bytes);
-    uploads.all = calloc(5 + layer_matrices(model) * (size_t)model->config.layer_count, sizeof(*uploads.all));
+    uploads.all = calloc(4 + layer_matrices(model) * (size_t)model->config.layer_count, sizeof(*uploads.all));
     int code = image && uploads.all ? upload_list(&uploads, image, err)
                                     : err_set(err, ERR_NO_MEMORY, "no memory to load a model");
     if (!code)
