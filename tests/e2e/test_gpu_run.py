@@ -84,7 +84,7 @@ def test_results_of_all_steps(built: Path) -> None:
     assert run.returncode == 1
     assert re.search(r"^a GPU, 580.1, 81559 MiB$", text, re.MULTILINE)
     assert re.search(r"^skipped build: the programs of .* are used$", text, re.MULTILINE)
-    assert re.search(r"^passed  cases \(\d s\): 1 passed, 0 failed$", text, re.MULTILINE)
+    assert re.search(r"^passed  cases \(\d s\): 2 passed, 0 failed$", text, re.MULTILINE)
     assert "skipped together: there is one GPU\n" in text
     assert len(re.findall(r"^FAILED  mem(?:ory|check), status 9", text, re.MULTILINE)) == 2
     assert re.search(r"^passed  racecheck \(\d s\): 4 passed, 0 failed$", text, re.MULTILINE)
@@ -145,7 +145,7 @@ def test_the_whole_is_cut(built: Path) -> None:
     assert run.returncode == 1
     assert re.fullmatch(r"a GPU, .*\npassed  cases .*\nCUT after \d+ s\n", results(built)), results(built)
     assert text.endswith(results(built).splitlines()[-1] + "\n")
-    assert (built.parent / "out/logs.txt").read_text() == "==== cases\nbegins one\npassed one\n==== together\nbegun\n"
+    assert (built.parent / "out/logs.txt").read_text() == "==== cases\nbegins one\npassed one\nbegins one\npassed one\n==== together\nbegun\n"
 
 
 def said(name: str, processor: str = "sm_90", registers: int = 4, spilled: int = 0) -> str:
