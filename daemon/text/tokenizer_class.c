@@ -18,6 +18,8 @@ static const struct tokenizer_class classes[] = {
     {"Qwen2TokenizerFast", AS(QWEN2), NULL, END, END, END, BY(TRANSFORMERS)},
     {"LlamaTokenizer", AS(LLAMA), "<s>", "</s>", "<unk>", NULL, BY(TRANSFORMERS)},
     {"LlamaTokenizerFast", AS(LLAMA), "<s>", "</s>", "<unk>", NULL, BY(TRANSFORMERS)},
+    {"GemmaTokenizer", AS(GEMMA), "<bos>", "<eos>", "<unk>", "<pad>", BY(TRANSFORMERS)},
+    {"GemmaTokenizerFast", AS(GEMMA), "<bos>", "<eos>", "<unk>", "<pad>", BY(TRANSFORMERS)},
     {"BloomTokenizerFast", 0, "<s>", "</s>", "<unk>", "<pad>", BY(TRANSFORMERS)},
     /* ai2-olmo's, which reads tokenizer.json as it is */
     {"OLMoTokenizer", 0, NULL, NULL, NULL, NULL, BY(MODEL)},
@@ -56,6 +58,7 @@ static const struct {
     {"granite", NEVER, NULL},
     {"stablelm", NEVER, NULL},
     {"minicpm", BY_CLASS, NULL},
+    {"gemma", BY_CLASS, "GemmaTokenizer"},
     {"baichuan", BY_CLASS, NULL},
     {"crystalcoder", BY_CLASS, NULL},
     {"pico_decoder", BY_CLASS, NULL},

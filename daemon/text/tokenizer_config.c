@@ -63,9 +63,11 @@ static int find_class(struct reading *reading, const struct tokenizer_config *fi
     return 0;
 }
 
+/* Llama's class and Gemma's: marks in place of spaces, and a token before a text by a flag. */
 static int is_llama(const struct reading *reading)
 {
-    return reading->class.built == TOKENIZER_DOUBT_AS_LLAMA;
+    return reading->class.built == TOKENIZER_DOUBT_AS_LLAMA ||
+           reading->class.built == TOKENIZER_DOUBT_AS_GEMMA;
 }
 
 /* -- What 5 takes from its class ------------------------------------------------------------------------- */

@@ -1,6 +1,7 @@
 /*
  * What transformers 5 makes of a tokenizer.json for the classes that it builds by itself.
- * (transformers 5: models/gpt2, gpt_neox, llama, qwen2: tokenization_*.py; tokenization_utils_tokenizers.py)
+ * (transformers 5: models/gemma, gpt2, gpt_neox, llama, qwen2: tokenization_*.py;
+ * tokenization_utils_tokenizers.py)
  */
 #include "daemon/base/limits.h"
 #include "daemon/text/tokenizer.h"
@@ -61,6 +62,14 @@ static int set_steps(struct tokenizer *rebuilt, unsigned as, struct err *err)
         memcpy(pre_tokenizer->mark, mark, sizeof mark - 1);
         rebuilt->alphabet.byte_fallback = rebuilt->alphabet.fuse_unk = 1;
         return 0;
+    }
+    if (as == TOKENIZER_DOUBT_AS_GEMMA) {
+        struct normalizer_step marks = {.kind = NORMALIZER_REPLACE, .pattern = " ", .pattern_size = 1};
+        marks.content_size = sizeof mark - 1;
+        memcpy(marks.content, mark, sizeof mark - 1);
+        pre_tokenizer->prefix = PRE_TOKENIZER_PREFIX_NEVER;
+        rebuilt->alphabet.byte_fallback = rebuilt->alphabet.fuse_unk = 1;
+        return normalizer_add(&rebuilt->normalizer, &marks, err);
     }
     if (as != TOKENIZER_DOUBT_AS_GPT2 && normalizer_add(&rebuilt->normalizer, &nfc, err))
         return err->code;

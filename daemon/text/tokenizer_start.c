@@ -70,7 +70,8 @@ static int64_t find(const json_t *root, const json_t *config, const struct token
     /* It makes a template of its own, by the flags that tokenizer_config.c refuses. */
     if (choice->class.origin == TOKENIZER_ORIGIN_MODEL_TEMPLATE && id != TOKENIZER_START_NONE)
         return TOKENIZER_START_UNKNOWN;
-    if (begins_with(class, "LlamaTokenizer") && json_is_false(add) != (id == TOKENIZER_START_NONE))
+    if ((begins_with(class, "LlamaTokenizer") || begins_with(class, "GemmaTokenizer")) &&
+        json_is_false(add) != (id == TOKENIZER_START_NONE))
         return TOKENIZER_START_UNKNOWN;
     return id;
 }

@@ -141,6 +141,21 @@ static int read_split(const json_t *part, struct pre_tokenizer *pre_tokenizer, s
     return 0;
 }
 
+/* Gemma's cut at spaces, of which its normalizer has left none. */
+static int read_idle_split(const json_t *part, const struct normalizer *normalizer, struct err *err)
+{
+    const char *pattern = json_string_value(json_object_get(json_object_get(part, "pattern"), "String"));
+    const struct normalizer_step *last = normalizer->count ? &normalizer->steps[normalizer->count - 1] : NULL;
+    int invert;
+    if (json_field_flag(part, "invert", 0, &invert, err))
+        return err->code;
+    if (pattern && strcmp(pattern, " ") == 0 && !invert && last && last->kind == NORMALIZER_REPLACE &&
+        last->pattern_size == 1 && last->pattern[0] == ' ' && !memchr(last->content, ' ', last->content_size))
+        return 0;
+    return err_set(err, ERR_UNSUPPORTED,
+                   "type: \"Split\" alone is supported only at spaces that the normalizer has replaced");
+}
+
 static int read_digits(const json_t *part, struct pre_tokenizer *pre_tokenizer, struct err *err)
 {
     int is_each;
@@ -209,6 +224,8 @@ static int read_step(const json_t *part, size_t place, size_t count, struct toke
         return err->code;
     if (strcmp(type, "Split") == 0 && !is_last)
         return read_split(part, &tokenizer->pre_tokenizer, err);
+    if (strcmp(type, "Split") == 0 && count == 1)
+        return read_idle_split(part, &tokenizer->normalizer, err);
     if (strcmp(type, "Digits") == 0 && !is_last)
         return read_digits(part, &tokenizer->pre_tokenizer, err);
     if (strcmp(type, "ByteLevel") == 0 && is_last)

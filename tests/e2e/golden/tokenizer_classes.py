@@ -82,6 +82,10 @@ TOKENIZERS: dict[str, dict[str, Any]] = {
     "old llama": of_marks(PREFIX, None, normalized=True),
     "first": of_marks(None, metaspace("first")),
     "always": of_marks(None, metaspace("always")),
+    "gemma": of_marks(
+        {"type": "Replace", "pattern": {"String": " "}, "content": MARK},
+        {"type": "Split", "pattern": {"String": " "}, "behavior": "MergedWithPrevious", "invert": False},
+    ),
     "gpt2": of_bytes(WORDS),
     "smollm2": of_bytes({"type": "Digits", "individual_digits": True}, WORDS),
     "llama3": of_bytes(split("{1,3}"), SPELL, ignore_merges=True),
@@ -92,7 +96,7 @@ TOKENIZERS: dict[str, dict[str, Any]] = {
 }
 END = {name: "<|endoftext|>" for name in ("bos_token", "eos_token", "unk_token")}
 NAMED = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"}
-TYPES = ("llama", "mistral", "qwen2", "qwen3", "smollm3", "olmo2", "olmo3", "olmo", "olmoe", "qwen3_moe", "apertus", "gpt_neox", "gpt2", "modernbert-decoder")
+TYPES = ("llama", "gemma", "mistral", "qwen2", "qwen3", "smollm3", "olmo2", "olmo3", "olmo", "olmoe", "qwen3_moe", "apertus", "gpt_neox", "gpt2", "modernbert-decoder")
 
 # name: (tokenizer, model_type, tokenizer_config.json, words of our refusal or "")
 CASES: dict[str, tuple[str, str, dict[str, Any] | None, str]] = {}
@@ -113,7 +117,8 @@ for kind in TYPES:
     for tokenizer in ("smollm2", "llama3", "qwen2"):
         add(tokenizer, kind, "PreTrainedTokenizerFast", **END)
     add("qwen2", kind, "Qwen2Tokenizer", **(END | {"bos_token": None}))
-    add("qwen2", kind, None, "tokenizer_class: not named" if kind in ("llama", "mistral", "olmo2", "olmo3", "apertus", "modernbert-decoder") else "")
+    named = "passes over pre_tokenizer" if kind == "gemma" else ""
+    add("qwen2", kind, None, "tokenizer_class: not named" if kind in ("llama", "mistral", "olmo2", "olmo3", "apertus", "modernbert-decoder") else named)
 for kind in ("llama", "mistral", "smollm3", "apertus"):
     refusal = "bos_token: not named, and transformers" if kind == "mistral" else ""
     for tokenizer in ("llama", "old llama", "first", "always"):
@@ -145,6 +150,14 @@ for class_name in ("GPT2Tokenizer", "GPTNeoXTokenizer", "PreTrainedTokenizerFast
     add("llama3", "stablelm", class_name, **END)
 add("llama3", "granite", "GPT2Tokenizer", **END)
 add("gpt2", "stablelm", None, "tokenizer_class: not named")
+for kind in ("llama", "gemma"):  # HPLT's models are of the first with the tokenizer of the other
+    for class_name in ("GemmaTokenizer", "GemmaTokenizerFast", "PreTrainedTokenizerFast"):
+        add("gemma", kind, class_name, **NAMED, pad_token="</s>")
+        add("first", kind, class_name, **NAMED, pad_token="</s>")
+    add("gemma", kind, "GemmaTokenizer", "bos_token: not named, and")
+    add("gpt2", kind, "GemmaTokenizer", "passes over pre_tokenizer", **END, pad_token="<|padding|>")
+    add("gpt2", kind, "GPTNeoXTokenizerFast", **END)
+add("gemma", "gemma", "LlamaTokenizer", **NAMED)
 
 
 def write_files(name: str, folder: Path) -> None:

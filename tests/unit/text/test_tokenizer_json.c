@@ -28,6 +28,11 @@
     "{\"type\":\"BPE\",\"unk_token\":\"<unk>\",\"fuse_unk\":true,\"byte_fallback\":true,\"vocab\":{"         \
     "\"<unk>\":0,\"<s>\":1,\"\\u2581\":2,\"<0xC2>\":3,\"<0x80>\":4,\"\\u2581a\":5,\"a\":6},"                 \
     "\"merges\":[[\"\\u2581\",\"a\"]]}"
+/* Gemma's: marks in place of spaces, and a cut at spaces. */
+#define MARKS(pattern)                                                                                       \
+    "{\"type\":\"Replace\",\"pattern\":{\"String\":\"" pattern "\"},\"content\":\"\\u2581\"}"
+#define SPACES(more)                                                                                         \
+    "{\"type\":\"Split\",\"pattern\":{\"String\":\" \"},\"behavior\":\"MergedWithPrevious\"" more "}"
 #define BPE_11 "{\"vocab\":{" VOCAB ",\"11\":15,\"\\u01201\":16},\"merges\":[\"1 1\",\"\\u0120 1\"]}"
 
 static void split_before_byte_level(void **state)
@@ -42,6 +47,18 @@ static void split_before_byte_level(void **state)
     check(split, "1111", "8 8 8 8");
     check(split, "?ab ab", "13 4 3 4");
     check(alone, "abc", "7");
+}
+
+static void cut_at_spaces_that_are_marks(void **state)
+{
+    (void)state;
+    const struct parts whole = {.normalizer = MARKS(" "),
+                                .pre_tokenizer = SPACES(",\"invert\":false"),
+                                .post_processor = "null",
+                                .decoder = "null",
+                                .added_tokens = "[]",
+                                .model = BPE_MARKS};
+    check(whole, "a a  a", "6 5 2 5");
 }
 
 /* Of expressions that match every character, what lies between the matches is nothing. */
@@ -193,6 +210,11 @@ static const struct {
      ERR_UNSUPPORTED,
      "pretokenizers[4]: more than 4 cuts"},
     {{.pre_tokenizer = SEQUENCE(SPLIT(CL100K, ""))}, ERR_UNSUPPORTED, "pretokenizers[0]: type: \"Split\""},
+    {{.pre_tokenizer = SPACES("")}, ERR_UNSUPPORTED, "pre_tokenizer: type: \"Split\" alone"},
+    {{.normalizer = MARKS("a"), .pre_tokenizer = SPACES("")}, ERR_UNSUPPORTED, "type: \"Split\" alone"},
+    {{.normalizer = MARKS(" "), .pre_tokenizer = SPACES(",\"invert\":true")},
+     ERR_UNSUPPORTED,
+     "type: \"Split\" alone"},
     {{.pre_tokenizer = SEQUENCE("")}, ERR_FORMAT, "pre_tokenizer: pretokenizers"},
     {{.pre_tokenizer = "{\"type\":\"Sequence\",\"pretokenizers\":[{\"type\":\"Split\",\"pattern\":"
                        "{\"String\":\" \"},\"behavior\":\"Isolated\"}," BYTE_LEVEL "]}"},
@@ -289,6 +311,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(split_before_byte_level),
+        cmocka_unit_test(cut_at_spaces_that_are_marks),
         cmocka_unit_test(matches_alone),
         cmocka_unit_test(cut_after_cut),
         cmocka_unit_test(templates),
