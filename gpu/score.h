@@ -338,6 +338,7 @@ struct score_architecture {
     int is_cut_after_norm;   /* else queries, keys and values are cut before any norm */
     int has_neighbour_pairs; /* dimensions 2 j and 2 j + 1 of a head rotate together, else j and half + j */
     int has_unit_rows;       /* the unembedding's are divided by their lengths (SCORE_UNIT_LENGTH_MIN) */
+    int has_norm_offset;     /* of attention, MLP and at the end weights of norms are stored less 1 */
     int has_gate;            /* down(activation(gate x) * up x), else down(activation(up x)) */
     int has_attention_bias, has_mlp_bias; /* always, whatever config.json says */
 };

@@ -256,6 +256,7 @@ static const struct score_architecture architectures[] = {
     {.name = "smollm3", .names = llama_names, LLAMA_LAYER},
     {.name = "granite", .names = llama_names, LLAMA_LAYER},
     {.name = "minicpm", .names = llama_names, LLAMA_LAYER},
+    {.name = "gemma", .names = llama_names, LLAMA_LAYER, .has_norm_offset = 1},
     {.name = "stablelm", .names = stablelm_names, GATED_LAYER},
     {.name = "baichuan", .names = baichuan_names, LLAMA_LAYER, .has_unit_rows = 1},
     {.name = "pico_decoder", .names = pico_names, LLAMA_LAYER, .has_neighbour_pairs = 1},

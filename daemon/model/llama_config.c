@@ -79,6 +79,7 @@ static const struct dialect {
     {.model_type = "apertus", .has_attention_bias = 1, .is_heads_null = 1, .has_default_scaling = 1},
     {.model_type = "granite", .has_attention_bias = 1, .has_mlp_bias = 1, .is_heads_null = 1},
     {.model_type = "minicpm", .has_attention_bias = 1, .is_head_dim_null = 1, .is_heads_null = 1},
+    {.model_type = "gemma", .has_attention_bias = 1, .head_size = 256},
     {.model_type = "stablelm", .has_attention_bias = 1, .is_head_dim_null = 1, .has_partial_rotation = 1},
     {.model_type = "baichuan", .is_head_dim_null = 1, .is_heads_null = 1},
     {.model_type = "pico_decoder"},

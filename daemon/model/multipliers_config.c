@@ -56,6 +56,18 @@ static void read_minicpm(const json_t *root, struct model_config *config)
         config_doubt_set(config->doubt, "\"sparse_config\" is there");
 }
 
+/* Version 4.57 takes "gelu" for what it says, 5 for the approximation by tanh that Gemma was trained with. */
+static void read_gemma(const json_t *root, struct model_config *config)
+{
+    const double width = json_number_value(json_object_get(root, "hidden_size"));
+    const char *activation = json_string_value(json_object_get(root, "hidden_act"));
+    config->embedding_multiplier = width > 0 ? sqrt(width) : 0;
+    if (activation && strcmp(activation, "gelu") == 0)
+        config_doubt_set(config->doubt, "\"hidden_act\" is \"gelu\"");
+    if (json_is_true(json_object_get(root, "use_bidirectional_attention")))
+        config_doubt_set(config->doubt, "\"use_bidirectional_attention\" is true");
+}
+
 /* What MiniCPM's class passes over, and how it changes frequencies, is not known. */
 static void doubt_later_keys(const json_t *root, char *doubt)
 {
@@ -70,6 +82,8 @@ void multipliers_config_prepare(const json_t *root, const struct family *family,
 {
     if (strcmp(family->model_type, "granite") == 0)
         read_granite(root, config);
+    if (strcmp(family->model_type, "gemma") == 0)
+        read_gemma(root, config);
     if (strcmp(family->model_type, "minicpm") == 0) {
         read_minicpm(root, config);
         doubt_later_keys(root, config->doubt);

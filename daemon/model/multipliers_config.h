@@ -1,6 +1,7 @@
 /*
  * What Granite's class in transformers makes of the keys of config.json that name multipliers, and MiniCPM's,
- * which is published beside its models; the other keys are read as Llama's (llama_config.h).
+ * which is published beside its models; and Gemma's, whose embedding is multiplied with the root of its
+ * width. The other keys are read as Llama's (llama_config.h).
  *
  * Found out with transformers 4.57 and 5.24 (tests/e2e/golden/families.py).
  */

@@ -224,6 +224,8 @@ static void fill_vectors(struct cpu_score_model *model)
     model->final_norm_bias = memory + d;
     const int has_weight = fill_vector(model, SCORE_ROLE_FINAL_NORM_WEIGHT, memory) != NULL;
     (void)fill_vector(model, SCORE_ROLE_FINAL_NORM_BIAS, memory + d);
+    if (has_weight && model->architecture->has_norm_offset)
+        score_vectors_add_one(memory, d);
     for (size_t i = 0; !has_weight && i < d; i++)
         memory[i] = 1;
     const float factor = score_factor(model->config.multipliers.logits);
@@ -234,7 +236,7 @@ static void fill_vectors(struct cpu_score_model *model)
     memory += 4 * d;
     memory = fill_unembedding_scale(model, fill_head_vectors(model, memory));
     for (uint64_t i = 0; i < model->config.layer_count; i++) {
-        memory = score_vectors_fill(&model->config, model->architecture->qkv_order, model->kernels,
+        memory = score_vectors_fill(&model->config, model->architecture, model->kernels,
                                     model->views.layers[i], memory, model->layers[i].vectors);
         share_norm(model, &model->layers[i]);
         if (model->config.activation == SCORE_ACTIVATION_XIELU)

@@ -49,7 +49,13 @@ static void split_heads(const struct score_config *config, const struct score_ke
                              size, out + (part * heads + head) * size);
 }
 
-float *score_vectors_fill(const struct score_config *config, enum score_qkv_order order,
+void score_vectors_add_one(float *weights, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        weights[i] += 1;
+}
+
+float *score_vectors_fill(const struct score_config *config, const struct score_architecture *architecture,
                           const struct score_kernels *kernels, const struct tensor_view *views, float *memory,
                           const float *ret_vectors[SCORE_VECTOR_COUNT])
 {
@@ -59,10 +65,13 @@ float *score_vectors_fill(const struct score_config *config, enum score_qkv_orde
             const struct tensor_view *part = part_of(views, i, j);
             if (!part)
                 continue;
-            if (i == SCORE_VECTOR_QKV_BIAS && order == SCORE_QKV_ORDER_PER_HEAD)
+            if (i == SCORE_VECTOR_QKV_BIAS && architecture->qkv_order == SCORE_QKV_ORDER_PER_HEAD)
                 split_heads(config, kernels, part, memory);
             else
                 kernels->convert(part->dtype, part->data, (size_t)part->shape.dim[0], memory);
+            if (architecture->has_norm_offset &&
+                (i == SCORE_VECTOR_ATTENTION_NORM_WEIGHT || i == SCORE_VECTOR_MLP_NORM_WEIGHT))
+                score_vectors_add_one(memory, (size_t)part->shape.dim[0]);
             memory += part->shape.dim[0];
         }
         ret_vectors[i] = memory > begin ? begin : NULL;

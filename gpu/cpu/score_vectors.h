@@ -26,8 +26,11 @@ uint64_t score_vectors_floats(const struct tensor_view *views);
 
 /* Fills `memory`, of so many floats; a vector that the model does not have is NULL. Returns the memory behind
  * it. */
-float *score_vectors_fill(const struct score_config *config, enum score_qkv_order order,
+float *score_vectors_fill(const struct score_config *config, const struct score_architecture *architecture,
                           const struct score_kernels *kernels, const struct tensor_view *views, float *memory,
                           const float *ret_vectors[SCORE_VECTOR_COUNT]);
+
+/* What a norm multiplies with, of weights that are stored less 1. */
+void score_vectors_add_one(float *weights, size_t count);
 
 #endif

@@ -44,12 +44,13 @@ static void convert_vector(const struct tensor_view *view, enum score_type type,
     }
 }
 
-/* Of a norm: ones where the family has no parameters there. */
-static void convert_norm_weight(const struct tensor_view *view, uint64_t width, float *to)
+/* Of a norm, in zeroed memory: ones where the family has no parameters there, or has what exceeds 1. */
+static void convert_norm_weight(const struct cuda_model *model, const struct tensor_view *view, float *to)
 {
     convert_vector(view, SCORE_TYPE_F32, (unsigned char *)to);
-    for (uint64_t i = 0; !view->data && i < width; i++)
-        to[i] = 1;
+    for (uint64_t i = 0;
+         (!view->data || model->architecture->has_norm_offset) && i < model->config.hidden_size; i++)
+        to[i] += 1;
 }
 
 /* In float32, as a norm or a product that has the factor in it. */
@@ -102,9 +103,9 @@ static void fill_layer_vectors(const struct cuda_model *model, unsigned char *im
     const struct tensor_view *views = model->views.layers[index];
     for (size_t j = 0; j < sizeof(vectors) / sizeof(vectors[0]); j++)
         convert_vector(&views[vectors[j].role], vectors[j].type, place_of(model, image, vectors[j].to));
-    convert_norm_weight(&views[SCORE_ROLE_ATTENTION_NORM_WEIGHT], model->config.hidden_size,
+    convert_norm_weight(model, &views[SCORE_ROLE_ATTENTION_NORM_WEIGHT],
                         place_of(model, image, layer->attention_norm_weight));
-    convert_norm_weight(&views[SCORE_ROLE_MLP_NORM_WEIGHT], model->config.hidden_size,
+    convert_norm_weight(model, &views[SCORE_ROLE_MLP_NORM_WEIGHT],
                         place_of(model, image, layer->mlp_norm_weight));
     float *sum = place_of(model, image, layer->out_bias);
     float *attention = place_of(model, image, layer->attention_out_bias);
@@ -120,7 +121,7 @@ static void fill_layer_vectors(const struct cuda_model *model, unsigned char *im
 static void fill_vectors(const struct cuda_model *model, unsigned char *image)
 {
     const struct tensor_view *views = model->views.model;
-    convert_norm_weight(&views[SCORE_ROLE_FINAL_NORM_WEIGHT], model->config.hidden_size,
+    convert_norm_weight(model, &views[SCORE_ROLE_FINAL_NORM_WEIGHT],
                         place_of(model, image, model->final_norm_weight));
     convert_vector(&views[SCORE_ROLE_FINAL_NORM_BIAS], SCORE_TYPE_F32,
                    place_of(model, image, model->final_norm_bias));
@@ -137,7 +138,7 @@ static void fill_vectors(const struct cuda_model *model, unsigned char *image)
     if (model->head) {
         convert_vector(&views[SCORE_ROLE_HEAD_BIAS], SCORE_TYPE_F32,
                        place_of(model, image, model->head_bias));
-        convert_norm_weight(&views[SCORE_ROLE_HEAD_NORM_WEIGHT], model->config.hidden_size,
+        convert_norm_weight(model, &views[SCORE_ROLE_HEAD_NORM_WEIGHT],
                             place_of(model, image, model->head_norm_weight));
         convert_vector(&views[SCORE_ROLE_HEAD_NORM_BIAS], SCORE_TYPE_F32,
                        place_of(model, image, model->head_norm_bias));

@@ -13,6 +13,7 @@ import numpy as np
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
+import gemma  # noqa: E402
 import known_config  # noqa: E402
 import stablelm  # noqa: E402
 from tiny import Absent, Edit, Variant, Weights, bare, made_up, measure_all, without, write  # noqa: E402
@@ -70,6 +71,7 @@ FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "stablelm": ("StableLmForCausalLM", stablelm.CONFIG),
     "minicpm": ("MiniCPMForCausalLM", {"rope_scaling": None, "scale_emb": 12, "scale_depth": 1.4, "dim_model_base": 8}),
+    "gemma": ("GemmaForCausalLM", {"head_dim": WIDTH // HEADS} | gemma.CONFIG),
     "olmo": ("OlmoForCausalLM", {"attention_bias": False, "clip_qkv": None, "rope_scaling": None}),
     "olmo2": ("Olmo2ForCausalLM", {"attention_bias": False, "rope_scaling": None}),
     "olmo3": (
@@ -375,6 +377,7 @@ OWN: dict[str, dict[str, Variant]] = {
         "parts of the unembedding": ({"pretraining_tp": 2}, None, '"pretraining_tp" is more than 1'),
         "rope_scaling linear": ({"rope_scaling": LINEAR}, None, '"rope_scaling" is there'),
     },
+    "gemma": {**SCALED, **BIASED, **gemma.VARIANTS},
     "stablelm": stablelm.variants(qkv_biases, LINEAR, V5),
     "llama": {
         **SCALED,
@@ -432,11 +435,7 @@ OWN: dict[str, dict[str, Variant]] = {
         "layers as flags": ({"no_rope_layers": [True, True, False, True]}, None, '"no_rope_layers"'),
         "sliding window": ({"use_sliding_window": True, "sliding_window": 4}, None, ""),
         "sliding window unused": ({"use_sliding_window": False, "sliding_window": 4}, None, ""),
-        "sliding window of rotated layers": (
-            {"use_sliding_window": True, "sliding_window": 4, "no_rope_layers": [1, 1, 1, 1]},
-            None,
-            "",
-        ),
+        "sliding window of rotated layers": ({"use_sliding_window": True, "sliding_window": 4, "no_rope_layers": [1, 1, 1, 1]}, None, ""),
         "layer types": ({"layer_types": ["full_attention"] * 4}, None, ""),
     },
     "olmo": {
@@ -569,6 +568,7 @@ OLMOS = ("olmo", "olmo2")
 REMOTES = ("minicpm",)
 # What EVERY and SHAPES say otherwise of a family
 REFUSALS = {
+    **gemma.REFUSALS,
     **stablelm.REFUSALS,
     "mistral: heads null": '"num_key_value_heads" is null',
     "mistral: all heads of their own, null": '"num_key_value_heads" is null',

@@ -45,6 +45,7 @@ RUNS: dict[str, tuple[dict[str, Any], families.Shape, list[Any]]] = {
     "qwen2": ({"rope_scaling": families.LINEAR, "tie_word_embeddings": True}, families.Shape(), [families.tied]),
     "qwen3": ({"head_dim": 16, "tie_word_embeddings": True}, families.Shape(head=16), [families.tied]),
     "smollm3": ({"tie_word_embeddings": True}, families.Shape(), [families.tied]),
+    "gemma": ({"num_key_value_heads": 1, "head_dim": 16}, families.Shape(shared=1, head=16), []),
     "olmo": ({"clip_qkv": 0.5, "num_key_value_heads": 4}, families.Shape(shared=4), []),
     "olmo2": ({"rope_theta": 500000.0}, families.Shape(), []),
     "apertus": ({"head_dim": 16}, families.Shape(head=16), []),

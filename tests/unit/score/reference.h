@@ -153,6 +153,14 @@ static inline int is_olmoe(const struct score_config *config)
     return strcmp(config->architecture, "olmoe") == 0;
 }
 
+/* What a norm multiplies with; 1 where it has no weights. Gemma stores what exceeds 1. */
+static inline double norm_weight(const struct score_config *config, const struct tensor_view *weight,
+                                 size_t i)
+{
+    const double stored = weight->data ? element(weight, i) : 1;
+    return strcmp(config->architecture, "gemma") == 0 ? 1 + stored : stored;
+}
+
 static inline void norm(const struct score_config *config, const struct tensor_view *weight,
                         const struct tensor_view *bias, const double *x, size_t count, double *y)
 {
@@ -162,9 +170,8 @@ static inline void norm(const struct score_config *config, const struct tensor_v
     for (size_t i = 0; i < count; i++)
         variance += (x[i] - mean) * (x[i] - mean) / (double)count;
     for (size_t i = 0; i < count; i++)
-        y[i] =
-            (x[i] - mean) / sqrt(variance + config->norm_epsilon) * (weight->data ? element(weight, i) : 1) +
-            element(bias, i);
+        y[i] = (x[i] - mean) / sqrt(variance + config->norm_epsilon) * norm_weight(config, weight, i) +
+               element(bias, i);
 }
 
 /* Of pair j, in turns of 2 pi per position. */
