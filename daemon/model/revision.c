@@ -36,7 +36,7 @@ static const struct {
     {"step-{step}-{tokens}T", 0, NULL},                          /* FineWeb ablations: step-001000-2BT */
     {"step-{step}-{tokens}", 0, NULL}, /* how TinyLlama's repositories end: step-1431k-3T */
     {"step-{step}-token-{tokens}", 0, NULL},
-    {"step_{step}", 0, NULL},                                 /* OLMo 2 Instruct */
+    {"step_{step}", 0, NULL},                                 /* Gemstones; OLMo 2 and 3, after pretraining */
     {"global_step{step}", 0, NULL},                           /* BLOOM, StableLM 2 */
     {"ckpt_{step}", 0, NULL},                                 /* Amber, K2 */
     {"{tokens}_tokens", 0, NULL},                             /* RedPajama-INCITE: 240b_tokens */
@@ -44,13 +44,15 @@ static const struct {
     {"step{step}-{tokens}tokens", 0, NULL},                   /* TransNormerLLM 3: step13000-50Btokens */
     {"CrystalCoder_phase{stage}_checkpoint_{step}", 0, NULL}, /* Crystal */
     {"checkpoint-{step}", 0, NULL},                           /* folders of transformers' Trainer, mistral */
+    {"checkpoint_{step}", 0, NULL},                           /* HPLT's reference models */
     {"iter_{step}", 0, NULL},                                 /* Megatron */
     {"iter{step}", 0, NULL},                                  /* Zamba */
     {"pretrain_iter_{step}", 1, NULL},                        /* OpenCoder */
     {"anneal_iter_{step}", 2, NULL},                          /* OpenCoder */
     {"{step}", 0, NULL},                                      /* B-GPT, Tri */
     {words_rule, 0, NULL},
-    {"{tokens}", 0, "LumiOpen/*"}, /* Poro: 200B; elsewhere that is a model's size */
+    {"base_{step}", 0, "LLM360/K2-V2"}, /* elsewhere "base" may mean anything */
+    {"{tokens}", 0, "LumiOpen/*"},      /* Poro: 200B; elsewhere that is a model's size */
 };
 
 #define RULE_COUNT (sizeof rules / sizeof rules[0])
@@ -69,9 +71,13 @@ static const struct {
 } batches[] = {
     {"EleutherAI/pythia-*", 2097152},
     {"HuggingFaceTB/SmolLM2-1.7B-intermediate-checkpoints", 2097152},
+    {"HuggingFaceTB/SmolLM2-360M-intermediate-checkpoints", 1572864},
     {"HuggingFaceTB/SmolLM3-*", 2359296},
     {"OpenCoder-LLM/OpenCoder-1.5B-Base-Checkpoints", 4194304},
     {"OpenCoder-LLM/OpenCoder-8B-Base-Checkpoints", 8388608},
+    {"HPLT/hplt2c_*_checkpoints", 2097152}, /* the last of 47684 ends 100B */
+    {"tomg-group-umd/Gemstone-*", 4194304}, /* 2048 sequences of 2048 */
+    {"Gemstone-Models/Gemstone-*", 4194304},
 };
 
 #define BATCH_COUNT (sizeof batches / sizeof batches[0])

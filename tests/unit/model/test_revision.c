@@ -44,10 +44,23 @@ static const struct {
     {"HuggingFaceTB/SmolLM3-3B-checkpoints", "lc-4k-to-32k-step-20000", 1, 4, 0, 20000, -1},
     {"HuggingFaceTB/SmolLM3-3B-checkpoints", "lc-32k-to-64k-step-4000", 1, 5, 0, 4000, -1},
     {"HuggingFaceTB/SmolLM2-1.7B-intermediate-checkpoints", "step-125000", 1, 0, 0, 125000, 262144000000},
-    {"HuggingFaceTB/SmolLM2-360M-intermediate-checkpoints", "step-160000", 1, 0, 0, 160000, -1},
+    {"HuggingFaceTB/SmolLM2-360M-intermediate-checkpoints", "step-160000", 1, 0, 0, 160000, 251658240000},
+    {"HuggingFaceTB/SmolLM2-135M-intermediate-checkpoints", "step-240000", 1, 0, 0, 240000, -1},
     {"allenai/Olmo-3-1025-7B", "stage1-step999000", 1, 1, 0, 999000, -1},
     {"allenai/Olmo-3-1025-7B", "stage2-step9000", 1, 2, 0, 9000, -1},
     {"allenai/Olmo-3-1125-32B", "stage2-ingredient1-step7000", 1, 2, 1, 7000, -1},
+    {"allenai/Olmo-3-7B-Think", "step_0025", 1, 0, 0, 25, -1},
+    {"allenai/Olmo-Hybrid-7B", "stage3-step10000", 1, 3, 0, 10000, -1},
+    {"common-pile/comma-v0.1-1t", "stage1-step010000-tokens21B", 1, 1, 0, 10000, 21000000000},
+    {"common-pile/comma-v0.1-1t", "stage2-step018000-tokens1002B", 1, 2, 0, 18000, 1002000000000},
+    {"tomg-group-umd/Gemstone-256x23", "step_00002385", 1, 0, 0, 2385, 10003415040},
+    {"Gemstone-Models/Gemstone-1536x50_lr_ablation", "step_00000477", 1, 0, 0, 477, 2000683008},
+    {"tomg-group-umd/Gemstone-256x23_cooldown", "step_00002385_cooldown_00002622", 0, 0, 0, -1,
+     -1}, /* many runs */
+    {"HPLT/hplt2c_eng_checkpoints", "checkpoint_0047684", 1, 0, 0, 47684, 100000595968},
+    {"LLM360/K2-V2", "base_0020000", 1, 0, 0, 20000, -1},
+    {"LLM360/K2-V2", "base_final", 0, 0, 0, -1, -1},
+    {"some/model", "base_0020000", 0, 0, 0, -1, -1},
     {"OpenLLM-France/Lucie-7B", "step0753851", 1, 0, 0, 753851, -1},
     {"OpenLLM-France/Lucie-7B", "extension_step0001220", 1, 2, 0, 1220, -1},
     {"OpenCoder-LLM/OpenCoder-1.5B-Base-Checkpoints", "pretrain_iter_0484865", 1, 1, 0, 484865,
@@ -117,6 +130,10 @@ static const struct {
     {NULL, "hf://a/step-7", 1, 0, 0, 7, -1},
     {NULL, "hf://a/model-7", 0, 0, 0, -1, -1}, /* a size or a version, for all we know */
     {NULL, "hf://a/instep7", 0, 0, 0, -1, -1},
+    {NULL, "hf://tomg-group-umd/Gemstone-256x23", 0, 0, 0, -1, -1}, /* width and depth */
+    {NULL, "hf://marin-community/delphi-3e18-447Mparams-1.2Btokens", 0, 0, 0, -1, -1},
+    {NULL, "hf://allenai/Emo_1b14b_130B", 0, 0, 0, -1, -1},
+    {NULL, "hf://LLM360/K2-V2-base_0020000", 0, 0, 0, -1, -1},
 };
 
 static void test_published_names(void **state)
