@@ -24,7 +24,7 @@ import sqlite3
 import sys
 import time
 from pathlib import Path
-from typing import Any, Callable, Iterator
+from typing import Any, Callable, Generator, Iterator
 
 import pytest
 
@@ -41,7 +41,7 @@ for _name in ("http_proxy", "https_proxy", "all_proxy"):
     os.environ.pop(_name, None), os.environ.pop(_name.upper(), None)
 os.environ.update(HF_HUB_DISABLE_XET="1", HF_HUB_DISABLE_TELEMETRY="1", HF_HUB_DISABLE_PROGRESS_BARS="1")
 
-from running import Daemon, find_program, new_certificate  # noqa: E402
+from running import Daemon, Logged, find_program, new_certificate  # noqa: E402
 from workers import Worker  # noqa: E402
 
 from tests.hub import Emulator  # noqa: E402
@@ -75,6 +75,50 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     until_s = os.environ.get("BIFURCATED_UNTIL")
     if until_s and time.time() > float(until_s):
         pytest.skip("the time of deploy/test --within was over")
+
+
+def end_all(left: list[Logged]) -> list[str]:
+    """Kills those that run still; which they were."""
+    running = [one for one in left if one.is_running()]
+    for one in running:
+        one.kill()
+    return [str(one.log_path) for one in running]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_fixture_setup() -> Generator[None, object, object]:
+    """A fixture that fails before it yields has no part that ends what it has begun."""
+    before = len(Logged.begun)
+    try:
+        return (yield)
+    except BaseException:  # a skip, too
+        end_all(Logged.begun[before:])
+        raise
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    before = len(Logged.begun)
+    item.has_passed = False
+    try:
+        result = yield
+        item.has_passed = True
+        return result
+    finally:
+        item.begun = Logged.begun[before:]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, object, object]:
+    """What a test has begun ends with it: by the fixtures, by the test itself, else here."""
+    try:
+        result = yield
+    except BaseException:
+        end_all(getattr(item, "begun", []))
+        raise
+    left = end_all(getattr(item, "begun", []))
+    assert not left or not item.has_passed, f"the test has left running: {left}"
+    return result
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -229,9 +273,10 @@ def daemon(programs: dict[str, Path], tmp_path: Path, _empty_database: Path) -> 
         started[-1].start()
         return started[-1]
 
-    yield start
-    for one in started:
-        one.check_end()
+    with contextlib.ExitStack() as ends:
+        yield start
+        for one in reversed(started):
+            ends.callback(one.check_end)
 
 
 def copy_empty(database: Path, to: Path) -> None:
@@ -253,8 +298,9 @@ def worker(programs: dict[str, Path], tmp_path: Path) -> Iterator[Callable[..., 
         started.append(Worker(daemon, programs["bifurcated"], place, *options, env=env).start())
         return started[-1]
 
-    yield start
-    for one in started:
-        one.terminate()  # all at once: each takes a moment
-    for one in started:
-        one.check_end()
+    with contextlib.ExitStack() as ends:
+        yield start
+        for one in started:
+            one.terminate()  # all at once: each takes a moment
+        for one in reversed(started):
+            ends.callback(one.check_end)

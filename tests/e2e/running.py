@@ -70,8 +70,30 @@ class Answer:
 class Logged:
     """A program that writes a log."""
 
+    begun: list[Logged] = []  # of this process; conftest.py ends those that a failure leaves behind
     log_path: Path
     process: subprocess.Popen[bytes] | None
+
+    def begin(self, command: list[Any], env: dict[str, str]) -> None:
+        with open(self.log_path, "ab") as log:
+            self.process = subprocess.Popen(command, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        if self not in self.begun:
+            self.begun.append(self)
+
+    def is_running(self) -> bool:
+        return self.process is not None and self.process.poll() is None
+
+    def await_end(self, timeout_s: float = STOP_S) -> int:
+        """The exit status; one that does not end is killed."""
+        try:
+            return self.process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise
+
+    def kill(self) -> None:
+        """SIGKILL, also of a suspended one."""
+        raise NotImplementedError
 
     def log(self) -> str:
         return self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
@@ -141,8 +163,7 @@ class Daemon(Logged):
         """Only starts the process."""
         (self.state / "address").unlink(missing_ok=True)
         command = [self._programs["bifurcated"], "--listen", "127.0.0.1:0", "--state", self.state, *self._options]
-        with open(self.log_path, "ab") as log:
-            self.process = subprocess.Popen(command, env=self.env, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        self.begin(command, self.env)
         self._killed = False
 
     def await_address(self) -> None:
@@ -158,7 +179,7 @@ class Daemon(Logged):
     def stop(self) -> int:
         """SIGTERM; the exit status."""
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(STOP_S)
+        return self.await_end()
 
     def kill(self) -> None:
         """SIGKILL: nothing is saved, nothing is cleaned up."""

@@ -42,13 +42,12 @@ class Worker(Logged):
         self.killed = self.must_end_well = False
 
     def start(self) -> "Worker":
-        with open(self.log_path, "ab") as log:
-            self.process = subprocess.Popen(self.command, env=self.env, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        self.begin(self.command, self.env)
         self.killed = False
         return self
 
     def wait(self, timeout_s: float = STOP_S) -> int:
-        return self.process.wait(timeout_s)
+        return self.await_end(timeout_s)
 
     def stop(self) -> int:
         """SIGTERM; the exit status."""
