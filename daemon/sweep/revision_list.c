@@ -153,7 +153,8 @@ static int add_named(struct revision_list *list, const struct names *names, size
             return 0;
     }
     int code = repository_resolve(repository, name, commit, &reason);
-    if (code == ERR_NOT_FOUND && !list->is_partial) /* offline nobody knows whether it exists */
+    /* Offline nobody knows whether it exists; the hub does, whatever else it does not tell. */
+    if (code == ERR_NOT_FOUND && (!list->is_partial || reason.absent == ERR_ABSENT_REVISION))
         return add(list, model, spec, name, REVISION_LIST_NO_COMMIT, err);
     if (code) {
         *err = reason;
@@ -188,6 +189,18 @@ static int has_steps(const struct revision_list *list)
     return i < list->count;
 }
 
+/* The places lie in one branch, if in any: each checkpoint that is pushed moves it. */
+static void mark_carrier(struct revision_list *list, const char *name_of_place, const struct sweep_spec *spec)
+{
+    struct revision_place place;
+    struct err ignored = ERR_INIT;
+    if (revision_place_read(NULL, name_of_place, &place, &ignored))
+        return;
+    struct revision_listed *branch = revision_list_find(list, place.branch);
+    if (branch)
+        branch->is_carrier = !sweep_spec_selects(spec, branch->row.name, &branch->place);
+}
+
 /* Adds what is no branch or tag; the list is of those alone, as yet. */
 static int add_places(struct revision_list *list, const struct places_search *search,
                       const struct sweep_spec *spec, struct err *err)
@@ -197,6 +210,8 @@ static int add_places(struct revision_list *list, const struct places_search *se
     if (is_folder(model) || (!spec->rule && has_steps(list)))
         return 0;
     int code = places_find(search, &places, err);
+    if (!code && places.count)
+        mark_carrier(list, places.rows[0].name, spec);
     for (size_t i = 0; !code && i < places.count; i++) {
         code = add(list, model, spec, places.rows[i].name, places.rows[i].commit, err);
         if (!code) {
@@ -285,7 +300,8 @@ static int take_remembered(void *context, const struct revision_row *row)
     struct revision_list *list = memory->list;
     size_t before = list->count;
     const struct name *name = find_name(memory, row);
-    if (name && !revision_listed_exists(&list->rows[name->at])) { /* asked for by name, but deleted */
+    /* Of a folder: asked for by name, but deleted. Of the hub it is gone, and its task says so. */
+    if (name && !list->is_partial && !revision_listed_exists(&list->rows[name->at])) {
         list->rows[name->at].row = *row;
         list->rows[name->at].is_remembered = 1;
     }

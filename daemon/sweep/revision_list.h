@@ -19,9 +19,11 @@ struct revision_listed {
     struct revision_row row;                  /* id is 0 until revision_list_store */
     struct model_revision place;              /* in the training run */
     int is_selected, is_refused, is_given_up; /* for the caller */
-    int is_remembered;                        /* only the store knows it: see revision_list_remember */
-    int is_known;                             /* the store had its name before; set there, of folders */
-    struct repository_tree *tree;             /* of a folder of a branch: its files; owned; else NULL */
+    int is_carrier;               /* a branch in which places lie and that is not asked for itself:
+                                     its commit tells nothing */
+    int is_remembered;            /* only the store knows it: see revision_list_remember */
+    int is_known;                 /* the store had its name before; set there, of folders */
+    struct repository_tree *tree; /* of a folder of a branch: its files; owned; else NULL */
 };
 
 struct revision_list {

@@ -90,7 +90,7 @@ static int take_known(void *context, const struct revision_row *row)
     if (strcmp(row->commit, REVISION_LIST_NO_COMMIT) == 0)
         return 0; /* was asked for before it existed */
     comparison->is_known[found - comparison->by_name] = 1;
-    if (strcmp(found->listed->row.commit, row->commit) != 0)
+    if (!found->listed->is_carrier && strcmp(found->listed->row.commit, row->commit) != 0)
         note(&comparison->moved, row->name);
     return 0;
 }

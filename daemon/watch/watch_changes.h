@@ -1,6 +1,6 @@
 /*
  * How the refs of a model differ from what the store knows: branches and tags that are new, have moved, are
- * gone.
+ * gone. A branch that only carries checkpoints, as folders or commits, moves with each push and is not told.
  */
 #ifndef BIFURCATED_WATCH_WATCH_CHANGES_H
 #define BIFURCATED_WATCH_WATCH_CHANGES_H

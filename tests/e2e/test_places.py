@@ -200,11 +200,12 @@ def test_a_watch_finds_what_is_new(daemon: Start, make_hub: MakeHub, own_root: P
     hub.reset()
     same = watches.watch_now(one, here)["last_run"]
     assert same["outcome"] == "unchanged" and same["hub_requests"] == LOOKS[layout], same
+    assert not any(same[kind]["count"] for kind in ("new", "moved", "gone")), same  # that main is another is no news
     assert len(watches.api_requests(hub)) == LOOKS[layout]
     add(hub, own_root)
     found = watches.watch_now(one, here)
     new = name.format(128)
-    assert found["last_run"]["new"] == {"count": 1, "names": [new]}, found
+    assert found["last_run"]["new"] == {"count": 1, "names": [new]} and not found["last_run"]["moved"]["count"], found
     assert watches.swept_names(one, found["last_sweep"]) == [new]
     after = steps_of(one, model)
     assert after[new] > 0 and {other: after[other] for other in before} == before
@@ -249,6 +250,27 @@ def test_what_the_hub_does_not_tell_is_not_gone(daemon: Start, make_hub: MakeHub
     same = watches.watch_now(one, here)["last_run"]
     assert same["outcome"] == "unchanged" and not any(same[kind]["count"] for kind in ("new", "moved", "gone")), same
     assert steps_of(one, model) == before
+
+
+def test_a_branch_of_places_that_is_asked_for(daemon: Start, make_hub: MakeHub, own_root: Path) -> None:
+    """It is news that main has moved where main itself is swept."""
+    hub = make_hub(own_root, thread=True)
+    one = daemon(hub)
+    here = f"/v1/watches/{model_path(COMMITS)}"
+    watches.first_run(one, watches.LONG | {"revisions": {"names": ["main", LAYOUTS["commits"][2].format(16)]}}, here)
+    push_commits(hub, own_root)
+    assert watches.watch_now(one, here)["last_run"]["moved"] == {"count": 1, "names": ["main"]}
+
+
+def test_a_mistyped_name_beside_what_is_not_told(daemon: Start, make_hub: MakeHub, own_root: Path) -> None:
+    """The hub fails to list commits; that there is no such branch it says, and it costs the others nothing."""
+    hub = make_hub(own_root, thread=True)
+    one = daemon(hub)
+    hub.fault("status", path=f"/{COMMITS}/commits/", status=500, retry_after=0)
+    done = one.wait(one.sweep(COMMITS, revisions={"names": ["main", "mian"]}))
+    assert done["state"] == "failed" and done["progress"]["done"] == 1, done
+    (error,) = done["errors"]
+    assert error["revision"] == "mian" and error["code"] == "not_found", error
 
 
 # ---- what people ask for by name ------------------------------------------------------------------
