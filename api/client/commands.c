@@ -3,6 +3,7 @@
 #include "api/client/completion.h"
 #include "api/client/plain.h"
 #include "api/client/terminal.h"
+#include "daemon/base/json_text.h"
 #include "daemon/base/standard_files.h"
 
 #include <curl/curl.h>
@@ -239,6 +240,10 @@ int client_main(int argc, char **argv)
     int status = run(argc, argv);
     if (standard_files_lost_output() && status == CLIENT_EXIT_DONE) {
         (void)fputs("bifurcate: writing the output failed\n", stderr);
+        status = CLIENT_EXIT_ERROR;
+    }
+    if (json_text_refusals() && status == CLIENT_EXIT_DONE) {
+        (void)fputs("bifurcate: out of memory: the output may lack something\n", stderr);
         status = CLIENT_EXIT_ERROR;
     }
     return status;

@@ -179,6 +179,8 @@ int client_link_request(struct client_link *link, const char *method, const char
                         const char *key, struct buf *answer, struct err *err)
 {
     struct buf line;
+    if (json_text_refusals()) /* the body may lack what was asked for */
+        return err_set(err, ERR_NO_MEMORY, "out of memory");
     buf_init(&line, LIMIT_URL_BYTES);
     if (key)
         buf_appendf(&line, "Idempotency-Key: %s", key);

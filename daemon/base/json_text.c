@@ -31,6 +31,11 @@ void *json_text_take_spare(size_t size)
     return memory;
 }
 
+unsigned long json_text_refusals(void)
+{
+    return refusals;
+}
+
 static void *take(size_t size)
 {
     void *memory = malloc(size);

@@ -28,6 +28,12 @@ json_t *json_text_parse(const char *text, size_t size, size_t flags, struct err 
  * not get, and returns what is no JSON. */
 char *json_text_dump(const json_t *value, size_t flags);
 
+/*
+ * How many allocations jansson was refused so far, of this thread. Who builds or changes a value piece by
+ * piece need not look at each: a value is whole if this is the same after it as before.
+ */
+unsigned long json_text_refusals(void);
+
 /* What jansson gets where malloc() has no memory: NULL, or what keeps its lexer from aborting. For tests that
  * let an allocation fail. */
 void *json_text_take_spare(size_t size);

@@ -5,6 +5,7 @@
  * environment that systemd gives that one.
  */
 #include "daemon/base/buf.h"
+#include "daemon/base/json_text.h"
 #include "daemon/base/limits.h"
 #include "daemon/command/check.h"
 #include "daemon/command/commands.h"
@@ -72,8 +73,10 @@ static int load(int argc, char **argv, struct options *options, struct check_rep
     return options_load(argc, argv, options, &action, err);
 }
 
-static void print_json(const struct check_report *report)
+/* Whether all of it could be said. */
+static int print_json(const struct check_report *report)
 {
+    const unsigned long refusals = json_text_refusals();
     json_t *findings = json_array();
     for (size_t i = 0; i < report->count; i++) {
         const struct check_finding *finding = &report->findings[i];
@@ -83,10 +86,15 @@ static void print_json(const struct check_report *report)
     }
     json_t *root = json_pack("{s:s, s:s, s:o}", "status", check_level_name(check_worst(report)), "version",
                              BIFURCATED_VERSION, "findings", findings);
-    if (root)
-        (void)json_dumpf(root, stdout, JSON_INDENT(2));
-    (void)putchar('\n');
+    char *text = json_text_refusals() == refusals ? json_text_dump(root, JSON_INDENT(2)) : NULL;
+    if (text)
+        (void)puts(text);
+    else
+        (void)fputs("bifurcated: check: out of memory\n", stderr);
+    const int is_said = text != NULL;
+    free(text);
     json_decref(root);
+    return is_said;
 }
 
 static void print_text(const struct check_report *report)
@@ -107,7 +115,7 @@ int command_check(int argc, char **argv)
     static struct check_report report;
     struct options options = {0};
     struct err err = ERR_INIT;
-    int status = 0, is_over = 0;
+    int status = 0, is_over = 0, is_said = 1;
     int is_json = commands_take_flag(&argc, argv, "json");
     if (load(argc, argv, &options, &report, &is_over, &err))
         check_add(&report, CHECK_LEVEL_ERROR, "configuration", "%s", err.message);
@@ -116,10 +124,10 @@ int command_check(int argc, char **argv)
     else
         check_run(&options, &report);
     if (is_json)
-        print_json(&report);
+        is_said = print_json(&report);
     else
         print_text(&report);
-    status = check_worst(&report) == CHECK_LEVEL_ERROR ? COMMANDS_STATUS_FAILED : 0;
+    status = !is_said || check_worst(&report) == CHECK_LEVEL_ERROR ? COMMANDS_STATUS_FAILED : 0;
 out:
     options_free(&options);
     return status;

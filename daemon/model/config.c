@@ -278,12 +278,16 @@ int model_config_parse(const char *json, size_t size, struct model_config *ret_c
     json_t *root = json_text_parse(json, size, JSON_REJECT_DUPLICATES, err);
     if (!root)
         return err_wrap(err, "config.json");
+    const unsigned long refusals = json_text_refusals();
     if (!json_is_object(root))
         code = err_set(err, ERR_FORMAT, "config.json: not a JSON object");
     else if (read_config(root, &config, err))
         code = err_wrap(err, "config.json");
     else
         code = 0;
+    /* Families put their own names for things into the object: one left out would be its default. */
+    if (json_text_refusals() != refusals)
+        code = err_set(err, ERR_NO_MEMORY, "config.json: out of memory");
     json_decref(root);
     if (!code)
         *ret_config = config;

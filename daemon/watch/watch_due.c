@@ -165,7 +165,7 @@ int watch_due_drop_unfinished(struct store *store, struct repository *repository
                               json_t *report, int *ret_is_fresh, struct err *err)
 {
     json_t *unfinished = json_array();
-    int code = 0;
+    int code = 0, failed = 0;
     for (size_t i = 0; !code && i < list->count; i++) {
         struct revision_listed *listed = &list->rows[i];
         enum completeness completeness;
@@ -179,9 +179,9 @@ int watch_due_drop_unfinished(struct store *store, struct repository *repository
         listed->is_selected = 0;
         *ret_is_fresh |= completeness == COMPLETENESS_FRESH;
         if (json_array_size(unfinished) < WATCH_CHANGES_NAMES_MAX)
-            (void)json_array_append_new(
+            failed |= json_array_append_new(
                 unfinished, json_pack("{s:s, s:s}", "revision", listed->row.name, "reason", reason));
     }
-    (void)json_object_set_new(report, "unfinished", unfinished);
-    return code;
+    failed |= json_object_set_new(report, "unfinished", unfinished);
+    return !code && failed ? err_set(err, ERR_NO_MEMORY, "watch: out of memory") : code;
 }

@@ -29,6 +29,7 @@ struct run {
     struct revision_list list;
     json_t *report;
     uint64_t more_requests; /* than the repository has counted */
+    int is_cut;             /* the report lacks something, as there was no memory for it */
     int is_fresh;           /* a checkpoint is being written: look again soon */
     size_t due;             /* rows of the list that are selected */
     struct watch_run result;
@@ -39,6 +40,11 @@ const char *watch_outcome_name(enum watch_outcome outcome)
     static const char *const names[WATCH_OUTCOME_COUNT] = {"unchanged", "sweeping", "skipped",
                                                            "failed",    "waiting",  "missing"};
     return names[outcome];
+}
+
+static void say(struct run *run, const char *key, json_t *value)
+{
+    run->is_cut |= json_object_set_new(run->report, key, value) != 0;
 }
 
 static int read_request(struct run *run, struct err *err)
@@ -97,9 +103,9 @@ static int report_untried(struct run *run, struct err *err)
     struct watch_untried untried;
     int code = watches_count_untried(run->store, run->watch, &untried, err);
     if (!code && untried.count)
-        (void)json_object_set_new(run->report, "untried",
-                                  json_pack("{s:I, s:I, s:s}", "count", (json_int_t)untried.count, "sweep",
-                                            (json_int_t)untried.sweep_id, "reason", untried.reason));
+        say(run, "untried",
+            json_pack("{s:I, s:I, s:s}", "count", (json_int_t)untried.count, "sweep",
+                      (json_int_t)untried.sweep_id, "reason", untried.reason));
     return code;
 }
 
@@ -190,8 +196,7 @@ static int is_lasting(int code)
 
 static void report_error(struct run *run, const struct err *reason)
 {
-    json_t *error = json_pack("{s:s, s:s}", "code", err_name(reason->code), "message", reason->message);
-    (void)json_object_set_new(run->report, "error", error ? error : json_null());
+    say(run, "error", json_pack("{s:s, s:s}", "code", err_name(reason->code), "message", reason->message));
 }
 
 static void set_failure(struct run *run, const struct err *reason)
@@ -259,15 +264,14 @@ static int record(struct run *run, enum watch_outcome outcome, struct err *err)
     if (run->repository)
         repository_counters(run->repository, &counters);
     counters.request_count += run->more_requests;
-    (void)json_object_set_new(run->report, "outcome", json_string(watch_outcome_name(outcome)));
-    (void)json_object_set_new(run->report, "revisions", json_integer((json_int_t)run->list.count));
-    (void)json_object_set_new(run->report, "swept", json_integer((json_int_t)run->due));
-    (void)json_object_set_new(run->report, "hub_requests", json_integer((json_int_t)counters.request_count));
-    (void)json_object_set_new(run->report, "hub_received_bytes",
-                              json_integer((json_int_t)counters.received_bytes));
+    say(run, "outcome", json_string(watch_outcome_name(outcome)));
+    say(run, "revisions", json_integer((json_int_t)run->list.count));
+    say(run, "swept", json_integer((json_int_t)run->due));
+    say(run, "hub_requests", json_integer((json_int_t)counters.request_count));
+    say(run, "hub_received_bytes", json_integer((json_int_t)counters.received_bytes));
     if (run->is_fresh && !run->result.retry_ms)
         run->result.retry_ms = clock_wall_ms() + RETRY_FIRST_MS;
-    char *report = json_text_dump(run->report, JSON_COMPACT);
+    char *report = run->is_cut ? NULL : json_text_dump(run->report, JSON_COMPACT);
     if (!report)
         return err_set(err, ERR_NO_MEMORY, "watch: out of memory");
     run->result.report = report;
@@ -308,7 +312,7 @@ int watch_run_once(struct store *store, struct hub *hub, const struct watch_othe
         goto out;
     if (unfinished) {
         *ret_outcome = WATCH_OUTCOME_SKIPPED;
-        (void)json_object_set_new(run.report, "unfinished_sweep", json_integer(unfinished));
+        say(&run, "unfinished_sweep", json_integer(unfinished));
     } else {
         code = read_request(&run, &reason);
         if (!code)

@@ -1,4 +1,5 @@
 /* What config.json is refused for: by any use, and by scoring alone. */
+#include "tests/unit/base/no_memory.h"
 #include "tests/unit/model/configs.h"
 
 static void assert_refusal(const char *json, int code, int expected, const struct err *err, const char *says)
@@ -156,11 +157,43 @@ static void test_scoring_refusals(void **state)
     }
 }
 
+/* What a family's reader puts into the object in place of other names must not be missing without a word:
+ * each allocation fails once. */
+static void test_a_lack_of_memory(void **state)
+{
+    static const char *const texts[] = {
+        "{" PYTHIA "}",
+        "{" PICO "}",
+        "{" BLOOM "}",
+        "{" LLAMA ",\"rope_scaling\":{\"rope_type\":\"linear\",\"factor\":2.0},\"rope_theta\":5000.0}",
+        "{" HF_OLMO "}",
+        "{" CRYSTAL "}",
+        "{\"model_type\":\"stablelm_epoch\",\"hidden_size\":64,\"rope_pct\":0.25,\"norm_eps\":1e-5}",
+        "{\"model_type\":\"modernbert-decoder\",\"hidden_size\":64,\"global_rope_theta\":1e4,"
+        "\"norm_bias\":true,\"mlp_bias\":false}",
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        for (unsigned nth = 1;; nth++) {
+            struct err err = ERR_INIT;
+            struct model_config config = {0};
+            countdown = nth;
+            int code = model_config_parse(texts[i], strlen(texts[i]), &config, &err);
+            if (countdown) /* there are fewer */
+                break;
+            if (code != ERR_NO_MEMORY)
+                print_error("%s: without allocation %u: code %d %s\n", texts[i], nth, code, err.message);
+            assert_int_equal(code, ERR_NO_MEMORY);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_malformed),
         cmocka_unit_test(test_scoring_refusals),
+        cmocka_unit_test_setup_teardown(test_a_lack_of_memory, let_memory_fail, restore_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

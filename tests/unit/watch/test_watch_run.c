@@ -229,6 +229,59 @@ static void test_memory_that_is_short(void **state)
     assert_true(failures > 10);
 }
 
+/* Looks of which each allocation fails once: what is recorded is whole. Returns how many were not. */
+static unsigned look_without_memory(struct fixture *fixture)
+{
+    static const char *const members[] = {"outcome", "revisions", "swept", "hub_requests",
+                                          "hub_received_bytes"};
+    unsigned call = 0, failures = 0;
+    do {
+        struct watch_row watch;
+        enum watch_outcome outcome = WATCH_OUTCOME_COUNT;
+        OK(watches_find(fixture->store, fixture->name, &watch, &err));
+        struct err err = ERR_INIT;
+        if (watch.run_sweep_id)
+            (void)sweeps_cancel(fixture->store, watch.run_sweep_id, &err);
+        err = (struct err)ERR_INIT;
+        (void)let_memory_fail(NULL);
+        countdown = ++call;
+        int code =
+            watch_run_once(fixture->store, fixture->hub, NULL, &watch, &fixture->cancel, &outcome, &err);
+        const int is_over = countdown != 0; /* no call was left to fail */
+        (void)restore_memory(NULL);
+        failures += code != 0;
+        if (code) {
+            assert_int_equal(code, ERR_NO_MEMORY);
+        } else {
+            json_t *report = read_report(fixture);
+            for (size_t i = 0; i < sizeof members / sizeof members[0]; i++)
+                assert_non_null(json_object_get(report, members[i]));
+            if (outcome == WATCH_OUTCOME_FAILED)
+                assert_non_null(json_object_get(json_object_get(report, "error"), "message"));
+            else
+                assert_int_equal(json_array_size(json_object_get(report, "unfinished")),
+                                 2); /* they are fresh */
+            json_decref(report);
+        }
+        if (is_over)
+            return failures;
+    } while (1);
+}
+
+static void test_reports_without_memory(void **state)
+{
+    struct fixture *fixture = *state;
+    char elsewhere[160];
+    (void)snprintf(elsewhere, sizeof elsewhere, "%s.away", fixture->models);
+    fixture_add_revision(fixture, "step0", 0);
+    fixture_add_revision(fixture, "step1", 1);
+    put_watch(fixture);
+    assert_true(look_without_memory(fixture) > 10);
+    assert_int_equal(rename(fixture->models, elsewhere), 0);
+    assert_true(look_without_memory(fixture) > 5);
+    assert_int_equal(rename(elsewhere, fixture->models), 0);
+}
+
 /* Offline the list is a part: what it changes is kept as well, and nothing else is gone. */
 static void test_a_partial_list(void **state)
 {
@@ -266,6 +319,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_what_was_not_stored_is_said_once, fixture_setup,
                                         fixture_teardown),
         cmocka_unit_test_setup_teardown(test_memory_that_is_short, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(test_reports_without_memory, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(test_a_partial_list, fixture_setup, fixture_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
