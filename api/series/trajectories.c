@@ -14,6 +14,7 @@
 
 #define ENTRIES_STANDARD 64
 #define LIMIT_STANDARD 1000
+#define VALUES_MAX 1000000 /* of a page, so that it is no larger than a body may be (BODY_BYTES_MAX) */
 
 struct rows {
     enum api_format format;
@@ -32,6 +33,8 @@ static size_t entry_at(const struct rows *rows, size_t i)
 static int append_row(void *context, const struct revision_row *revision, const struct sample_row *row)
 {
     struct rows *rows = context;
+    if (rows->page.count && (size_t)(rows->page.count + 1) * rows->entry_count > VALUES_MAX)
+        rows->page.left = 0;
     if (revision_page_is_full(&rows->page))
         return 1;
     if (!row->values) {

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import json
 import re
 import socket
+import sqlite3
 import threading
 import time
 from pathlib import Path
@@ -107,6 +109,30 @@ def test_large_answers_are_the_same_from_the_cache(daemon: Callable[..., Daemon]
     assert gzip.decompress(one.get(target, {"Accept-Encoding": "gzip"}).body) == first.body
     hits = re.search(r"^bifurcated_http_cache_hits_total (\d+)", one.get("/metrics").text, re.MULTILINE)
     assert int(hits.group(1)) >= 3
+
+
+def test_trajectories_that_are_too_long_for_one_page(daemon: Callable[..., Daemon], make_hub: Callable[..., Any], garden: Any) -> None:
+    """A page ends earlier than `limit` says; with the next one it is all."""
+    one = daemon(make_hub(garden))
+    assert one.wait(one.sweep(MODEL, revisions={"names": ["step512"]}))["state"] == "done"
+    assert one.stop() == 0
+    with contextlib.closing(sqlite3.connect(one.db)) as database, database:
+        database.executescript("""
+            WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 250)
+                INSERT INTO revisions (model_id, name, commit_sha, step, first_seen_ms)
+                SELECT model_id, 'step' || (1000 + i), commit_sha, 1000 + i, first_seen_ms FROM revisions, n WHERE revisions.name = 'step512';
+            INSERT INTO revision_tensors SELECT revisions.id, tensor, content_id, token_rows, definition, backend, NULL, file_path, file_digest, 0, measured_ms
+                FROM revisions, revision_tensors WHERE revisions.step BETWEEN 1001 AND 1250;
+            """)
+    one.start()
+    target, names = f"/v1/models/{MODEL}/trajectories?entries=4096&limit=10000", []
+    while target:
+        page = one.get(target, {"Accept": "text/csv"})
+        assert page.status == 200, page
+        names.append([line.partition(",")[0] for line in page.text.splitlines()[1:]])
+        target = (re.findall("<(.*)>", page.headers.get("Link") or "") or [""])[0]
+    assert [len(page) for page in names] == [244, 7]
+    assert sum(names, []) == ["step512", *(f"step{step}" for step in range(1001, 1251))]
 
 
 def test_idempotency_key_starts_one_sweep(measured: Daemon) -> None:
