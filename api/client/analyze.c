@@ -184,7 +184,7 @@ static void print_audit(const json_t *document)
     const json_t *findings = json_object_get(document, "findings"), *finding;
     size_t i;
     const enum step_unit unit = client_answer_unit(document);
-    char grid[80] = "", distance[STEP_UNIT_TEXT_SIZE];
+    char grid[80] = "", every[STEP_UNIT_TEXT_SIZE];
     client_answer_line(
         json_sprintf("%s, %s: %" JSON_INTEGER_FORMAT " revisions known, the files of %" JSON_INTEGER_FORMAT
                      ", %" JSON_INTEGER_FORMAT " measured",
@@ -193,8 +193,8 @@ static void print_audit(const json_t *document)
                      (json_int_t)client_answer_integer(document, "revisions_with_files"),
                      (json_int_t)client_answer_integer(document, "revisions_measured")));
     if (client_answer_has(document, "grid")) {
-        step_unit_write_distance(unit, client_answer_real(document, "grid"), distance);
-        (void)snprintf(grid, sizeof grid, "; a revision every %s", distance);
+        step_unit_write_every(unit, client_answer_real(document, "grid"), every);
+        (void)snprintf(grid, sizeof grid, "; a revision every %s", every);
     }
     client_answer_line(json_sprintf("%" JSON_INTEGER_FORMAT
                                     " different sets of weight files, %" JSON_INTEGER_FORMAT

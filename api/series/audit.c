@@ -161,12 +161,14 @@ static enum equality compare_models(const struct finding *finding, const struct 
     return one[0] && other[0] && !content && !other_content ? EQUALITY_NO : EQUALITY_UNKNOWN;
 }
 
-static const char *why_unchanged(const struct api_run_point *point, enum equality models)
+static const char *why_unchanged(const struct api_run_point *point, enum equality models, enum step_unit unit)
 {
     if (point->not_finite >= 1.0)
         return "nothing in it is finite";
     if (models == EQUALITY_NO)
         return "other weights of the model differ, so that this tensor alone was not trained";
+    if (unit != STEP_UNIT_STEPS) /* names lie many updates apart */
+        return "training stood still, or one checkpoint was published under both names";
     return "no update happened yet (a warm-up begins at rate 0), or training stood still";
 }
 
@@ -175,7 +177,7 @@ static void explain(const struct finding *finding, const struct api_run *run, en
 {
     const struct api_run_point *point = &run->points[finding->index], *other = &run->points[finding->other];
     const char *what = finding->basis == BASIS_FILES ? "weight files" : "measured tensor";
-    char place[STEP_UNIT_TEXT_SIZE], distance[STEP_UNIT_TEXT_SIZE];
+    char place[STEP_UNIT_TEXT_SIZE], every[STEP_UNIT_TEXT_SIZE];
     switch (finding->kind) {
     case AUDIT_KIND_DUPLICATE:
         (void)snprintf(text, TEXT_SIZE,
@@ -185,7 +187,7 @@ static void explain(const struct finding *finding, const struct api_run *run, en
         break;
     case AUDIT_KIND_UNCHANGED:
         (void)snprintf(text, TEXT_SIZE, "%.120s has the same %s as %.120s before it: %s", point->name, what,
-                       other->name, why_unchanged(point, models));
+                       other->name, why_unchanged(point, models, run->model.step_unit));
         break;
     case AUDIT_KIND_OUT_OF_LINE:
         (void)snprintf(text, TEXT_SIZE,
@@ -195,9 +197,8 @@ static void explain(const struct finding *finding, const struct api_run *run, en
         break;
     case AUDIT_KIND_MISSING:
         step_unit_write_place(run->model.step_unit, finding->step, place);
-        step_unit_write_distance(run->model.step_unit, finding->evidence, distance);
-        (void)snprintf(text, TEXT_SIZE, "%s has no revision; elsewhere there is one every %s", place,
-                       distance);
+        step_unit_write_every(run->model.step_unit, finding->evidence, every);
+        (void)snprintf(text, TEXT_SIZE, "%s has no revision; elsewhere there is one every %s", place, every);
         break;
     case AUDIT_KIND_NOT_FINITE:
         (void)snprintf(text, TEXT_SIZE,

@@ -53,10 +53,12 @@ void step_unit_write_place(enum step_unit unit, double number, char text[STEP_UN
         (void)snprintf(text, STEP_UNIT_TEXT_SIZE, "%s %.32s", units[unit].one, digits);
 }
 
-void step_unit_write_distance(enum step_unit unit, double number, char text[STEP_UNIT_TEXT_SIZE])
+void step_unit_write_every(enum step_unit unit, double number, char text[STEP_UNIT_TEXT_SIZE])
 {
     char digits[STEP_UNIT_TEXT_SIZE];
     step_unit_write_number(unit, number, digits);
-    (void)snprintf(text, STEP_UNIT_TEXT_SIZE, "%.32s %s", digits,
-                   strcmp(digits, "1") == 0 ? units[unit].one : units[unit].name);
+    if (strcmp(digits, "1") == 0)
+        (void)snprintf(text, STEP_UNIT_TEXT_SIZE, "%s", units[unit].one);
+    else
+        (void)snprintf(text, STEP_UNIT_TEXT_SIZE, "%.32s %s", digits, units[unit].name);
 }

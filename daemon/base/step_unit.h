@@ -23,7 +23,7 @@ void step_unit_write_number(enum step_unit unit, double number, char text[STEP_U
 /* A place in the run: "step 512", "220B tokens", "100M words", "epoch 3". */
 void step_unit_write_place(enum step_unit unit, double number, char text[STEP_UNIT_TEXT_SIZE]);
 
-/* A distance: "1000 steps", "20B tokens", "1 epoch". */
-void step_unit_write_distance(enum step_unit unit, double number, char text[STEP_UNIT_TEXT_SIZE]);
+/* What follows "every": "1000 steps", "20B tokens", of one "epoch". */
+void step_unit_write_every(enum step_unit unit, double number, char text[STEP_UNIT_TEXT_SIZE]);
 
 #endif

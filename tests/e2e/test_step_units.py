@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import json
 import re
+import sqlite3
 import urllib.parse
 from pathlib import Path
 from typing import Any, Iterator
@@ -100,10 +101,12 @@ def test_a_schedule_is_of_steps(runs: Any) -> None:
 def test_the_audit_counts_in_the_same_unit(runs: Any, garden: Path, tmp_path: Path) -> None:
     for millions, step in zip((0, 10, 20, 40, 50, 60, 70), STEPS, strict=True):  # none of 30
         (tmp_path / f"chck_{millions}M").symlink_to(garden / "models/garden/neox-tiny" / f"step{step}")
+    (tmp_path / "chck_80M").symlink_to(garden / "models/garden/neox-tiny/step4000")
     model = f"file:{tmp_path}"
     assert runs.wait(runs.sweep(model))["state"] == "done"
     said = words_of(runs, "audit", model)
     assert "a revision every 10M words" in said and "30M missing 30M words has no revision; elsewhere there is one every 10M words" in said, said
+    assert "80M unchanged chck_80M has the same measured tensor as chck_70M before it: training stood still, or one" in said, said
     assert runs.client("remove", model, "--yes").returncode == 0
 
 
@@ -130,6 +133,29 @@ def test_laws_are_of_one_unit(runs: Any) -> None:
     assert "onset, training tokens (logarithmic)" in figure and "2 of 4 models" in figure
     assert "onset at 1.024B tokens, after 512M tokens." in figure and "onset at step" not in figure
     assert json.loads(runs.client("scaling", "--json", "--unit", "epochs").stdout)["unit"] == "epochs"
+
+
+def test_a_law_over_tokens(runs: Any, garden: Path, tmp_path: Path) -> None:
+    """Seven sizes that all fork at step 512, with batches in proportion to the root of the size: over steps the exponent is 0, over tokens 0.5."""
+    sizes = {4**i: 2**i for i in range(5, 12)}
+    for size, batch in sizes.items():
+        (tmp_path / str(size)).mkdir()
+        for step in STEPS[1:6]:
+            (tmp_path / str(size) / f"step{step}-tokens{step * batch}M").symlink_to(garden / "models/garden/neox-tiny" / f"step{step}")
+    sweeps = [runs.sweep(f"file:{tmp_path / str(size)}") for size in sizes]
+    assert {runs.wait(sweep)["state"] for sweep in sweeps} == {"done"}
+    with sqlite3.connect(runs.db) as database:
+        database.executemany("UPDATE models SET parameter_count = ? WHERE name = ?", [(size, f"file:{tmp_path / str(size)}") for size in sizes])
+    by_tokens, by_steps = (runs.read(f"/v1/scaling?prefix=file:{tmp_path}{unit}") for unit in ("", "&unit=steps"))
+    assert (by_tokens["unit"], by_steps["unit"]) == ("tokens", "steps")
+    assert {(one["onset_tokens"], one["onset_tokens_before"]) for one in by_tokens["models"]} == {(512e6 * batch, 256e6 * batch) for batch in sizes.values()}
+    for answer, exponent in ((by_tokens, 0.5), (by_steps, 0)):
+        fit = answer["fit"]
+        assert fit["is_fitted"] and fit["count"] == 7 and abs(fit["exponent"] - exponent) < 0.01 and fit["exponent_high"] - fit["exponent_low"] < 0.5, fit
+    said = words_of(runs, "scaling", "--view", "centred", "--prefix", f"file:{tmp_path}")
+    assert f"onset tokens = {by_tokens['fit']['prefactor']:.4g} * parameters^{by_tokens['fit']['exponent']:.3f}; " in said, said
+    for size in sizes:
+        assert runs.client("remove", f"file:{tmp_path / str(size)}", "--yes").returncode == 0
 
 
 def test_the_dashboard_says_units(page: Browser, runs: Any) -> None:  # noqa: F811

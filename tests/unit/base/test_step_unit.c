@@ -24,10 +24,10 @@ static void test_texts(void **state)
     static const struct {
         enum step_unit unit;
         double number;
-        const char *place, *distance;
+        const char *place, *every;
     } cases[] = {
         {STEP_UNIT_STEPS, 0, "step 0", "0 steps"},
-        {STEP_UNIT_STEPS, 1, "step 1", "1 step"},
+        {STEP_UNIT_STEPS, 1, "step 1", "step"},
         {STEP_UNIT_STEPS, 143000, "step 143000", "143000 steps"},
         {STEP_UNIT_STEPS, 9007199254740992, "step 9007199254740992", "9007199254740992 steps"},
         {STEP_UNIT_TOKENS, 220e9, "220B tokens", "220B tokens"},
@@ -40,15 +40,15 @@ static void test_texts(void **state)
         {STEP_UNIT_WORDS, 900000, "900K words", "900K words"},
         {STEP_UNIT_WORDS, 1e9, "1B words", "1B words"},
         {STEP_UNIT_EPOCHS, 3, "epoch 3", "3 epochs"},
-        {STEP_UNIT_EPOCHS, 1, "epoch 1", "1 epoch"},
+        {STEP_UNIT_EPOCHS, 1, "epoch 1", "epoch"},
     };
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         char text[STEP_UNIT_TEXT_SIZE];
         step_unit_write_place(cases[i].unit, cases[i].number, text);
         assert_string_equal(text, cases[i].place);
-        step_unit_write_distance(cases[i].unit, cases[i].number, text);
-        assert_string_equal(text, cases[i].distance);
+        step_unit_write_every(cases[i].unit, cases[i].number, text);
+        assert_string_equal(text, cases[i].every);
     }
 }
 
