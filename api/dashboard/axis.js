@@ -24,7 +24,7 @@ export const axis = {
   units: ["steps"], // what they count, each once
 
   /** Takes over the steps of what is shown, and what they count. */
-  use(steps, units) {
+  use(steps, units = []) {
     this.units = units.length ? [...new Set(units)] : ["steps"];
     this.steps = [...new Set(steps)].sort((a, b) => a - b);
     this.first = this.steps[0] ?? 0;
