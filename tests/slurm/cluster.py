@@ -25,7 +25,7 @@ NODES = ("n1", "n2")
 
 CONFIGURATION = """\
 ClusterName=test
-SlurmctldHost=localhost(127.0.0.1)
+SlurmctldHost=localhost({address})
 SlurmctldPort={port}
 SlurmUser={user}
 SlurmdUser={user}
@@ -62,14 +62,23 @@ class Unavailable(Exception):
     """Slurm is not installed here."""
 
 
-def free_ports(count: int) -> list[int]:
+def own_address() -> str:
+    """Where Slurm listens if not everywhere: at what the machine's name means, which is 127.0.1.1 where Debian's installer wrote /etc/hosts."""
+    try:
+        address = socket.gethostbyname(socket.gethostname())
+    except OSError:
+        address = ""
+    return address if address.startswith("127.") else "127.0.0.1"
+
+
+def free_ports(count: int, address: str = "127.0.0.1") -> list[int]:
     """Ports below those that the kernel hands out itself, so that nobody takes one before the daemon does."""
     while True:
         first = random.randrange(12000, 31000)
         try:
             for port in range(first, first + count):
                 with socket.socket() as probe:
-                    probe.bind(("127.0.0.1", port))
+                    probe.bind((address, port))
             return list(range(first, first + count))
         except OSError:
             continue
@@ -119,18 +128,19 @@ class Cluster:
 
     def start(self) -> None:
         """Returns when every node is idle."""
-        port, *node_ports = free_ports(1 + len(NODES))
+        address = own_address()
+        port, *node_ports = free_ports(1 + len(NODES), address)
         (self.folder / "state").mkdir()
         key = self.folder / "munge.key"
         key.touch(mode=0o600)
         key.write_bytes(os.urandom(128))
         nodes = "\n".join(
-            f"NodeName={name} NodeHostname=localhost NodeAddr=127.0.0.1 Port={at} CPUs=1 RealMemory=500 State=UNKNOWN"
+            f"NodeName={name} NodeHostname=localhost NodeAddr={address} Port={at} CPUs=1 RealMemory=500 State=UNKNOWN"
             for name, at in zip(NODES, node_ports, strict=True)
         )
         self.configuration.write_text(
             CONFIGURATION.format(
-                folder=self.folder, port=port, nodes=nodes, user=getpass.getuser(), credential_s=CREDENTIAL_S
+                folder=self.folder, address=address, port=port, nodes=nodes, user=getpass.getuser(), credential_s=CREDENTIAL_S
             )
         )
         if self._version() >= (23, 2):  # nodes need no rights over cgroups; older ones do not ask for any
