@@ -243,20 +243,27 @@ static int refuse_state(struct api_request *request, struct api_response *respon
     return refuse(response, "invalid_token", scope, err, reason);
 }
 
+/* What follows "Bearer", maybe nothing: from libmicrohttpd 1.0 on a blank at the end of a header is gone.
+ * NULL: there is no such header. */
+static const char *bearer_token(const char *header)
+{
+    if (!header || strncasecmp(header, "Bearer", 6) != 0 || (header[6] != '\0' && header[6] != ' '))
+        return NULL;
+    return header + 6 + strspn(header + 6, " ");
+}
+
 int api_access_check(struct api_request *request, struct api_response *response, struct err *err)
 {
     struct api_http *http = request->http;
     enum api_right right = request->route->right;
     enum token_scope scope = scope_of(right);
     int is_open = api_access_is_open(http, right);
-    const char *header = request->headers.authorization;
-    const char *token = header && strncasecmp(header, "Bearer ", 7) == 0 ? header + 7 : NULL;
+    const char *token = bearer_token(request->headers.authorization);
     if (right == API_RIGHT_PUBLIC)
         return 0;
     if (right == API_RIGHT_READ && is_open && !token)
         return check_name(request, response, err);
     if (token) {
-        token += strspn(token, " ");
         enum api_token_state state =
             api_token_table_find(http->tokens, token, clock_wall_ms(), &request->identity);
         if (state != API_TOKEN_VALID && !(is_open && right == API_RIGHT_READ))

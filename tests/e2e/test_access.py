@@ -128,7 +128,9 @@ def test_what_is_wrong_with_a_token_is_said(closed: Daemon, keys: Callable[[Daem
         ("", "not known"),
     ):
         assert words in problem(closed.get("/v1/models", bearer(wrong)), 401, "invalid_token")["detail"], wrong
-    assert closed.get("/v1/models", {"Authorization": f"Basic {text}"}).status == 401
+    assert "not known" in problem(closed.get("/v1/models", {"Authorization": "Bearer"}), 401, "invalid_token")["detail"]
+    for other in (f"Basic {text}", f"Bearer{text}"):
+        problem(closed.get("/v1/models", {"Authorization": other}), 401, None)
     assert closed.get("/v1/models", {"Authorization": f"bearer   {text}"}).status == 200
     with sqlite3.connect(closed.db) as db:
         db.execute("UPDATE tokens SET expires_ms = 1000")
