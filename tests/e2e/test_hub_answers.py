@@ -115,7 +115,8 @@ def test_http2_that_breaks_off(big_root: Path, make_hub: Callable[..., Emulator]
         hub = make_hub(big_root, tls=certificate, cdn_host=f"https://localhost:{server.port}")
         answer = Probe(tmp_path, hub.url)("org/big", "read", "main", BIG, AT, SIZE, env=env)
         assert answer.get("ranges") == [sha256(data[AT : AT + SIZE])], answer
-        assert answer["retries"] >= 4 and server.count >= 5, "each of them was met"
+        # libcurl 8.14 itself repeats what GOAWAY says was not begun.
+        assert answer["retries"] >= 3 and server.count >= 5, "each of them was met"
     with Http2Server(certificate, data, [("reset", 0.0)] * 99) as server:
         hub.set(cdn_host=f"https://localhost:{server.port}")
         answer = Probe(tmp_path, hub.url)("org/big", "read", "main", BIG, AT, SIZE, env=env)
