@@ -42,16 +42,20 @@ def connect(one: Daemon, source: str = "127.0.0.1") -> socket.socket:
     return socket.create_connection((where.hostname, where.port), timeout=30, source_address=(source, 0))
 
 
-def exchange(one: Daemon, data: bytes) -> bytes:
+def exchange(one: Daemon, data: bytes, patience_s: float = 30) -> bytes:
     """What comes back until the daemon closes."""
     with connect(one) as connection:
         answer = b""
+        connection.settimeout(patience_s)
         try:
             connection.sendall(data)
             while chunk := connection.recv(65536):
                 answer += chunk
         except (ConnectionError, BrokenPipeError):
             pass  # cut off while it still sent
+        except TimeoutError:
+            if patience_s == 30:
+                raise
         return answer
 
 
@@ -125,15 +129,15 @@ REQUESTS: list[tuple[str, bytes, set[int]]] = [
     ("no host", b"GET /healthz HTTP/1.1\r\n\r\n", {400}),
     ("no host in HTTP/1.0", b"GET /healthz HTTP/1.0\r\n\r\n", {200}),
     ("two hosts", get(b"/healthz", b"Host: other\r\n"), {400}),
-    ("a blank in the target", get(b"/healthz x"), {400}),
+    ("a blank in the target", get(b"/healthz x"), {301, 400}),  # with the blank encoded
     ("a blank before the colon", get(b"/healthz", b"Content-Length : 5\r\n"), {400}),
     ("a header without a name", get(b"/healthz").replace(b"Host:", b": x\r\nHost:"), {400}),
     ("a return in a header", get(b"/healthz", b"X: a\rHost: other\r\n"), {400}),
     ("a header without a colon", get(b"/healthz", b"nonsense\r\n"), {400}),
     ("two lengths", post(b"{}", b"Content-Length: 20\r\n" + JSON), {400}),
     ("two lengths that are equal", post(b"{}", b"Content-Length: 2\r\n" + JSON), {400}),
-    ("another transfer coding", post(b"{}", JSON).replace(b"Content-Length: 2", b"Transfer-Encoding: gzip, chunked"), {501}),
-    ("no transfer coding", post(b"{}", JSON).replace(b"Content-Length: 2", b"Transfer-Encoding: identity"), {501}),
+    ("another transfer coding", post(b"{}", JSON).replace(b"Content-Length: 2", b"Transfer-Encoding: gzip, chunked"), {400, 501}),
+    ("no transfer coding", post(b"{}", JSON).replace(b"Content-Length: 2", b"Transfer-Encoding: identity"), {400, 501}),
     ("two transfer codings", post(b"0\r\n\r\n", b"Transfer-Encoding: chunked\r\n" + JSON).replace(
         b"Content-Length: 5", b"Transfer-Encoding: chunked"), {400}),
     ("a chunk without a size", post(b"zz\r\n", JSON).replace(b"Content-Length: 4", b"Transfer-Encoding: chunked"), {400}),
@@ -173,17 +177,27 @@ LIBRARY = {
     "a list of lengths", "a length in hexadecimal", "no length in its header", "no method", "no version",
     "a method of HTTP/2", "another version", "the greeting of TLS",
 }  # fmt: skip
+# The same from version 1.0 on (Debian 13); version 0.9.75 (Debian 12) shows them to the server.
+LIBRARY_1_0 = {
+    "no host", "a blank in the target", "a blank before the colon", "a header without a name", "a return in a header",
+    "another transfer coding", "no transfer coding",
+}  # fmt: skip
+# What one of the two closes without a word, which is right for what cannot be a request; an answer of 2xx to rubbish is not.
+CUT_OFF = {"a chunk with endless words", "the greeting of TLS", "zeros", "a method of HTTP/2", "many cookies", "blank lines before it", "no method"}
+# Version 1.0 stops to read it and ends the connection once it has been silent for 30 s.
+LEFT_ALONE = {"a chunk with endless words"}
+
+
+def is_of_library(name: str, answer: bytes) -> bool:
+    return name in LIBRARY or (name in LIBRARY_1_0 and b"\r\nX-Request-Id: " not in answer and b"<html>" in answer)
 
 
 @pytest.mark.parametrize("name, data, right", REQUESTS, ids=[one[0].replace(" ", "-") for one in REQUESTS])
 def test_right_status(one: Daemon, name: str, data: bytes, right: set[int]) -> None:
-    answer = exchange(one, data)
+    answer = exchange(one, data, 2 if name in LEFT_ALONE else 30)
     found = statuses(answer)
-    # Cut off without a word is right for what cannot be a request; an answer of 2xx to rubbish is not.
-    assert (found and found[0] in right) or (not found and name in ("the greeting of TLS", "zeros", "a method of HTTP/2", "many cookies")), (
-        answer[:300]
-    )
-    if found and found[0] >= 400 and name not in LIBRARY:
+    assert (found and found[0] in right) or (not found and name in CUT_OFF), answer[:300]
+    if found and found[0] >= 400 and not is_of_library(name, answer):
         assert b"Content-Type: application/problem+json\r\n" in answer, answer[:300]
         problem = json.loads(answer.split(b"\r\n\r\n", 1)[1])
         assert problem["status"] == found[0] and problem["detail"]
@@ -266,14 +280,14 @@ def test_ten_thousand_connections(daemon: Callable[..., Daemon], hub: Any) -> No
 
 def test_what_ends_a_head_early(one: Daemon) -> None:
     """libmicrohttpd 0.9.75 takes a header without a name for the end of the head (ARCHITECTURE.md). What follows is a request of its own: it
-    has none of the rights or headers of the one before."""
+    has none of the rights or headers of the one before. Version 1.0 refuses it."""
     answer = exchange(one, get(b"/healthz", b": x\r\nAuthorization: Bearer none\r\n").replace(b"Connection: close\r\n", b""))
-    assert statuses(answer) == [200, 400], answer
+    assert statuses(answer) in ([200, 400], [400]), answer
     answer = exchange(one, get(b"/healthz", b"\0X: x\r\nX-Later: 1\r\n").replace(b"Connection: close\r\n", b""))
-    assert statuses(answer) == [200, 400], answer
+    assert statuses(answer) in ([200, 400], [400]), answer
     second = b"GET /v1/tokens HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
     answer = exchange(one, b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n: x\r\n" + second)
-    assert statuses(answer) == [200, 401], answer
+    assert statuses(answer) in ([200, 401], [400]), answer
 
 
 def exchange_from(one: Daemon, source: str) -> bytes:
