@@ -284,9 +284,10 @@ static int choose_perplexity(struct reader *reader, struct err *err)
 /* Tokens at each point, from what the names say. */
 static int count_tokens(struct api_run *run, struct err *err)
 {
-    double *steps = calloc(2 * run->count + 1, sizeof *steps), *tokens = steps + run->count;
+    double *steps = calloc(2 * run->count + 1, sizeof *steps);
     if (!steps)
         return err_set(err, ERR_NO_MEMORY, "%s: no memory for the series", run->model.name);
+    double *tokens = steps + run->count;
     for (size_t i = 0; i < run->count; i++) {
         steps[i] = run->series[i].step;
         tokens[i] = run->points[i].tokens;
