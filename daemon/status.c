@@ -16,7 +16,10 @@ static void append_string(struct buf *buf, const char *text)
 {
     json_t *value = json_string(text);
     char *quoted = value ? json_text_dump(value, JSON_ENCODE_ANY) : NULL;
-    (void)buf_append_text(buf, quoted ? quoted : "\"?\"");
+    if (quoted)
+        (void)buf_append_text(buf, quoted);
+    else
+        buf->failed = ERR_NO_MEMORY;
     free(quoted);
     json_decref(value);
 }

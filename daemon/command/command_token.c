@@ -7,6 +7,7 @@
 #include "daemon/base/clock.h"
 #include "daemon/base/file.h"
 #include "daemon/base/guess.h"
+#include "daemon/base/json_text.h"
 #include "daemon/base/limits.h"
 #include "daemon/command/commands.h"
 #include "store/store.h"
@@ -170,21 +171,26 @@ static int print_row(void *context, const struct token_row *row)
 
 static int list(struct store *store, int is_json, struct err *err)
 {
+    const unsigned long refusals = json_text_refusals();
     struct listing listing = {.array = is_json ? json_array() : NULL};
-    int code = 0;
+    int code = is_json && !listing.array ? err_set(err, ERR_NO_MEMORY, "token list: out of memory") : 0;
     if (!is_json)
         (void)printf("%-4s  %-20s  %-23s  %-8s  %-10s  %-10s  %s\n", "id", "name", "scopes", "state",
                      "created", "expires", "last used");
-    do {
+    while (!code) {
         listing.count = 0;
         code = tokens_list(store, listing.last, 1000, print_row, &listing, err);
-    } while (!code && listing.count == 1000);
+        if (listing.count < 1000)
+            break;
+    }
     if (!code && !is_json && !listing.last && isatty(STDOUT_FILENO))
         (void)fputs("no token was made; `bifurcated token create --name WHO` makes one\n", stderr);
-    if (!code && is_json) {
-        (void)json_dumpf(listing.array, stdout, JSON_INDENT(2));
-        (void)putchar('\n');
-    }
+    char *text = is_json && !code ? json_text_dump(listing.array, JSON_INDENT(2)) : NULL;
+    if (json_text_refusals() != refusals) /* a token that is not shown may be one that nobody revokes */
+        code = err_set(err, ERR_NO_MEMORY, "token list: out of memory");
+    else if (text)
+        (void)puts(text);
+    free(text);
     json_decref(listing.array);
     return code;
 }

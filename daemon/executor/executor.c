@@ -234,9 +234,11 @@ int executor_append_status(struct executor *executor, struct buf *json, struct e
         (json_int_t)counts.running, "connect", address, "error", error[0] ? json_string(error) : json_null());
     char *text = object ? json_text_dump(object, JSON_COMPACT) : NULL;
     (void)buf_append_text(json, text ? text : "null");
+    if (!text) /* null would say that there is no Slurm */
+        code = err_set(err, ERR_NO_MEMORY, "slurm: out of memory");
     free(text);
     json_decref(object);
-    return buf_check(json, "slurm", err);
+    return code ? code : buf_check(json, "slurm", err);
 }
 
 int executor_append_metrics(struct executor *executor, struct buf *text, struct err *err)

@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-static json_malloc_t take;
+static json_malloc_t take_memory;
 static unsigned countdown;   /* the call that fails; 0: none */
 static int lacks_throughout; /* all calls after it fail, too */
 static int has_failed;
@@ -20,7 +20,7 @@ static void *fail_once(size_t size)
 {
     if (countdown != 1 && !(has_failed && lacks_throughout)) {
         countdown -= countdown > 0;
-        return take(size);
+        return take_memory(size);
     }
     countdown = 0;
     has_failed = 1;
@@ -43,7 +43,7 @@ static int let_memory_fail(void **state)
 {
     json_free_t release;
     (void)state;
-    json_get_alloc_funcs(&take, &release);
+    json_get_alloc_funcs(&take_memory, &release);
     json_set_alloc_funcs(fail_once, release);
     return 0;
 }
@@ -54,7 +54,7 @@ static int restore_memory(void **state)
     json_free_t release;
     (void)state;
     json_get_alloc_funcs(&ours, &release);
-    json_set_alloc_funcs(take, release);
+    json_set_alloc_funcs(take_memory, release);
     countdown = 0;
     return 0;
 }

@@ -1,4 +1,5 @@
 /* The executor as the daemon has it: its thread, and what it tells of itself. */
+#include "tests/unit/base/no_memory.h"
 #include "tests/unit/executor/fixture.h"
 
 #include "daemon/executor/executor.h"
@@ -40,10 +41,38 @@ static void test_the_address_of_the_daemon(void **state)
     }
 }
 
+/* That there is no Slurm, null, is not said for lack of memory. */
+static void test_status_without_memory(void **state)
+{
+    struct fixture *fixture = *state;
+    struct options options;
+    struct executor *executor = NULL;
+    enum options_action action;
+    char words[][20] = {"bifurcated", "--slurm-workers-max", "1", "--slurm-folder"};
+    char *arguments[] = {words[0], words[1], words[2], words[3], fixture->folder, NULL};
+    int code = 0;
+    OK(options_load(5, arguments, &options, &action, &err));
+    OK(executor_new(&options, fixture->store, NULL, &executor, &err));
+    (void)let_memory_fail(NULL);
+    for (unsigned number = 1; number == 1 || code; number++) {
+        struct err err = ERR_INIT;
+        struct buf json;
+        buf_init(&json, MIB);
+        countdown = number;
+        code = executor_append_status(executor, &json, &err);
+        assert_int_equal(code, countdown ? 0 : ERR_NO_MEMORY);
+        buf_free(&json);
+    }
+    (void)restore_memory(NULL);
+    executor_free(executor);
+    options_free(&options);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         CASE(test_the_address_of_the_daemon),
+        CASE(test_status_without_memory),
     };
     (void)signal(SIGPIPE, SIG_IGN); /* as the daemon does */
     return cmocka_run_group_tests(tests, NULL, NULL);
