@@ -1,5 +1,6 @@
 #include "gpu/cpu/backend.h"
 
+#include "gpu/cpu/processor.h"
 #include "gpu/cpu/score.h"
 #include "gpu/cpu/statistics.h"
 
@@ -26,31 +27,16 @@ static int device_count(void)
     return 1;
 }
 
-/* The processor's name as the system tells it; "CPU" if it does not. */
-static void processor_name(char *name, size_t size)
-{
-    FILE *file = fopen("/proc/cpuinfo", "re");
-    char line[256];
-    (void)snprintf(name, size, "CPU");
-    while (file && fgets(line, sizeof(line), file)) {
-        const char *value = strchr(line, ':');
-        if (strncmp(line, "model name", 10) == 0 && value) {
-            value += strspn(value, ": \t");
-            (void)snprintf(name, size, "%.*s", (int)strcspn(value, "\n"), value);
-            break;
-        }
-    }
-    if (file)
-        (void)fclose(file);
-}
-
 static int device_describe(int index, struct backend_description *ret_description, struct err *err)
 {
     struct backend_description description = {.name = ""};
     char name[80];
     if (index != 0)
         return err_set(err, ERR_NOT_FOUND, "there is one CPU device, not a number %d", index);
-    processor_name(name, sizeof(name));
+    FILE *file = fopen("/proc/cpuinfo", "re");
+    processor_name(file, name, sizeof(name));
+    if (file)
+        (void)fclose(file);
     (void)snprintf(description.name, sizeof(description.name), "%s, %d threads, %s", name,
                    cpu_threads_usable(), cpu_isa_name(cpu_isa_best()));
     long page = sysconf(_SC_PAGESIZE), pages = sysconf(_SC_PHYS_PAGES);
