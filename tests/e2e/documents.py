@@ -101,7 +101,7 @@ OMISSIONS = [
     Listed("tests/e2e/README.md", r"-m pytest", "this test is part of it"),
     Listed("tests/fuzz/README.md", r"^cmake --preset fuzz", "builds with clang; tests/proof/run fuzz does the same"),
     Listed("tests/proof/README.md", r"", "proofs run for minutes to hours, and are commands of their own", 3),
-    Listed("tests/gpu/README.md", r"", "needs nvcc, and a GPU; tests/e2e/test_cuda_module.py drives the daemon on an emulated one", 3),
+    Listed("tests/gpu/README.md", r"", "needs nvcc, and a GPU; tests/e2e/test_cuda_module.py drives the daemon on an emulated one", 4),
     Listed("tests/fixtures/garden/README.md", r"regenerate", "trains the fixture anew, with packages of its own"),
     Listed("tests/hub/README.md", r"python3 -m tests.hub|hf download", "a server that stays; tests/e2e/test_hub_emulator.py drives the same"),
 ]
