@@ -1,9 +1,11 @@
-"""What the proofs on Debian share: statements, a pristine Debian 12, and the golden numbers of the training run."""
+"""What the proofs on Debian share: statements, a pristine Debian, packages, and the golden numbers of the training run."""
 
 from __future__ import annotations
 
 import csv
 import json
+import platform
+import shlex
 import shutil
 import subprocess
 import sys
@@ -15,6 +17,10 @@ sys.path.insert(0, str(REPOSITORY))
 GARDEN = REPOSITORY / "tests/fixtures/garden"
 MODEL, DATASET = "garden/neox-tiny", "garden/lambada_garden:data/test.jsonl"
 PLACE = REPOSITORY / "build/proof"
+OURS = platform.freedesktop_os_release().get("VERSION_CODENAME", "")  # this machine's own release
+SUITES = {"bookworm": "Debian 12", "trixie": "Debian 13"}
+DEFAULT_SUITE = OURS if OURS in SUITES else "bookworm"
+ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "LC_ALL": "C.UTF-8", "DEBIAN_FRONTEND": "noninteractive"}
 passed: list[str] = []
 
 
@@ -48,16 +54,29 @@ def mirror() -> str:
     raise SystemExit("FAILED: this machine's apt has no mirror of Debian")
 
 
-def pristine() -> Path:
-    """A root of Debian 12 as debootstrap makes it, kept in build/proof; only a whole one has this name."""
-    path, unfinished = PLACE / "bookworm", PLACE / "bookworm.unfinished"
+def pristine(suite: str = "bookworm") -> Path:
+    """A root of this release as debootstrap makes it, kept in build/proof; only a whole one has this name."""
+    path, unfinished = PLACE / suite, PLACE / f"{suite}.unfinished"
     if not path.exists():
-        say("Debian 12 by debootstrap")
+        say(f"{SUITES[suite]} by debootstrap")
         PLACE.mkdir(parents=True, exist_ok=True)
         shutil.rmtree(unfinished, ignore_errors=True)
-        run("debootstrap", "--variant=minbase", "--include=ca-certificates", "bookworm", unfinished, mirror())
+        run("debootstrap", "--variant=minbase", "--include=ca-certificates", suite, unfinished, mirror())
         unfinished.rename(path)
     return path
+
+
+def clone(path: Path, suite: str) -> None:
+    """A copy of the pristine root that reaches the mirror; no service starts in it."""
+    path.mkdir(parents=True)
+    run("cp", "-a", "--reflink=auto", f"{pristine(suite)}/.", path)
+    policy = path / "usr/sbin/policy-rc.d"
+    policy.write_text("#!/bin/sh\nexit 101\n")
+    policy.chmod(0o755)
+    for name in ("resolv.conf", "hosts"):
+        shutil.copy(f"/etc/{name}", path / "etc" / name)
+    for proxy in Path("/etc/apt/apt.conf.d").glob("*proxy*"):
+        shutil.copy(proxy, path / "etc/apt/apt.conf.d")
 
 
 class Network:
@@ -91,21 +110,68 @@ class Network:
         subprocess.run(["ip", "netns", "delete", self.name], capture_output=True)
 
 
-def build_packages(cuda: bool) -> list[Path]:
-    say("Packages")
+class Builder:
+    """A root of another release with what the build needs, kept in build/proof; only a whole one has this name."""
+
+    def __init__(self, suite: str) -> None:
+        self.path = PLACE / f"{suite}-builder"
+        if self.path.exists():
+            return
+        say(f"{SUITES[suite]}, to build in")
+        unfinished = PLACE / f"{suite}-builder.unfinished"
+        shutil.rmtree(unfinished, ignore_errors=True)
+        clone(unfinished, suite)
+        shutil.copy(REPOSITORY / "deploy/packages.sh", unfinished / "tmp")
+        install = ". /tmp/packages.sh; apt-get -qq update; apt-get -qq -y --no-install-recommends install $packages_run $packages_build $packages_package lintian"
+        self.inside(unfinished, "sh", "-ec", install)
+        unfinished.rename(self.path)
+
+    @staticmethod
+    def inside(root: Path, *words: object) -> str:
+        """With its own /proc, which is gone afterwards."""
+        return run("unshare", "--mount", "--pid", "--fork", "--kill-child", f"--root={root}", "--mount-proc", *words, env=ENVIRONMENT)
+
+    def run(self, *words: object) -> str:
+        return self.inside(self.path, *words)
+
+    def take_source(self) -> None:
+        """The working tree without what git ignores; what an earlier build made stays."""
+        source = self.path / "source"
+        source.mkdir(exist_ok=True)
+        for entry in source.iterdir():
+            if entry.is_dir() and entry.name != "build":
+                shutil.rmtree(entry)
+            elif entry.is_file():
+                entry.unlink()
+        run("sh", "-c", f"git ls-files -z --cached --others --exclude-standard | tar --null --files-from=- --create | tar -C '{source}' --extract", cwd=REPOSITORY)
+
+
+def build_packages(cuda: bool, suite: str) -> list[Path]:
+    """Built on this machine, or for another release than its own in a root of that one."""
+    if cuda and suite != OURS:
+        raise SystemExit("FAILED: the package with the CUDA module is built for this machine's own release alone")
+    builder = None if suite == OURS else Builder(suite)
+    if builder:
+        builder.take_source()
+    top = builder.path / "source" if builder else REPOSITORY
+
+    def inside(*words: object) -> None:
+        builder.run("sh", "-ec", f"cd /source && {shlex.join(map(str, words))}") if builder else run(*words, cwd=top)
+
+    say(f"Packages for {SUITES[suite]}")
     preset = "package-cuda" if cuda else "package"
-    folder = REPOSITORY / "build" / preset
-    for old in folder.glob("*.deb"):
+    for old in (top / "build" / preset).glob("*.deb"):
         old.unlink()
-    run("cmake", "--preset", preset, cwd=REPOSITORY)
-    run("cmake", "--build", "--preset", preset, cwd=REPOSITORY)
-    packages = sorted(folder.glob("*.deb"), key=lambda path: path.name.split("_")[0])
+    inside("cmake", "--preset", preset)
+    inside("cmake", "--build", "--preset", preset)
+    packages = sorted((top / "build" / preset).glob("*.deb"), key=lambda path: path.name.split("_")[0])
     require([path.name.split("_")[0] for path in packages] == ["bifurcated", "bifurcated-cuda"][: 1 + cuda],
             f"built {', '.join(path.name for path in packages)}")  # fmt: skip
+    names = [path.relative_to(top) for path in packages]
     # initial-upload-closes-no-bugs is about Debian's own archive; cuBLAS lies where NVIDIA's packages put it.
-    run("lintian", "--fail-on", "error,warning", "--suppress-tags", "initial-upload-closes-no-bugs,custom-library-search-path", *packages)
+    inside("lintian", "--fail-on", "error,warning", "--suppress-tags", "initial-upload-closes-no-bugs,custom-library-search-path", *names)
     require(True, "lintian finds neither errors nor warnings")
-    run("lintian", "--fail-on", "info", "--tags", "hardening-no-bindnow,hardening-no-relro,hardening-no-pie,hardening-no-fortify-functions", packages[0])
+    inside("lintian", "--fail-on", "info", "--tags", "hardening-no-bindnow,hardening-no-relro,hardening-no-pie,hardening-no-fortify-functions", names[0])
     require(True, "nor a program without a protection that Debian's own have")
     return packages
 
