@@ -1,4 +1,4 @@
-# The libraries, all from Debian 12; a missing one is named with its package.
+# The libraries, in Debian 12's versions or newer ones; a missing one is named with its package.
 find_package(PkgConfig REQUIRED)
 find_package(OpenSSL REQUIRED COMPONENTS Crypto)
 
