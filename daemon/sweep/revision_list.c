@@ -71,12 +71,15 @@ static int compare(const void *left, const void *right)
 }
 
 /* Numbers of two units make no series: that counts which most names have, as a run whose trainer saved by
- * epochs and then by steps. */
+ * epochs and then by steps. What is in a folder now outvotes any number of what was deleted from it. */
 static void choose_unit(struct revision_list *list)
 {
+    const size_t there = list->is_partial ? 1 : list->count + 1; /* the weight of a name that is there */
     size_t counts[STEP_UNIT_COUNT] = {0};
-    for (size_t i = 0; i < list->count; i++)
-        counts[list->rows[i].place.unit] += list->rows[i].place.is_step != 0;
+    for (size_t i = 0; i < list->count; i++) {
+        if (list->rows[i].place.is_step)
+            counts[list->rows[i].place.unit] += list->rows[i].is_remembered ? 1 : there;
+    }
     for (int unit = 0; unit < STEP_UNIT_COUNT; unit++)
         list->unit = counts[unit] > counts[list->unit] ? (enum step_unit)unit : list->unit;
     for (size_t i = 0; i < list->count; i++) {
@@ -400,7 +403,8 @@ int revision_list_store(struct revision_list *list, struct store *store, int64_t
         if (!list->rows[i].is_remembered || !list->is_partial)
             rows[count++] = list->rows[i].row;
     }
-    int code = models_set_step_unit(store, model_id, list->unit, err);
+    /* A list without steps, as of a hub that does not tell of the places now, says nothing of their unit. */
+    int code = has_steps(list) ? models_set_step_unit(store, model_id, list->unit, err) : 0;
     if (!code)
         code = revisions_update(store, model_id, rows, count, !list->is_partial, note, err);
     for (size_t i = list->count; !code && i-- > 0;) {

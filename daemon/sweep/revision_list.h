@@ -75,8 +75,8 @@ int revision_list_check_reference(const struct revision_list *list, const char *
 void revision_list_drop_missing(struct revision_list *list);
 
 /* Brings the store up to date: rows get their ids, what is not in a whole list is not current any more,
- * and the model the unit of its steps; remembered rows of a partial one stay as they are. `note`: see
- * revisions_update; NULL but for watches. */
+ * and the model the unit of its steps, if there are any; remembered rows of a partial one stay as they are.
+ * `note`: see revisions_update; NULL but for watches. */
 int revision_list_store(struct revision_list *list, struct store *store, int64_t model_id,
                         const struct revisions_note *note, struct err *err);
 

@@ -272,6 +272,55 @@ static void test_one_unit(void **state)
     free_names(&fake);
 }
 
+/* A look at which the hub tells of none of the places where the steps are changes nothing of what they
+ * count. */
+static void test_a_part_without_steps_keeps_the_unit(void **state)
+{
+    struct fixture *fixture = *state;
+    struct repository_ref rows[] = {ref_of("chck_1M", REPOSITORY_REF_KIND_BRANCH, 'a')};
+    struct fake fake = {{.ops = &ops, .name = "a/b"}, rows, 1, 0, 0};
+    const struct sweep_spec spec = {0};
+    struct revision_list list;
+    struct model_row model;
+    OK(revision_list_read(&list, &fake.repository, &spec, &err));
+    OK(revision_list_store(&list, fixture->store, fixture->model_id, NULL, &err));
+    revision_list_free(&list);
+    OK(models_get(fixture->store, fixture->model_id, &model, &err));
+    assert_int_equal(model.step_unit, STEP_UNIT_WORDS);
+    const uint64_t version = model.version;
+    list = (struct revision_list){.is_partial = 1};
+    OK(revision_list_store(&list, fixture->store, fixture->model_id, NULL, &err));
+    OK(models_get(fixture->store, fixture->model_id, &model, &err));
+    assert_int_equal(model.step_unit, STEP_UNIT_WORDS);
+    assert_int_equal(model.version, version);
+    free_names(&fake);
+}
+
+/* A run that counts otherwise than the deleted one before it in the folder is the series from its first
+ * checkpoint on. */
+static void test_what_is_there_gives_the_unit(void **state)
+{
+    struct fixture *fixture = *state;
+    struct repository_ref rows[] = {ref_of("chck_1M", REPOSITORY_REF_KIND_BRANCH, 'a'),
+                                    ref_of("chck_2M", REPOSITORY_REF_KIND_BRANCH, 'b'),
+                                    ref_of("step1", REPOSITORY_REF_KIND_BRANCH, 'c')};
+    struct fake fake = {{.ops = &ops, .name = "file:/run"}, rows, 2, 0, 0};
+    struct model_row model;
+    int64_t ids[] = {1, 2};
+    expect_folder(fixture, &fake, "chck_1M chck_2M");
+    (void)fixture_sweep(fixture, ids, 2, 0);
+    (void)fixture_measure(fixture, "a", 1);
+    (void)fixture_measure(fixture, "b", 2);
+    fake.rows = rows + 2;
+    fake.count = 1;
+    expect_folder(fixture, &fake, "step1");
+    OK(models_get(fixture->store, fixture->model_id, &model, &err));
+    assert_int_equal(model.step_unit, STEP_UNIT_STEPS);
+    fake.rows = rows;
+    fake.count = 3;
+    free_names(&fake);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -280,6 +329,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_part_is_made_whole, fixture_open, fixture_close),
         cmocka_unit_test_setup_teardown(test_deleted_checkpoints, fixture_open, fixture_close),
         cmocka_unit_test_setup_teardown(test_one_unit, fixture_open, fixture_close),
+        cmocka_unit_test_setup_teardown(test_a_part_without_steps_keeps_the_unit, fixture_open,
+                                        fixture_close),
+        cmocka_unit_test_setup_teardown(test_what_is_there_gives_the_unit, fixture_open, fixture_close),
     };
     return cmocka_run_group_tests_name("sweep/revision_list", tests, NULL, NULL);
 }
