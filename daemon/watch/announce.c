@@ -115,8 +115,9 @@ static int compare_audit(const json_t *head, const json_t *audit, const json_t *
     if (!code && count)
         code = add_news(DELIVERY_EVENT_AUDIT_FINDING, head, "findings", fresh, news, err);
     if (!code && count) {
-        json_t *last = json_array_get(news, json_array_size(news) - 1);
-        if (json_object_set_new(json_object_get(last, "body"), "count", json_integer(count)))
+        json_t *last = json_array_get(news, json_array_size(news) - 1), *body = json_object_get(last, "body");
+        if (json_object_set_new(body, "count", json_integer(count)) ||
+            json_object_set(body, "step_unit", json_object_get(audit, "step_unit")))
             code = no_memory(err);
     }
     json_decref(fresh);

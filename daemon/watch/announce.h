@@ -4,7 +4,8 @@
  *
  * - onset.found: an onset (over all rows or token rows, raw or centred) at a revision, with the analysis
  * - stopping.recommended: training could have stopped at a step, with the analysis
- * - audit.finding: findings of the audit, at most ANNOUNCE_FINDINGS_MAX of the new ones, and their number
+ * - audit.finding: findings of the audit, at most ANNOUNCE_FINDINGS_MAX of the new ones, their number, and
+ *   what steps count
  *
  * A finding is announced again when it has changed (another revision, another step) or was gone in between.
  */

@@ -89,6 +89,7 @@ def test_all_events_of_a_run(daemon: Callable[..., Daemon], make_hub: Any, garde
     assert by_event["stopping.recommended"]["analysis"]["stop"]["step"] == 2000, "no perplexity is known that goes on to fall"
     assert by_event["onset.found"]["analysis"] == one.get(f"{model}/analysis?points=false").json()
     assert by_event["audit.finding"]["findings"] == one.get(f"{model}/audit").json()["findings"]
+    assert by_event["audit.finding"]["step_unit"] == "steps"
     assert by_event["audit.finding"]["count"] == len(by_event["audit.finding"]["findings"])
     with pytest.raises(AssertionError):
         check(receiver.messages[0], "another secret")

@@ -51,7 +51,7 @@ static void look(struct round *round, const char *analysis_text, const char *aud
 #define ONSET(verdict, revision)                                                                             \
     "{\"rows\":\"tokens\",\"view\":\"raw\",\"verdict\":\"" verdict "\",\"revision\":\"" revision "\"}"
 #define STOP(verdict, step) "\"stop\":{\"verdict\":\"" verdict "\",\"step\":" step "}"
-#define NOTHING "{\"findings\":[]}"
+#define NOTHING "{\"step_unit\":\"tokens\",\"findings\":[]}"
 #define TWICE(revision)                                                                                      \
     "{\"kind\":\"duplicate\",\"step\":7,\"revision\":\"" revision "\",\"other\":\"step9\"}"
 
@@ -84,18 +84,20 @@ static void test_findings_of_the_audit(void **state)
     static const char none[] = "{\"onsets\":[]," STOP("no", "null") "}";
     struct round round = {.known = json_object()};
     (void)state;
-    look(&round, none, "{\"findings\":[" TWICE("step7") "]}", "audit.finding ");
-    look(&round, none, "{\"findings\":[" TWICE("step7") "]}", "");
-    look(&round, none, "{\"findings\":[" TWICE("step7") "," TWICE("step8") "]}", "audit.finding ");
+    look(&round, none, "{\"step_unit\":\"tokens\",\"findings\":[" TWICE("step7") "]}", "audit.finding ");
+    look(&round, none, "{\"step_unit\":\"tokens\",\"findings\":[" TWICE("step7") "]}", "");
+    look(&round, none, "{\"step_unit\":\"tokens\",\"findings\":[" TWICE("step7") "," TWICE("step8") "]}",
+         "audit.finding ");
     json_t *body = json_object_get(json_array_get(round.news, 0), "body");
     assert_int_equal(json_integer_value(json_object_get(body, "count")), 1); /* the new one alone */
+    assert_string_equal(json_string_value(json_object_get(body, "step_unit")), "tokens");
     json_t *finding = json_array_get(json_object_get(body, "findings"), 0);
     assert_string_equal(json_string_value(json_object_get(finding, "revision")), "step8");
 
     /* Very many: they are counted, and the first are told. */
     struct buf text;
     buf_init(&text, 1 << 20);
-    buf_append_text(&text, "{\"findings\":[");
+    buf_append_text(&text, "{\"step_unit\":\"tokens\",\"findings\":[");
     for (int i = 0; i < 3 * ANNOUNCE_FINDINGS_MAX; i++)
         buf_appendf(&text, "%s{\"kind\":\"missing\",\"step\":%d,\"revision\":null,\"other\":null}",
                     i ? "," : "", i);
@@ -116,7 +118,7 @@ static void test_without_memory_nothing_is_lost(void **state)
     (void)state;
     json_t *head = parse("{\"model\":\"a/b\",\"at\":\"now\"}"), *known = parse("{\"stop 4000\":true}");
     json_t *analysis = parse("{\"onsets\":[" ONSET("yes", "step512") "]," STOP("yes", "5000") "}");
-    json_t *audit = parse("{\"findings\":[" TWICE("step7") "," TWICE("step8") "]}");
+    json_t *audit = parse("{\"step_unit\":\"tokens\",\"findings\":[" TWICE("step7") "," TWICE("step8") "]}");
     unsigned failures = 0;
     for (unsigned nth = 1;; nth++) {
         struct err err = ERR_INIT;
