@@ -8,6 +8,6 @@ UPDATE models SET step_unit = 2
 WHERE (rule = '' OR instr(rule, 'chck_{tokens}'))
     AND id IN (SELECT model_id FROM revisions WHERE is_current = 1 AND step > 0 AND name GLOB '*chck_[0-9]*');
 UPDATE models SET step_unit = 3
-WHERE rule GLOB '*epoch{step}*' OR rule GLOB '*epoch[-_= ]{step}*' OR rule = ''
+WHERE lower(rule) GLOB '*epoch{step}*' OR lower(rule) GLOB '*epoch[-_= ]{step}*' OR rule = ''
     AND id IN (SELECT model_id FROM revisions
         WHERE is_current = 1 AND step > 0 AND name GLOB '*^Training in progress, epoch [0-9]*');

@@ -11,7 +11,8 @@
  * in a rule for a series of repositories. */
 static const char words_rule[] = "chck_{tokens}";
 
-/* What stands before the number of epochs, in the Trainer's titles and in rules of one's own. */
+/* What stands before the number of epochs, in the Trainer's titles and in rules of one's own, of either case.
+ */
 static const char *const epochs_rules[] = {"epoch{step}", "epoch {step}", "epoch-{step}", "epoch_{step}",
                                            "epoch={step}"};
 
@@ -117,7 +118,7 @@ static enum step_unit unit_of(const char *rule, const int64_t numbers[NAME_RULE_
     if (strstr(rule, words_rule))
         return STEP_UNIT_WORDS;
     for (size_t i = 0; i < sizeof epochs_rules / sizeof epochs_rules[0]; i++) {
-        if (strstr(rule, epochs_rules[i]))
+        if (strcasestr(rule, epochs_rules[i]))
             return STEP_UNIT_EPOCHS;
     }
     return numbers[NAME_RULE_PART_STEP] < 0 ? STEP_UNIT_TOKENS : STEP_UNIT_STEPS;

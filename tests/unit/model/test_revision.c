@@ -216,6 +216,7 @@ static void test_units(void **state)
         {"a/b", "main^Training in progress, step 500", NULL, STEP_UNIT_STEPS},
         {"a/b", "main^Training in progress, epoch 3", NULL, STEP_UNIT_EPOCHS},
         {"a/b", "x/epoch_3", "x/epoch_{step}", STEP_UNIT_EPOCHS},
+        {"a/b", "Epoch-3", "Epoch-{step}", STEP_UNIT_EPOCHS},
         {"a/b", "epoch=3-step=500", "epoch={epoch}-step={step}", STEP_UNIT_STEPS},
         {"a/b", "step1000-tokens4B", "step*-tokens{tokens}", STEP_UNIT_TOKENS},
         {"a/b", "hf://a/x-chck_2M", "hf://a/x-chck_{tokens}", STEP_UNIT_WORDS},

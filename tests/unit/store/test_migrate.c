@@ -443,14 +443,14 @@ static void test_units_of_steps(void **state)
         connection,
         "INSERT INTO models (id, name, kind, rule, created_ms, updated_ms) VALUES "
         "(1, 'a/steps', 'hub', '', 1, 1), (2, 'a/tokens', 'hub', '', 1, 1), (3, 'a/words', 'hub', '', 1, 1), "
-        "(4, 'a/epochs', 'hub', '', 1, 1), (5, 'a/own', 'hub', 'x/epoch_{step}', 1, 1), "
+        "(4, 'a/epochs', 'hub', '', 1, 1), (5, 'a/own', 'hub', 'x/Epoch_{step}', 1, 1), "
         "(6, 'a/none', 'hub', '', 1, 1), (7, 'a/other', 'hub', 'chck_{step}', 1, 1), "
         "(8, 'a/old', 'hub', '', 1, 1);"
         "INSERT INTO revisions (model_id, name, commit_sha, step, tokens, stated, is_current, first_seen_ms) "
         "VALUES (1, 'step0', 'a', 0, 0, 4, 1, 1), (1, 'step1', 'b', 1, 2097152, 4, 1, 1), "
         "(2, '0b_tokens', 'a', 0, 0, 4, 1, 1), (2, '240b_tokens', 'a', 240000000000, 240000000000, 4, 1, 1), "
         "(3, 'hf://a/x-chck_1M', 'a', 1000000, 0, 0, 1, 1), "
-        "(4, 'main^Training in progress, epoch 3', 'a', 3, 0, 0, 1, 1), (5, 'x/epoch_3', 'a', 3, 0, 0, 1, "
+        "(4, 'main^Training in progress, epoch 3', 'a', 3, 0, 0, 1, 1), (5, 'x/Epoch_3', 'a', 3, 0, 0, 1, "
         "1), "
         "(6, 'main', 'a', NULL, 0, 0, 1, 1), (7, 'chck_5', 'a', 5, 0, 0, 1, 1), "
         "(8, '240b_tokens', 'a', 240000000000, 240000000000, 4, 0, 1), (8, 'step5', 'b', 5, 0, 0, 1, 1)",
