@@ -5,6 +5,7 @@
 
 #include "api/client/terminal.h"
 #include "daemon/base/limits.h"
+#include "daemon/base/step_unit.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -91,6 +92,16 @@ static void print_cell(const json_t *value, char before)
     client_table_print_csv_text(json_is_string(value) ? json_string_value(value) : text, stdout);
 }
 
+/* Above the steps of a table stands what they count. */
+static const char *step_title(const json_t *document)
+{
+    static const char *const titles[STEP_UNIT_COUNT] = {[STEP_UNIT_STEPS] = "STEP",
+                                                        [STEP_UNIT_TOKENS] = "TOKENS",
+                                                        [STEP_UNIT_WORDS] = "WORDS",
+                                                        [STEP_UNIT_EPOCHS] = "EPOCHS"};
+    return titles[step_unit_find(json_string_value(json_object_get(document, "step_unit")))];
+}
+
 /* Left of a table's row: the revision and its step. */
 static void print_place(const json_t *revision, const json_t *step)
 {
@@ -141,7 +152,8 @@ static void print_distribution(const json_t *document, int as_table)
     int bins = named > 0 && named <= BINS_MAX ? (int)named : 1; /* no daemon has more */
     size_t i, k;
     if (as_table) {
-        (void)printf("%-14s %8s  %-10.4g%*.4g\n", "REVISION", "STEP", low, bins > 10 ? bins - 10 : 1, high);
+        (void)printf("%-14s %8s  %-10.4g%*.4g\n", "REVISION", step_title(document), low,
+                     bins > 10 ? bins - 10 : 1, high);
     } else {
         (void)printf("revision,step,elements,not_finite");
         for (int bin = 0; bin < bins; bin++)
@@ -257,8 +269,8 @@ static void print_columns(const json_t *document, int as_table)
     const json_t *row, *means;
     size_t i, k;
     if (as_table)
-        (void)printf("%-14s %8s  %12s%12s%12s%12s%12s%12s%8s\n", "REVISION", "STEP", "MEAN_LOWEST", "MEDIAN",
-                     "HIGHEST", "BC_LOWEST", "MEDIAN", "HIGHEST", "BC>5/9");
+        (void)printf("%-14s %8s  %12s%12s%12s%12s%12s%12s%8s\n", "REVISION", step_title(document),
+                     "MEAN_LOWEST", "MEDIAN", "HIGHEST", "BC_LOWEST", "MEDIAN", "HIGHEST", "BC>5/9");
     else
         (void)puts("revision,step,column,mean,bimodality");
     json_array_foreach(json_object_get(document, "revisions"), i, row)
@@ -291,7 +303,7 @@ static void print_trajectories(const json_t *document, int as_table)
     const json_t *entry, *row, *value;
     size_t i, k;
     (void)printf(as_table ? "%-14s %8s  " : "%s,%s", as_table ? "REVISION" : "revision",
-                 as_table ? "STEP" : "step");
+                 as_table ? step_title(document) : "step");
     json_array_foreach(json_object_get(document, "entries"), i, entry)
     {
         char name[64];

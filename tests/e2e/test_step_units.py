@@ -60,6 +60,8 @@ def test_every_answer_says_its_unit(runs: Any) -> None:
     rows = runs.read(f"{runs.paths['tokens']}/revisions?fields=step,training_tokens")["revisions"]
     assert [row["step"] for row in rows] == [row["training_tokens"] for row in rows] == [step * 10**9 for step in STEPS], "exact, as ever"
     assert runs.read("/v1/models?fields=name,step_unit")["models"][0].keys() == {"name", "step_unit"}
+    for table in ("distribution", "columns", "trajectories"):
+        assert words_of(runs, table, runs.names["words"]).split()[:2] == ["REVISION", "WORDS"], "over the numbers stands what they count"
 
 
 @pytest.mark.parametrize(
