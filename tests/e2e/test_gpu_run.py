@@ -78,7 +78,7 @@ def test_results_of_all_steps(built: Path) -> None:
     stand_in(built / "gpu_bench", 'echo "name,value,unit,ceiling,share"; echo "# a GPU"; echo "copy bandwidth $1,3000,GB/s,,"')
     stand_in(built / "gpu_together", "echo there is one GPU; exit 77")
     stand_in(built / "gpu_lost", "echo case 4 failed; exit 1")
-    stand_in(built.parent / "tools/compute-sanitizer", 'case $* in *racecheck*) echo begins; echo passed ;; *) exit 9 ;; esac')
+    stand_in(built.parent / "tools/compute-sanitizer", 'case $* in *racecheck*) echo begins; echo passed; echo 1 passed, 0 failed ;; *) exit 9 ;; esac')
     run = start(built)
     text = run.communicate(timeout=60)[0]
     assert run.returncode == 1
@@ -123,6 +123,25 @@ def test_cases_in_several_processes(built: Path) -> None:
     assert re.search(r"^passed  memory \(\d s\): 4 passed, 0 failed$", text, re.MULTILINE), text
     calls = (built.parent / "calls").read_text().splitlines()
     assert len(calls) == 7 and {call.split()[-1] for call in calls} == {f"part={part}/4" for part in "1234"}
+
+
+def test_a_part_that_does_not_run_is_a_failure(built: Path) -> None:
+    """A device that some parts do not find hides no failure of another one; of races, too, every part has to come to its end."""
+    stand_in(
+        built / "gpu_cases",
+        'case $* in *3/3) echo 0 passed, 0 failed without a device; exit 77 ;; *families*1/3) echo begins one; exit 1 ;; *"others part=1/2") exit 77 ;; esac\n'
+        "echo begins one; echo passed one; echo 1 passed, 0 failed",
+    )
+    stand_in(built.parent / "tools/compute-sanitizer", 'case $* in *2/4) exit 1 ;; esac; shift 4; exec "$@"')
+    run = start(built, "families", "cases", "racecheck")
+    text = run.communicate(timeout=60)[0]
+    assert run.returncode == 1
+    assert re.search(r"^FAILED  families, status 1 ", text, re.MULTILINE), text
+    assert re.search(r"^FAILED  cases, status 1 ", text, re.MULTILINE), text
+    assert re.search(r"^FAILED  racecheck, status 1 ", text, re.MULTILINE), text
+    stand_in(built / "gpu_cases", "echo there is no device; exit 77")
+    run = start(built, "families")
+    assert "skipped families: there is no device\n" in run.communicate(timeout=60)[0] and run.returncode == 0
 
 
 def test_a_build_has_all_the_time_there_is(tmp_path: Path) -> None:
