@@ -1,9 +1,9 @@
 /*
  * The body of statistics_avx2.c and statistics_neon.c, which define what the vectors are and then include
  * this: TARGET (the functions' target attribute, or nothing), KERNELS (the name of the table), `floats` and
- * `doubles` (vectors of as many bytes, which have the compiler's operators), and load_floats(dtype, at)
- * elements to float32 lower(floats), upper(floats) their halves to float64 store_halves(codes, floats)  to
- * float16, to nearest even
+ * `doubles` (vectors of as many bytes, which have the compiler's operators), load_floats(dtype, at) (elements
+ * to float32), lower(floats) and upper(floats) (their halves to float64), store_halves(codes, floats) (to
+ * float16, to nearest even).
  */
 #include "gpu/cpu/statistics_kernels.h"
 #include "gpu/half.h"
