@@ -60,6 +60,45 @@ def test_nothing_outlives_a_failure(build: Path) -> None:
     shutil.rmtree(place)
 
 
+HAS_MOUNTS = subprocess.run(["unshare", "--mount", "true"], capture_output=True).returncode == 0
+
+
+@pytest.mark.skipif(not HAS_MOUNTS, reason="only root may mount")
+def test_what_is_mounted_in_a_root_is_not_removed_with_it(tmp_path: Path) -> None:
+    """The machine's /dev, say: where it cannot be unmounted, all stays. And what a proof mounts goes with its process."""
+    root, precious = tmp_path / "a root", tmp_path / "devices/null"
+    precious.parent.mkdir()
+    precious.touch()
+    (root / "dev").mkdir(parents=True)
+    code = """
+import os, sys
+from pathlib import Path
+import debian
+root, precious = Path(sys.argv[1]), Path(sys.argv[2])
+debian.own_mounts()
+debian.run("mount", "--bind", precious.parent, root / "dev")
+assert debian.mounts_below(root) == [root / "dev"], debian.mounts_below(root)
+os.chdir(root / "dev")
+try:
+    debian.remove(root)
+except SystemExit as refusal:
+    assert str(refusal).endswith(f"{root / 'dev'} is mounted, and in use"), refusal
+else:
+    raise SystemExit("it was removed")
+assert (root / "dev/null").exists() and precious.exists()
+os.chdir("/")
+if sys.argv[3] == "removes":
+    debian.remove(root)
+    debian.remove(root)
+"""
+    for end in ("leaves it", "removes"):
+        words = [sys.executable, "-c", code, str(root), str(precious), end]
+        done = subprocess.run(words, cwd=ROOT / "tests/proof", capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert str(root) not in Path("/proc/self/mountinfo").read_text().replace("\\040", " ")
+        assert precious.exists() and root.exists() == (end != "removes")
+
+
 def test_wrong_numbers_of_an_installed_daemon_are_seen() -> None:
     """Of each kind, the smallest that is told from rounding, and what is no number."""
     scores = json.loads((debian.GARDEN / "golden/last_word_test.json").read_text())["scores"]

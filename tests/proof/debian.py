@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import csv
+import ctypes
 import json
+import os
 import platform
+import re
 import shlex
 import shutil
 import subprocess
@@ -44,6 +47,30 @@ def run(*words: object, **options: object) -> str:
     return done.stdout
 
 
+def own_mounts() -> None:
+    """What is mounted from here on this process and its children see alone, and it goes with them, however they end."""
+    if ctypes.CDLL(None, use_errno=True).unshare(0x00020000):  # CLONE_NEWNS; Python has it from 3.12 on
+        raise SystemExit(f"FAILED: no mounts of one's own: {os.strerror(ctypes.get_errno())}")
+    run("mount", "--make-rprivate", "/")
+
+
+def mounts_below(path: Path) -> list[Path]:
+    """The last one first."""
+    lines = Path("/proc/self/mountinfo").read_text().splitlines()
+    places = [Path(re.sub(r"\\([0-7]{3})", lambda code: chr(int(code[1], 8)), line.split()[4])) for line in lines]
+    return [place for place in reversed(places) if place.is_relative_to(path.resolve())]
+
+
+def remove(path: Path) -> None:
+    """A root that was made here, if it is there; never what is mounted in it: where that stays, all stays."""
+    for place in mounts_below(path):
+        subprocess.run(["umount", place], capture_output=True)
+    if left := mounts_below(path):
+        raise SystemExit(f"FAILED: {path} is not removed: {left[0]} is mounted, and in use")
+    if path.exists():
+        shutil.rmtree(path)
+
+
 def mirror() -> str:
     """The mirror that this machine's apt uses for Debian's main archive."""
     lines = run("apt-get", "indextargets", "--format", "$(SITE) $(COMPONENT) $(ORIGIN) $(LABEL)", "Created-By: Packages")
@@ -60,7 +87,7 @@ def pristine(suite: str = "bookworm") -> Path:
     if not path.exists():
         say(f"{SUITES[suite]} by debootstrap")
         PLACE.mkdir(parents=True, exist_ok=True)
-        shutil.rmtree(unfinished, ignore_errors=True)
+        remove(unfinished)
         run("debootstrap", "--variant=minbase", "--include=ca-certificates", suite, unfinished, mirror())
         unfinished.rename(path)
     return path
@@ -119,7 +146,7 @@ class Builder:
             return
         say(f"{SUITES[suite]}, to build in")
         unfinished = PLACE / f"{suite}-builder.unfinished"
-        shutil.rmtree(unfinished, ignore_errors=True)
+        remove(unfinished)
         clone(unfinished, suite)
         shutil.copy(REPOSITORY / "deploy/packages.sh", unfinished / "tmp")
         install = ". /tmp/packages.sh; apt-get -qq update; apt-get -qq -y --no-install-recommends install $packages_run $packages_build $packages_package lintian"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import shutil
 import signal
 import socket
 import stat
@@ -33,7 +32,7 @@ class Root:
 
     def make(self) -> None:
         clone(self.path, self.suite)
-        # Its devices are debootstrap's: were this machine's /dev mounted here, whoever removes a root that was kept would empty that.
+        # Its devices are debootstrap's: were this machine's /dev mounted here, whoever removes the root would empty that.
         run("mount", "-t", "proc", "proc", self.path / "proc")
 
     def run(self, *words: object, user: str = "root", env: dict[str, str] | None = None) -> str:
@@ -57,14 +56,6 @@ class Root:
                     content = os.readlink(path)
                 found[key] = (stat.S_IFMT(info.st_mode), stat.S_IMODE(info.st_mode), info.st_uid, info.st_gid, content)
         return found
-
-    def leave(self, keep: bool) -> None:
-        """Nothing stays mounted, also in a root that is kept."""
-        subprocess.run(["umount", self.path / "proc"], capture_output=True)
-        if os.path.ismount(self.path / "proc"):
-            raise SystemExit(f"FAILED: {self.path} is still in use")
-        if not keep:
-            shutil.rmtree(self.path, ignore_errors=True)
 
 
 class Notified(threading.Thread):
