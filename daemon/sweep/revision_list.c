@@ -3,9 +3,7 @@
 #include "daemon/base/guess.h"
 #include "daemon/base/limits.h"
 #include "daemon/base/revision_place.h"
-#include "daemon/sweep/revision_source.h"
 #include "daemon/sweep/run_before.h"
-#include "store/models.h"
 
 #include <limits.h>
 #include <stdio.h>
@@ -183,8 +181,7 @@ int revision_list_check_reference(const struct revision_list *list, const char *
                    model, reference, guess_ask(&guess, "", question));
 }
 
-/* Whether a branch or tag is a step, so that this is where the run is. */
-static int has_steps(const struct revision_list *list)
+int revision_list_has_steps(const struct revision_list *list)
 {
     size_t i = 0;
     while (i < list->count && !list->rows[i].place.is_step)
@@ -210,7 +207,8 @@ static int add_places(struct revision_list *list, const struct places_search *se
 {
     const char *model = search->repository->name;
     struct places places = {.rows = NULL};
-    if (is_folder(model) || (!spec->rule && has_steps(list)))
+    /* Where a branch or tag is a step, there is the run. */
+    if (is_folder(model) || (!spec->rule && revision_list_has_steps(list)))
         return 0;
     int code = places_find(search, &places, err);
     if (!code && places.count)
@@ -390,48 +388,6 @@ void revision_list_drop_missing(struct revision_list *list)
             list->rows[kept++] = list->rows[i];
     }
     list->count = kept;
-}
-
-int revision_list_store(struct revision_list *list, struct store *store, int64_t model_id,
-                        const struct revisions_note *note, struct err *err)
-{
-    struct revision_row *rows = calloc(list->count ? list->count : 1, sizeof *rows);
-    if (!rows)
-        return err_set(err, ERR_NO_MEMORY, "revisions: out of memory");
-    size_t count = 0;
-    for (size_t i = 0; i < list->count; i++) {
-        if (!list->rows[i].is_remembered || !list->is_partial)
-            rows[count++] = list->rows[i].row;
-    }
-    /* A list without steps, as of a hub that does not tell of the places now, says nothing of their unit. */
-    int code = has_steps(list) ? models_set_step_unit(store, model_id, list->unit, err) : 0;
-    if (!code)
-        code = revisions_update(store, model_id, rows, count, !list->is_partial, note, err);
-    for (size_t i = list->count; !code && i-- > 0;) {
-        if (!list->rows[i].is_remembered || !list->is_partial)
-            list->rows[i].row.id = rows[--count].id;
-    }
-    free(rows);
-    return code;
-}
-
-int revision_list_store_files(const struct revision_list *list, struct store *store, struct err *err)
-{
-    int code = 0;
-    for (size_t i = 0; !code && i < list->count; i++) {
-        const struct revision_listed *listed = &list->rows[i];
-        struct revision_file_row ignored_file;
-        struct err ignored = ERR_INIT;
-        int are_known = 0, forgotten = 0;
-        if (!listed->tree || listed->tree->is_partial)
-            continue;
-        code = revisions_find_file(store, listed->row.id, "", &ignored_file, &are_known, &ignored);
-        if (code && code != ERR_NOT_FOUND)
-            *err = ignored;
-        else
-            code = are_known ? 0 : revision_source_store(store, &listed->row, listed->tree, &forgotten, err);
-    }
-    return code;
 }
 
 int revision_listed_is_readable(const struct revision_list *list, const struct revision_listed *listed)

@@ -71,6 +71,9 @@ struct revision_listed *revision_list_find(const struct revision_list *list, con
 int revision_list_check_reference(const struct revision_list *list, const char *model, const char *reference,
                                   struct err *err);
 
+/* Whether any of them is a point of the run. */
+int revision_list_has_steps(const struct revision_list *list);
+
 /* Drops names that do not exist. */
 void revision_list_drop_missing(struct revision_list *list);
 
