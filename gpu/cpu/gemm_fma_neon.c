@@ -7,8 +7,8 @@
 #define VECTOR float32x4_t
 #define FACTOR float /* one instruction multiplies with it and adds */
 #define LANES 4U
-#define ROWS                                                                                                 \
-    8U /* 16 registers of 32: elements of A, which are loaded ahead, take as many as there are rows */
+/* 16 registers of 32: elements of A, which are loaded ahead, take as many as there are rows */
+#define ROWS 8U
 #define REST_ROWS 4U
 #define ZERO() vdupq_n_f32(0)
 #define LOAD(at) vld1q_f32(at)
