@@ -15,7 +15,9 @@
 
 /* -- What was found -------------------------------------------------------------------------------------- */
 
-static int add(struct places *places, const char *name, const char *commit, struct err *err)
+/* `tree` is taken over, unless it fails; NULL of what is no folder. */
+static int add(struct places *places, const char *name, const char *commit, struct repository_tree *tree,
+               struct err *err)
 {
     if (places->count == places->capacity) {
         size_t capacity = places->capacity ? places->capacity * 2 : 64;
@@ -26,7 +28,7 @@ static int add(struct places *places, const char *name, const char *commit, stru
         places->capacity = capacity;
     }
     struct place_found *found = &places->rows[places->count++];
-    *found = (struct place_found){.tree = NULL};
+    *found = (struct place_found){.tree = tree};
     (void)snprintf(found->name, sizeof found->name, "%s", name);
     (void)snprintf(found->commit, sizeof found->commit, "%s", commit);
     return 0;
@@ -104,12 +106,11 @@ static int take_folder(const struct places_search *search, const struct reposito
     struct repository_tree *files = NULL;
     int code = subfolder_take(tree, path, &files, err);
     if (!code)
-        code = add(places, name, files->commit, err);
+        code = add(places, name, files->commit, files, err);
     if (code) {
         repository_tree_free(files);
         return code;
     }
-    places->rows[places->count - 1].tree = files;
     if (!files->is_partial)
         view_note_folder(search->repository, files->commit, tree->commit);
     return 0;
@@ -193,7 +194,7 @@ static int take_commits(const struct places_search *search, const char *branch,
         before = title;
         if (revision_place_write(REVISION_PLACE_COMMIT, branch, title, name) && is_step(search, name) &&
             (!has_steps || strncmp(title, OF_STEPS, strlen(OF_STEPS)) == 0))
-            code = add(places, name, sorted[i].commit->id, err);
+            code = add(places, name, sorted[i].commit->id, NULL, err);
         else
             other = other ? other : title;
     }
@@ -233,7 +234,7 @@ static int take_repository(const struct places_search *search, const struct hub_
         *err = reason;
         return code;
     }
-    return add(places, name, commit, err);
+    return add(places, name, commit, NULL, err);
 }
 
 static int find_repositories(const struct places_search *search, const struct revision_place *rule,

@@ -342,7 +342,7 @@ class Call:
         ({"w": Call(functools.partial, Call(os.system, "touch attacked"))}, "functools.partial"),
         ({"w": Call(getattr, Call(__import__, "os"), "system")}, "getattr"),
         ({"w": Call(subprocess.Popen, ["touch", "attacked"])}, "Popen"),
-        ({"w": Path("x")}, "pathlib.PosixPath"),
+        ({"w": Path("x")}, f"{type(Path()).__module__}.PosixPath"),  # pathlib, or pathlib._local
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
