@@ -230,14 +230,18 @@ int backup_name_file(const char *part, const char *target, struct err *err)
 {
     if (renameat2(AT_FDCWD, part, AT_FDCWD, target, RENAME_NOREPLACE) == 0)
         return 0;
-    /* Some file systems know links, but not this flag; one may be there from a try that was killed. */
-    if (errno == EINVAL && (link(part, target) == 0 || (errno == EEXIST && is_same_file(part, target))))
-        return unlink(part) ? err_set_errno(err, errno, "%s", part) : 0;
-    if (errno == EEXIST)
+    int failure = errno;
+    if (failure == EINVAL) { /* some file systems know links, but not this flag */
+        failure = link(part, target) == 0 ? 0 : errno;
+        /* One may be there from a try that was killed. */
+        if (failure == 0 || (failure == EEXIST && is_same_file(part, target)))
+            return unlink(part) ? err_set_errno(err, errno, "%s", part) : 0;
+    }
+    if (failure == EEXIST)
         return err_set(err, ERR_CONFLICT,
                        "%s: was created by another process meanwhile: move it away, or name another file",
                        target);
-    return err_set_errno(err, errno, "%s", target);
+    return err_set_errno(err, failure, "%s", target);
 }
 
 int backup_write(const char *path, const char *target, backup_progress *progress, void *context,

@@ -214,9 +214,10 @@ static int add_places(struct revision_list *list, const struct places_search *se
     if (!code && places.count)
         mark_carrier(list, places.rows[0].name, spec);
     for (size_t i = 0; !code && i < places.count; i++) {
+        const size_t before = list->count;
         code = add(list, model, spec, places.rows[i].name, places.rows[i].commit, err);
-        if (!code) {
-            list->rows[list->count - 1].tree = places.rows[i].tree;
+        if (!code && list->count > before) { /* else no one could ask for it */
+            list->rows[before].tree = places.rows[i].tree;
             places.rows[i].tree = NULL;
         }
     }
