@@ -4,8 +4,9 @@
 mkdir -p build
 results=$PWD/build/results.txt
 : >"$results"
-# The process of the step that runs, and the group of those beside it.
-running=$PWD/build/running
+# The process of the step that runs, and the group of those beside it; this run's alone, since that before it is watched for a
+# second longer.
+running=$PWD/build/running.$$
 : >"$running"
 : >"$running.beside"
 trap 'exit 130' INT # a step that ends by itself at Ctrl-C, as pytest does, is the last one, too
@@ -62,6 +63,7 @@ keep_watch() {
     # shellcheck disable=SC2046
     [ ! -s "$running" ] || kill $(tree "$(cat "$running")") || true # that step may be gone, too, the others not
     [ ! -s "$running.beside" ] || kill -- "$(cat "$running.beside")" || true
+    rm -f "$running" "$running.beside"
   ) </dev/null >/dev/null 2>&1 &
   set +m
 }

@@ -70,6 +70,18 @@ def test_steps_beside_that_break_off(tmp_path: Path) -> None:
     assert "FAILED  The steps beside others broke off with status 137" in done.stdout
 
 
+def test_a_run_that_is_over_ends_no_step_of_the_next(tmp_path: Path) -> None:
+    """Whoever watches a run notices its end a second later, when another one may be there."""
+    first = run(tmp_path, "checks() { step aside true; }; begin_beside checks; await_beside; summary; echo $$").stdout.split()[-1]
+    script = f"""
+      outlast() {{ while grep -sqa -- "[-]-pid={first}" /proc/[0-9]*/cmdline; do sleep 0.1; done; sleep 0.3; }}
+      checks() {{ step aside outlast; }}
+      begin_beside checks; step ahead outlast; await_beside; summary"""
+    done = run(tmp_path, script)
+    assert sorted(outcomes(done.stdout)) == ["passed  ahead", "passed  aside"] and done.returncode == 0, done
+    wait_until(lambda: not list((tmp_path / "build").glob("running*")))
+
+
 def test_steps_have_the_colours_of_the_whole(tmp_path: Path) -> None:
     """Of a terminal, also where a step writes into a pipe or a log; nowhere else."""
     script = """

@@ -105,8 +105,9 @@ class Stage:
         self.shim = stage.compile_shim("faults", place)
         self.body = stage.request(NAMES, documents=3)
         suppressions = place / "suppressions"
-        # The shim stands between the loader and its own list; libcrypto leaves blocks behind when its start has no memory.
-        suppressions.write_text("leak:dl_open_worker_begin\nleak:libcrypto.so\n")
+        # The shim stands between the loader, whose functions have no names in Debian 13, and its own list; libcrypto leaves
+        # blocks behind when its start has no memory.
+        suppressions.write_text("leak:dl_open_worker_begin\nleak:ld-linux\nleak:libcrypto.so\n")
         self.env = stage.environment() | {
             "LSAN_OPTIONS": f"suppressions={suppressions}:print_suppressions=0",
             "MALLOC_PERTURB_": "165",

@@ -115,9 +115,9 @@ def test_every_folder_presents_itself() -> None:
 
 
 def test_no_path_of_one_machine() -> None:
-    here = str(ROOT.parent) + "/"
+    here = re.compile(rf"(?<![\w.}}-]){re.escape(str(ROOT.parent))}/")  # /src/ is not in gpu/src/
     faults = [str(path.relative_to(ROOT)) for path in tracked("*.c", "*.h", "*.py", "*.md", "*.sh", "*.txt", "*.cmake", "deploy/*")
-              if path.is_file() and here in path.read_text(errors="replace")]  # fmt: skip
+              if path.is_file() and here.search(path.read_text(errors="replace"))]  # fmt: skip
     assert not faults
 
 
