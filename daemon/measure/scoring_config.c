@@ -1,5 +1,7 @@
 #include "daemon/measure/scoring_config.h"
 
+#include "daemon/model/config_scoring.h"
+
 #include <stdio.h>
 #include <string.h>
 

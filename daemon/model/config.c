@@ -1,6 +1,5 @@
 #include "daemon/model/config.h"
 
-#include "daemon/base/checked.h"
 #include "daemon/base/json_text.h"
 #include "daemon/base/limits.h"
 #include "daemon/model/bloom_config.h"
@@ -10,18 +9,12 @@
 #include "daemon/model/gpt2_config.h"
 #include "daemon/model/hf_olmo_config.h"
 #include "daemon/model/llama_config.h"
-#include "daemon/model/masked.h"
 #include "daemon/model/modernbert_config.h"
 #include "daemon/model/neox_config.h"
 
-#include <inttypes.h>
 #include <jansson.h>
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
-
-/* A width or count beyond this is no model but a mistake. */
-#define DIMENSION_MAX (1 << 24)
 
 static const struct {
     enum model_activation activation;
@@ -55,7 +48,8 @@ static int read_size(const json_t *root, const char *names, uint64_t absent, uin
         *ret_size = absent;
         return 0;
     }
-    if (!json_is_integer(value) || json_integer_value(value) < 0 || json_integer_value(value) > DIMENSION_MAX)
+    if (!json_is_integer(value) || json_integer_value(value) < 0 ||
+        json_integer_value(value) > MODEL_CONFIG_DIMENSION_MAX)
         return err_set(err, ERR_FORMAT, "\"%s\" is not a size", said(root, names));
     *ret_size = (uint64_t)json_integer_value(value);
     return 0;
@@ -117,44 +111,9 @@ static int read_key_value_heads(const json_t *root, const struct family *family,
     return read_size(root, "num_key_value_heads\0", absent, &config->key_value_head_count, err);
 }
 
-static int is_gpt2(const struct model_config *config)
+int model_config_is(const struct model_config *config, const char *model_type)
 {
-    return strcmp(config->model_type, "gpt2") == 0;
-}
-
-static int is_crystal(const struct model_config *config)
-{
-    return strcmp(config->model_type, "crystalcoder") == 0;
-}
-
-static int is_qwen3(const struct model_config *config)
-{
-    return strcmp(config->model_type, "qwen3") == 0 || strcmp(config->model_type, "qwen3_moe") == 0;
-}
-
-static int is_stablelm(const struct model_config *config)
-{
-    return strcmp(config->model_type, "stablelm") == 0;
-}
-
-static int is_apertus(const struct model_config *config)
-{
-    return strcmp(config->model_type, "apertus") == 0;
-}
-
-static int is_bloom(const struct model_config *config)
-{
-    return strcmp(config->model_type, "bloom") == 0;
-}
-
-static int is_modernbert(const struct model_config *config)
-{
-    return strcmp(config->model_type, "modernbert-decoder") == 0;
-}
-
-static int is_hf_olmo(const struct model_config *config)
-{
-    return strcmp(config->model_type, "hf_olmo") == 0;
+    return strcmp(config->model_type, model_type) == 0;
 }
 
 static int read_sizes(const json_t *root, const struct family *family, struct model_config *config,
@@ -168,7 +127,7 @@ static int read_sizes(const json_t *root, const struct family *family, struct mo
         read_size(root, "intermediate_size\0n_inner\0ffn_dim\0",
                   family->is_llama ? 0 : 4 * config->hidden_size, &config->intermediate_size, err) ||
         read_size(root, "max_position_embeddings\0n_positions\0max_sequence_length\0",
-                  is_bloom(config) ? BLOOM_POSITIONS : 0, &config->max_positions, err))
+                  model_config_is(config, "bloom") ? BLOOM_POSITIONS : 0, &config->max_positions, err))
         return err->code;
     return 0;
 }
@@ -218,7 +177,7 @@ static int read_activation(const json_t *root, const struct family *family, stru
     int code = read_text(root, "hidden_act\0activation_function\0", family->activation,
                          config->activation_name, sizeof config->activation_name, err);
     char head[sizeof config->activation_name] = "gelu";
-    if (!code && is_modernbert(config))
+    if (!code && model_config_is(config, "modernbert-decoder"))
         code = read_text(root, "classifier_activation\0", head, head, sizeof head, err);
     config->head_activation = activation_of(head);
     config->activation = code ? MODEL_ACTIVATION_OTHER : activation_of(config->activation_name);
@@ -234,17 +193,17 @@ static int read_config(json_t *root, struct model_config *config, struct err *er
     if (hf_olmo_config_is_older(root))
         (void)snprintf(config->model_type, sizeof config->model_type, "hf_olmo");
     const struct family *family = family_find(config->model_type);
-    if (strcmp(config->model_type, "gpt_neox") == 0)
+    if (model_config_is(config, "gpt_neox"))
         neox_config_prepare(root, config->doubt);
-    else if (is_gpt2(config))
+    else if (model_config_is(config, "gpt2"))
         gpt2_config_prepare(root, config);
-    else if (is_crystal(config))
+    else if (model_config_is(config, "crystalcoder"))
         crystal_config_prepare(root, config);
-    else if (is_bloom(config))
+    else if (model_config_is(config, "bloom"))
         bloom_config_prepare(root, config);
-    else if (is_modernbert(config))
+    else if (model_config_is(config, "modernbert-decoder"))
         modernbert_config_prepare(root, config);
-    else if (is_hf_olmo(config))
+    else if (model_config_is(config, "hf_olmo"))
         hf_olmo_config_prepare(root, config);
     else if (family->is_llama)
         llama_config_prepare(root, family, config);
@@ -292,180 +251,4 @@ int model_config_parse(const char *json, size_t size, struct model_config *ret_c
     if (!code)
         *ret_config = config;
     return code;
-}
-
-static int is_scored(const struct model_config *config)
-{
-    return strcmp(config->model_type, "gpt_neox") == 0 || is_gpt2(config) || is_bloom(config) ||
-           is_crystal(config) || is_modernbert(config) || is_hf_olmo(config) ||
-           family_find(config->model_type)->is_llama;
-}
-
-/* Of a Llama linear and llama3, too, and of OLMo 3 yarn. */
-static int is_rotary_scored(const struct model_config *config)
-{
-    const char *type = config->rotary_type;
-    return strcmp(type, "default") == 0 ||
-           (family_find(config->model_type)->is_llama &&
-            (strcmp(type, "linear") == 0 || strcmp(type, "llama3") == 0)) ||
-           (strcmp(type, "yarn") == 0 && strcmp(config->model_type, "olmo3") == 0);
-}
-
-/* That is none of transformers, whose versions could differ. */
-static int has_own_class(const struct model_config *config)
-{
-    return is_hf_olmo(config) || is_crystal(config) || strcmp(config->model_type, "baichuan") == 0 ||
-           strcmp(config->model_type, "pico_decoder") == 0;
-}
-
-/* What a forward pass is written for. */
-static int check_kind(const struct model_config *config, struct err *err)
-{
-    if (masked_model_is(config))
-        return err_set(
-            err, ERR_UNSUPPORTED,
-            "a model of class \"%s\" (model_type \"%s\") fills in masked tokens and says nothing "
-            "of the next one, so it has no perplexity: leave the metric perplexity out of the sweep",
-            config->architecture, config->model_type);
-    if (!is_scored(config))
-        return err_set(
-            err, ERR_UNSUPPORTED,
-            "scoring is implemented for models like GPT-NeoX, GPT-2, BLOOM, Llama, Mistral, Qwen2, Qwen3, "
-            "Qwen3-MoE, SmolLM3, Apertus, Granite, MiniCPM, Gemma, StableLM, Baichuan 2, Crystal, Pico, "
-            "OLMo, OLMo 2, OLMo 3, OLMoE and ModernBERT's decoders, not for model_type \"%s\": leave the "
-            "metric perplexity out of the sweep",
-            config->model_type);
-    if (!is_rotary_scored(config))
-        return err_set(err, ERR_UNSUPPORTED,
-                       "scoring with rotary embeddings of type \"%s\" is not implemented: leave the metric "
-                       "perplexity out of the sweep",
-                       config->rotary_type);
-    if (config->doubt[0] && has_own_class(config))
-        return err_set(err, ERR_UNSUPPORTED,
-                       "config.json: %s: for model_type \"%s\" scoring is not implemented with that; leave "
-                       "the metric perplexity out of the sweep",
-                       config->doubt, config->model_type);
-    if (config->doubt[0])
-        return err_set(err, ERR_UNSUPPORTED,
-                       "%s, of which transformers makes another model, or none: mend it, or leave the metric "
-                       "perplexity out of the sweep",
-                       config->doubt);
-    if (config->head_activation == MODEL_ACTIVATION_OTHER ||
-        config->head_activation == MODEL_ACTIVATION_XIELU)
-        return err_set(err, ERR_UNSUPPORTED,
-                       "scoring with this \"classifier_activation\" is not implemented: leave the metric "
-                       "perplexity out of the sweep");
-    if (config->activation == MODEL_ACTIVATION_OTHER ||
-        (config->activation == MODEL_ACTIVATION_XIELU) != is_apertus(config))
-        return err_set(err, ERR_UNSUPPORTED,
-                       "scoring with the activation \"%s\" is not implemented: leave the metric perplexity "
-                       "out of the sweep",
-                       config->activation_name);
-    return 0;
-}
-
-static uint64_t head_size_of(const struct model_config *config)
-{
-    return config->head_size        ? config->head_size
-           : config->head_count > 0 ? config->hidden_size / config->head_count
-                                    : 0;
-}
-
-static int lacks_size(const struct model_config *config)
-{
-    return !config->vocab_size || !config->hidden_size || !config->layer_count || !config->head_count ||
-           !config->key_value_head_count || !config->intermediate_size;
-}
-
-int model_config_check_scoring(const struct model_config *config, struct err *err)
-{
-    int code = check_kind(config, err);
-    if (code)
-        return code;
-    if (lacks_size(config) || !config->max_positions)
-        return err_set(err, ERR_FORMAT,
-                       "config.json lacks a size that scoring needs (vocabulary, hidden, layers, heads, "
-                       "intermediate, positions)");
-    /* Qwen 3's class takes heads that do not divide the width. */
-    if (config->vocab_size > LIMIT_VOCABULARY ||
-        (config->hidden_size % config->head_count != 0 && !is_qwen3(config)) ||
-        config->head_count % config->key_value_head_count != 0)
-        return err_set(err, ERR_FORMAT,
-                       "the sizes do not fit each other: vocabulary %" PRIu64 ", hidden %" PRIu64
-                       ", heads %" PRIu64 ", of which with keys and values of their own %" PRIu64,
-                       config->vocab_size, config->hidden_size, config->head_count,
-                       config->key_value_head_count);
-    uint64_t head_size = head_size_of(config);
-    double rotated = floor((double)head_size * config->rotary_fraction);
-    if (!(config->rotary_base > 0))
-        return err_set(err, ERR_FORMAT, "the base of the rotary embeddings, %g, is not positive",
-                       config->rotary_base);
-    if (!(config->rotary_fraction >= 0 && config->rotary_fraction <= 1) ||
-        (!config->rotary_dimensions && fmod(rotated, 2) != 0))
-        return err_set(err, ERR_FORMAT,
-                       "the rotated part of a head, %g of %" PRIu64 " dimensions, is not an even number",
-                       config->rotary_fraction, head_size);
-    if (!(config->norm_epsilon > 0))
-        return err_set(err, ERR_FORMAT, "the epsilon of the norms is not positive");
-    return 0;
-}
-
-/* Of a GPT-2, a BLOOM and a Crystal, too, which has a gate. */
-static uint64_t neox_layer_parameters(const struct model_config *config)
-{
-    uint64_t d = config->hidden_size, inner = config->intermediate_size; /* below 2^24, so products fit */
-    return 4 * d * d + 2 * d * inner + inner + 5 * d + (config->has_attention_bias ? 4 * d : 0) +
-           (is_crystal(config) ? d * inner + inner : 0);
-}
-
-/* Of one norm of the residual stream, but for GPT-NeoX. */
-static uint64_t norm_parameters(const struct model_config *config)
-{
-    return strcmp(config->model_type, "olmo") == 0 ? 0 : (is_stablelm(config) ? 2 : 1) * config->hidden_size;
-}
-
-/* Queries, keys, values and output, gate, up and down, and the norms; of Apertus no gate, and two numbers of
- * its activation. */
-static uint64_t llama_layer_parameters(const struct model_config *config)
-{
-    uint64_t d = config->hidden_size, inner = config->intermediate_size;
-    uint64_t queries = config->head_count * head_size_of(config);
-    uint64_t keys = config->key_value_head_count * head_size_of(config);
-    uint64_t experts = config->expert_count; /* at most LIMIT_SCORE_EXPERTS */
-    uint64_t count = 2 * d * (queries + keys) + 2 * norm_parameters(config);
-    count += experts ? experts * (3 * d * inner + d) : (is_apertus(config) ? 2 : 3) * d * inner;
-    if (config->has_attention_bias)
-        count +=
-            queries + 2 * keys + (strcmp(config->model_type, "qwen2") == 0 || is_stablelm(config) ? 0 : d);
-    if (config->has_mlp_bias)
-        count += 2 * inner + d;
-    if (strcmp(config->model_type, "olmo2") == 0 || strcmp(config->model_type, "olmo3") == 0 ||
-        strcmp(config->model_type, "olmoe") == 0)
-        count += queries + keys;
-    if (is_qwen3(config) || is_apertus(config))
-        count += 2 * head_size_of(config);
-    return count + (is_apertus(config) ? 2 : 0);
-}
-
-int model_config_parameter_count(const struct model_config *config, uint64_t *ret_count, struct err *err)
-{
-    const int is_llama = family_find(config->model_type)->is_llama;
-    if (!is_scored(config) || is_hf_olmo(config) || is_modernbert(config) ||
-        ((is_llama || is_gpt2(config) || is_bloom(config) || is_crystal(config)) &&
-         (lacks_size(config) || !head_size_of(config) || config->doubt[0])))
-        return err_set(err, ERR_UNSUPPORTED, "the parameters of model_type \"%s\" are not counted",
-                       config->model_type);
-    /* So that products fit. */
-    if (is_llama && (config->head_count > DIMENSION_MAX / head_size_of(config) ||
-                     config->key_value_head_count > config->head_count))
-        return err_set(err, ERR_LIMIT, "the heads are wider than a model's");
-    uint64_t layer = is_llama ? llama_layer_parameters(config) : neox_layer_parameters(config), layers = 0;
-    uint64_t d = config->hidden_size;
-    uint64_t count =
-        config->vocab_size * d * (config->is_tied ? 1 : 2) + (is_llama ? norm_parameters(config) : 2 * d);
-    count += is_gpt2(config) ? config->max_positions * d : is_bloom(config) ? 2 * d : 0;
-    if (checked_mul_u64(layer, config->layer_count, &layers) || checked_add_u64(count, layers, &count))
-        return err_set(err, ERR_LIMIT, "the number of parameters overflows");
-    *ret_count = count;
-    return 0;
 }

@@ -2,7 +2,7 @@
  * A model's config.json: what its tensors mean.
  *
  * Statistics need little of it (whether embeddings are tied), scoring needs nearly all; so reading it is
- * lenient, and model_config_check_scoring says whether a forward pass is implemented for it.
+ * lenient, and config_scoring.h says whether a forward pass is implemented for it.
  */
 #ifndef BIFURCATED_MODEL_CONFIG_H
 #define BIFURCATED_MODEL_CONFIG_H
@@ -31,6 +31,7 @@ enum model_activation {
 };
 
 #define MODEL_CONFIG_NAME_BYTES 96
+#define MODEL_CONFIG_DIMENSION_MAX (1 << 24) /* a width or count beyond this is no model but a mistake */
 
 struct model_config {
     char model_type[MODEL_CONFIG_NAME_BYTES];   /* "gpt_neox"; "" if absent */
@@ -81,15 +82,7 @@ struct model_config {
  * type; absent keys take the defaults of transformers. */
 int model_config_parse(const char *json, size_t size, struct model_config *ret_config, struct err *err);
 
-/* 0 if the model's forward pass is implemented (a known family, kind of rotary embeddings and activation,
- * sizes that fit each other), else ERR_UNSUPPORTED or ERR_FORMAT with the reason. */
-int model_config_check_scoring(const struct model_config *config, struct err *err);
-
-/* The number of parameters of a model that can be scored, without buffers; of a GPT-NeoX 2 V d + L (12 d^2 +
- * 13 d) + 2 d for intermediate = 4 d (V vocabulary rows, d hidden size, L layers; one embedding less if
- * tied). ERR_UNSUPPORTED for hf_olmo and ModernBERT, for other families, and for numbers that transformers
- * would not take.
- */
-int model_config_parameter_count(const struct model_config *config, uint64_t *ret_count, struct err *err);
+/* Whether this is the model's type ("gpt2"). */
+int model_config_is(const struct model_config *config, const char *model_type);
 
 #endif

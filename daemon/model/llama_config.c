@@ -6,9 +6,9 @@
 #include "daemon/model/experts_config.h"
 #include "daemon/model/multipliers_config.h"
 #include "daemon/model/pico_config.h"
+#include "daemon/model/rotary_config.h"
 #include "daemon/model/stablelm_config.h"
 
-#include <math.h>
 #include <string.h>
 
 static const char *const own[] = {
@@ -35,13 +35,10 @@ static const struct dialect {
     int has_no_epsilon; /* "rms_norm_eps" */
     int has_limit;      /* "clip_qkv" */
     int has_window, has_window_switch; /* "sliding_window"; and "use_sliding_window" */
-    int has_rotary_of_each_kind;       /* sliding layers and full ones: version 5 has a base for each */
     int has_unrotated_layers;          /* "no_rope_layers" */
     int is_head_dim_null;              /* which means that it is not said */
     int is_heads_null;                 /* the same of "num_key_value_heads" */
-    int has_default_scaling;           /* where nothing says how the rotary embeddings are scaled */
-    int has_partial_rotation;          /* heads are rotated in part */
-    int has_strict_scaling;            /* version 4 takes linear and dynamic alone, in the old spelling */
+    struct rotary_rules rotary;
 } dialects[] = {
     {.model_type = "llama",
      .has_attention_bias = 1,
@@ -68,19 +65,19 @@ static const struct dialect {
      .has_no_epsilon = 1,
      .has_limit = 1,
      .is_heads_null = 1,
-     .has_strict_scaling = 1},
-    {.model_type = "olmo2", .has_attention_bias = 1, .is_heads_null = 1, .has_strict_scaling = 1},
+     .rotary.has_strict_scaling = 1},
+    {.model_type = "olmo2", .has_attention_bias = 1, .is_heads_null = 1, .rotary.has_strict_scaling = 1},
     {.model_type = "olmo3",
      .has_attention_bias = 1,
      .has_window = 1,
-     .has_rotary_of_each_kind = 1,
+     .rotary.has_each_kind = 1,
      .is_heads_null = 1},
     {.model_type = "olmoe", .has_attention_bias = 1, .has_limit = 1, .is_heads_null = 1},
-    {.model_type = "apertus", .has_attention_bias = 1, .is_heads_null = 1, .has_default_scaling = 1},
+    {.model_type = "apertus", .has_attention_bias = 1, .is_heads_null = 1, .rotary.has_default_scaling = 1},
     {.model_type = "granite", .has_attention_bias = 1, .has_mlp_bias = 1, .is_heads_null = 1},
     {.model_type = "minicpm", .has_attention_bias = 1, .is_head_dim_null = 1, .is_heads_null = 1},
     {.model_type = "gemma", .has_attention_bias = 1, .head_size = 256},
-    {.model_type = "stablelm", .has_attention_bias = 1, .is_head_dim_null = 1, .has_partial_rotation = 1},
+    {.model_type = "stablelm", .has_attention_bias = 1, .is_head_dim_null = 1, .rotary.is_partial = 1},
     {.model_type = "baichuan", .is_head_dim_null = 1, .is_heads_null = 1},
     {.model_type = "pico_decoder"},
     {.model_type = "qwen3_moe", .has_attention_bias = 1, .has_window = 1, .has_window_switch = 1},
@@ -136,175 +133,6 @@ static void read_limit(const struct reading *reading)
     reading->config->qkv_limit = json_real_value(limit); /* version 5 takes no integer */
     if (!(reading->config->qkv_limit > 0))
         doubt(reading, "clip_qkv", "is no positive number such as 8.0");
-}
-
-/* -- Rotary embeddings ----------------------------------------------------------------------------- */
-
-static double number_of(const struct reading *reading, const json_t *rope, const char *name)
-{
-    const json_t *value = json_object_get(rope, name);
-    if (!json_is_number(value))
-        doubt(reading, name, "of the rotary embeddings is no number");
-    return json_number_value(value);
-}
-
-/* In rope_scaling it counts for version 5 alone. */
-static void doubt_base(const struct reading *reading, const json_t *rope, int is_scaling)
-{
-    const json_t *inner = json_object_get(rope, "rope_theta"), *outer = value_of(reading, "rope_theta");
-    if (!inner || (!outer && !is_scaling))
-        return;
-    double other = outer ? json_number_value(outer) : reading->family->rotary_base;
-    double difference = json_number_value(inner) - other;
-    if (!json_is_number(inner) || difference < 0 || difference > 0)
-        doubt(reading, "rope_theta", "stands twice, or where not all versions look for it");
-}
-
-static void doubt_fraction(const struct reading *reading, const json_t *object)
-{
-    const json_t *fraction = json_object_get(object, "partial_rotary_factor");
-    if (fraction && !reading->dialect->has_partial_rotation &&
-        !(json_is_number(fraction) && json_number_value(fraction) >= 1 && json_number_value(fraction) <= 1))
-        doubt(reading, "partial_rotary_factor", "is not 1");
-}
-
-static int has_object(const json_t *object)
-{
-    const char *key;
-    json_t *value;
-    json_object_foreach((json_t *)(uintptr_t)object, key, value)
-    {
-        if (json_is_object(value))
-            return 1;
-    }
-    return 0;
-}
-
-static void read_original_positions(const struct reading *reading, const json_t *rope)
-{
-    const json_t *positions = json_object_get(rope, "original_max_position_embeddings");
-    const json_t *outer = value_of(reading, "original_max_position_embeddings");
-    if (json_is_integer(positions) && json_integer_value(positions) > 0)
-        reading->config->rotary_original_positions = (uint64_t)json_integer_value(positions);
-    else
-        doubt(reading, "original_max_position_embeddings", "of the rotary embeddings is no length");
-    if (outer && !json_equal(outer, positions))
-        doubt(reading, "original_max_position_embeddings", "stands beside that of the rotary embeddings");
-}
-
-static void read_llama3(const struct reading *reading, const json_t *rope)
-{
-    reading->config->rotary_low_factor = number_of(reading, rope, "low_freq_factor");
-    reading->config->rotary_high_factor = number_of(reading, rope, "high_freq_factor");
-    read_original_positions(reading, rope);
-}
-
-static double number_or(const struct reading *reading, const json_t *rope, const char *name, double absent)
-{
-    return config_doubt_is_there(json_object_get(rope, name)) ? number_of(reading, rope, name) : absent;
-}
-
-/* As transformers has what is not said. */
-static void read_yarn(const struct reading *reading, const json_t *rope)
-{
-    static const char *const others[] = {"truncate", "mscale", "mscale_all_dim"};
-    struct model_config *config = reading->config;
-    const double factor = config->rotary_factor;
-    config->rotary_low_factor = number_or(reading, rope, "beta_slow", 1);
-    config->rotary_high_factor = number_or(reading, rope, "beta_fast", 32);
-    config->rotary_attention_factor =
-        number_or(reading, rope, "attention_factor", factor > 1 ? 0.1 * log(factor) + 1 : 1);
-    read_original_positions(reading, rope);
-    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
-        if (config_doubt_is_there(json_object_get(rope, others[i])))
-            doubt(reading, others[i], "of the rotary embeddings is there");
-}
-
-/* OLMo's and OLMo 2's class of version 4 takes two keys and no others. */
-static int is_strict(const json_t *scaling)
-{
-    const json_t *factor = json_object_get(scaling, "factor");
-    return json_object_size(scaling) == 2 && json_object_get(scaling, "type") && json_is_real(factor) &&
-           json_real_value(factor) > 1;
-}
-
-/* Where the file has the old spelling, version 5 takes "rope_theta" for the full layers alone, and its own
- * base for the others. */
-static void doubt_kinds(const struct reading *reading)
-{
-    const json_t *base = value_of(reading, "rope_theta");
-    const double difference = json_number_value(base) - reading->family->rotary_base;
-    if (!base || difference < 0 || difference > 0)
-        doubt(reading, "rope_theta", "is not 500000");
-    if (json_object_size(value_of(reading, "rope_parameters")) > 0)
-        doubt(reading, "rope_parameters", "is there, of which not all versions know");
-}
-
-/* Whether it says of sliding layers what holds for full ones, too, but for how those are scaled. */
-static void doubt_sliding(const struct reading *reading, const json_t *sliding, double base)
-{
-    const json_t *theta = json_object_get(sliding, "rope_theta"),
-                 *named = json_object_get(sliding, "rope_type");
-    const char *type = json_string_value(named ? named : json_object_get(sliding, "type"));
-    const double difference = (theta ? json_number_value(theta) : reading->family->rotary_base) - base;
-    if (difference < 0 || difference > 0)
-        doubt(reading, "rope_theta", "differs from layer to layer");
-    if (config_doubt_is_there(sliding) && (!type || strcmp(type, "default") != 0))
-        doubt(reading, "sliding_attention", "of the rotary embeddings is not of type default");
-    doubt_fraction(reading, sliding);
-}
-
-/* As version 5 writes it: an object for each kind of layer. That of full ones takes the place of both; 0
- * where the file is not so. */
-static int take_kinds(const struct reading *reading)
-{
-    json_t *parameters = json_object_get(reading->root, "rope_parameters");
-    json_t *full = json_object_get(parameters, "full_attention");
-    json_t *sliding = json_object_get(parameters, "sliding_attention");
-    if (!json_is_object(full) || (config_doubt_is_there(sliding) && !json_is_object(sliding)) ||
-        json_object_size(parameters) != (sliding ? 2 : 1) ||
-        config_doubt_is_there(value_of(reading, "rope_scaling")))
-        return 0;
-    json_t *theta = json_object_get(full, "rope_theta");
-    theta = theta ? theta : json_object_get(reading->root, "rope_theta");
-    doubt_sliding(reading, sliding, theta ? json_number_value(theta) : reading->family->rotary_base);
-    if (theta)
-        (void)json_object_set(full, "rope_theta", theta);
-    (void)json_object_set(reading->root, "rope_parameters", full);
-    (void)json_object_del(reading->root, "rope_theta");
-    return 1;
-}
-
-static void read_rotary(const struct reading *reading)
-{
-    const int has_kinds = reading->dialect->has_rotary_of_each_kind && take_kinds(reading);
-    const json_t *scaling = value_of(reading, "rope_scaling");
-    const json_t *parameters = value_of(reading, "rope_parameters");
-    const json_t *rope = json_object_size(scaling) ? scaling : parameters;
-    if (reading->dialect->has_strict_scaling && json_is_object(scaling) && !is_strict(scaling))
-        doubt(reading, "rope_scaling", "is not just a \"type\" and a \"factor\" above 1");
-    if (json_is_object(scaling) && !json_object_get(scaling, "type") &&
-        !json_object_get(scaling, "rope_type"))
-        doubt(reading, "rope_scaling", "has no \"rope_type\"");
-    if (reading->dialect->has_default_scaling && json_object_size(rope) == 0)
-        doubt(reading, "rope_scaling", "is not there, for which versions have defaults of their own");
-    if (has_object(rope))
-        doubt(reading, rope == scaling ? "rope_scaling" : "rope_parameters", "differs from layer to layer");
-    doubt_base(reading, rope, rope == scaling);
-    doubt_fraction(reading, reading->root);
-    doubt_fraction(reading, rope);
-    const json_t *named = json_object_get(rope, "rope_type");
-    const char *type = json_string_value(named ? named : json_object_get(rope, "type"));
-    const int is_llama3 = type && strcmp(type, "llama3") == 0, is_yarn = type && strcmp(type, "yarn") == 0;
-    if (is_llama3 || is_yarn || (type && strcmp(type, "linear") == 0))
-        reading->config->rotary_factor = number_of(reading, rope, "factor");
-    if (is_llama3)
-        read_llama3(reading, rope);
-    if (is_yarn)
-        read_yarn(reading, rope);
-    config_doubt_rotary_types(reading->root, reading->config->doubt);
-    if (reading->dialect->has_rotary_of_each_kind && !has_kinds)
-        doubt_kinds(reading);
 }
 
 /* -- Layers that are not like the others ------------------------------------------------------------ */
@@ -364,7 +192,7 @@ static int read_layer_types(const struct reading *reading, const json_t *types)
 static int has_window(const struct reading *reading, uint64_t layer)
 {
     const json_t *first = value_of(reading, "max_window_layers");
-    if (reading->dialect->has_rotary_of_each_kind)
+    if (reading->dialect->rotary.has_each_kind)
         return (layer + 1) % 4 != 0; /* as the class has it */
     if (!reading->dialect->has_window_switch || experts_config_has(reading->family))
         return 1;
@@ -399,13 +227,13 @@ static void read_window(const struct reading *reading)
     take_flag(reading, reading->dialect->has_window_switch, "use_sliding_window");
     if (is_on && tokens < 1)
         doubt(reading, "sliding_window", "is no number of tokens");
-    const int knows_types = reading->dialect->has_rotary_of_each_kind ||
+    const int knows_types = reading->dialect->rotary.has_each_kind ||
                             (reading->dialect->has_window_switch && !experts_config_has(reading->family));
     if (types && !knows_types)
         doubt(reading, "layer_types", "is there, of which not all versions know");
     else if (config_doubt_is_there(types) && read_layer_types(reading, types) && !is_on)
         doubt(reading, "layer_types", "names sliding layers, and no window is on");
-    if (reading->dialect->has_rotary_of_each_kind && !is_on)
+    if (reading->dialect->rotary.has_each_kind && !is_on)
         doubt(reading, "sliding_window", "is null");
     for (uint64_t layer = 0; is_on && tokens > 0 && layer < reading->layer_count; layer++)
         if (json_is_array(types) ? is_sliding(types, layer) : has_window(reading, layer)) {
@@ -438,9 +266,9 @@ void llama_config_prepare(json_t *root, const struct family *family, struct mode
         read_unrotated(&reading);
     if (reading.dialect->has_window)
         read_window(&reading);
-    if (reading.dialect->has_rotary_of_each_kind)
+    if (reading.dialect->rotary.has_each_kind)
         read_unscaled(&reading);
-    read_rotary(&reading);
+    rotary_config_read(root, family, &reading.dialect->rotary, config);
     config_doubt_nulls(root, never_null, config->doubt);
     config_doubt_positions(root, config->doubt);
     config_doubt_foreign(root, config->doubt);

@@ -2,6 +2,7 @@
 
 #include "daemon/base/limits.h"
 #include "daemon/model/config.h"
+#include "daemon/model/config_scoring.h"
 #include "daemon/model/parameters.h"
 #include "daemon/model/role.h"
 #include "daemon/model/vocabulary.h"

@@ -2,6 +2,7 @@
  * config.json, and the same bytes as a tokenizer.json whose tokens are counted.
  */
 #include "daemon/model/config.h"
+#include "daemon/model/config_scoring.h"
 #include "daemon/model/vocabulary.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include "daemon/model/config.h"
+#include "daemon/model/config_scoring.h"
 
 #include <string.h>
 

@@ -12,6 +12,7 @@
 #include "daemon/base/buf.h"
 #include "daemon/base/file.h"
 #include "daemon/base/limits.h"
+#include "daemon/model/config_scoring.h"
 #include "daemon/model/parameters.h"
 #include "daemon/model/role.h"
 #include "tests/tools/one_file.h"
