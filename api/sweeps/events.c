@@ -3,13 +3,12 @@
 #include "api/http/access.h"
 #include "api/http/http.h"
 #include "api/resource/context.h"
-#include "api/sweeps/sweep_view.h"
+#include "api/sweeps/event_text.h"
 #include "daemon/base/clock.h"
-#include "daemon/base/limits.h"
 #include "daemon/base/pause.h"
 #include "store/store.h"
+#include "store/sweeps.h"
 
-#include <inttypes.h>
 #include <microhttpd.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -18,13 +17,6 @@
 #define TICK_MS 250      /* the clock, and the shortest pause between two renderings of a sweep */
 #define BLOCK_BYTES 4096 /* asked of a stream at once */
 #define COMMENT ": still here\n\n"
-
-/* One event as text, shared by all who get it. */
-struct event_text {
-    unsigned references; /* under the mutex */
-    size_t size;
-    char data[];
-};
 
 /* A sweep that somebody follows. */
 struct channel {
@@ -64,54 +56,6 @@ struct api_events {
     struct channel *channels;
 };
 
-static void text_release(struct event_text *text)
-{
-    if (text && --text->references == 0)
-        free(text);
-}
-
-/* Renders the present state of a sweep as one event; takes no lock. The version grows when the sweep changes
- * or what it waits for: both numbers only grow, so their sum tells either. */
-static int render(const struct api_context *context, int64_t sweep_id, struct event_text **ret_text,
-                  uint64_t *ret_version, int *ret_is_over, struct err *err)
-{
-    struct buf json, event;
-    struct api_hub_wait wait;
-    api_context_read_hub_wait(context, &wait);
-    buf_init(&json, LIMIT_API_BODY_BYTES * 2);
-    buf_init(&event, LIMIT_API_BODY_BYTES * 2 + KIB);
-    struct event_text *text = NULL;
-    int code = api_sweep_append(context->store, sweep_id, &wait, &json, ret_version, ret_is_over, err);
-    if (code)
-        goto out;
-    *ret_version += wait.serial;
-    /* JSON of ours has no line breaks, but a stored request may. */
-    for (size_t i = 0; i < json.size; i++) {
-        if (json.data[i] == '\n' || json.data[i] == '\r')
-            json.data[i] = ' ';
-    }
-    buf_appendf(&event, "id: %" PRIu64 "\nevent: %s\ndata: ", *ret_version,
-                *ret_is_over ? "end" : "progress");
-    buf_append(&event, json.data, json.size);
-    buf_append_text(&event, "\n\n");
-    code = buf_check(&event, "event", err);
-    if (code)
-        goto out;
-    text = malloc(sizeof *text + event.size);
-    if (!text) {
-        code = err_set(err, ERR_NO_MEMORY, "out of memory");
-        goto out;
-    }
-    text->references = 1;
-    text->size = event.size;
-    memcpy(text->data, event.data, event.size);
-    *ret_text = text;
-out:
-    buf_free(&event);
-    buf_free(&json);
-    return code;
-}
-
 static struct channel *find_channel(struct api_events *events, int64_t sweep_id)
 {
     struct channel *channel = events->channels;
@@ -132,10 +76,10 @@ static void resume(struct stream *stream)
 static void channel_update(struct channel *channel, struct event_text *text, uint64_t version, int is_over)
 {
     if (channel->text && version <= channel->version) {
-        text_release(text);
+        event_text_release(text);
         return;
     }
-    text_release(channel->text);
+    event_text_release(channel->text);
     channel->text = text;
     channel->version = version;
     channel->is_over = is_over;
@@ -165,7 +109,7 @@ static ssize_t read_stream(void *context, uint64_t position, char *data, size_t 
         memcpy(data, stream->text->data + stream->offset, count);
         stream->offset += count;
         if (count == left) {
-            text_release(stream->text);
+            event_text_release(stream->text);
             stream->text = NULL;
         }
         size = (ssize_t)count;
@@ -197,7 +141,7 @@ static void free_stream(void *context)
         slot = &(*slot)->next;
     if (*slot)
         *slot = stream->next;
-    text_release(stream->text);
+    event_text_release(stream->text);
     free(stream);
     events->stream_count--;
     if (!channel->streams) {
@@ -205,7 +149,7 @@ static void free_stream(void *context)
         while (*place != channel)
             place = &(*place)->next;
         *place = channel->next;
-        text_release(channel->text);
+        event_text_release(channel->text);
         free(channel);
     }
     pthread_mutex_unlock(&events->mutex);
@@ -244,7 +188,7 @@ int api_events_open(struct api_events *events, const struct api_request *request
     struct event_text *text = NULL;
     uint64_t version = 0;
     int is_over = 0;
-    int code = render(events->context, sweep_id, &text, &version, &is_over, err);
+    int code = event_text_render(events->context, sweep_id, &text, &version, &is_over, err);
     if (code)
         return code;
     struct stream *stream = calloc(1, sizeof *stream);
@@ -314,7 +258,7 @@ static void update_channels(struct api_events *events)
         int is_over = 0;
         if (sweeps_get(events->context->store, next, &row, &err) < 0 ||
             row.version + wait.serial == version ||
-            render(events->context, next, &text, &version, &is_over, &err) < 0)
+            event_text_render(events->context, next, &text, &version, &is_over, &err) < 0)
             continue;
         pthread_mutex_lock(&events->mutex);
         struct channel *channel = find_channel(events, next);
