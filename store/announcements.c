@@ -3,16 +3,17 @@
 #include "store/outbox.h"
 #include "store/rows_watch.h"
 
-int announcements_next(struct store *store, struct watch_row *ret_row, struct err *err)
+int announcements_next(struct store *store, int64_t after_id, struct watch_row *ret_row, struct err *err)
 {
     struct query query;
-    int code =
-        query_open(&query, store,
-                   "SELECT " ROWS_WATCH ROWS_WATCH_FROM
-                   "WHERE w.webhook_url <> '' AND w.sweeps_ended > w.sweeps_announced ORDER BY w.id LIMIT 1",
-                   err);
+    int code = query_open(&query, store,
+                          "SELECT " ROWS_WATCH ROWS_WATCH_FROM
+                          "WHERE w.webhook_url <> '' AND w.sweeps_ended > w.sweeps_announced AND w.id > ? "
+                          "ORDER BY w.id LIMIT 1",
+                          err);
     if (code)
         return code;
+    query_bind_int(&query, after_id);
     if ((code = query_next(&query, err)) > 0)
         rows_read_watch(&query, ret_row);
     else if (!code)

@@ -7,8 +7,9 @@
 
 #include "store/deliveries.h"
 
-/* A watch with a webhook for which a sweep has ended since its findings were last compared. ERR_NOT_FOUND. */
-int announcements_next(struct store *store, struct watch_row *ret_row, struct err *err);
+/* A watch with a webhook for which a sweep has ended since its findings were last compared: the first by its
+ * id, after `after_id`. ERR_NOT_FOUND. */
+int announcements_next(struct store *store, int64_t after_id, struct watch_row *ret_row, struct err *err);
 
 /* What was announced and was still true at the last comparison, one line each. */
 int announcements_list(struct store *store, int64_t watch_id, int (*finding)(void *context, const char *text),

@@ -199,29 +199,22 @@ static int read_answers(struct store *store, const struct watch_row *watch, json
     return code;
 }
 
-int announce_run_once(struct store *store, int *ret_announced, struct err *err)
+/* Compares and records. An error is one of the store's. */
+static int announce(struct store *store, const struct watch_row *watch, struct err *err)
 {
-    struct watch_row watch;
     struct err reason = ERR_INIT;
     json_t *analysis = NULL, *audit = NULL, *head = NULL;
     char at[CLOCK_TEXT_SIZE];
-    *ret_announced = 0;
-    int code = announcements_next(store, &watch, err);
-    if (code) {
-        if (code == ERR_NOT_FOUND)
-            *err = (struct err)ERR_INIT;
-        return code == ERR_NOT_FOUND ? 0 : code;
-    }
     struct known known = {.lines = json_object()};
     json_t *findings = json_array(), *news = json_array();
-    code = announcements_list(store, watch.id, take_known, &known, err);
+    int code = announcements_list(store, watch->id, take_known, &known, err);
     if (!code && known.is_cut_off)
         code = no_memory(err);
     if (code)
         goto out;
     clock_format(clock_wall_ms(), at, sizeof at);
-    head = json_pack("{s:s, s:s}", "at", at, "model", watch.model);
-    code = read_answers(store, &watch, &analysis, &audit, &reason);
+    head = json_pack("{s:s, s:s}", "at", at, "model", watch->model);
+    code = read_answers(store, watch, &analysis, &audit, &reason);
     if (!code)
         code = announce_compare(head, analysis, audit, known.lines, findings, news, &reason);
     if (code && err_is_of_the_store(code)) {
@@ -229,7 +222,7 @@ int announce_run_once(struct store *store, int *ret_announced, struct err *err)
         goto out;
     }
     if (code) {
-        log_warning("a watched model cannot be analysed", log_text("model", watch.model),
+        log_warning("a watched model cannot be analysed", log_text("model", watch->model),
                     log_text("reason", reason.message), log_end);
         (void)json_array_clear(findings);
         (void)json_array_clear(news);
@@ -243,8 +236,7 @@ int announce_run_once(struct store *store, int *ret_announced, struct err *err)
         }
     }
     if (!code)
-        code = record(store, &watch, findings, news, err);
-    *ret_announced = !code;
+        code = record(store, watch, findings, news, err);
 out:
     json_decref(known.lines);
     json_decref(findings);
@@ -253,4 +245,26 @@ out:
     json_decref(analysis);
     json_decref(audit);
     return code;
+}
+
+int announce_run_once(struct store *store, int *ret_announced, struct err *err)
+{
+    struct watch_row watch = {.id = 0};
+    struct err first = ERR_INIT;
+    *ret_announced = 0;
+    for (;;) {
+        struct err reason = ERR_INIT;
+        const int next = announcements_next(store, watch.id, &watch, &reason);
+        const int code = next ? next : announce(store, &watch, &reason);
+        if (!code) {
+            *ret_announced = 1;
+            return 0;
+        }
+        if (!first.code && next != ERR_NOT_FOUND)
+            first = reason;
+        if (next || code == ERR_NO_SPACE) /* which would end the others', too */
+            break;
+    }
+    *err = first;
+    return first.code;
 }

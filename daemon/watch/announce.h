@@ -20,7 +20,8 @@
 #define ANNOUNCE_FINDINGS_MAX 100
 
 /* Looks at one model whose sweep has ended; *ret_announced becomes 1 if there was one. A model that cannot be
- * analysed is logged and counts as looked at. An error is returned only if the store fails. */
+ * analysed is logged and counts as looked at. An error is returned only if the store fails, and after the
+ * others were looked at: what is lost of one watch keeps none of them waiting. */
 int announce_run_once(struct store *store, int *ret_announced, struct err *err);
 
 /*

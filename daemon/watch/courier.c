@@ -24,7 +24,7 @@ struct lane {
     struct courier *courier;
     struct duty *duty;
     /* guarded by the courier's lock */
-    int64_t delivery_id;        /* 0: idle */
+    int64_t delivery_id;        /* also of one that met a fault of the store, until the next try; 0: idle */
     char url[WATCHES_URL_SIZE]; /* where it is going to; "": idle */
 };
 
@@ -164,6 +164,7 @@ static int send_next(void *context, const atomic_bool *is_stopping, int64_t *ret
     struct courier *courier = lane->courier;
     struct delivery_due due;
     (void)pthread_mutex_lock(&courier->lock);
+    lane->delivery_id = 0;
     int code = deliveries_next(courier->store, clock_wall_ms(), is_busy, courier, &due, ret_wait_ms, err);
     if (!code) {
         lane->delivery_id = due.row.id;
@@ -177,7 +178,8 @@ static int send_next(void *context, const atomic_bool *is_stopping, int64_t *ret
     *ret_wait_ms = 0;
     code = deliver(courier, &due, is_stopping, err);
     (void)pthread_mutex_lock(&courier->lock);
-    lane->delivery_id = 0;
+    if (!code) /* else it waits with this lane, and the others pass it over */
+        lane->delivery_id = 0;
     lane->url[0] = 0;
     (void)pthread_mutex_unlock(&courier->lock);
     return code;

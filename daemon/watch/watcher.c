@@ -19,10 +19,16 @@ struct watcher {
 
 struct search {
     int64_t now_ms, due_ms;
+    int64_t after_ms, after_id; /* the run that was made last of this round, which goes by due time and id */
     struct hub *hub;
     int is_found, is_hub_down, has_silent;
     struct watch_row watch;
 };
+
+static int is_before(int64_t due_ms, int64_t id, int64_t other_due_ms, int64_t other_id)
+{
+    return due_ms < other_due_ms || (due_ms == other_due_ms && id < other_id);
+}
 
 static int take(void *context, const struct watch_row *row)
 {
@@ -35,7 +41,8 @@ static int take(void *context, const struct watch_row *row)
     }
     if (search->is_hub_down && strncmp(row->model, "file:", 5) != 0)
         return 0; /* it stays due */
-    if (search->is_found && due_ms >= search->due_ms)
+    if (!is_before(search->after_ms, search->after_id, due_ms, row->id) ||
+        (search->is_found && !is_before(due_ms, row->id, search->due_ms, search->watch.id)))
         return 0;
     search->is_found = 1;
     search->due_ms = due_ms;
@@ -43,31 +50,18 @@ static int take(void *context, const struct watch_row *row)
     return 0;
 }
 
-/* Runs the watch that is due for the longest time; *ret_wait_ms becomes the time until the next one is due, 0
- * if one was run. */
-static int run_next(void *context, const atomic_bool *is_stopping, int64_t *ret_wait_ms, struct err *err)
+/* Runs one; *ret_wait_ms becomes more than 0 if it stays due for a while. */
+static int run(struct watcher *watcher, const struct watch_row *watch, const atomic_bool *is_stopping,
+               int64_t *ret_wait_ms, struct err *err)
 {
-    struct watcher *watcher = context;
-    struct search search = {
-        .now_ms = clock_wall_ms(), .hub = watcher->hub, .is_hub_down = hub_is_down(watcher->hub)};
     enum watch_outcome outcome = WATCH_OUTCOME_UNCHANGED;
     struct err silence = ERR_INIT;
-    int code = watches_list(watcher->store, "", INT32_MAX, take, &search, err);
-    *ret_wait_ms = search.is_hub_down || search.has_silent ? LOOK_AGAIN_MS : -1;
-    if (code || !search.is_found)
-        return code;
-    if (search.due_ms > search.now_ms) {
-        if (*ret_wait_ms < 0 || search.due_ms - search.now_ms < *ret_wait_ms)
-            *ret_wait_ms = search.due_ms - search.now_ms;
-        return 0;
-    }
-    *ret_wait_ms = 0;
-    code = watch_run_once(watcher->store, watcher->hub, &watcher->others, &search.watch, is_stopping,
-                          &outcome, err);
-    if (code == ERR_UNREACHABLE) { /* it stays due */
-        log_event(hub_check_folder(watcher->hub, search.watch.model, &silence) ? LOG_LEVEL_WARNING
-                                                                               : LOG_LEVEL_DEBUG,
-                  "a watched model is not checked yet", log_text("model", search.watch.model),
+    int code =
+        watch_run_once(watcher->store, watcher->hub, &watcher->others, watch, is_stopping, &outcome, err);
+    if (code == ERR_UNREACHABLE) {
+        log_event(hub_check_folder(watcher->hub, watch->model, &silence) ? LOG_LEVEL_WARNING
+                                                                         : LOG_LEVEL_DEBUG,
+                  "a watched model is not checked yet", log_text("model", watch->model),
                   log_text("reason", err->message), log_end);
         *err = (struct err)ERR_INIT;
         *ret_wait_ms = LOOK_AGAIN_MS;
@@ -76,6 +70,42 @@ static int run_next(void *context, const atomic_bool *is_stopping, int64_t *ret_
     if (!code)
         atomic_fetch_add(&watcher->counts[outcome], 1);
     return code;
+}
+
+/* Runs the watch that is due for the longest time; *ret_wait_ms becomes the time until the next one is due, 0
+ * if one was run. What is lost of one keeps no other waiting: where its run cannot be noted, the next is
+ * tried, and the error returned when none is left. */
+static int run_next(void *context, const atomic_bool *is_stopping, int64_t *ret_wait_ms, struct err *err)
+{
+    struct watcher *watcher = context;
+    struct search search = {.now_ms = clock_wall_ms(), .after_ms = INT64_MIN, .hub = watcher->hub};
+    struct err first = ERR_INIT;
+    for (;;) {
+        struct err reason = ERR_INIT;
+        search.is_found = 0;
+        search.is_hub_down = hub_is_down(watcher->hub);
+        int code = watches_list(watcher->store, "", INT32_MAX, take, &search, &reason);
+        const int is_due = !code && search.is_found && search.due_ms <= search.now_ms;
+        *ret_wait_ms = search.is_hub_down || search.has_silent ? LOOK_AGAIN_MS : -1;
+        if (is_due) {
+            *ret_wait_ms = 0;
+            code = run(watcher, &search.watch, is_stopping, ret_wait_ms, &reason);
+            if (!code)
+                return 0;
+            search.after_ms = search.due_ms;
+            search.after_id = search.watch.id;
+        } else if (!code && search.is_found &&
+                   (*ret_wait_ms < 0 || search.due_ms - search.now_ms < *ret_wait_ms)) {
+            *ret_wait_ms = search.due_ms - search.now_ms;
+        }
+        if (!first.code)
+            first = reason;
+        if (!is_due || !err_is_of_the_store(code) ||
+            code == ERR_NO_SPACE) /* which would end the others', too */
+            break;
+    }
+    *err = first;
+    return first.code;
 }
 
 int watcher_start(struct store *store, struct hub *hub, const struct watch_others *others,

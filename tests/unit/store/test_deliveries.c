@@ -159,21 +159,21 @@ static void test_announcements(void **state)
     struct watch_row row;
     char all[256] = "";
     (void)watch(fixture, "http://127.0.0.1/hook");
-    FAILS(ERR_NOT_FOUND, announcements_next(fixture->store, &row, &err));
+    FAILS(ERR_NOT_FOUND, announcements_next(fixture->store, 0, &row, &err));
     end_sweep(fixture);
-    OK(announcements_next(fixture->store, &row, &err));
+    OK(announcements_next(fixture->store, 0, &row, &err));
     end_sweep(fixture); /* while the first is looked at */
     struct announcement_event event = {DELIVERY_EVENT_ONSET_FOUND, "{}"};
     OK(announcements_record(fixture->store, &row, first, 2, &event, 1, &err));
     assert_int_equal(pending(fixture), 3);
     OK(announcements_list(fixture->store, row.id, take, all, &err));
     assert_string_equal(all, "onset a|stop 5|");
-    OK(announcements_next(fixture->store, &row, &err)); /* the second is still to be looked at */
+    OK(announcements_next(fixture->store, 0, &row, &err)); /* the second is still to be looked at */
     OK(announcements_record(fixture->store, &row, second, 1, NULL, 0, &err));
     all[0] = 0;
     OK(announcements_list(fixture->store, row.id, take, all, &err));
     assert_string_equal(all, "stop 5|");
-    FAILS(ERR_NOT_FOUND, announcements_next(fixture->store, &row, &err));
+    FAILS(ERR_NOT_FOUND, announcements_next(fixture->store, 0, &row, &err));
     OK(watches_delete(fixture->store, "garden/neox-tiny", &err));
     OK(announcements_record(fixture->store, &row, first, 2, &event, 1, &err)); /* deleted meanwhile */
     assert_int_equal(pending(fixture), 0);
@@ -195,7 +195,7 @@ static void test_a_long_finding_comes_back_whole(void **state)
     memset(text, 'x', sizeof text - 1);
     (void)watch(fixture, "http://127.0.0.1/hook");
     end_sweep(fixture);
-    OK(announcements_next(fixture->store, &row, &err));
+    OK(announcements_next(fixture->store, 0, &row, &err));
     OK(announcements_record(fixture->store, &row, findings, 1, NULL, 0, &err));
     OK(announcements_list(fixture->store, row.id, compare_whole, text, &err));
 }

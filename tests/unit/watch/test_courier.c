@@ -1,18 +1,45 @@
-/* Webhooks: a receiver that hangs keeps its own messages waiting, and nobody else's. */
+/* Webhooks: a receiver that hangs, and what the store cannot note of one, keep their own messages waiting,
+ * and nobody else's. */
 #include "tests/unit/store/fixture.h"
 
+#include "daemon/watch/announce.h"
 #include "daemon/watch/courier.h"
 #include "store/deliveries.h"
 #include "store/watches.h"
 #include "tests/unit/store/sql.h"
 
 #include <arpa/inet.h>
+#include <dlfcn.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <stdatomic.h>
 #include <sys/socket.h>
 
 #define SECRET "sixteen letters!"
 #define WAIT_S 120 /* only a broken courier lets a test wait for so long */
+
+#define FAULT_PAUSE_MS 2000 /* the shortest, as daemon/watch/duty.c has it */
+
+static atomic_int has_lost_body; /* that of the first message cannot be noted */
+static atomic_int faults;
+
+int sqlite3_step(sqlite3_stmt *statement)
+{
+    static int (*real)(sqlite3_stmt *);
+    if (!real)
+        *(void **)&real = dlsym(RTLD_NEXT, "sqlite3_step");
+    const char *sql = sqlite3_sql(statement); /* NULL of SQLite's own */
+    if (atomic_load(&has_lost_body) && sql && strncmp(sql, "UPDATE deliveries SET body", 26) == 0) {
+        char *whole = sqlite3_expanded_sql(statement);
+        const int is_first = strstr(whole, "WHERE id = 1 AND") != NULL;
+        sqlite3_free(whole);
+        if (is_first) {
+            atomic_fetch_add(&faults, 1);
+            return SQLITE_IOERR;
+        }
+    }
+    return real(statement);
+}
 
 /* A receiver on loopback. */
 struct receiver {
@@ -179,6 +206,62 @@ static void test_a_clock_put_forward_is_no_reason_to_give_up(void **state)
     (void)close(refusing.listener);
 }
 
+/* One lane tries it again after a pause; the others do not wait for it. */
+static void test_a_message_that_cannot_be_noted_delays_no_other(void **state)
+{
+    struct fixture *fixture = *state;
+    struct receiver lost, other;
+    struct courier *courier = NULL;
+    listen_on(&lost);
+    listen_on(&other);
+    (void)watch(fixture, "a/lost", &lost);
+    (void)watch(fixture, "b/other", &other);
+    end_sweep(fixture, "a/lost");
+    atomic_store(&faults, 0);
+    atomic_store(&has_lost_body, 1);
+    const int64_t begin_ms = clock_monotonic_ms();
+    OK(courier_start(fixture->store, NULL, &courier, &err));
+    for (int i = 0; i < 5; i++) {
+        end_sweep(fixture, "b/other");
+        answer(take(&other));
+    }
+    courier_stop(courier);
+    const int64_t pauses = (clock_monotonic_ms() - begin_ms) / FAULT_PAUSE_MS;
+    atomic_store(&has_lost_body, 0);
+    assert_in_range(atomic_load(&faults), 1, 1 + pauses);
+    (void)close(lost.listener);
+    (void)close(other.listener);
+}
+
+static void test_a_watch_that_cannot_be_noted_delays_no_announcement(void **state)
+{
+    struct fixture *fixture = *state;
+    struct receiver receiver;
+    struct watch_row row;
+    struct err fault = ERR_INIT;
+    int is_announced = 0;
+    listen_on(&receiver);
+    (void)watch(fixture, "a/lost", &receiver);
+    (void)watch(fixture, "b/other", &receiver);
+    end_sweep(fixture, "a/lost");
+    end_sweep(fixture, "b/other");
+    (void)sql_run(fixture->path, "CREATE TRIGGER lost BEFORE UPDATE OF sweeps_announced ON watches "
+                                 "WHEN old.id = 1 BEGIN SELECT RAISE(ABORT, 'lost'); END");
+    OK(announce_run_once(fixture->store, &is_announced, &err));
+    assert_int_equal(is_announced, 1);
+    OK(watches_find(fixture->store, "b/other", &row, &err));
+    assert_int_equal(row.sweeps_announced, 1);
+    assert_true(err_is_of_the_store(announce_run_once(fixture->store, &is_announced, &fault)));
+    assert_int_equal(is_announced, 0);
+    assert_non_null(strstr(fault.message, "lost"));
+    (void)sql_run(fixture->path, "DROP TRIGGER lost");
+    OK(announce_run_once(fixture->store, &is_announced, &err));
+    assert_int_equal(is_announced, 1);
+    OK(announce_run_once(fixture->store, &is_announced, &err));
+    assert_int_equal(is_announced, 0);
+    (void)close(receiver.listener);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -187,6 +270,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_webhook_that_moves_is_told_once, fixture_open, fixture_close),
         cmocka_unit_test_setup_teardown(test_a_clock_put_forward_is_no_reason_to_give_up, fixture_open,
                                         fixture_close),
+        cmocka_unit_test_setup_teardown(test_a_message_that_cannot_be_noted_delays_no_other, fixture_open,
+                                        fixture_close),
+        cmocka_unit_test_setup_teardown(test_a_watch_that_cannot_be_noted_delays_no_announcement,
+                                        fixture_open, fixture_close),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,13 +3,18 @@
 #include "tests/unit/base/no_memory.h"
 #include "tests/unit/service/fixture.h"
 
+#include "daemon/base/clock.h"
 #include "daemon/sweep/revision_list.h"
 #include "daemon/watch/watch_changes.h"
 #include "daemon/watch/watch_run.h"
+#include "daemon/watch/watcher.h"
+#include "tests/unit/store/sql.h"
 
 #include <dlfcn.h>
 #include <jansson.h>
 #include <sqlite3.h>
+
+#define WAIT_S 120 /* only a broken watcher lets a test wait for so long */
 
 static int is_cut_off; /* no run can be recorded */
 static int is_busy;    /* another program holds the database while a list is stored */
@@ -27,13 +32,18 @@ int sqlite3_step(sqlite3_stmt *statement)
     return real(statement);
 }
 
-static void put_watch(struct fixture *fixture)
+static void put_watch_of(struct fixture *fixture, const char *model)
 {
     char request[256];
     struct watch_setting setting = {.request = request, .timetable = {.every_minutes = 5}, .webhook_url = ""};
-    (void)snprintf(request, sizeof request, "{\"model\":\"%s\",\"metrics\":[\"statistics\"]}", fixture->name);
-    OK(models_ensure(fixture->store, fixture->name, MODEL_KIND_FOLDER, &setting.model_id, &err));
+    (void)snprintf(request, sizeof request, "{\"model\":\"%s\",\"metrics\":[\"statistics\"]}", model);
+    OK(models_ensure(fixture->store, model, MODEL_KIND_FOLDER, &setting.model_id, &err));
     OK(watches_put(fixture->store, &setting, NULL, &err));
+}
+
+static void put_watch(struct fixture *fixture)
+{
+    put_watch_of(fixture, fixture->name);
 }
 
 /* Looks once; sweeps that an earlier look has started end first. */
@@ -310,6 +320,44 @@ static void test_a_partial_list(void **state)
     buf_free(&changes);
 }
 
+static int may_read(void *context, int64_t model_id, int we_may)
+{
+    (void)context;
+    (void)model_id;
+    return we_may;
+}
+
+/* The first cannot be noted; the second, which is due later, is looked at all the same. */
+static void test_a_watch_that_cannot_be_noted_delays_no_other(void **state)
+{
+    struct fixture *fixture = *state;
+    const struct watch_others others = {.may_read = may_read};
+    struct watcher *watcher = NULL;
+    struct watch_row watch = {.run_ms = 0};
+    int64_t counts[WATCH_OUTCOME_COUNT];
+    char other[192];
+    (void)snprintf(other, sizeof other, "%s-other", fixture->name);
+    OK(file_make_folders(other + strlen("file:"), 0700, &err));
+    put_watch(fixture);
+    put_watch_of(fixture, other);
+    (void)sql_run(fixture_path(fixture->folder, "state/" STORE_FILE_NAME),
+                  "CREATE TRIGGER lost BEFORE UPDATE OF run_ms ON watches WHEN old.id = 1 "
+                  "BEGIN SELECT RAISE(ABORT, 'lost'); END");
+    OK(watcher_start(fixture->store, fixture->hub, &others, &watcher, &err));
+    const int64_t end_ms = clock_monotonic_ms() + WAIT_S * 1000;
+    while (!watch.run_ms && clock_monotonic_ms() < end_ms) {
+        clock_sleep_ms(5);
+        OK(watches_find(fixture->store, other, &watch, &err));
+    }
+    watcher_stop(watcher);
+    watcher_counts(watcher, counts);
+    watcher_free(watcher);
+    assert_int_not_equal(watch.run_ms, 0);
+    assert_int_equal(counts[WATCH_OUTCOME_WAITING], 1);
+    OK(watches_find(fixture->store, fixture->name, &watch, &err));
+    assert_int_equal(watch.run_ms, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -321,6 +369,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_memory_that_is_short, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(test_reports_without_memory, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(test_a_partial_list, fixture_setup, fixture_teardown),
+        cmocka_unit_test_setup_teardown(test_a_watch_that_cannot_be_noted_delays_no_other, fixture_setup,
+                                        fixture_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
