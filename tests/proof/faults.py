@@ -39,6 +39,7 @@ import stage
 from stage import Daemon, Emulator, Truth, Wrong, need
 
 NAMES = ["step0", "step1", "step2", "step128"]  # both formats, shards, equal content; short
+STEPS = (0, 16, 128)  # of what is no branches
 OPTIONS = ["--fetchers", "2", "--keep", "files", "--retry-delay-s", "0", "--attempts", "2", "--threads", "2"]
 HANG_S = 120.0  # longer than a lease: a task whose end could not be recorded is taken up when its lease is over
 PATIENCE_S = 4.0  # with a disk that stays full: so long until the sweep may go on waiting for room
@@ -99,11 +100,13 @@ def read_places(report: Path) -> list[Place]:
 class Stage:
     """The programs with the shim, one hub, and the answer that is right."""
 
-    def __init__(self, folder: Path, place: Path, hub: Emulator) -> None:
+    def __init__(self, folder: Path, place: Path, hub: Emulator, published: str = "branches") -> None:
         self.folder, self.place, self.hub = folder, place, hub
         self.programs = stage.programs(folder)
         self.shim = stage.compile_shim("faults", place)
-        self.body = stage.request(NAMES, documents=3)
+        self.body = stage.published_request(published, documents=3)
+        if published == "branches":
+            self.body["revisions"] = {"names": NAMES}
         suppressions = place / "suppressions"
         # The shim stands between the loader, whose functions have no names in Debian 13, and its own list; libcrypto leaves
         # blocks behind when its start has no memory.
@@ -134,7 +137,7 @@ class Stage:
             daemon.start()
             end = daemon.wait(stage.post(daemon, self.body))
             need(end["state"] == "done", end)
-            use_api(Client(daemon, False))
+            use_api(Client(daemon, False), self.body["model"])
             daemon.check_end()
             for one in read_places(daemon.state.parent / "report"):
                 found.setdefault(one.name, one)
@@ -160,11 +163,10 @@ class Client:
         return self.request("GET", path)
 
 
-def use_api(client: Client) -> list[Any]:
+def use_api(client: Client, model: str) -> list[Any]:
     """Reads what people read; every answer is complete or says why not."""
     answers = []
-    for path in (f"/v1/models/{stage.MODEL}/revisions?format=csv", "/v1/models", "/metrics",
-                 f"/v1/models/{stage.MODEL}/audit"):  # fmt: skip
+    for path in (f"/v1/models/{model}/revisions?format=csv", "/v1/models", "/metrics", f"/v1/models/{model}/audit"):
         answer = client.get(path)
         if not check_answer(answer):
             answers.append(answer)
@@ -204,8 +206,8 @@ def watch(daemon: Daemon, point: Point, body: dict[str, Any], truth: Truth) -> s
         if not check_answer(answer, 201):
             return "clear error"
         end, is_right = follow(client, answer.json()["id"], point)
-        answers = use_api(client) + ([] if is_right else [answer])
-        rows = stage.exported(client) if not answers else {}
+        answers = use_api(client, body["model"]) + ([] if is_right else [answer])
+        rows = stage.exported(client, body["model"]) if not answers else {}
     except (OSError, ValueError, HTTPException) as error:
         need(False, f"no answer ({error!r}); exit status {daemon.process.poll()}")
     for name, row in rows.items():
@@ -340,11 +342,12 @@ def points_of(places: list[Place], seed: int, kinds: tuple[str, ...], budget: in
 
 
 class Journal:
-    """The points that were right, one line each; kept in a file if there is one, and read again if it is of the same program."""
+    """The points that were right, one line each; kept in a file if there is one, and read again if it is of the same program
+    and the same way to publish."""
 
-    def __init__(self, path: Path | None, program: Path) -> None:
+    def __init__(self, path: Path | None, program: Path, published: str = "branches") -> None:
         self.path, self.outcomes = path, {}
-        self.digest = hashlib.sha256(program.read_bytes()).hexdigest()[:16]
+        self.digest = hashlib.sha256(program.read_bytes() + published.encode()).hexdigest()[:16]
         for line in path.read_text().splitlines() if path and path.exists() else []:
             words = line.split("\t")
             if len(words) == 3 and words[0] == self.digest:  # a line may have been cut off
@@ -411,23 +414,23 @@ def summary(counts: dict[str, Counter]) -> str:
 
 def run(files: int | None = None, memory: int | None = None, seed: int = 1, preset: str = "release",
         folder: Path | None = None, shard: tuple[int, int] = (1, 1), function: str = "", jobs: int = 2,
-        journal: Path | None = None) -> str:  # fmt: skip
+        journal: Path | None = None, published: str = "branches") -> str:  # fmt: skip
     """`files`, `memory`: how many points, drawn by lot (files and threads; allocations); None is all of them, of the shard
     and within a function."""
     folder = folder or stage.build(preset, "bifurcated", "bifurcate")
     stage.running.SWEEP_S = stage.running.START_S = HANG_S
-    with stage.workplace("faults") as place, Emulator(stage.GARDEN) as hub:
-        scene = Stage(folder, place, hub)
+    with stage.workplace("faults") as place, Emulator(stage.published_hub(place, STEPS)) as hub:
+        scene = Stage(folder, place, hub, published)
         places = within(scene.places(), folder, function) if function else scene.places()
         points = points_of(places, seed, tuple(set(FILE_ERRORS) - {"memory"}), files, shard)
         points += points_of(places, seed, ("memory",), memory, shard)
         found = Counter(one.kind for one in places)
         print("   places: " + ", ".join(f"{count} {kind}" for kind, count in sorted(found.items())) +
               f"; {len(points)} points chosen", flush=True)  # fmt: skip
-        counts, wrong = sweep_points(scene, points, Journal(journal, scene.programs["bifurcated"]), jobs)
+        counts, wrong = sweep_points(scene, points, Journal(journal, scene.programs["bifurcated"], published), jobs)
         total = sum(one["points"] for one in counts.values())
         part = (f", shard {shard[0]}/{shard[1]}" if shard[1] > 1 else "") + (f", within {function}" if function else "")
-        text = f"{total} points of {sum(found.values())} places (seed {seed}, {folder.name} build{part})"
+        text = f"{total} points of {sum(found.values())} places ({published}, seed {seed}, {folder.name} build{part})"
         missed = sum(one[MISSED] for one in counts.values())
         need(missed <= max(3, total * MISSED_MAX), f"{missed} of {total} faults did not come up, so nothing was shown: {summary(counts)}")
         need(not wrong, f"{len(wrong)} points went wrong, the first: {wrong[:1]}; {text}: {summary(counts)}")

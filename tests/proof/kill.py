@@ -3,7 +3,8 @@
 A round is one sweep on a fresh state folder. Its daemon is killed several times: while it starts (migrations, recovery of
 the log), while it plans, works and records, and while it stops (checkpoint of the log). After every kill the database must
 be sound and nothing half recorded. After the round every task was recorded once, the exported series and all tables of
-results equal those of the undisturbed run, and no file lies around that the undisturbed run does not leave.
+results equal those of the undisturbed run, and no file lies around that the undisturbed run does not leave. What is swept is
+by lot published as branches, as folders of one, as its commits or as repositories, so that plans look in all these places.
 
 With remote workers the daemon has none of its own; two processes work for it, and by lot one of them or the daemon is killed.
 What a killed worker held is taken up when its lease is over: leases are short, so that this is soon. The daemon's clock is put
@@ -26,10 +27,11 @@ from pathlib import Path
 from typing import Any
 
 import stage
-from stage import NAMES, Daemon, Emulator, Truth, Wrong, need
+from stage import PUBLISHED, Daemon, Emulator, Truth, Wrong, need
 
 from workers import Worker  # tests/e2e
 
+from tests.hub.places import FOLDERS
 from tests.slurm.cluster import Cluster, Unavailable, free_ports, worker_pids
 
 KEEPS = ("nothing", "ranges", "files")  # what stays on disk of what is fetched
@@ -40,6 +42,8 @@ WAIT_S = 900.0  # against waiting for ever: a submission whose end nobody saw is
 LATE_MAX = 0.5  # share of kills that may come after the end of the sweep
 FRUITLESS_MAX = 4  # jobs killed in a row without a result; after five the daemon gives up, as it should
 WORKER_UP = " worker version="
+# Where a plan was not the same process's, a task asks which commit the folders' branch has, and keeps that with what it downloads.
+BRANCH = f"cache/models--{FOLDERS.replace('/', '--')}/refs/main"
 
 
 class Victim(Daemon):
@@ -65,7 +69,7 @@ def ask(victim: Victim, body: dict[str, Any], key: str) -> int | None:
     return answer.json()["id"]
 
 
-def one_kill(victim: Victim, dice: random.Random, truth: Truth, body: dict[str, Any], key: str) -> tuple[str, int | None]:
+def one_kill(victim: Victim, dice: random.Random, truth: Truth, key: str) -> tuple[str, int | None]:
     """Starts the daemon and kills it; where that was meant to be, and the number of the sweep if it was acknowledged."""
     place = dice.choices(PLACES, (0.2, 0.65, 0.15))[0]
     number = None
@@ -76,7 +80,7 @@ def one_kill(victim: Victim, dice: random.Random, truth: Truth, body: dict[str, 
         return place, number
     victim.await_address()
     timer = victim.kill_after(dice.random() ** 2 * truth.seconds) if place == "work" else None
-    number = ask(victim, body, key)
+    number = ask(victim, truth.body, key)
     if timer:
         timer.join()
     else:
@@ -102,16 +106,14 @@ def stage_of(db: Path) -> str:
         "first tasks" if done == 0 else "later tasks" if claimed else "between tasks"  # fmt: skip
 
 
-def round_of_kills(programs: dict[str, Path], hub: Emulator, place: Path, truths: dict[str, Truth], seed: int, kills: int,
+def round_of_kills(programs: dict[str, Path], hub: Emulator, place: Path, truth: Truth, seed: int, kills: int,
                    counts: Counter) -> None:  # fmt: skip
     dice = random.Random(seed)
-    keep = dice.choice(KEEPS)
-    truth = truths[keep]
-    options = ["--fetchers", str(dice.randint(1, 4)), "--keep", keep, "--retry-delay-s", "0"]
+    options = ["--fetchers", str(dice.randint(1, 4)), "--keep", truth.extra["keep"], "--retry-delay-s", "0"]
     victim = Victim(programs, place, hub.url, options, stage.environment())
-    body, key, acknowledged = stage.request(NAMES), f"round-{seed}", None
+    body, key, acknowledged = truth.body, f"round-{seed}", None
     while kills > 0:
-        where, number = one_kill(victim, dice, truth, body, key)
+        where, number = one_kill(victim, dice, truth, key)
         need(not (acknowledged and number) or number == acknowledged, "an acknowledged sweep was forgotten")
         acknowledged = acknowledged or number
         counts[f"at {where}"] += 1
@@ -128,10 +130,8 @@ def round_of_kills(programs: dict[str, Path], hub: Emulator, place: Path, truths
     victim.start()
     number = ask(victim, body, key)
     need(number and number == (acknowledged or number), "an acknowledged sweep was forgotten")
-    end = victim.wait(number)
-    need(end["state"] == "done" and end["progress"]["done"] == len(NAMES), "the sweep ended as", end)
+    check_whole(victim, truth, number)
     need(len(victim.get("/v1/sweeps").json()["sweeps"]) == 1, "the sweep is there twice")
-    stage.check_equal(truth, victim)
     need(victim.stop() == 0, "exit status", victim.process.returncode)
     check_after(victim, truth)
 
@@ -172,7 +172,7 @@ class Crew:
 
 def remote_round(crew: Crew, truth: Truth, seed: int, kills: int, counts: Counter) -> None:
     dice = random.Random(seed)
-    victim, body, key = crew.victim, stage.request(NAMES), f"round-{seed}"
+    victim, body, key = crew.victim, truth.body, f"round-{seed}"
     number = ask(victim, body, key)
     need(number, "the sweep was not acknowledged")
     lines = dict.fromkeys(crew.workers, 1)  # of a worker's log once its newest process takes signals
@@ -197,9 +197,7 @@ def remote_round(crew: Crew, truth: Truth, seed: int, kills: int, counts: Counte
         counts.update({"kills": 1, "of the daemon" if is_daemon else "of a worker": 1, at: 1})
         if at == "after the end":
             break
-    end = victim.wait(number)
-    need(end["state"] == "done" and end["progress"]["done"] == len(NAMES), "the sweep ended as", end)
-    stage.check_equal(truth, victim)
+    check_whole(victim, truth, number)
     for worker in crew.workers:
         stage.running.wait_until(lambda: worker.log().count(WORKER_UP) >= lines[worker])  # noqa: B023
         status = worker.stop() if worker.process.poll() is None else f"{worker.process.poll()} by itself"
@@ -209,11 +207,11 @@ def remote_round(crew: Crew, truth: Truth, seed: int, kills: int, counts: Counte
     check_after(victim, truth)
 
 
-def run_remote_round(programs: dict[str, Path], hub: Emulator, place: Path, truths: dict[str, Truth], seed: int, kills: int,
+def run_remote_round(programs: dict[str, Path], hub: Emulator, place: Path, truth: Truth, seed: int, kills: int,
                      counts: Counter) -> None:  # fmt: skip
     crew = Crew(programs, hub, place, stage.compile_shim("clock", place.parent))
     try:
-        remote_round(crew, truths["nothing"], seed, kills, counts)
+        remote_round(crew, truth, seed, kills, counts)
     finally:
         crew.end()
 
@@ -315,18 +313,16 @@ def slurm_kills(head: Head, truth: Truth, dice: random.Random, ask_again: Any, k
             return
 
 
-def run_slurm_round(programs: dict[str, Path], hub: Emulator, place: Path, truths: dict[str, Truth], seed: int, kills: int,
+def run_slurm_round(programs: dict[str, Path], hub: Emulator, place: Path, truth: Truth, seed: int, kills: int,
                     counts: Counter, cluster: Cluster) -> None:  # fmt: skip
     head = Head(programs, hub, place, cluster)
-    truth, victim, body, key = truths["nothing"], head.victim, stage.request(NAMES), f"round-{seed}"
+    victim, body, key = head.victim, truth.body, f"round-{seed}"
     try:
         number = ask(victim, body, key)
         need(number, "the sweep was not acknowledged")
         ask_again = lambda: need(ask(victim, body, key) == number, "an acknowledged sweep was forgotten")  # noqa: E731
         slurm_kills(head, truth, random.Random(seed), ask_again, kills, counts)
-        end = victim.wait(number)
-        need(end["state"] == "done" and end["progress"]["done"] == len(NAMES), "the sweep ended as", end)
-        stage.check_equal(truth, victim)
+        check_whole(victim, truth, number)
         head.check_jobs()
         need(victim.stop() == 0, "exit status", victim.process.returncode)
         check_after(victim, truth)
@@ -340,29 +336,37 @@ ROUNDS = {"local": round_of_kills, "remote": run_remote_round, "slurm": run_slur
 # ---- all -----------------------------------------------------------------------------------------
 
 
+def check_whole(victim: Victim, truth: Truth, number: int) -> None:
+    end = victim.wait(number)
+    need(end["state"] == "done" and end["progress"]["done"] == truth.tasks, "the sweep ended as", end)
+    stage.check_equal(truth, victim)
+
+
 def check_after(victim: Victim, truth: Truth) -> None:
     stage.check_sound(victim.db)
-    need(stage.check_history(victim.db) == len(NAMES), "not every task was recorded once")
+    need(stage.check_history(victim.db) == truth.tasks, "not every task was recorded once")
     need(not stage.half_recorded(victim.db), "half recorded at the end")
     report = stage.reports(victim.log())
     need(not report, "in the log:", report)
-    more = stage.leftovers(victim) - truth.files
+    more = stage.leftovers(victim) - truth.files - {BRANCH}
     need(not more, "files that the undisturbed run does not leave:", sorted(more))
 
 
-def prepare(programs: dict[str, Path], hub: Emulator, place: Path, keep: str) -> Truth:
-    truth = stage.undisturbed(programs, hub, place / f"undisturbed-{keep}", stage.request(NAMES), "--keep", keep)
-    daemon = Daemon(programs, place / f"timed-{keep}", hub.url, [], stage.environment())
+def prepare(programs: dict[str, Path], hub: Emulator, place: Path, published: str, keep: str) -> Truth:
+    body, name = stage.published_request(published), f"{published}-{keep}"
+    truth = stage.undisturbed(programs, hub, place / f"undisturbed-{name}", body, "--keep", keep)
+    daemon = Daemon(programs, place / f"timed-{name}", hub.url, [], stage.environment())
     begin = time.monotonic()
     daemon.start()
-    truth.extra["start_s"] = time.monotonic() - begin
+    truth.extra |= {"keep": keep, "start_s": time.monotonic() - begin}
     begin = time.monotonic()
     daemon.stop()
     truth.extra["stop_s"] = max(0.1, time.monotonic() - begin)
     return truth
 
 
-def run(moments: int, seed: int, workers: str = "local", preset: str = "release", folder: Path | None = None) -> str:
+def run(moments: int, seed: int, workers: str = "local", preset: str = "release", folder: Path | None = None,
+        published: str = "") -> str:  # fmt: skip
     """Kills so often; the summary. Raises Wrong at the first thing that must not be, Skipped where there is no Slurm."""
     stage.running.SWEEP_S = WAIT_S
     with ExitStack() as stack:
@@ -374,24 +378,30 @@ def run(moments: int, seed: int, workers: str = "local", preset: str = "release"
                 raise stage.Skipped(f"no kills with Slurm workers: {reason}") from reason
         programs = stage.programs(folder or stage.build(preset, "bifurcated", "bifurcate"))
         place = stack.enter_context(stage.workplace("kill"))
-        hub = stack.enter_context(Emulator(stage.GARDEN, latency_ms=2, connection_bps=CONNECTION_BPS[workers]))
-        return rounds(programs, hub, place, moments, seed, workers, more)
+        hub = stack.enter_context(Emulator(stage.published_hub(place), latency_ms=2, connection_bps=CONNECTION_BPS[workers]))
+        return rounds(programs, hub, place, moments, seed, workers, [published] if published else list(PUBLISHED), more)
 
 
-def rounds(programs: dict[str, Path], hub: Emulator, place: Path, moments: int, seed: int, workers: str, more: list[Any]) -> str:
-    counts, number = Counter(), 0
-    truths = {keep: prepare(programs, hub, place, keep) for keep in (KEEPS if workers == "local" else KEEPS[:1])}
-    first = truths[KEEPS[0]]
-    need(all((one.rows, one.tables) == (first.rows, first.tables) for one in truths.values()), "undisturbed runs differ")
+def rounds(programs: dict[str, Path], hub: Emulator, place: Path, moments: int, seed: int, workers: str, ways: list[str],
+           more: list[Any]) -> str:  # fmt: skip
+    counts, asked, truths = Counter(), Counter(), {}
     while counts["kills"] < moments:
-        kills = min(random.Random(seed + number).randint(3, 9), moments - counts["kills"])
+        number = asked.total()
+        dice = random.Random(seed + number)
+        kills, way = min(dice.randint(3, 9), moments - counts["kills"]), dice.choice(ways)
+        keep = dice.choice(KEEPS if workers == "local" else KEEPS[:1])
         try:
-            ROUNDS[workers](programs, hub, place / f"round{number}", truths, seed + number, kills, counts, *more)
+            if (way, keep) not in truths:
+                truths[way, keep] = prepare(programs, hub, place, way, keep)
+                same = [(one.rows, one.tables) for (other, _), one in truths.items() if other == way]
+                need(same[0] == same[-1], "undisturbed runs differ")
+            ROUNDS[workers](programs, hub, place / f"round{number}", truths[way, keep], seed + number, kills, counts, *more)
         except (Wrong, AssertionError) as error:
-            raise Wrong(f"seed {seed + number}, {kills} kills, {workers} workers, after {counts['kills']} kills: {error}") from error
+            raise Wrong(f"seed {seed + number}, {kills} kills, {way}, {workers} workers, after {counts['kills']} kills: {error}") from error
         stage.shutil.rmtree(place / f"round{number}")
-        number += 1
-        print(f"   {counts['kills']} kills, {number} sweeps", flush=True)
-    detail = ", ".join(f"{count} {name}" for name, count in counts.most_common() if name != "kills")
+        asked[way] += 1
+        print(f"   {counts['kills']} kills, {number + 1} sweeps", flush=True)
+    detail, of = (", ".join(f"{count} {name}" for name, count in one.most_common() if name != "kills") for one in (counts, asked))
     need(counts["after the end"] <= max(3, counts["kills"] * LATE_MAX), "most kills came when there was nothing left to disturb:", detail)
-    return f"{counts['kills']} kills with {workers} workers in {number} sweeps (seeds {seed} to {seed + number - 1}), all completed and equal: {detail}"
+    return (f"{counts['kills']} kills with {workers} workers in {asked.total()} sweeps ({of}; seeds {seed} to {seed + number}), "
+            f"all completed and equal: {detail}")  # fmt: skip

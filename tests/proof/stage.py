@@ -33,11 +33,19 @@ import running  # noqa: E402  (tests/e2e)
 from running import SANITIZER  # noqa: E402
 
 from tests.hub import Emulator  # noqa: E402
+from tests.hub.places import COMMITS, FOLDERS, RUN, STEPS, write_root  # noqa: E402
 
 MODEL = "garden/neox-tiny"
 GARDEN = ROOT / "tests/fixtures/garden/hub"
 # Both file formats, shards, equal content under two names, and a branch that serves another one's weights.
 NAMES = ["step0", "step1", "step2", "step128", "step3000", "step5000", "step14000"]
+# How a run is published: its model, and which of its revisions are asked for; without, the plan looks for them itself.
+PUBLISHED: dict[str, tuple[str, dict[str, Any]]] = {
+    "branches": (MODEL, {"revisions": {"names": NAMES}}),
+    "folders": (FOLDERS, {}),
+    "commits": (COMMITS, {}),
+    "repositories": ("garden/run", {"revisions": {"rule": f"hf://{RUN}{{step}}"}}),
+}
 VOLATILE = {"first_seen_at", "bytes_fetched", "measured_at"}  # columns that differ between equal runs
 WAIT_S = 240.0  # against waiting for ever; nothing fails on a time below
 
@@ -62,6 +70,16 @@ def request(names: list[str] | None = None, documents: int = 10, **more: Any) ->
     if names:
         body["revisions"] = {"names": names}
     return body | more
+
+
+def published_request(kind: str, documents: int = 10) -> dict[str, Any]:
+    model, revisions = PUBLISHED[kind]
+    return request(documents=documents, model=model, **revisions)
+
+
+def published_hub(place: Path, steps: tuple[int, ...] = STEPS) -> Path:
+    """What an emulator serves that publishes the run in all these ways; but for branches only some steps."""
+    return write_root(place / "hub", GARDEN, steps)
 
 
 # ---- programs ------------------------------------------------------------------------------------
@@ -166,14 +184,16 @@ class Truth:
     rows: dict[str, dict[str, str]]  # by revision, as CSV has them
     tables: dict[str, Counter]
     files: set[str]
+    body: dict[str, Any]  # of the request
     seconds: float = 0.0  # of the sweep
+    tasks: int = 0
     requests: int = 0
     extra: dict[str, Any] = field(default_factory=dict)
 
 
-def exported(daemon: Any) -> dict[str, dict[str, str]]:
+def exported(daemon: Any, model: str = MODEL) -> dict[str, dict[str, str]]:
     """The measured rows of the series as CSV has them, all digits, without what depends on the time; of what has `get`."""
-    answer = daemon.get(f"/v1/models/{MODEL}/revisions?format=csv&limit=1000")
+    answer = daemon.get(f"/v1/models/{model}/revisions?format=csv&limit=1000")
     need(answer.status == 200, "the series cannot be exported:", answer)
     rows = [row for row in csv.DictReader(io.StringIO(answer.text)) if row["state"] == "measured"]
     names = Counter(row["revision"] for row in rows)
@@ -300,7 +320,7 @@ def differences(truth: Truth, rows: dict[str, dict[str, str]]) -> str:
 
 def check_equal(truth: Truth, daemon: Daemon) -> None:
     """Series and tables are those of the undisturbed run."""
-    found = differences(truth, exported(daemon))
+    found = differences(truth, exported(daemon, truth.body["model"]))
     need(not found, "the series differs:", found)
     for table, bag in tables(daemon.db).items():
         missing, more = truth.tables[table] - bag, bag - truth.tables[table]
@@ -317,11 +337,13 @@ def undisturbed(programs: dict[str, Path], hub: Emulator, place: Path, body: dic
     begin = time.monotonic()
     end = daemon.wait(post(daemon, body))
     need(end["state"] == "done", "the undisturbed sweep ended as", end, daemon.log())
-    truth = Truth(exported(daemon), {}, set(), time.monotonic() - begin, hub.stats()["requests"]["total"])
+    seconds, requests = time.monotonic() - begin, hub.stats()["requests"]["total"]
+    truth = Truth(exported(daemon, body["model"]), {}, set(), body, seconds, requests=requests)
     daemon.check_end()
     truth.tables, truth.files = tables(daemon.db), leftovers(daemon)
     check_sound(daemon.db)
-    check_history(daemon.db)
+    truth.tasks = check_history(daemon.db)
+    need(truth.tasks == end["progress"]["done"] == len(truth.rows) > 2, "the undisturbed sweep is not whole:", end)
     return truth
 
 
