@@ -1,4 +1,5 @@
 #include "api/client/answer.h"
+#include "daemon/base/limits.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -110,6 +111,20 @@ static void print_controls(const json_t *controls)
     }
 }
 
+/* Displacements that no verdict uses, and what makes them of use. */
+static void print_other_references(const json_t *document)
+{
+    int64_t count = client_answer_integer(document, "revisions_of_other_references");
+    char text[LIMIT_REVISION_NAME_BYTES + 256];
+    if (count <= 0)
+        return;
+    (void)snprintf(text, sizeof text,
+                   "%" PRId64 " displacements are from another revision than %s, since a sweep named another "
+                   "--reference, and are left out; a sweep of all has them from one again",
+                   count, client_answer_text(document, "reference"));
+    client_answer_wrap("", 0, text);
+}
+
 static void print_analysis(const json_t *document)
 {
     const json_t *onset, *rest = json_object_get(document, "rest");
@@ -135,6 +150,7 @@ static void print_analysis(const json_t *document)
                                         " more are not part of this run: of later stages, or of a "
                                         "step that is there already",
                                         (json_int_t)client_answer_integer(document, "revisions_left_out")));
+    print_other_references(document);
     if (!measured && !client_answer_integer(json_object_get(document, "perplexity_fall"), "revisions")) {
         (void)fflush(stdout);
         (void)fputs("there is nothing to analyze yet; `bifurcate sweeps` says how sweeps ended, `bifurcate "

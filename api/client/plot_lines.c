@@ -7,11 +7,13 @@
 
 #define LINES_MAX 3
 #define DOTS_MAX 80    /* more points than these are a line alone */
+#define KEY_LENGTH 14  /* of a revision's name, in a key */
 #define ERROR_REACH 10 /* on a logarithmic axis an error bar makes room down to this part of its value */
 
 enum origin {
     ORIGIN_STATISTIC,    /* a column for rows and view */
-    ORIGIN_DISPLACEMENT, /* a column for the rows */
+    ORIGIN_REFERENCE,    /* a column for the rows: displacement from the run's reference */
+    ORIGIN_DISPLACEMENT, /* a column for the rows: from another revision */
     ORIGIN_SCORE,        /* a column as it is called */
     ORIGIN_NULL          /* of the analysis: what decay and a random walk alone would do */
 };
@@ -38,7 +40,7 @@ static const struct panel {
                                  NULL,
                                  (double)NAN,
                                  NULL,
-                                 {{ORIGIN_DISPLACEMENT, "msd", NULL, "from the start", NULL},
+                                 {{ORIGIN_REFERENCE, "msd", NULL, "from the start", NULL},
                                   {ORIGIN_DISPLACEMENT, "lag1_msd", NULL, "revision before", NULL},
                                   {ORIGIN_NULL, "msd_null", NULL, "decay and walk", NULL}}},
     [PLOT_PANEL_DIP] =
@@ -106,6 +108,14 @@ static int is_of_other_texts(const struct plot *plot, const struct line *line, s
     return 0;
 }
 
+/* Whether a displacement is from another revision than the run's: a sweep of some revisions named another. */
+static int is_from_elsewhere(const struct plot *plot, size_t i)
+{
+    const char *reference = plot_text(plot->source->analysis, "reference");
+    const char *from = plot_text(plot->rows[i], "reference");
+    return reference[0] && from[0] && strcmp(from, reference) != 0;
+}
+
 static double value_of(const struct plot *plot, const struct line *line, size_t i, size_t *at)
 {
     char column[64];
@@ -113,12 +123,14 @@ static double value_of(const struct plot *plot, const struct line *line, size_t 
         return plot_number(analysis_of(plot, plot->rows[i], at), line->column);
     if (line->origin == ORIGIN_STATISTIC)
         plot_statistic(plot->options, line->column, column, sizeof column);
-    else if (line->origin == ORIGIN_DISPLACEMENT)
+    else if (line->origin == ORIGIN_DISPLACEMENT || line->origin == ORIGIN_REFERENCE)
         plot_displacement(plot->options, line->column, column, sizeof column);
     else if (is_of_other_texts(plot, line, i, at))
         return (double)NAN;
     else
         (void)snprintf(column, sizeof column, "%s", line->column);
+    if (line->origin == ORIGIN_REFERENCE && is_from_elsewhere(plot, i))
+        return (double)NAN;
     return plot_number(plot->rows[i], column);
 }
 
@@ -193,21 +205,49 @@ static void draw_key(const struct plot *plot, const char *name, int k, int posit
     svg_text(plot->svg, x + 26, y, "start", "small", name);
 }
 
-/* How many scores of a panel are of other texts, under its key: no line has them. */
+/* The name of a line: "from the start" only where displacements are from there. */
+static const char *name_of(const struct plot *plot, const struct line *line, char *name, size_t size)
+{
+    const json_t *first = json_array_get(json_object_get(plot->source->analysis, "revisions"), 0);
+    const char *reference = plot_text(plot->source->analysis, "reference");
+    if (line->origin != ORIGIN_REFERENCE || !reference[0] ||
+        strcmp(reference, plot_text(first, "revision")) == 0)
+        return line->name;
+    int is_long = strlen(reference) > KEY_LENGTH;
+    (void)snprintf(name, size, "from %s%.*s", is_long ? "\xe2\x80\xa6" : "", KEY_LENGTH,
+                   reference + (is_long ? strlen(reference) - KEY_LENGTH : 0));
+    return name;
+}
+
+/* How many values of a line are left out of it. */
+static size_t count_left_out(const struct plot *plot, const struct panel *panel, const struct line *line)
+{
+    char column[64];
+    size_t count = 0, at = 0;
+    if (line->origin != ORIGIN_REFERENCE && !line->mode)
+        return 0;
+    (void)snprintf(column, sizeof column, "%s", line->column);
+    if (line->origin == ORIGIN_REFERENCE)
+        plot_displacement(plot->options, line->column, column, sizeof column);
+    for (size_t i = 0; i < plot->count; i++)
+        count += is_drawn(panel, plot_number(plot->rows[i], column)) &&
+                 (line->mode ? is_of_other_texts(plot, line, i, &at) : is_from_elsewhere(plot, i));
+    return count;
+}
+
+/* How many scores of a panel are of other texts, or displacements from another revision, under its key: no
+ * line has them. */
 static void draw_left_out(const struct plot *plot, const struct panel *panel, int position)
 {
     char text[48];
     size_t count = 0;
     double x = plot->axis.end + 14, y = plot->top + 12 + 15 * position;
-    for (int k = 0; k < LINES_MAX && panel->lines[k].mode; k++) {
-        size_t at = 0;
-        for (size_t i = 0; i < plot->count; i++)
-            count += is_drawn(panel, plot_number(plot->rows[i], panel->lines[k].column)) &&
-                     is_of_other_texts(plot, &panel->lines[k], i, &at);
-    }
+    for (int k = 0; k < LINES_MAX && panel->lines[k].column; k++)
+        count += count_left_out(plot, panel, &panel->lines[k]);
     if (!count)
         return;
-    (void)snprintf(text, sizeof text, "%zu of other texts", count);
+    (void)snprintf(text, sizeof text, panel->lines[0].mode ? "%zu of other texts" : "%zu from elsewhere",
+                   count);
     svg_text(plot->svg, x, y, "start", "small", text);
     svg_text(plot->svg, x, y + 12, "start", "small", "left out");
 }
@@ -262,6 +302,7 @@ int plot_lines_draw(const struct plot *plot, enum plot_panel which, struct err *
 {
     const struct panel *panel = &panels[which];
     double low = 0, high = 0;
+    char name[64];
     int position = 0;
     (void)find_range(plot, panel, &low, &high);
     if (panel->from_zero)
@@ -280,7 +321,7 @@ int plot_lines_draw(const struct plot *plot, enum plot_panel which, struct err *
     draw_guide(plot, panel, &values);
     for (int k = 0; k < LINES_MAX && panel->lines[k].column; k++) {
         if (draw_line(plot, panel, k, &values, points) && panel->lines[1].column)
-            draw_key(plot, panel->lines[k].name, k, position++);
+            draw_key(plot, name_of(plot, &panel->lines[k], name, sizeof name), k, position++);
     }
     draw_left_out(plot, panel, position);
     free(points);

@@ -318,7 +318,8 @@ function shownModels() {
   const looks = looksOf(view.models);
   return view.models.map((name) => ({ name, look: looks.get(name), rows: series.get(name)?.get(choice()) })).filter((model) => model.rows)
     .map((model) => ({ ...model, colour: model.look.colour, all: model.rows, flags: flagsOf(model), nulls: nullModel(model.name), apart: textsApart(model.name),
-      rows: ascending(model.rows.filter((row) => row.state === "measured")) }));
+      rows: ascending(model.rows.filter((row) => row.state === "measured")) }))
+    .map((model) => ({ ...model, reference: model.rows.findLast((row) => row.reference)?.reference })); // of the newest, as the analysis has it
 }
 
 /** Groups without a chart are left out, or say what to do about it. */

@@ -127,6 +127,12 @@ function otherTexts(analysis) {
   return count > 0 ? [`${counted(count, "of the perplexities is", "of the perplexities are")} of other texts or another limit than most; no verdict uses them`] : [];
 }
 
+/** Displacements that cannot be compared with the others. */
+function otherReferences(analysis) {
+  const count = analysis.revisions_of_other_references;
+  return count > 0 ? [`${counted(count, "displacement is", "displacements are")} from another revision than ${analysis.reference}; a sweep of all revisions has them from one again`] : [];
+}
+
 /** What the table has and no chart: charts and verdicts are of one run. */
 function apart(analysis) {
   const count = analysis.revisions_left_out;
@@ -134,7 +140,7 @@ function apart(analysis) {
 }
 
 function warnings(analysis, rows) {
-  const texts = [...notFinite(rows), ...apart(analysis), ...otherTexts(analysis), ...[...(analysis.controls || []).filter((one) => one.holds), ...(analysis.stop?.cautions || [])].map((one) => one.meaning)];
+  const texts = [...notFinite(rows), ...apart(analysis), ...otherTexts(analysis), ...otherReferences(analysis), ...[...(analysis.controls || []).filter((one) => one.holds), ...(analysis.stop?.cautions || [])].map((one) => one.meaning)];
   return texts.length ? element("ul", { class: "findings" }, ...[...new Set(texts)].map((text) => element("li", {}, element("span", { class: "chip warning" }, "caution"), ` ${text}`))) : null;
 }
 

@@ -112,6 +112,10 @@ export class Panel {
           this.leftOut += 1;
           continue;
         }
+        if (quantity.isFromReference && row.reference !== model.reference) {
+          this.leftOut += 1;
+          continue;
+        }
         const error = quantity.error ? row[quantity.error] : null;
         points.push({ step: row.step, y, error, row });
       }
@@ -240,7 +244,8 @@ export class Panel {
   /** How many points no line has, or which revisions a picture lacks; "" if all are drawn. */
   leftOutText() {
     if (this.damaged?.length) return `${counted(this.damaged.length, "revision")} left out: damaged`;
-    return this.leftOut ? `${number(this.leftOut)} of other texts left out` : "";
+    const what = this.spec.quantities?.some((quantity) => quantity.isFromReference) ? "from another reference" : "of other texts";
+    return this.leftOut ? `${number(this.leftOut)} ${what} left out` : "";
   }
 
   /** Quantities by their dashes; models are in the legend of all charts. */

@@ -15,7 +15,7 @@ function exponents(rows, model) {
   const column = moved("msd");
   const steps = new Map(model.all.map((row) => [row.revision, row.step]));
   const since = (row) => row.step - (steps.get(row.reference) ?? NaN);
-  const usable = rows.map((row) => ({ row, since: since(row), y: row[column] })).filter((one) => one.since > 0 && one.y > 0 && !one.row.same_as)
+  const usable = rows.map((row) => ({ row, since: since(row), y: row[column] })).filter((one) => one.since > 0 && one.y > 0 && !one.row.same_as && one.row.reference === model.reference)
     .sort((one, other) => one.since - other.since);
   const found = new Map();
   let [early, late] = [-1, 0]; // places of the two, which only grow
@@ -49,7 +49,7 @@ export const groups = [
         id: "msd", title: "Mean square displacement", y: "log", wide: true, unit: "weight²",
         help: "Mean of (w(t) − w(t₀))² over all entries; dashed: against the previous revision; dotted: weight decay and a random walk alone, where the schedule is known.",
         quantities: [
-          { name: "MSD", column: shift("msd") },
+          { name: "MSD", column: shift("msd"), isFromReference: true },
           { name: "lag-1 MSD", column: shift("lag1_msd"), line: "dash" },
           { name: "null model, token rows", derive: (rows, model) => (row) => model.nulls.get(row.revision) ?? null, line: "dot" },
         ],
@@ -63,7 +63,7 @@ export const groups = [
       {
         id: "cosine", span: [0, 1], title: "Cosine similarity", help: "Overlap with the reference; dashed: with the previous revision.",
         quantities: [
-          { name: "cosine", column: shift("cosine") },
+          { name: "cosine", column: shift("cosine"), isFromReference: true },
           { name: "lag-1 cosine", column: shift("lag1_cosine"), line: "dash" },
         ],
       },

@@ -344,6 +344,7 @@ void api_analysis_render(struct api_json *json, const struct api_run *run,
     api_json_integer(json, "revisions_measured", (int64_t)run->measured);
     api_json_integer(json, "revisions_counted", (int64_t)series->counted);
     api_json_integer(json, "revisions_left_out", (int64_t)run->left_out);
+    api_json_integer(json, "revisions_of_other_references", (int64_t)run->references_apart);
     print_schedule(&view, source);
     api_json_open_array(json, "onsets");
     for (int rows = SERIES_ROWS_COUNT - 1; rows >= 0; rows--) {

@@ -205,8 +205,10 @@ static void check_references(struct reader *reader)
         struct series_point *series = &run->series[i];
         if (strcmp(run->points[i].name, run->reference) == 0)
             run->reference_step = series->step;
-        if (strcmp(reader->reference[i], run->reference) != 0)
+        if (strcmp(reader->reference[i], run->reference) != 0) {
+            run->references_apart += reader->reference[i][0] != 0;
             series->msd[0] = series->msd[1] = (double)NAN;
+        }
         size_t back = find_lag1(reader, i);
         if (back == 0)
             series->lag1_msd[0] = series->lag1_msd[1] = (double)NAN;

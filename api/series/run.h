@@ -46,6 +46,7 @@ struct api_run {
     enum perplexity_mode perplexity_mode;          /* the one that most revisions have */
     char reference[LIMIT_REVISION_NAME_BYTES + 1]; /* displacements are against this revision ... */
     double reference_step;        /* ... at this step; infinite if it is no point of the run */
+    size_t references_apart;      /* displacements against another one, which are left out */
     struct api_run_point *points; /* [count] */
     struct series_point *series;  /* [count], in the same order */
 };

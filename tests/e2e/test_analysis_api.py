@@ -374,6 +374,30 @@ def test_rates_survive_a_denser_sweep(programs: dict[str, Path], garden: Path, t
         daemon.check_end()
 
 
+def test_displacements_from_another_reference_are_told(programs: dict[str, Path], garden: Path, tmp_path: Path) -> None:
+    """A sweep of some revisions that names another reference: no verdict and no line of a figure mixes the two."""
+    names = ["step0", "step64", "step128", "step256", "step512"]
+    with Emulator(garden) as hub:
+        daemon = Daemon(programs, tmp_path, hub.url, [], {})
+        daemon.start()
+        daemon.wait(daemon.sweep(MODEL, revisions={"names": names}))
+        assert daemon.read(f"{HERE}/analysis")["revisions_of_other_references"] == 0
+        assert "--reference" not in daemon.client("analyze", MODEL).stdout
+        daemon.wait(daemon.sweep(MODEL, revisions={"names": ["step64", "step128"]}, reference="step256"))
+        analysis = daemon.read(f"{HERE}/analysis")
+        assert (analysis["reference"], analysis["revisions_of_other_references"]) == ("step0", 2)
+        assert [one["revision"] for one in analysis["revisions"] if one["msd"] is None and one["revision"] in names] == names[1:3]
+        said = " ".join(daemon.client("analyze", MODEL).stdout.split())
+        assert "2 displacements are from another revision than step0, since a sweep named another --reference, and are left out" in said
+        figure = daemon.client("plot", MODEL, "-o", "-").stdout
+        assert ">2 from elsewhere<" in figure and ">from the start<" in figure
+        daemon.wait(daemon.sweep(MODEL, revisions={"names": names}, reference="step256"))
+        assert daemon.read(f"{HERE}/analysis")["revisions_of_other_references"] == 0
+        figure = daemon.client("plot", MODEL, "-o", "-").stdout
+        assert ">from step256<" in figure and "elsewhere" not in figure
+        daemon.check_end()
+
+
 def test_scaling_is_refused_under_three_models(swept: Daemon) -> None:
     answer = swept.get("/v1/scaling?view=centred&prefix=garden/").json()
     assert [model["model"] for model in answer["models"]] == [MODEL]

@@ -203,7 +203,7 @@ def test_values_that_are_no_numbers_are_named(page: Browser, daemon: Any, tmp_pa
 
 
 def test_what_enters_no_verdict_is_said(page: Browser, daemon: Any, make_hub: Any, garden: Path, tmp_path: Path) -> None:
-    """A model that is forked at its first revision has no onset between two revisions; perplexities of other texts are not compared."""
+    """A model that is forked at its first revision has no onset between two revisions; what is of other texts, or from another reference, is not compared."""
     steps = [0, 256, 512, 1000, 2000, 3000, 4000]
     for step in steps[2:]:
         (tmp_path / "late").mkdir(exist_ok=True)
@@ -218,6 +218,7 @@ def test_what_enters_no_verdict_is_said(page: Browser, daemon: Any, make_hub: An
         other.sweep(MODEL, revisions={"names": ["step4000"]}, limit=1, **scored),
     ]  # fmt: skip
     assert [other.wait(sweep)["state"] for sweep in sweeps] == ["done"] * 4
+    assert other.wait(other.sweep(MODEL, revisions={"names": ["step512", "step1000"]}, reference="step256"))["state"] == "done"
     load(page, other, f"#model={MODEL}&model={urllib.parse.quote(late)}&values=centred")
     law = page.value("document.getElementById('panel-scaling-help').textContent")
     assert "No law: a law needs models of at least 3 sizes whose onset lies between two revisions; of such sizes there are 1." in law, law
@@ -225,6 +226,12 @@ def test_what_enters_no_verdict_is_said(page: Browser, daemon: Any, make_hub: An
     assert "1 of the perplexities is of other texts or another limit" in page.value("document.getElementById('findings').textContent")
     drawn = page.value("(panel => [panel.legend.textContent, panel.lines.map(line => line.points.map(point => point.step))])(document.getElementById('panel-perplexity').panel)")
     assert "1 of other texts left out" in drawn[0] and drawn[1] == [[0, 256, 512]], drawn
+    assert "2 displacements are from another revision than step0" in page.value("document.getElementById('findings').textContent")
+    for panel, line in (("msd", "MSD"), ("cosine", "cosine")):
+        here = f"document.getElementById('panel-{panel}').panel"
+        assert "2 from another reference left out" in page.value(f"{here}.legend.textContent")
+        drawn = page.value(f"{here}.lines.find(line => line.key === '{line}').points.map(point => point.step)")
+        assert drawn == [step for step in steps if step not in (512, 1000) and (step or panel == "cosine")], drawn
     page.open("about:blank")
 
 

@@ -317,6 +317,40 @@ static void test_other_texts(void **state)
     buf_free(&svg);
 }
 
+/* A displacement from another revision than the run's is in no line, and is counted; the key says which it
+ * is. */
+static void test_other_references(void **state)
+{
+    static const char series[] =
+        "{\"revisions\": [{\"revision\": \"step1\", \"step\": 1, \"msd\": 1, \"reference\": \"step0\"},"
+        " {\"revision\": \"step10\", \"step\": 10, \"msd\": 1e-9, \"lag1_msd\": 2, \"reference\": "
+        "\"step20\"},"
+        " {\"revision\": \"step100\", \"step\": 100, \"msd\": 2, \"reference\": \"step0\"}]}";
+    static const struct {
+        const char *analysis, *name;
+        int dots, left_out;
+    } CASES[] = {
+        {"{\"reference\": \"step0\", \"revisions\": [{\"revision\": \"step0\"}]}", "from the start", 2, 1},
+        {"{\"reference\": \"step20\", \"revisions\": [{\"revision\": \"step0\"}]}", "from step20", 1, 2},
+        {"{\"reference\": \"stage1-step0-tokens0B\", \"revisions\": []}", "from \xe2\x80\xa6step0-tokens0B",
+         0, 3},
+        {"{\"reference\": null, \"revisions\": []}", "from the start", 3, 0},
+    };
+    struct buf svg;
+    (void)state;
+    for (size_t i = 0; i < sizeof CASES / sizeof CASES[0]; i++) {
+        char text[64];
+        OK(draw(DISTRIBUTION, series, CASES[i].analysis, &standard, &svg, &err));
+        assert_int_equal(count_of(&svg, "class=\"dot0\""), CASES[i].dots);
+        assert_int_equal(count_of(&svg, "class=\"dot1\""), 1);
+        (void)snprintf(text, sizeof text, ">%s<", CASES[i].name);
+        assert_int_equal(count_of(&svg, text), CASES[i].dots != 0);
+        (void)snprintf(text, sizeof text, ">%d from elsewhere<", CASES[i].left_out);
+        assert_int_equal(count_of(&svg, text), CASES[i].left_out != 0);
+        buf_free(&svg);
+    }
+}
+
 /* Where a text of the figure begins, and on which line. */
 static void find_text(const struct buf *svg, const char *words, double *ret_x, double *ret_y)
 {
@@ -437,6 +471,7 @@ int main(void)
         cmocka_unit_test(test_lines_and_marks),
         cmocka_unit_test(test_perplexities_alone),
         cmocka_unit_test(test_other_texts),
+        cmocka_unit_test(test_other_references),
         cmocka_unit_test(test_labels_do_not_overlap),
         cmocka_unit_test(test_long_name),
         cmocka_unit_test(test_name_of_a_tensor),
