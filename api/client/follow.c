@@ -1,5 +1,6 @@
 #include "api/client/commands.h"
 
+#include "api/client/plain.h"
 #include "api/client/progress.h"
 #include "api/client/sweep_ids.h"
 #include "api/client/sweep_outcome.h"
@@ -71,8 +72,10 @@ static void show(struct view *view)
 static void show_away(struct view *view, const struct err *err)
 {
     char line[LINE_SIZE];
-    (void)snprintf(line, view->width < LINE_SIZE ? view->width + 1 : LINE_SIZE, "trying again: %.400s",
-                   err->message);
+    (void)snprintf(line, sizeof line, "trying again: %.400s",
+                   err->message); /* often the daemon's own words */
+    client_plain_text(line);
+    line[client_terminal_fit(line, view->width, view->is_terminal)] = '\0';
     put_line(view, line, "away", 0);
 }
 
@@ -252,7 +255,9 @@ int client_follow_sweeps(struct client_link *link, const struct client_arguments
 {
     struct view view;
     struct err err = ERR_INIT;
-    if (count == 1)
+    /* Of "all that are active", whose number nobody knows, JSON is a list whatever their number. */
+    const int is_list = arguments->word_count == 0 && arguments->values[CLIENT_OPTION_JSON];
+    if (count == 1 && !is_list)
         return client_follow_sweep(link, arguments, ids[0], 1);
     struct followed *list = calloc(count ? count : 1, sizeof *list);
     if (!list) {

@@ -1,6 +1,7 @@
 #include "api/client/progress.h"
 
 #include "api/client/plain.h"
+#include "api/client/terminal.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -159,8 +160,14 @@ static void format_words(const struct client_progress *progress, int detail, cha
         (void)snprintf(text + length, size - (size_t)length, ", %" PRId64 " cancelled", progress->cancelled);
 }
 
+static void cut(char *text, size_t width, int is_terminal)
+{
+    text[client_terminal_fit(text, width, is_terminal)] = '\0';
+}
+
 /* The words with as much detail as there is room for: what is left to do, and why it waits, come first. */
-static void format_fitting(const struct client_progress *progress, size_t width, char *text, size_t size)
+static void format_fitting(const struct client_progress *progress, size_t width, int is_terminal, char *text,
+                           size_t size)
 {
     int detail = 2;
     do {
@@ -170,9 +177,11 @@ static void format_fitting(const struct client_progress *progress, size_t width,
             (void)snprintf(text, size, "planning: listing the revisions of %.128s", progress->model);
         else
             format_words(progress, detail, text, size);
+        cut(text, size, is_terminal);
         if (is_waiting(progress) && !progress->is_plan_waiting)
             append_wait(progress, text, size);
-    } while (strlen(text) > width && detail-- > 0);
+        cut(text, size, is_terminal);
+    } while (client_terminal_columns(text, is_terminal) > width && detail-- > 0);
 }
 
 void client_progress_format(const struct client_progress *progress, size_t width, int has_bar, char *text,
@@ -180,8 +189,9 @@ void client_progress_format(const struct client_progress *progress, size_t width
 {
     char words[256];
     char bar[BAR_CELLS_MAX + 1] = "";
-    format_fitting(progress, width, words, sizeof words);
-    size_t room = width > strlen(words) + 3 ? width - strlen(words) - 3 : 0;
+    format_fitting(progress, width, has_bar, words, sizeof words);
+    const size_t own = client_terminal_columns(words, has_bar);
+    size_t room = width > own + 3 ? width - own - 3 : 0;
     size_t cells = room < BAR_CELLS_MAX ? room : BAR_CELLS_MAX;
     if (has_bar && cells >= BAR_CELLS_MIN && progress->total > 0) {
         int64_t ended = progress->done + progress->failed + progress->cancelled;
@@ -193,8 +203,7 @@ void client_progress_format(const struct client_progress *progress, size_t width
     } else {
         (void)snprintf(text, size, "%s", words);
     }
-    if (width < size)
-        text[width] = '\0';
+    cut(text, width, has_bar);
 }
 
 /* What one still has to do, in bytes where they are known; revisions weigh next to nothing beside them. */
@@ -249,6 +258,5 @@ void client_progress_format_sum(const struct client_progress_sum *sum, size_t wi
         whole.seconds_left = fmin(sum->left / sum->speed, 1e9);
     client_progress_format(&whole, width > (size_t)length ? width - (size_t)length : 0, has_bar,
                            text + length, size - (size_t)length);
-    if (width < size)
-        text[width] = '\0';
+    cut(text, width, has_bar);
 }

@@ -34,7 +34,8 @@ int client_progress_is_over(const struct client_progress *progress);
 /* "850 kB", "3.4 MB"; powers of 1000. */
 void client_progress_format_bytes(double bytes, char *text, size_t size);
 
-/* One line of at most `width` characters, with a bar where there is room for one, else the words alone. */
+/* One line of at most `width` columns, with a bar on a terminal (`has_bar`) where there is room for one, else
+ * the words alone. */
 void client_progress_format(const struct client_progress *progress, size_t width, int has_bar, char *text,
                             size_t size);
 

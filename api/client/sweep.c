@@ -316,6 +316,8 @@ static int print_sweeps(const struct client_arguments *arguments, const char *me
         int said = failed ? client_report(&failure) : CLIENT_EXIT_DONE;
         status = status ? status : said;
     }
+    if (client_link_is_interrupted && !status) /* between two of them */
+        status = CLIENT_EXIT_INTERRUPTED;
     if (arguments->values[CLIENT_OPTION_JSON] && !code)
         print_all(all, is_all || arguments->word_count > 1);
     json_decref(all);

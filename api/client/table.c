@@ -69,18 +69,10 @@ void client_table_format(const json_t *value, char text[CLIENT_CELL_SIZE])
     }
 }
 
-/* Characters, not bytes: continuation bytes of UTF-8 take no room. */
-static size_t width_of(const char *text)
+static void print_cell(const char *text, size_t width, int is_right, int is_last, int is_terminal,
+                       FILE *stream)
 {
-    size_t width = 0;
-    for (; *text; text++)
-        width += ((unsigned char)*text & 0xc0) != 0x80;
-    return width;
-}
-
-static void print_cell(const char *text, size_t width, int is_right, int is_last, FILE *stream)
-{
-    size_t own = width_of(text);
+    size_t own = client_terminal_columns(text, is_terminal);
     size_t gap = width > own ? width - own : 0;
     if (is_right)
         (void)fprintf(stream, "%*s%s%s", (int)gap, "", text, is_last ? "\n" : "  ");
@@ -96,26 +88,20 @@ static const char *title_of(const struct client_column *column)
 #define LAST_MIN 20  /* characters of a last column of words, which may break */
 #define WORDS_MIN 24 /* of another one that is not the first, which loses its middle */
 
-/* After so many characters. */
-static char *skip(char *text, size_t count)
-{
-    for (; *text && count; count--)
-        do
-            text++;
-        while (((unsigned char)*text & 0xc0) == 0x80);
-    return text;
-}
-
 /* "file:/data/r…/seed3": ends tell names apart. */
 static void cut_middle(char text[CLIENT_CELL_SIZE], size_t width, const char *mark)
 {
     char rest[CLIENT_CELL_SIZE];
-    size_t own = width_of(text), room = width > width_of(mark) ? width - width_of(mark) : 0;
+    size_t own = client_terminal_columns(text, 1), mark_width = client_terminal_columns(mark, 1);
+    size_t room = width > mark_width ? width - mark_width : 0;
     if (own <= width)
         return;
-    (void)snprintf(rest, sizeof rest, "%s%s", mark, skip(text, own - room / 2));
-    char *end = skip(text, room - room / 2);
-    (void)snprintf(end, CLIENT_CELL_SIZE - (size_t)(end - text), "%s", rest);
+    size_t end = client_terminal_fit(text, own - room / 2, 1);
+    if (client_terminal_columns(text + end, 1) > room / 2)
+        end += client_terminal_fit(text + end, 2, 1); /* a wide one that has no room */
+    (void)snprintf(rest, sizeof rest, "%s%s", mark, text + end);
+    size_t begin = client_terminal_fit(text, room - room / 2, 1);
+    (void)snprintf(text + begin, CLIENT_CELL_SIZE - begin, "%s", rest);
 }
 
 /* Where a line has not room for all, the widest column of words gives some of its own, so that a long name
@@ -171,30 +157,30 @@ int client_table_print(const json_t *array, const struct client_column *columns,
         free(is_right);
         return err_set(err, ERR_NO_MEMORY, "out of memory");
     }
-    size_t row_count = json_array_size(array);
+    const size_t row_count = json_array_size(array), room = client_terminal_width(stream);
+    const int is_terminal = room > 0;
     for (size_t c = 0; c < column_count; c++) {
-        widths[c] = width_of(title_of(&columns[c]));
+        widths[c] = client_terminal_columns(title_of(&columns[c]), is_terminal);
         for (size_t r = 0; r < row_count; r++) {
             const json_t *value = value_at(json_array_get(array, r), columns[c].key);
             client_table_format(value, text);
-            if (width_of(text) > widths[c])
-                widths[c] = width_of(text);
+            const size_t width = client_terminal_columns(text, is_terminal);
+            widths[c] = width > widths[c] ? width : widths[c];
             is_right[c] |= json_is_number(value);
         }
     }
-    size_t room = client_terminal_width(stream);
     const char *mark = client_terminal_shows_utf8(stream) ? "\xe2\x80\xa6" : "...";
     if (room)
         make_room(columns, widths, is_right, column_count, room);
     size_t shown = room ? count_fitting(columns, widths, is_right, column_count, room) : column_count;
     for (size_t c = 0; c < shown; c++)
-        print_cell(title_of(&columns[c]), widths[c], is_right[c], c + 1 == shown, stream);
+        print_cell(title_of(&columns[c]), widths[c], is_right[c], c + 1 == shown, is_terminal, stream);
     for (size_t r = 0; r < row_count; r++) {
         for (size_t c = 0; c < shown; c++) {
             client_table_format(value_at(json_array_get(array, r), columns[c].key), text);
             if (room && c && c + 1 < column_count)
                 cut_middle(text, widths[c], mark);
-            print_cell(text, widths[c], is_right[c], c + 1 == shown, stream);
+            print_cell(text, widths[c], is_right[c], c + 1 == shown, is_terminal, stream);
         }
     }
     if (shown < column_count)

@@ -469,6 +469,12 @@ def test_all_sweeps_at_work(
     two = one.client("cancel", "3", "99", "1")
     assert two.returncode == 4 and "there is no sweep 99" in two.stderr, two
     assert [line.split(":")[0] for line in two.stdout.splitlines()] == [f"sweep {number} of {MODEL}" for number in (3, 1)], two
+    command = [str(programs["bifurcate"]), "follow", "--json", "--server", one.url]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None and process.stderr.readline()
     rest = one.client("cancel", "all")
     assert rest.returncode == 0 and rest.stdout.startswith(f"sweep 2 of {MODEL}: cancelled"), rest
+    output, errors = process.communicate(timeout=60)
+    assert process.returncode == 1, errors
+    assert [row["id"] for row in json.loads(output)["sweeps"]] == [2], "a list, however many were at work"
     assert one.client("follow", "1", "2", "3").returncode == 1
