@@ -77,37 +77,77 @@ void client_answer_line(json_t *line)
     json_decref(line);
 }
 
+void client_answer_begin(struct client_answer *answer, const struct client_arguments *arguments,
+                         const char *model)
+{
+    *answer = (struct client_answer){.arguments = arguments, .model = model};
+    buf_init(&answer->target, 2 * LIMIT_URL_BYTES);
+    answer->code = client_link_open(arguments, &answer->link, &answer->err);
+    if (!answer->code && model)
+        answer->code = client_link_model(&answer->target, model, &answer->err);
+}
+
+void client_answer_name_revision(struct client_answer *answer, const char *revision)
+{
+    buf_append_text(&answer->target, "/revisions/");
+    client_link_encode(&answer->target, revision);
+}
+
+void client_answer_ask(struct client_answer *answer, const struct client_parameter *parameters,
+                       size_t parameter_count)
+{
+    for (size_t i = 0; i < parameter_count; i++)
+        client_link_append(&answer->target, parameters[i].name,
+                           answer->arguments->values[parameters[i].option]);
+}
+
+void client_answer_get(struct client_answer *answer, const char *key)
+{
+    const char *target = buf_text(&answer->target);
+    if (!answer->code)
+        answer->code = buf_check(&answer->target, "URL", &answer->err);
+    if (!answer->code && key)
+        answer->code = client_get_all(answer->link, target, key, &answer->document, &answer->err);
+    else if (!answer->code)
+        answer->code = client_link_get(answer->link, target, &answer->document, &answer->err);
+}
+
+void client_answer_check_model(struct client_answer *answer, int is_empty)
+{
+    if (answer->link)
+        answer->code = client_check_model(answer->link, answer->model, answer->code, is_empty, &answer->err);
+}
+
+void client_answer_print(const struct client_answer *answer, void (*print)(const json_t *document))
+{
+    if (!answer->code && answer->arguments->values[CLIENT_OPTION_JSON])
+        client_print_json(answer->document);
+    else if (!answer->code)
+        print(answer->document);
+}
+
+int client_answer_end(struct client_answer *answer)
+{
+    json_decref(answer->document);
+    buf_free(&answer->target);
+    client_link_close(answer->link);
+    return answer->code ? client_report(&answer->err) : CLIENT_EXIT_DONE;
+}
+
 int client_answer_run(const struct client_arguments *arguments, const char *model, const char *path,
                       const struct client_parameter *parameters, size_t parameter_count,
                       void (*print)(const json_t *document))
 {
-    struct client_link *link = NULL;
-    struct err err = ERR_INIT;
-    struct buf target;
-    json_t *document = NULL;
-    buf_init(&target, 2 * LIMIT_URL_BYTES);
-    int code = client_link_open(arguments, &link, &err);
-    if (!code && model)
-        code = client_link_model(&target, model, &err);
-    buf_append_text(&target, path);
-    for (size_t i = 0; i < parameter_count; i++)
-        client_link_append(&target, parameters[i].name, arguments->values[parameters[i].option]);
-    if (!code)
-        code = buf_check(&target, "URL", &err);
-    if (!code)
-        code = client_link_get(link, buf_text(&target), &document, &err);
-    if (!code && model && !json_is_string(json_object_get(document, "model")))
-        code = err_set(&err, ERR_FORMAT, "%s%s: the answer names no model; is it a bifurcated?",
-                       client_link_server(link), buf_text(&target));
-    if (link && model)
-        code = client_check_model(link, model, code, client_answer_integer(document, "revisions_known") == 0,
-                                  &err);
-    if (!code && arguments->values[CLIENT_OPTION_JSON])
-        client_print_json(document);
-    else if (!code)
-        print(document);
-    json_decref(document);
-    buf_free(&target);
-    client_link_close(link);
-    return code ? client_report(&err) : CLIENT_EXIT_DONE;
+    struct client_answer answer;
+    client_answer_begin(&answer, arguments, model);
+    buf_append_text(&answer.target, path);
+    client_answer_ask(&answer, parameters, parameter_count);
+    client_answer_get(&answer, NULL);
+    if (!answer.code && model && !json_is_string(json_object_get(answer.document, "model")))
+        answer.code = err_set(&answer.err, ERR_FORMAT, "%s%s: the answer names no model; is it a bifurcated?",
+                              client_link_server(answer.link), buf_text(&answer.target));
+    if (model)
+        client_answer_check_model(&answer, client_answer_integer(answer.document, "revisions_known") == 0);
+    client_answer_print(&answer, print);
+    return client_answer_end(&answer);
 }

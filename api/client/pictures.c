@@ -1,10 +1,10 @@
 /* The resources behind the pictures, as numbers: the distribution over training, or whole, hidden columns,
  * sampled entries, displacement between any two revisions. Tables show a choice of them; CSV and JSON have
  * all. */
+#include "api/client/answer.h"
 #include "api/client/commands.h"
-
+#include "api/client/plain.h"
 #include "api/client/terminal.h"
-#include "daemon/base/limits.h"
 #include "daemon/base/step_unit.h"
 
 #include <stdlib.h>
@@ -12,6 +12,8 @@
 #include <unistd.h>
 
 #define PAGE_ROWS 1000
+#define NAME_COLUMNS 14 /* of a revision's name in a table, */
+#define NAME_COLUMNS_MAX 40
 #define FORKED_BIMODALITY (5.0 / 9.0) /* that of a uniform distribution */
 #define TABLE_BINS 48
 #define TABLE_ENTRIES 6
@@ -33,51 +35,35 @@ static int run(const struct client_arguments *arguments, const char *resource, c
                const char *given, int standard, const char *key,
                void (*print)(const json_t *document, int is_table))
 {
-    struct client_link *link = NULL;
-    struct err err = ERR_INIT;
-    struct buf target;
-    json_t *document = NULL;
-    buf_init(&target, 2 * LIMIT_URL_BYTES);
-    int code = client_link_open(arguments, &link, &err);
-    if (!code)
-        code = client_link_model(&target, arguments->words[0], &err);
-    if (!code && arguments->words[1]) {
-        buf_append_text(&target, "/revisions/");
-        client_link_encode(&target, arguments->words[1]);
-    }
-    buf_append_text(&target, resource);
+    static const struct client_parameter parameters[] = {{"rows", CLIENT_OPTION_ROWS},
+                                                         {"view", CLIENT_OPTION_VIEW},
+                                                         {"from", CLIENT_OPTION_FROM},
+                                                         {"to", CLIENT_OPTION_TO},
+                                                         {"tensor", CLIENT_OPTION_TENSOR}};
+    struct client_answer answer;
+    client_answer_begin(&answer, arguments, arguments->words[0]);
+    if (arguments->words[1])
+        client_answer_name_revision(&answer, arguments->words[1]);
+    buf_append_text(&answer.target, resource);
     if (given)
-        client_link_append(&target, number, given);
+        client_link_append(&answer.target, number, given);
     else if (number)
-        buf_appendf(&target, "?%s=%d", number, standard);
-    client_link_append(&target, "rows", arguments->values[CLIENT_OPTION_ROWS]);
-    client_link_append(&target, "view", arguments->values[CLIENT_OPTION_VIEW]);
-    client_link_append(&target, "from", arguments->values[CLIENT_OPTION_FROM]);
-    client_link_append(&target, "to", arguments->values[CLIENT_OPTION_TO]);
-    client_link_append(&target, "tensor", arguments->values[CLIENT_OPTION_TENSOR]);
-    if (!code)
-        code = buf_check(&target, "URL", &err);
-    if (!code && key)
-        code = client_get_all(link, buf_text(&target), key, &document, &err);
-    else if (!code)
-        code = client_link_get(link, buf_text(&target), &document, &err);
-    const json_t *revisions = json_object_get(document, "revisions");
+        buf_appendf(&answer.target, "?%s=%d", number, standard);
+    client_answer_ask(&answer, parameters, sizeof parameters / sizeof parameters[0]);
+    client_answer_get(&answer, key);
+    const json_t *revisions = json_object_get(answer.document, "revisions");
     const int is_empty = revisions && json_array_size(revisions) == 0;
-    if (link)
-        code = client_check_model(link, arguments->words[0], code, is_empty, &err);
-    if (!code && arguments->values[CLIENT_OPTION_JSON])
-        client_print_json(document);
-    else if (!code)
-        print(document, is_table(arguments));
-    const size_t damaged_count = code ? 0 : client_note_damaged(document);
-    if (!code && is_table(arguments) && isatty(STDOUT_FILENO) && is_empty && !damaged_count)
+    client_answer_check_model(&answer, is_empty);
+    if (!answer.code && arguments->values[CLIENT_OPTION_JSON])
+        client_print_json(answer.document);
+    else if (!answer.code)
+        print(answer.document, is_table(arguments));
+    const size_t damaged_count = answer.code ? 0 : client_note_damaged(answer.document);
+    if (!answer.code && is_table(arguments) && isatty(STDOUT_FILENO) && is_empty && !damaged_count)
         (void)fputs("nothing of this is measured; `bifurcate sweep MODEL` measures it, with --tensor NAME "
                     "another tensor than the unembedding\n",
                     stderr);
-    json_decref(document);
-    buf_free(&target);
-    client_link_close(link);
-    return code ? client_report(&err) : CLIENT_EXIT_DONE;
+    return client_answer_end(&answer);
 }
 
 static void print_cell(const json_t *value, char before)
@@ -105,8 +91,13 @@ static const char *step_title(const json_t *document)
 /* Left of a table's row: the revision and its step. */
 static void print_place(const json_t *revision, const json_t *step)
 {
-    const char *name = json_string_value(revision);
-    (void)printf("%-14.40s %8" JSON_INTEGER_FORMAT "  ", name ? name : "", json_integer_value(step));
+    char name[CLIENT_CELL_SIZE];
+    const int is_terminal = client_terminal_width(stdout) > 0;
+    client_plain_copy(revision, "", name, sizeof name);
+    name[client_terminal_fit(name, NAME_COLUMNS_MAX, is_terminal)] = '\0';
+    const size_t own = client_terminal_columns(name, is_terminal);
+    (void)printf("%s%*s %8" JSON_INTEGER_FORMAT "  ", name,
+                 own < NAME_COLUMNS ? (int)(NAME_COLUMNS - own) : 0, "", json_integer_value(step));
 }
 
 /* -- distribution -- */

@@ -1,7 +1,7 @@
+#include "api/client/answer.h"
 #include "api/client/commands.h"
 #include "api/client/sweep_outcome.h"
 
-#include "daemon/base/limits.h"
 #include "daemon/base/step_unit.h"
 
 #include <stdlib.h>
@@ -31,21 +31,6 @@ static const char *fields_of(const struct client_arguments *arguments)
 {
     const char *fields = arguments->values[CLIENT_OPTION_FIELDS];
     return fields ? fields : is_plain(arguments) ? TABLE_FIELDS : NULL;
-}
-
-static int make_target(const struct client_arguments *arguments, struct buf *target, struct err *err)
-{
-    int code = client_link_model(target, arguments->words[0], err);
-    if (code)
-        return code;
-    buf_append_text(target, "/revisions?limit=" PAGE_LIMIT);
-    client_link_append(target, "fields", is_plain(arguments) ? TABLE_FIELDS ",error" : fields_of(arguments));
-    client_link_append(target, "from", arguments->values[CLIENT_OPTION_FROM]);
-    client_link_append(target, "to", arguments->values[CLIENT_OPTION_TO]);
-    client_link_append(target, "tensor", last_tensor(arguments));
-    if (arguments->values[CLIENT_OPTION_STEPLESS])
-        client_link_append(target, "stepless", "true");
-    return buf_check(target, "URL", err);
 }
 
 static int has_number(const json_t *rows, const char *name)
@@ -139,36 +124,34 @@ static int print_series(const struct client_arguments *arguments, const json_t *
 
 int client_run_series(const struct client_arguments *arguments)
 {
-    struct client_link *link = NULL;
-    struct err err = ERR_INIT;
-    struct buf target;
-    json_t *document = NULL;
-    buf_init(&target, 2 * LIMIT_URL_BYTES);
-    int code = client_link_open(arguments, &link, &err);
-    if (!code)
-        code = make_target(arguments, &target, &err);
-    if (!code)
-        code = client_get_all(link, buf_text(&target), "revisions", &document, &err);
-    if (link)
-        code = client_check_model(link, arguments->words[0], code,
-                                  json_array_size(json_object_get(document, "revisions")) == 0, &err);
-    if (!code)
-        (void)json_object_set_new(
-            document, "count",
-            json_integer((json_int_t)json_array_size(json_object_get(document, "revisions"))));
-    int status = code ? client_report(&err) : print_series(arguments, document);
-    json_decref(document);
-    buf_free(&target);
-    client_link_close(link);
-    return status;
+    static const struct client_parameter range[] = {
+        {"from", CLIENT_OPTION_FROM}, {"to", CLIENT_OPTION_TO}, {"tensor", CLIENT_OPTION_TENSOR}};
+    struct client_answer answer;
+    int status = CLIENT_EXIT_DONE;
+    client_answer_begin(&answer, arguments, arguments->words[0]);
+    buf_append_text(&answer.target, "/revisions?limit=" PAGE_LIMIT);
+    client_link_append(&answer.target, "fields",
+                       is_plain(arguments) ? TABLE_FIELDS ",error" : fields_of(arguments));
+    client_answer_ask(&answer, range, sizeof range / sizeof range[0]);
+    if (arguments->values[CLIENT_OPTION_STEPLESS])
+        client_link_append(&answer.target, "stepless", "true");
+    client_answer_get(&answer, "revisions");
+    const size_t count = json_array_size(json_object_get(answer.document, "revisions"));
+    client_answer_check_model(&answer, count == 0);
+    if (!answer.code) {
+        (void)json_object_set_new(answer.document, "count", json_integer((json_int_t)count));
+        status = print_series(arguments, answer.document);
+    }
+    const int end = client_answer_end(&answer);
+    return status ? status : end;
 }
 
 /* Two columns: the name of each member and its value, null left out. */
-static void print_revision(json_t *document)
+static void print_revision(const json_t *document)
 {
     const char *key;
     json_t *value;
-    json_object_foreach(document, key, value)
+    json_object_foreach((json_t *)(uintptr_t)document, key, value)
     {
         char text[CLIENT_CELL_SIZE];
         if (json_is_null(value))
@@ -180,30 +163,14 @@ static void print_revision(json_t *document)
 
 int client_run_revision(const struct client_arguments *arguments)
 {
-    struct client_link *link = NULL;
-    struct err err = ERR_INIT;
-    struct buf target;
-    json_t *document = NULL;
-    buf_init(&target, 2 * LIMIT_URL_BYTES);
-    int code = client_link_open(arguments, &link, &err);
-    if (!code)
-        code = client_link_model(&target, arguments->words[0], &err);
-    buf_append_text(&target, "/revisions/");
-    client_link_encode(&target, code ? "" : arguments->words[1]);
-    client_link_append(&target, "fields", arguments->values[CLIENT_OPTION_FIELDS]);
-    client_link_append(&target, "tensor", last_tensor(arguments));
-    if (!code)
-        code = buf_check(&target, "URL", &err);
-    if (!code)
-        code = client_link_get(link, buf_text(&target), &document, &err);
-    if (link)
-        code = client_check_model(link, arguments->words[0], code, 0, &err);
-    if (!code && arguments->values[CLIENT_OPTION_JSON])
-        client_print_json(document);
-    else if (!code)
-        print_revision(document);
-    json_decref(document);
-    buf_free(&target);
-    client_link_close(link);
-    return code ? client_report(&err) : CLIENT_EXIT_DONE;
+    static const struct client_parameter parameters[] = {{"fields", CLIENT_OPTION_FIELDS},
+                                                         {"tensor", CLIENT_OPTION_TENSOR}};
+    struct client_answer answer;
+    client_answer_begin(&answer, arguments, arguments->words[0]);
+    client_answer_name_revision(&answer, arguments->words[1]);
+    client_answer_ask(&answer, parameters, sizeof parameters / sizeof parameters[0]);
+    client_answer_get(&answer, NULL);
+    client_answer_check_model(&answer, 0);
+    client_answer_print(&answer, print_revision);
+    return client_answer_end(&answer);
 }
