@@ -1,5 +1,6 @@
 #include "daemon/sweep/revision_list.h"
 
+#include "daemon/base/digest.h"
 #include "daemon/base/guess.h"
 #include "daemon/base/limits.h"
 #include "daemon/base/revision_place.h"
@@ -139,6 +140,14 @@ static int collect_names(const struct repository_refs *refs, struct names *names
     return 0;
 }
 
+/* Whether the hub may know a name that is none of its branches and tags: a commit, "refs/pr/1", or a place,
+ * whose signs no branch can have. Else ten thousand mistyped names would be ten thousand requests. */
+static int may_be_unlisted(const char *name)
+{
+    return digest_is_hex(name, REPOSITORY_COMMIT_SIZE - 1) || strncmp(name, "refs/", 5) == 0 ||
+           strpbrk(name, ":^") || strcmp(name, "HEAD") == 0;
+}
+
 /* A name that is no branch or tag may still be a commit or a pull request. Rows from `named` on are of such.
  */
 static int add_named(struct revision_list *list, const struct names *names, size_t named,
@@ -153,6 +162,8 @@ static int add_named(struct revision_list *list, const struct names *names, size
         if (strcmp(list->rows[i].row.name, name) == 0)
             return 0;
     }
+    if (names->rows && !list->is_partial && !is_folder(model) && !may_be_unlisted(name))
+        return add(list, model, spec, name, REVISION_LIST_NO_COMMIT, err);
     int code = repository_resolve(repository, name, commit, &reason);
     /* Offline nobody knows whether it exists; the hub does, whatever else it does not tell. */
     if (code == ERR_NOT_FOUND && (!list->is_partial || reason.absent == ERR_ABSENT_REVISION))
