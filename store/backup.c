@@ -141,17 +141,17 @@ static int copy_pages(struct connection *from, struct connection *to, backup_pro
 
 /* Makes the file, readable by its owner alone: SQLite would let the umask decide. A piece of an earlier copy
  * that was broken off is replaced, and so is one that another process is writing: a lock would tell them
- * apart, but network file systems do not tell it from SQLite's own. */
-static int make_file(const char *path, struct stat *ret_made, struct err *err)
+ * apart, but network file systems do not tell it from SQLite's own. The caller closes *ret_fd, once nothing
+ * is left to compare: as long as it is open, no other file has the inode. */
+static int make_file(const char *path, int *ret_fd, struct err *err)
 {
     if (unlink(path) && errno != ENOENT)
         return err_set_errno(err, errno, "%s", path);
     int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0)
         return err_set_errno(err, errno, "%s", path);
-    int code = fstat(fd, ret_made) ? err_set_errno(err, errno, "%s", path) : 0;
-    (void)close(fd);
-    return code;
+    *ret_fd = fd;
+    return 0;
 }
 
 static int is_same(const struct stat *one, const struct stat *two)
@@ -159,11 +159,19 @@ static int is_same(const struct stat *one, const struct stat *two)
     return one->st_dev == two->st_dev && one->st_ino == two->st_ino;
 }
 
-/* Whether the file that was made under this name is no longer the one there. */
-static int is_replaced(const char *path, const struct stat *made)
+/* Whether the file that was made is no longer the one under this name. */
+static int is_replaced(const char *path, int fd)
 {
-    struct stat found;
-    return lstat(path, &found) ? errno == ENOENT : !is_same(&found, made);
+    struct stat made, found;
+    if (lstat(path, &found))
+        return errno == ENOENT;
+    return fstat(fd, &made) || !is_same(&found, &made);
+}
+
+static int refuse_replaced(const char *path, struct err *err)
+{
+    return err_set(err, ERR_CONFLICT,
+                   "%s: another process began the same copy meanwhile, or took this one away", path);
 }
 
 int backup_sync_folder_of(const char *path, struct err *err)
@@ -181,11 +189,10 @@ int backup_sync_folder_of(const char *path, struct err *err)
 }
 
 int backup_copy(struct connection *from, const char *target, const char *prepare, backup_progress *progress,
-                void *context, struct backup_facts *facts, struct err *err)
+                void *context, struct backup_facts *facts, int *ret_fd, struct err *err)
 {
     struct connection *to = NULL;
-    struct stat made;
-    int code = make_file(target, &made, err);
+    int fd = -1, code = make_file(target, &fd, err);
     if (code) {
         connection_close(from);
         return code;
@@ -203,11 +210,14 @@ int backup_copy(struct connection *from, const char *target, const char *prepare
 out:
     connection_close(from);
     connection_close(to);
-    if (is_replaced(target, &made)) /* whatever else went wrong came from that */
-        return err_set(err, ERR_CONFLICT,
-                       "%s: another process began the same copy meanwhile, or took this one away", target);
-    if (code)
+    if (is_replaced(target, fd)) /* whatever else went wrong came from that */
+        code = refuse_replaced(target, err);
+    else if (code)
         (void)unlink(target);
+    if (!code && ret_fd)
+        *ret_fd = fd;
+    else
+        (void)close(fd);
     return code;
 }
 
@@ -247,8 +257,9 @@ int backup_name_file(const char *part, const char *target, struct err *err)
 int backup_write(const char *path, const char *target, backup_progress *progress, void *context,
                  struct backup_facts *ret_facts, struct err *err)
 {
-    int code = 0;
+    int code = 0, fd = -1;
     struct connection *from = NULL;
+    struct err ignored = ERR_INIT;
     char *part = backup_suffixed(target, BACKUP_PART);
     if (!part)
         return err_set(err, ERR_NO_MEMORY, "%s: out of memory", target);
@@ -257,11 +268,17 @@ int backup_write(const char *path, const char *target, backup_progress *progress
     if (!code)
         code = open_snapshot_beside(path, &from, err);
     if (!code)
-        code = backup_copy(from, part, NULL, progress, context, ret_facts, err);
-    if (!code && (code = backup_name_file(part, target, err)))
+        code = backup_copy(from, part, NULL, progress, context, ret_facts, &fd, err);
+    if (!code && (code = backup_name_file(part, target, err))) {
         (void)unlink(part);
+    } else if (!code && is_replaced(target, fd)) {      /* since backup_copy() looked */
+        (void)backup_name_file(target, part, &ignored); /* where the other looks for it */
+        code = refuse_replaced(part, err);
+    }
     if (!code)
         code = backup_sync_folder_of(target, err);
+    if (fd >= 0)
+        (void)close(fd);
     free(part);
     return code;
 }

@@ -13,9 +13,9 @@
 int backup_open_snapshot(const char *path, struct connection **ret_connection, struct err *err);
 
 /* Copies the snapshot `from`, which it closes, to the new file `target`, runs `prepare` (or NULL) on the
- * copy, and checks it. */
+ * copy, and checks it. *ret_fd is that file, which the caller closes; NULL: it is closed. */
 int backup_copy(struct connection *from, const char *target, const char *prepare, backup_progress *progress,
-                void *context, struct backup_facts *facts, struct err *err);
+                void *context, struct backup_facts *facts, int *ret_fd, struct err *err);
 
 /* "path<suffix>"; NULL without memory. */
 char *backup_suffixed(const char *path, const char *suffix);

@@ -175,7 +175,7 @@ int restore_database(const char *source, const char *path, backup_progress *prog
     if (!code)
         code = backup_open_snapshot(source, &from, err);
     if (!code)
-        code = backup_copy(from, part, PREPARE, progress, context, ret_facts, err);
+        code = backup_copy(from, part, PREPARE, progress, context, ret_facts, NULL, err);
     if (!code)
         code = replace(path, part, restored, ret_aside, err);
     if (fd >= 0)

@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 
 static const char *in_folder(struct fixture *fixture, const char *name)
 {
@@ -326,6 +327,39 @@ static void test_a_name_taken_meanwhile(void **state)
 
 /* -- Two copies under one name at once -- */
 
+static const char *replaced; /* this file is another's from the moment in which it gets its name */
+
+int renameat2(int from_folder, const char *from, int to_folder, const char *to, unsigned flags)
+{
+    if (replaced && strcmp(from, replaced) == 0) {
+        FILE *file = unlink(from) ? NULL : fopen(from, "w"); /* whose inode may be the one that is free now */
+        assert_non_null(file);
+        (void)fputs("half a copy", file);
+        (void)fclose(file);
+        replaced = NULL;
+    }
+    return (int)syscall(SYS_renameat2, from_folder, from, to_folder, to, flags);
+}
+
+/* What is half made by another is no backup, and stays where the other looks for it. */
+static void test_replaced_at_the_last_moment(void **state)
+{
+    struct fixture *fixture = *state;
+    struct backup_facts facts;
+    char target[256], part[256], text[32] = "";
+    (void)snprintf(target, sizeof target, "%s", in_folder(fixture, "copy"));
+    (void)snprintf(part, sizeof part, "%s.part", target);
+    replaced = part;
+    FAILS(ERR_CONFLICT, backup_write(fixture->path, target, NULL, NULL, &facts, &err));
+    assert_null(replaced);
+    assert_int_not_equal(access(target, F_OK), 0);
+    FILE *file = fopen(part, "r");
+    assert_non_null(file);
+    assert_non_null(fgets(text, sizeof text, file));
+    (void)fclose(file);
+    assert_string_equal(text, "half a copy");
+}
+
 struct twins {
     struct fixture *fixture;
     char target[256];
@@ -390,9 +424,11 @@ static void test_two_at_once(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CASE(test_full_disk),      CASE(test_there_and_back),         CASE(test_beside_a_writer),
-        CASE(test_write_refusals), CASE(test_restore_refusals),       CASE(test_restore_over_anything),
-        CASE(test_vacuum),         CASE(test_a_name_taken_meanwhile), CASE(test_two_at_once),
+        CASE(test_full_disk),        CASE(test_there_and_back),
+        CASE(test_beside_a_writer),  CASE(test_write_refusals),
+        CASE(test_restore_refusals), CASE(test_restore_over_anything),
+        CASE(test_vacuum),           CASE(test_a_name_taken_meanwhile),
+        CASE(test_two_at_once),      CASE(test_replaced_at_the_last_moment),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
