@@ -114,9 +114,16 @@ static int append_entry(struct entries *entries, const char *folder, const char 
     if (code || stat(path, &status) != 0 || read_content(path, root, &entry) ||
         checked_add_u64(entries->total_bytes, entry.size_bytes, &entries->total_bytes))
         goto out;
+    if (entries->count == ENTRIES_MAX) {
+        code = err_set(err, ERR_LIMIT,
+                       "%s: more than %d files were fetched: the cache budget cannot be kept over so many; "
+                       "delete models from the cache that are not needed, and their entries there",
+                       folder, ENTRIES_MAX);
+        goto out;
+    }
     if (entries->count == entries->capacity) {
         size_t capacity = entries->capacity ? 2 * entries->capacity : 64;
-        struct entry *rows = capacity > ENTRIES_MAX ? NULL : realloc(entries->rows, capacity * sizeof *rows);
+        struct entry *rows = realloc(entries->rows, capacity * sizeof *rows);
         if (!rows) {
             code = err_set(err, ERR_NO_MEMORY, "ledger: out of memory");
             goto out;
