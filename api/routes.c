@@ -49,7 +49,7 @@ static const struct api_route rows[] = {
      NULL},
     {"GET", "/v1/models/{owner}/{name}/audit", "getAudit", api_get_audit, " tensor ", API_SCOPE_STORE, 0,
      API_RIGHT_READ, NULL},
-    {"GET", "/v1/scaling", "getScaling", api_get_scaling, " rows view unit prefix fields format ",
+    {"GET", "/v1/scaling", "getScaling", api_get_scaling, " rows view unit prefix tensor fields format ",
      API_SCOPE_STORE, 1, API_RIGHT_READ, NULL},
     {"GET", "/v1/sweeps", "listSweeps", api_list_sweeps, " model state fields limit cursor format ",
      API_SCOPE_NONE, 1, API_RIGHT_READ, NULL},

@@ -216,3 +216,24 @@ int models_list(struct store *store, const char *after, int limit,
     }
     return query_close(&query, code);
 }
+
+int models_list_tensors(struct store *store, int64_t id,
+                        void (*row)(void *context, const char *tensor, int64_t measured), void *context,
+                        struct err *err)
+{
+    struct query query;
+    char tensor[LIMIT_TENSOR_NAME_BYTES + 1];
+    int code = query_open(
+        &query, store,
+        "SELECT t.tensor, count(*) FROM revisions r JOIN revision_tensors t ON t.revision_id = r.id "
+        "WHERE r.model_id = ? AND r.is_current = 1 AND r.is_stepless = 0 GROUP BY t.tensor ORDER BY 1",
+        err);
+    if (code)
+        return code;
+    query_bind_int(&query, id);
+    while ((code = query_next(&query, err)) > 0) {
+        query_text(&query, tensor, sizeof tensor);
+        row(context, tensor, query_int(&query));
+    }
+    return query_close(&query, code);
+}

@@ -63,4 +63,10 @@ int models_version(struct store *store, const char *name, int64_t *ret_id, uint6
 int models_list(struct store *store, const char *after, int limit,
                 int (*row)(void *context, const struct model_row *row), void *context, struct err *err);
 
+/* Tensors that are measured of the model's current revisions with a step, and of how many of them: by name.
+ */
+int models_list_tensors(struct store *store, int64_t id,
+                        void (*row)(void *context, const char *tensor, int64_t measured), void *context,
+                        struct err *err);
+
 #endif

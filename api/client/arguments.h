@@ -30,7 +30,7 @@
       "this revision only; may be repeated: a branch, tag, main:FOLDER, main^TITLE or hf://OWNER/NAME")      \
     X(RULE, "rule", "TEXT", 0,                                                                               \
       "where the step is: run7-{step}, main:checkpoint-{step}, main^Step {step}, hf://OWNER/NAME-{step}")    \
-    X(TENSOR, "tensor", "NAME", 1, "this tensor instead of the unembedding")                                 \
+    X(TENSOR, "tensor", "NAME", 1, "this tensor instead of the unembedding; sweeps take patterns (*)")       \
     X(METRIC, "metric", "NAME", 1, "statistics (the default) or perplexity; may be repeated")                \
     X(REFERENCE, "reference", "NAME", 0, "revision that displacements start from (default: the first)")      \
     X(DATASET, "dataset", "NAME", 0, "texts for perplexity: owner/name, owner/name:FILE or file:/path")      \

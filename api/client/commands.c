@@ -50,7 +50,7 @@ const struct client_command client_commands[] = {
      "Two laws, both of token rows: around column means, which counts where the two differ, and\n"
      "as stored. --view chooses one; --csv and --json have the first. A law is over tokens of\n"
      "training where they are known of the most models, else over steps; the others are named.",
-     BIT(CSV) | BIT(VIEW) | BIT(UNIT) | BIT(PREFIX), client_run_scaling},
+     BIT(CSV) | BIT(VIEW) | BIT(UNIT) | BIT(PREFIX) | BIT(TENSOR), client_run_scaling},
     {"distribution", "MODEL", "Print how many values lie in each bin, a line per revision",
      "In a table the height of a block grows with the square root of the count.",
      BIT(CSV) | BIT(BINS) | BIT(VIEW) | BIT(ROWS) | BIT(TENSOR), client_run_distribution},
@@ -76,6 +76,8 @@ const struct client_command client_commands[] = {
          BIT(TO) | BIT(TENSOR) | BIT(WIDTH) | BIT(DARK),
      client_run_plot},
     {"models", "", "List the models that the daemon knows", "", BIT(CSV) | BIT(FIELDS), client_run_models},
+    {"tensors", "MODEL", "List the tensors that are measured of a model, and of how many revisions",
+     "These are the names that --tensor takes in commands that read results.", BIT(CSV), client_run_tensors},
     {"remove", "MODEL", "Delete a model and all that was measured of it, for everybody",
      "Prints what will go and asks first; without a terminal to ask on, --yes is needed. Results for\n"
      "content that another model has, too, stay, and so do files in the hub cache. A sweep of the\n"

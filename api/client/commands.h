@@ -71,6 +71,7 @@ int client_run_revision(const struct client_arguments *arguments);
 
 /* api/client/lists.c */
 int client_run_models(const struct client_arguments *arguments);
+int client_run_tensors(const struct client_arguments *arguments);
 int client_run_sweeps(const struct client_arguments *arguments);
 int client_run_tasks(const struct client_arguments *arguments);
 int client_run_history(const struct client_arguments *arguments);

@@ -40,7 +40,7 @@ static int is_of_suite(const struct client_arguments *arguments)
 static int check_kind(const struct client_arguments *arguments, struct err *err)
 {
     static const enum client_option of_run[] = {CLIENT_OPTION_AXIS, CLIENT_OPTION_PANELS, CLIENT_OPTION_FROM,
-                                                CLIENT_OPTION_TO, CLIENT_OPTION_TENSOR};
+                                                CLIENT_OPTION_TO};
     static const enum client_option of_suite[] = {CLIENT_OPTION_PREFIX, CLIENT_OPTION_UNIT};
     for (size_t i = 0; i < sizeof of_suite / sizeof of_suite[0] && !is_of_suite(arguments); i++) {
         if (arguments->values[of_suite[i]])
@@ -149,6 +149,7 @@ static int draw_suite(struct client_link *link, const struct client_arguments *a
         buf_appendf(&target, "/v1/scaling?rows=%s&view=%s", options->is_tokens ? "tokens" : "all", views[i]);
         client_link_append(&target, "prefix", arguments->values[CLIENT_OPTION_PREFIX]);
         client_link_append(&target, "unit", unit);
+        client_link_append(&target, "tensor", arguments->values[CLIENT_OPTION_TENSOR]);
         code = buf_check(&target, "URL", err);
         if (!code)
             code = client_link_get(link, buf_text(&target), &documents[i], err);

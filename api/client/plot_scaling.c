@@ -2,6 +2,7 @@
 
 #include "api/client/plot_parts.h"
 #include "daemon/base/digest.h"
+#include "daemon/base/limits.h"
 #include "daemon/base/step_unit.h"
 
 #include <math.h>
@@ -44,6 +45,7 @@ struct figure {
     struct plot plot; /* its axis is of parameters */
     struct view views[PLOT_SCALING_VIEWS];
     enum step_unit unit;  /* of the laws */
+    const char *tensor;   /* that was asked for; "": each model's unembedding */
     size_t known;         /* models that were asked for */
     size_t shown;         /* of them those with a point */
     int is_cut;           /* there are more */
@@ -115,6 +117,7 @@ static int read_view(struct figure *figure, int which, const json_t *document, s
     double ends[2];
     size_t i;
     view->fit = json_object_get(document, "fit");
+    figure->tensor = figure->tensor[0] ? figure->tensor : plot_text(document, "tensor");
     view->dots = calloc(json_array_size(models) + 1, sizeof *view->dots);
     if (!view->dots)
         return err_set(err, ERR_NO_MEMORY, "plot: out of memory");
@@ -196,6 +199,8 @@ static void open_document(const struct figure *figure, double height, const char
     buf_append_text(svg, "Onset of bifurcation against model size</title>\n<desc id=\"description\">");
     describe(figure);
     buf_append_text(svg, "</desc>\n<metadata><figure xmlns=\"urn:bifurcated:figure\" kind=\"scaling\"");
+    if (figure->tensor[0])
+        plot_append_attribute(svg, "tensor", figure->tensor);
     plot_append_attribute(svg, "rows", plot->options->is_tokens ? "tokens" : "all");
     plot_append_attribute(svg, "contents", contents);
     plot_append_attribute(svg, "unit", step_unit_name(figure->unit));
@@ -205,12 +210,12 @@ static void open_document(const struct figure *figure, double height, const char
 
 static void draw_head(const struct figure *figure, double height, const char *contents)
 {
-    char line[200];
+    char line[LIMIT_TENSOR_NAME_BYTES + 200];
     const struct plot *plot = &figure->plot;
     svg_text(plot->svg, PLOT_LEFT, 22, "start", "title", "Onset of bifurcation against model size");
-    (void)snprintf(line, sizeof line, "%s; %zu of %s%zu models%s",
-                   plot->options->is_tokens ? "token rows" : "all rows", figure->shown,
-                   figure->is_cut ? "the first " : "", figure->known,
+    (void)snprintf(line, sizeof line, "%s%s%s; %zu of %s%zu models%s", figure->tensor,
+                   figure->tensor[0] ? ", " : "", plot->options->is_tokens ? "token rows" : "all rows",
+                   figure->shown, figure->is_cut ? "the first " : "", figure->known,
                    figure->shown < figure->known ? ", those with a known size and a bound of the onset" : "");
     svg_text(plot->svg, PLOT_LEFT, 37, "start", "muted", line);
     svg_text(plot->svg, PLOT_LEFT, height - (plot_is_narrow(plot) ? 19 : 6), "start", "small",
@@ -363,8 +368,12 @@ int plot_scaling_draw(const struct plot_scaling_source *source, const struct plo
                       struct buf *svg, struct err *err)
 {
     const double none = (double)NAN;
-    struct figure figure = {
-        .plot = {.options = options, .svg = svg}, .small = none, .large = none, .early = none, .late = none};
+    struct figure figure = {.plot = {.options = options, .svg = svg},
+                            .tensor = "",
+                            .small = none,
+                            .large = none,
+                            .early = none,
+                            .late = none};
     int code = draw(&figure, source, err);
     for (int v = 0; v < PLOT_SCALING_VIEWS; v++)
         free(figure.views[v].dots);

@@ -106,7 +106,8 @@ static void print_scaling(const json_t *document)
     const json_t *fit = json_object_get(document, "fit");
     const enum step_unit unit = step_unit_find(client_answer_text(document, "unit"));
     const char *name = unit == STEP_UNIT_STEPS ? "step" : step_unit_name(unit);
-    (void)printf("Onset of forking, token rows, %s:\n",
+    const char *tensor = client_answer_text(document, "tensor");
+    (void)printf("Onset of forking%s%s, token rows, %s:\n", tensor[0] ? " of " : "", tensor,
                  strcmp(client_answer_text(document, "view"), "centred") == 0
                      ? "around column means, the law to report"
                      : "as stored, with the mean row");
@@ -129,8 +130,10 @@ static void print_scaling(const json_t *document)
 /* Without --view, both laws for people; what a program reads is one table, the API's own choice. */
 int client_run_scaling(const struct client_arguments *arguments)
 {
-    static const struct client_parameter parameters[] = {
-        {"view", CLIENT_OPTION_VIEW}, {"unit", CLIENT_OPTION_UNIT}, {"prefix", CLIENT_OPTION_PREFIX}};
+    static const struct client_parameter parameters[] = {{"view", CLIENT_OPTION_VIEW},
+                                                         {"unit", CLIENT_OPTION_UNIT},
+                                                         {"prefix", CLIENT_OPTION_PREFIX},
+                                                         {"tensor", CLIENT_OPTION_TENSOR}};
     struct client_arguments each = *arguments;
     if (arguments->values[CLIENT_OPTION_CSV] || arguments->values[CLIENT_OPTION_JSON] ||
         arguments->values[CLIENT_OPTION_VIEW])

@@ -116,9 +116,11 @@ static int print_series(const struct client_arguments *arguments, const json_t *
                     stderr);
     else if (status == CLIENT_EXIT_DONE && last_tensor(arguments) && wanted &&
              !arguments->values[CLIENT_OPTION_FIELDS] && isatty(STDOUT_FILENO) && !is_measured(rows))
-        (void)fprintf(stderr,
-                      "nothing of this tensor is measured; `bifurcate sweep %s --tensor %s` measures it\n",
-                      arguments->words[0], last_tensor(arguments));
+        (void)fprintf(
+            stderr,
+            "nothing of this tensor is measured; `bifurcate sweep %s --tensor %s` measures it, `bifurcate "
+            "tensors %s` lists those that are\n",
+            arguments->words[0], last_tensor(arguments), arguments->words[0]);
     return status;
 }
 

@@ -124,11 +124,21 @@ void client_print_sweep_results(const json_t *sweeps)
         request = json_object_get(sweep, "request");
     }
     const json_t *names = json_object_get(json_object_get(request, "revisions"), "names");
+    const json_t *tensors = json_object_get(request, "tensors");
+    char tensor[CLIENT_CELL_SIZE], named[CLIENT_CELL_SIZE + 16] = "";
+    client_plain_copy(json_array_get(tensors, 0), "", tensor, sizeof tensor);
+    int is_several = json_array_size(tensors) > 1 || strpbrk(tensor, "*?[");
+    if (tensor[0])
+        (void)snprintf(named, sizeof named, " --tensor %s", tensor);
     client_plain_copy(json_array_get(names, 0), "", name, sizeof name);
     if (models > 1)
         (void)fputs("See `bifurcate series MODEL` for each, `bifurcate scaling` for all.\n", stderr);
+    else if (measured && is_several)
+        (void)fprintf(stderr,
+                      "See `bifurcate tensors %s`, and `bifurcate series %s --tensor NAME` of each.\n",
+                      last.model, last.model);
     else if (measured == 1 && json_array_size(names) == 1 && name[0])
-        (void)fprintf(stderr, "See `bifurcate revision %s %s`.\n", last.model, name);
+        (void)fprintf(stderr, "See `bifurcate revision %s %s%s`.\n", last.model, name, named);
     else if (measured)
-        (void)fprintf(stderr, "See `bifurcate series %s`.\n", last.model);
+        (void)fprintf(stderr, "See `bifurcate series %s%s`.\n", last.model, named);
 }

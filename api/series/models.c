@@ -28,7 +28,6 @@ struct rows {
 
 static void append_members(struct api_json *json, const struct model_row *row)
 {
-    api_json_open_object(json, NULL);
     api_json_text(json, "name", row->name);
     api_json_text(json, "kind", model_kind_name(row->kind));
     api_json_text_or_null(json, "model_type", row->model_type);
@@ -46,6 +45,14 @@ static void append_members(struct api_json *json, const struct model_row *row)
     api_json_integer(json, "measured_count", row->measured_count);
     api_json_time(json, "created_at", row->created_ms);
     api_json_time(json, "updated_at", row->updated_ms);
+}
+
+static void append_tensor(void *context, const char *tensor, int64_t measured)
+{
+    struct api_json *json = context;
+    api_json_open_object(json, NULL);
+    api_json_text(json, "tensor", tensor);
+    api_json_integer(json, "measured_count", measured);
     api_json_close_object(json);
 }
 
@@ -58,7 +65,9 @@ static int append_row(void *context, const struct model_row *row)
     }
     rows->left--;
     (void)snprintf(rows->last, sizeof rows->last, "%s", row->name);
+    api_json_open_object(&rows->json, NULL);
     append_members(&rows->json, row);
+    api_json_close_object(&rows->json);
     return 0;
 }
 
@@ -97,8 +106,13 @@ int api_get_model(struct api_request *request, struct api_response *response, st
     if (code)
         return code;
     api_json_init(&json, &response->body);
+    api_json_open_object(&json, NULL);
     append_members(&json, &row);
-    return 0;
+    api_json_open_array(&json, "tensors");
+    code = models_list_tensors(request->context->store, row.id, append_tensor, &json, err);
+    api_json_close_array(&json);
+    api_json_close_object(&json);
+    return code;
 }
 
 /* -- Removal --------------------------------------------------------------------------------------------- */

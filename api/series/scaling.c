@@ -37,6 +37,7 @@ struct entry {
 
 struct models {
     const char *prefix;
+    const char *tensor;     /* NULL: each model's own */
     struct model_row *rows; /* [MODELS_MAX], as the next */
     struct entry *entries;
     size_t count;
@@ -46,7 +47,8 @@ struct models {
 static int take_model(void *context, const struct model_row *row)
 {
     struct models *models = context;
-    if (strncmp(row->name, models->prefix, strlen(models->prefix)) != 0 || row->measured_count == 0)
+    if (strncmp(row->name, models->prefix, strlen(models->prefix)) != 0 ||
+        (row->measured_count == 0 && !models->tensor))
         return 0;
     models->is_cut = models->count == MODELS_MAX;
     if (!models->is_cut)
@@ -54,16 +56,21 @@ static int take_model(void *context, const struct model_row *row)
     return models->is_cut;
 }
 
-/* The onset of one model's own tensor, as its analysis has it without parameters. */
-static int find_onset(struct store *store, const struct model_row *model, enum series_variant variant,
-                      struct entry *ret_entry, struct err *err)
+/* The onset of a tensor of one model (NULL: its own), as its analysis has it without parameters.
+ * ERR_NOT_FOUND: nothing of that tensor is measured, or the model is gone. */
+static int find_onset(struct store *store, const struct model_row *model, const char *tensor,
+                      enum series_variant variant, struct entry *ret_entry, struct err *err)
 {
     struct api_run run = {0};
     struct series series = {0};
     struct series_options options;
-    int code = api_run_read(store, model, NULL, &run, err);
+    int code = api_run_read(store, model, tensor, &run, err);
     if (code)
         return code;
+    if (tensor && !run.measured) {
+        api_run_free(&run);
+        return err_set(err, ERR_NOT_FOUND, "%s: tensor %s is not measured", model->name, tensor);
+    }
     api_run_options(&run, &options);
     code = series_analyze(run.series, run.count, &options, &series, err);
     if (!code) {
@@ -82,14 +89,14 @@ static int find_onset(struct store *store, const struct model_row *model, enum s
     return code;
 }
 
-/* The onsets of all; what was removed meanwhile is dropped. */
+/* The onsets of all that have the tensor; what was removed meanwhile is dropped. */
 static int find_onsets(struct store *store, struct models *models, enum series_variant variant,
                        struct err *err)
 {
     size_t kept = 0;
     int code = 0;
     for (size_t i = 0; i < models->count && !code; i++) {
-        code = find_onset(store, &models->rows[i], variant, &models->entries[kept], err);
+        code = find_onset(store, &models->rows[i], models->tensor, variant, &models->entries[kept], err);
         if (!code)
             models->rows[kept++] = models->rows[i];
         if (code == ERR_NOT_FOUND) {
@@ -209,6 +216,7 @@ static void render(const struct models *models, enum series_variant variant, enu
     api_json_text(&json, "view", api_query_view_name(variant));
     api_json_text(&json, "unit", step_unit_name(unit));
     api_json_text(&json, "prefix", models->prefix);
+    api_json_text_or_null(&json, "tensor", models->tensor ? models->tensor : "");
     api_json_boolean(&json, "is_cut", models->is_cut);
     api_json_open_array(&json, "models");
     for (size_t i = 0; i < models->count; i++) {
@@ -246,6 +254,8 @@ int api_get_scaling(struct api_request *request, struct api_response *response, 
     struct models models = {.prefix = prefix ? prefix : ""};
     struct scaling_point *points = calloc(MODELS_MAX, sizeof *points);
     int unit = -1, code = api_query_variant(request, &variant, response, err);
+    if (!code)
+        code = api_query_tensor(request, &models.tensor, response, err);
     if (!code)
         code = read_unit(request, &unit, response, err);
     if (!code && strlen(models.prefix) > LIMIT_MODEL_NAME_BYTES)

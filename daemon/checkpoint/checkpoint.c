@@ -12,6 +12,7 @@
 #include <string.h>
 
 #define NAMES_TOLD 3 /* in the error of a name that is none */
+#define PARTS_TOLD 8 /* ... that is a part of names */
 
 struct checkpoint {
     struct checkpoint_files files; /* unused without an index */
@@ -132,12 +133,42 @@ static int open_shard(struct checkpoint *checkpoint, size_t file, struct err *er
     return code ? code : shard_open(source, checkpoint->format, &checkpoint->shards[file], err);
 }
 
-/* Whoever names a tensor wants to know what there is: the nearest name, else embeddings and heads; not how
- * many there are, since revisions that fail alike are to say so in equal words (store/hopeless.h), and
- * buffers are in some files alone. */
+/* Whether two names are the same tensor's of different layers. */
+static int is_alike(const char *one, const char *other)
+{
+    for (; *one && *other; one++, other++) {
+        one += strspn(one, "0123456789");
+        other += strspn(other, "0123456789");
+        if (*one != *other)
+            return 0;
+    }
+    return *one == *other;
+}
+
+/* Names that the asked one is a part of, those of the first layer for all. */
+static size_t tell_parts(const struct checkpoint *checkpoint, const char *part, char *text, size_t size)
+{
+    const char *told[PARTS_TOLD];
+    size_t count = 0;
+    for (size_t i = 0; i < checkpoint_name_count(checkpoint) && count < PARTS_TOLD; i++) {
+        const char *name = checkpoint_name(checkpoint, i);
+        size_t length = strlen(text), k = 0;
+        while (k < count && !is_alike(told[k], name))
+            k++;
+        if (k < count || !strstr(name, part))
+            continue;
+        told[count++] = name;
+        (void)snprintf(text + length, size - length, "%s%.100s", length ? ", " : "", name);
+    }
+    return count;
+}
+
+/* Whoever names a tensor wants to know what there is: the nearest name, else those that it is a part of, else
+ * embeddings and heads; not how many there are, since revisions that fail alike are to say so in equal words
+ * (store/hopeless.h), and buffers are in some files alone. */
 static int refuse_name(const struct checkpoint *checkpoint, const char *name, struct err *err)
 {
-    char question[GUESS_QUESTION_SIZE], others[200] = "";
+    char question[GUESS_QUESTION_SIZE], others[200] = "", parts[PARTS_TOLD * 104] = "";
     struct guess guess;
     size_t count = checkpoint_name_count(checkpoint), told = 0;
     guess_init(&guess, name);
@@ -153,6 +184,9 @@ static int refuse_name(const struct checkpoint *checkpoint, const char *name, st
     if (guess.name)
         return err_set(err, ERR_NOT_FOUND, "no tensor is named %.200s%s", name,
                        guess_ask(&guess, "", question));
+    if (name[0] && tell_parts(checkpoint, name, parts, sizeof parts))
+        return err_set(err, ERR_NOT_FOUND, "no tensor is named %.200s; names with that in them include %s",
+                       name, parts);
     if (told)
         return err_set(err, ERR_NOT_FOUND, "no tensor is named %.200s; those that are there include %s", name,
                        others);

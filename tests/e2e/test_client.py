@@ -251,6 +251,26 @@ def test_a_sweep_with_failures_is_1(measured: Daemon) -> None:
     assert done.returncode == 1 and "garden/nowhere" in done.stderr, done
 
 
+def test_other_tensors_are_found_and_listed(measured: Daemon) -> None:
+    """A part of a name tells the names, a pattern takes them all, and what reads results is told which there are."""
+    names = [f"gpt_neox.layers.{layer}.attention.query_key_value.weight" for layer in (0, 1)]
+    two = ["--revision", "step0", "--revision", "step512", "--follow"]
+    failed = measured.client("sweep", MODEL, "--tensor", "query_key_value", *two)
+    assert failed.returncode == 1 and "names with that in them include gpt_neox.layers.0.attention.query_key_value.bias, " + names[0] in failed.stderr
+    done = measured.client("sweep", MODEL, "--tensor", "gpt_neox.layers.*.query_key_value.weight", *two)
+    assert done.returncode == 0 and f"See `bifurcate tensors {MODEL}`, and `bifurcate series {MODEL} --tensor NAME` of each.\n" in done.stderr
+    done = measured.client("sweep", MODEL, "--tensor", names[0], *two)
+    assert done.returncode == 0 and f"See `bifurcate series {MODEL} --tensor {names[0]}`.\n" in done.stderr
+    listed = list(csv.DictReader(io.StringIO(measured.client("tensors", MODEL, "--csv").stdout)))
+    assert listed == [{"tensor": name, "measured_count": "2"} for name in ("embed_out.weight", *names)]
+    assert [line.split() for line in measured.client("tensors", MODEL).stdout.splitlines()[1:]] == [list(row.values()) for row in listed]
+    assert [one["tensor"] for one in measured.read(f"/v1/models/{MODEL}")["tensors"]] == ["embed_out.weight", *names]
+    scaling = json.loads(measured.client("scaling", "--tensor", names[1], "--json").stdout)
+    assert scaling["tensor"] == names[1] and [one["model"] for one in scaling["models"]] == [MODEL]
+    assert json.loads(measured.client("scaling", "--tensor", "none", "--json").stdout)["models"] == []
+    assert f"Onset of forking of {names[1]}, token rows" in measured.client("scaling", "--tensor", names[1]).stdout
+
+
 def test_a_reference_that_is_not_there_measures_nothing(measured: Daemon) -> None:
     done = measured.client("sweep", MODEL, "--reference", "step513", "--follow")
     assert done.returncode == 1 and "failed; 0 of 0 revisions" in done.stderr, done

@@ -186,7 +186,7 @@ def test_json_of_every_command(programs: dict[str, Path], measured: Daemon, tmp_
     (tmp_path / "text.txt").write_text("the cat sat on the mat")
     words = {
         "sweep": [MODEL, "--revision", "step0"], "series": [MODEL], "revision": [MODEL, "step0"], "analyze": [MODEL], "audit": [MODEL],
-        "distribution": [MODEL], "values": [MODEL, "step512"], "columns": [MODEL], "trajectories": [MODEL], "displacement": [MODEL], "show": ["1"], "follow": ["1"], "tasks": ["1"],
+        "distribution": [MODEL], "values": [MODEL, "step512"], "tensors": [MODEL], "columns": [MODEL], "trajectories": [MODEL], "displacement": [MODEL], "show": ["1"], "follow": ["1"], "tasks": ["1"],
         "history": ["1", str(task)], "watch": [MODEL, "--at", "02:30"], "deliveries": [MODEL], "unwatch": [MODEL],
         "perplexity": [MODEL, "--revision", "step0", "--file", str(tmp_path / "text.txt")],
         "plot": [MODEL, "-o", str(tmp_path / "figure.svg")], "remove": [MODEL, "--dry-run"],
@@ -278,7 +278,7 @@ def test_an_empty_list_says_what_would_fill_it(programs: dict[str, Path], measur
             assert one.client(command, *words, "--csv").stderr == "", command
         assert measured.client("unwatch", MODEL).returncode == 0
     status, text = Terminal(programs, measured)("series", MODEL, "--tensor", "none", width=200)
-    assert status == 0 and text.splitlines()[-1].startswith("nothing of this tensor is measured; `bifurcate sweep garden/neox-tiny --tensor none`")
+    assert status == 0 and text.splitlines()[-1].startswith("nothing of this tensor is measured; `bifurcate sweep garden/neox-tiny --tensor none` measures it, `bifurcate tensors garden/neox-tiny`")
     for other in (["--fields", "step"], ["--tensor", "embed_out.weight"]):
         assert "nothing of" not in Terminal(programs, measured)("series", MODEL, *other, width=200)[1]
 

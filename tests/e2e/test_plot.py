@@ -199,6 +199,14 @@ def test_onset_against_size_is_what_scaling_says(made_up: Daemon, rows: str) -> 
     assert next(figure.iter(FIGURE)).get("kind") == "scaling" and next(figure.iter(FIGURE)).get("rows") == rows
 
 
+def test_onset_against_size_of_another_tensor(made_up: Daemon) -> None:
+    """Here of that which is the models' own, so that the numbers are known."""
+    figure, own = plot(made_up, "scaling", "--tensor", "embed_out.weight"), plot(made_up, "scaling")
+    assert "embed_out.weight, token rows; 4 of 4 models" in texts(figure) and "token rows; 4 of 4 models" in texts(own)
+    assert next(figure.iter(FIGURE)).get("tensor") == "embed_out.weight" and next(own.iter(FIGURE)).get("tensor") is None
+    assert [one.attrib for one in figure.iter(f"{SVG}circle")] == [one.attrib for one in own.iter(f"{SVG}circle")]
+
+
 def test_onset_against_size_of_some_models(made_up: Daemon) -> None:
     one = plot(made_up, "scaling", "--view", "centred", "--dark", "--width", "400", "--prefix", made_up.runs[64])
     words = texts(one)

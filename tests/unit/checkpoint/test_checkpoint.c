@@ -309,6 +309,9 @@ static void test_names_that_may_be_meant(void **state)
         {"\"head1\":\"1.safetensors\",\"head2\":\"1.safetensors\",\"head3\":\"1.safetensors\",\"head4\":\"1."
          "safetensors\"",
          "no tensor is named wte; those that are there include head1, head2, head3"},
+        {"\"l.0.wte_a\":\"1.safetensors\",\"l.1.wte_a\":\"1.safetensors\",\"l.10.wte_a\":\"1.safetensors\","
+         "\"l.0.wte_b\":\"1.safetensors\",\"head\":\"1.safetensors\"",
+         "no tensor is named wte; names with that in them include l.0.wte_a, l.0.wte_b"},
         {"\"head_____________________________________________________________________________\":\"1."
          "safetensors\"",
          "no tensor is named wte; those that are there include "
