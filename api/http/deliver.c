@@ -3,10 +3,10 @@
 #include "api/http/access.h"
 #include "api/http/answer.h"
 #include "api/http/cors.h"
+#include "api/http/etag.h"
 #include "api/http/problem.h"
 #include "api/http/route.h"
 #include "api/http/state.h"
-#include "daemon/base/digest.h"
 #include "daemon/base/limits.h"
 #include "store/store.h"
 
@@ -21,82 +21,11 @@
 #define HELD_BYTES_MIN (64 * KIB)
 #define FITTED_BYTES_MAX (256 * KIB) /* larger ones become files (api/http/answer.c) */
 #define KEY_SIZE (API_ETAG_SIZE + 2)
-#define SENT_ETAG_SIZE (API_ETAG_SIZE + 16)
 #define FIXED_VARY "Accept-Encoding"
 
 static int has_text(const char *text)
 {
     return text && text[0];
-}
-
-int api_deliver_etag(const struct api_request *request, char ret_etag[API_ETAG_SIZE], struct err *err)
-{
-    struct api_http *http = request->http;
-    struct store *store = http->options.store;
-    int64_t id = 0;
-    uint64_t version = 0;
-    ret_etag[0] = '\0';
-    if (request->route->scope == API_SCOPE_NONE)
-        return 0;
-    if (request->route->scope == API_SCOPE_STORE)
-        version = store_version(store);
-    if (request->route->scope == API_SCOPE_PATH) {
-        int code = http->routes->version(request, &id, &version, err);
-        if (code)
-            return code;
-    }
-    struct buf text;
-    buf_init(&text, LIMIT_URL_BYTES + KIB);
-    buf_appendf(&text, "%s %s %d %" PRId64 " %" PRIu64 " %d ", http->options.version,
-                store ? store_instance(store) : "", (int)request->route->scope, id, version,
-                (int)request->format);
-    buf_append_text(&text, request->target);
-    char hex[DIGEST_SHA256_HEX_SIZE];
-    int code = buf_check(&text, "target", err);
-    if (!code)
-        code = digest_sha256_hex(buf_text(&text), text.size, hex, err);
-    buf_free(&text);
-    if (!code)
-        (void)snprintf(ret_etag, API_ETAG_SIZE, "%.32s", hex);
-    return code;
-}
-
-/* As it is sent: "ETAG" or "ETAG-CODING", with quotes. */
-static void format_etag(char text[SENT_ETAG_SIZE], const char *etag, enum api_encoding encoding)
-{
-    (void)snprintf(text, SENT_ETAG_SIZE, "\"%s%s%s\"", etag, encoding ? "-" : "",
-                   encoding ? api_encoding_name(encoding) : "");
-}
-
-/* Whether If-None-Match names this representation, in any coding. Then ret_sent is the ETag that the client
- * has, with its quotes; "" for "*", which names none. */
-static int is_known_to_client(const struct api_request *request, const char *etag,
-                              char ret_sent[SENT_ETAG_SIZE])
-{
-    const char *header = request->headers.if_none_match;
-    ret_sent[0] = '\0';
-    if (!has_text(header) || !has_text(etag))
-        return 0;
-    if (strcmp(header, "*") == 0)
-        return 1;
-    size_t length = strlen(etag);
-    const char *first = strncmp(header + 1, etag, length) == 0 ? header + 1 : strstr(header, etag);
-    for (const char *at = first; at; at = strstr(at + 1, etag)) {
-        const char *end = strchr(at, '"');
-        if (at == header || at[-1] != '"' || !end || end - at >= API_ETAG_SIZE + 8)
-            continue;
-        const char *coding = at + length + (at[length] == '-');
-        for (int i = 0; i < API_ENCODING_COUNT; i++) {
-            const char *name = i ? api_encoding_name((enum api_encoding)i) : "";
-            size_t size = strlen(name);
-            if ((size_t)(end - coding) != size || memcmp(coding, name, size) != 0)
-                continue;
-            memcpy(ret_sent, at - 1, (size_t)(end - at) + 2);
-            ret_sent[end - at + 2] = '\0';
-            return 1;
-        }
-    }
-    return 0;
 }
 
 static enum api_encoding encoding_of(const struct api_request *request)
@@ -209,8 +138,8 @@ int api_deliver_kept(struct api_request *request, const char *etag, enum MHD_Res
 {
     char key[KEY_SIZE];
     enum api_encoding encoding = encoding_of(request);
-    char sent[SENT_ETAG_SIZE];
-    int is_known = is_known_to_client(request, etag, sent);
+    char sent[API_ETAG_SENT_SIZE];
+    int is_known = api_etag_is_known(request, etag, sent);
     format_key(key, etag, encoding);
     struct api_answer *answer = api_cache_get(request->http->cache, key);
     if (!answer && (!is_known || !sent[0]))
@@ -274,8 +203,8 @@ static struct api_answer *answer_of(struct api_response *response, enum api_enco
     answer->data = fit_of(body, is_kept && body->size < FITTED_BYTES_MAX);
     buf_free(&coded);
     if (has_text(response->etag)) {
-        char etag[SENT_ETAG_SIZE];
-        format_etag(etag, response->etag, encoding);
+        char etag[API_ETAG_SENT_SIZE];
+        api_etag_format(etag, response->etag, encoding);
         answer->etag = strdup(etag);
     }
     return answer;
@@ -309,28 +238,17 @@ int api_deliver_check_room(const struct api_request *request, size_t size, size_
     return 0;
 }
 
-void api_deliver_make_etag(const struct api_request *request, struct api_response *response)
-{
-    char hex[DIGEST_SHA256_HEX_SIZE];
-    struct err err = ERR_INIT;
-    if (response->status != MHD_HTTP_OK || !api_request_is_read(request) || has_text(response->etag) ||
-        response->stream)
-        return;
-    if (digest_sha256_hex(buf_text(&response->body), response->body.size, hex, &err) == 0)
-        (void)snprintf(response->etag, sizeof response->etag, "%.32s", hex);
-}
-
 /* Bytes of the program, coded when it was built. */
 static enum MHD_Result queue_fixed(struct api_request *request, const struct api_response *fixed)
 {
-    char etag[SENT_ETAG_SIZE];
+    char etag[API_ETAG_SENT_SIZE];
     /* libmicrohttpd only reads them, but has no const in its signature */
     void *bytes = (void *)(uintptr_t)fixed->fixed;
     struct MHD_Response *response =
         MHD_create_response_from_buffer(fixed->fixed_size, bytes, MHD_RESPMEM_PERSISTENT);
     if (!response)
         return MHD_NO;
-    format_etag(etag, fixed->etag, fixed->fixed_encoding);
+    api_etag_format(etag, fixed->etag, fixed->fixed_encoding);
     const struct api_header headers[] = {
         {MHD_HTTP_HEADER_ETAG, etag},
         {MHD_HTTP_HEADER_CONTENT_TYPE, fixed->content_type},
@@ -355,13 +273,13 @@ static enum MHD_Result queue_stream(struct api_request *request, struct api_resp
 {
     struct MHD_Response *stream = response->stream;
     const int is_in_parts = response->is_in_parts;
-    char etag[SENT_ETAG_SIZE] = "";
+    char etag[API_ETAG_SENT_SIZE] = "";
     response->stream = NULL;
     request->is_stream = !is_in_parts;
     if (strcmp(request->method, "HEAD") == 0) /* which libmicrohttpd would end with a last, empty chunk */
         (void)MHD_set_response_options(stream, MHD_RF_HTTP_1_0_COMPATIBLE_STRICT, MHD_RO_END);
     if (has_text(response->etag))
-        format_etag(etag, response->etag, API_ENCODING_IDENTITY);
+        api_etag_format(etag, response->etag, API_ENCODING_IDENTITY);
     const struct api_header headers[] = {
         {"X-Content-Type-Options", "nosniff"},
         {MHD_HTTP_HEADER_CONTENT_TYPE, response->content_type},
@@ -382,12 +300,12 @@ enum MHD_Result api_deliver(struct api_request *request, struct api_response *re
 {
     if (response->stream && !response->is_in_parts)
         return queue_stream(request, response);
-    api_deliver_make_etag(request, response);
+    api_etag_of_body(request, response);
     enum api_encoding encoding = response->fixed ? response->fixed_encoding : encoding_of(request);
-    char sent[SENT_ETAG_SIZE];
-    if (is_known_to_client(request, response->etag, sent)) {
+    char sent[API_ETAG_SENT_SIZE];
+    if (api_etag_is_known(request, response->etag, sent)) {
         if (!sent[0])
-            format_etag(sent, response->etag, encoding);
+            api_etag_format(sent, response->etag, encoding);
         return queue_not_modified(request, sent, response->cache_control,
                                   response->fixed ? FIXED_VARY : API_ANSWER_VARY);
     }

@@ -1,5 +1,5 @@
 /*
- * From a finished response to what libmicrohttpd sends: strong ETags, 304, codings, the cache, headers.
+ * From a finished response to what libmicrohttpd sends: 304, codings, the cache, headers.
  */
 #ifndef BIFURCATED_API_HTTP_DELIVER_H
 #define BIFURCATED_API_HTTP_DELIVER_H
@@ -8,14 +8,6 @@
 #include "daemon/base/err.h"
 
 #include <microhttpd.h>
-
-/* What the answer of the request's route depends on, as an ETag without quotes; "" where that is not known
- * beforehand. Looks into the store. */
-int api_deliver_etag(const struct api_request *request, char ret_etag[API_ETAG_SIZE], struct err *err);
-
-/* Sets response->etag, of a read that has none yet: from its body, for answers that depend on more than a
- * version. */
-void api_deliver_make_etag(const struct api_request *request, struct api_response *response);
 
 /* Whether there is room for an answer of so many bytes until its client has read it, beside the `before`
  * bytes of all others; what it holds counts for its address then. ERR_NO_MEMORY. */

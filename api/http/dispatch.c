@@ -3,6 +3,7 @@
 #include "api/http/access.h"
 #include "api/http/admit.h"
 #include "api/http/deliver.h"
+#include "api/http/etag.h"
 #include "api/http/precondition.h"
 #include "api/http/problem.h"
 #include "api/http/route.h"
@@ -66,7 +67,7 @@ static int find_etag(struct api_request *request, struct api_memo_entry *known, 
     struct api_memo_key key = memo_key(request);
     /* Read before the rest of the store: what is remembered is then never older than this version. */
     uint64_t version = version_of_store(request);
-    int code = api_deliver_etag(request, known->etag, err);
+    int code = api_etag_of_request(request, known->etag, err);
     if (code || !known->etag[0])
         return code;
     known->route = request->route;
@@ -121,7 +122,7 @@ static int find_current(const struct api_request *request, char ret_etag[API_ETA
     if (!code)
         code = run_handler(read, &shown, known.etag, err);
     if (!code) {
-        api_deliver_make_etag(read, &shown);
+        api_etag_of_body(read, &shown);
         (void)snprintf(ret_etag, API_ETAG_SIZE, "%s", shown.setting[0] ? shown.setting : shown.etag);
     }
     api_response_done(&shown);
@@ -164,7 +165,7 @@ static int run_if_asked(struct api_request *request, struct api_response *respon
         int code = run_handler(request, response, etag, err);
         if (code || (response->stream && !response->is_in_parts))
             return code;
-        api_deliver_make_etag(request, response);
+        api_etag_of_body(request, response);
         return api_precondition_check_match(request, response->etag, response, err);
     }
     (void)pthread_mutex_lock(&depending);
