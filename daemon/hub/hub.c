@@ -1,18 +1,15 @@
 #include "daemon/hub/hub.h"
 
-#include "daemon/base/digest.h"
 #include "daemon/base/file.h"
-#include "daemon/base/limits.h"
 #include "daemon/base/repository_name.h"
 #include "daemon/hub/client.h"
 #include "daemon/hub/folder.h"
 #include "daemon/hub/guarded_folder.h"
+#include "daemon/hub/hub_repository.h"
 #include "daemon/hub/range_store.h"
 #include "daemon/hub/url.h"
 #include "daemon/hub/view.h"
 
-#include <stdbool.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -158,196 +155,11 @@ void hub_read_wait(struct hub *hub, struct hub_wait *ret_wait)
 
 /* -- The verbs of a repository --------------------------------------------------------------------------- */
 
-static struct hub_repository *cast(struct repository *repository)
-{
-    return (struct hub_repository *)repository;
-}
-
-static int check_file(const char *commit, const char *path, struct err *err)
-{
-    int code = client_check_commit(commit, err);
-    if (!code && !file_is_safe_relative(path))
-        code = err_set(err, ERR_INVALID, "%.100s: not a path inside of the repository", path);
-    return code;
-}
-
-/* The path of a file whose whole content is in the cache, or NULL. Where there are no symbolic links, or a
- * copy followed them, a snapshot has its files and there may be no blobs. */
-static char *find_cached(struct hub_repository *hub_repository, const char *commit, const char *path,
-                         const struct repository_file *expected)
-{
-    struct cache *cache = &hub_repository->cache;
-    char *blob = NULL;
-    if (expected)
-        blob = cache_find_blob(cache, expected->sha256[0] ? expected->sha256 : expected->git_oid,
-                               expected->size_bytes);
-    return blob ? blob : cache_find_file(cache, commit, path, expected ? &expected->size_bytes : NULL);
-}
-
-static int open_cached(struct hub_repository *hub_repository, const char *path, struct source **ret_source,
-                       struct err *err)
-{
-    int code = source_open_file(path, ret_source, err);
-    if (!code)
-        client_note_cache_hit(hub_repository, path);
-    return code;
-}
-
-/* A file may be evicted between its download and here when the budget is small: then once more. */
-static int open_downloaded(struct hub_repository *hub_repository, const char *commit, const char *path,
-                           const struct repository_file *expected, struct source **ret_source,
-                           struct err *err)
-{
-    int code = ERR_NOT_FOUND;
-    for (int round = 0; round < 2 && code == ERR_NOT_FOUND; round++) {
-        char *local = NULL;
-        code = download_file(hub_repository, commit, path, expected, &local, err);
-        if (code)
-            break;
-        code = source_open_file(local, ret_source, err);
-        free(local);
-    }
-    return code;
-}
-
-static int open_file(struct repository *repository, const char *commit, const char *path,
-                     const struct repository_file *expected, struct source **ret_source, struct err *err)
-{
-    struct hub_repository *hub_repository = cast(repository);
-    int code = check_file(commit, path, err);
-    if (code)
-        return code;
-    char *local = find_cached(hub_repository, commit, path, expected);
-    if (local) {
-        code = open_cached(hub_repository, local, ret_source, err);
-    } else if (hub_repository->hub->options.is_offline) {
-        code = client_refuse_offline(hub_repository, path, err);
-    } else if (hub_repository->hub->options.keep == HUB_KEEP_FILES) {
-        code = open_downloaded(hub_repository, commit, path, expected, ret_source, err);
-    } else {
-        code = remote_open(hub_repository, commit, path, expected, ret_source, err);
-    }
-    free(local);
-    return code;
-}
-
-static int fetch_remote(struct hub_repository *hub_repository, const char *commit, const char *path,
-                        const struct repository_file *expected, struct buf *buf, struct err *err)
-{
-    struct source *source = NULL;
-    int code = remote_open(hub_repository, commit, path, expected, &source, err);
-    if (code)
-        return code;
-    if (source->size_bytes > buf->max - buf->size) {
-        code = err_set(err, ERR_LIMIT, "%s: larger than the limit of %zu bytes", path, buf->max);
-    } else {
-        char *place = buf_reserve(buf, (size_t)source->size_bytes);
-        code = place ? source_read(source, 0, place, (size_t)source->size_bytes, err)
-                     : buf_check(buf, path, err);
-        if (!code) {
-            buf->size += (size_t)source->size_bytes;
-            buf->data[buf->size] = 0;
-        }
-    }
-    source_close(source);
-    return code;
-}
-
-static int fetch_file(struct repository *repository, const char *commit, const char *path,
-                      const struct repository_file *expected, struct buf *buf, struct err *err)
-{
-    struct hub_repository *hub_repository = cast(repository);
-    int code = check_file(commit, path, err);
-    if (code)
-        return code;
-    char *local = find_cached(hub_repository, commit, path, expected);
-    if (local) {
-        code = file_read(local, buf, err);
-        if (!code)
-            client_note_cache_hit(hub_repository, local);
-    } else if (hub_repository->hub->options.is_offline) {
-        code = client_refuse_offline(hub_repository, path, err);
-    } else {
-        code = fetch_remote(hub_repository, commit, path, expected, buf, err);
-        if (code == ERR_MISMATCH) /* one flipped bit on the way is worth a second try */
-            code = fetch_remote(hub_repository, commit, path, expected, buf, err);
-    }
-    free(local);
-    return code;
-}
-
-static int download(struct repository *repository, const char *commit, const char *path,
-                    const struct repository_file *expected, char **ret_path, struct err *err)
-{
-    int code = check_file(commit, path, err);
-    return code ? code : download_file(cast(repository), commit, path, expected, ret_path, err);
-}
-
-static int ask_file(struct repository *repository, const char *commit, const char *path,
-                    struct repository_file *ret_file, struct err *err)
-{
-    struct hub_repository *hub_repository = cast(repository);
-    struct buf url;
-    int code = check_file(commit, path, err);
-    if (code)
-        return code;
-    if (hub_repository->hub->options.is_offline)
-        return client_refuse_offline(hub_repository, path, err);
-    buf_init(&url, LIMIT_URL_BYTES);
-    client_append_resolve(hub_repository, commit, path, &url);
-    code = buf_check(&url, path, err);
-    if (!code)
-        code = request_ask_file(hub_repository, url.data, commit, ret_file, err);
-    buf_free(&url);
-    return code;
-}
-
-static int ask_access(struct repository *repository, const char *commit, const char *path, struct err *err)
-{
-    return ask_file(repository, commit, path, NULL, err);
-}
-
-static void read_counters(struct repository *repository, struct repository_counters *counters)
-{
-    usage_read(&cast(repository)->usage, counters);
-}
-
-static void close_repository(struct repository *repository)
-{
-    struct hub_repository *hub_repository = cast(repository);
-    for (size_t i = 0; i < hub_repository->resolved.count; i++)
-        free(hub_repository->resolved.rows[i].name);
-    free(hub_repository->resolved.rows);
-    cache_free(&hub_repository->cache);
-    (void)pthread_mutex_destroy(&hub_repository->mutex);
-    free(hub_repository->name);
-    free(hub_repository);
-}
-
-static const struct repository_ops hub_repository_ops = {
-    .list_refs = listing_refs,
-    .resolve = view_resolve,
-    .list_tree = listing_tree,
-    .list_commits = listing_commits,
-    .open_file = open_file,
-    .fetch_file = fetch_file,
-    .download_file = download,
-    .ask_access = ask_access,
-    .ask_file = ask_file,
-    .counters = read_counters,
-    .close = close_repository,
-};
-
 void hub_expect_repository(struct repository *repository)
 {
     struct hub_repository *hub_repository = client_repository_of(repository);
     if (hub_repository)
         hub_repository->is_expected = 1;
-}
-
-struct hub_repository *client_repository_of(struct repository *repository)
-{
-    return repository->ops == &hub_repository_ops ? cast(repository) : NULL;
 }
 
 static int has_room(struct repository *repository, enum transfer_bucket bucket)
@@ -400,22 +212,5 @@ int hub_open_repository(struct hub *hub, enum repository_kind kind, const char *
     if (!repository_name_is_valid(name))
         return err_set(err, ERR_INVALID, "%.100s: a model is written owner/name or file:/absolute/path",
                        name);
-    struct hub_repository *hub_repository = calloc(1, sizeof *hub_repository);
-    if (!hub_repository)
-        return err_set(err, ERR_NO_MEMORY, "hub: out of memory");
-    hub_repository->hub = hub;
-    hub_repository->kind = kind;
-    (void)pthread_mutex_init(&hub_repository->mutex, NULL);
-    hub_repository->name = strdup(name);
-    hub_repository->repository =
-        (struct repository){.ops = &hub_repository_ops, .name = hub_repository->name, .cancel = cancel};
-    int code = hub_repository->name
-                   ? cache_init(&hub_repository->cache, hub->options.cache_folder, kind, name, err)
-                   : err_set(err, ERR_NO_MEMORY, "hub: out of memory");
-    if (code) {
-        close_repository(&hub_repository->repository);
-        return code;
-    }
-    *ret_repository = &hub_repository->repository;
-    return 0;
+    return hub_repository_open(hub, kind, name, cancel, ret_repository, err);
 }
