@@ -23,15 +23,22 @@ static inline int sql_run(const char *path, const char *sql)
 }
 
 /* The one number that a statement gives. */
-static inline int64_t sql_ask(const char *path, const char *sql)
+static inline int64_t sql_read(sqlite3 *db, const char *sql)
 {
-    sqlite3 *db = NULL;
     sqlite3_stmt *statement = NULL;
-    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
     assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &statement, NULL), SQLITE_OK);
     assert_int_equal(sqlite3_step(statement), SQLITE_ROW);
     int64_t value = sqlite3_column_int64(statement, 0);
     (void)sqlite3_finalize(statement);
+    return value;
+}
+
+/* The same, on a connection of its own. */
+static inline int64_t sql_ask(const char *path, const char *sql)
+{
+    sqlite3 *db = NULL;
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    int64_t value = sql_read(db, sql);
     (void)sqlite3_close(db);
     return value;
 }
