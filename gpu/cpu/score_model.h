@@ -18,6 +18,7 @@
 #define SCORE_BATCH_INPUTS 512U      /* of a batch, unless one document is longer */
 #define SCORE_HEAD_ROWS 256U         /* hidden states that meet the unembedding together ... */
 #define SCORE_HEAD_COLUMNS 2048U     /* ... in blocks of so many tokens of the vocabulary */
+#define SCORE_ROWS_PER_TURN 64U      /* rows that a thread prepares before it takes the next ones */
 #define SCORE_WAVE_BYTES (256 * MIB) /* of hidden states at most, unless one batch needs more */
 
 enum score_matrix {                   /* the matrices of a layer, in the order of their memory */
