@@ -27,8 +27,21 @@ struct layout {
 struct preference {
     uint32_t alignment[4];
     uint64_t workspace_bytes;
-    uint64_t rows; /* of an algorithm: that it was asked for */
 };
+
+/* The product that an algorithm was asked for, and what it may take for granted. */
+struct algorithm {
+    uint16_t alignment[4], bias_alignment;
+    uint16_t type, out_type;
+    uint16_t transposed_a;
+    uint32_t epilogue;
+    uint64_t workspace_bytes, rows, inputs, outputs;
+};
+
+uint32_t bytes_of(cudaDataType type)
+{
+    return type == CUDA_R_32F ? 4 : 2;
+}
 
 float element(const void *from, cudaDataType type, uint64_t place)
 {
@@ -90,7 +103,7 @@ struct product {
 void check_matrix(const void *memory, const layout &as, int ordinal)
 {
     const uint64_t elements = as.columns ? (as.columns - 1) * (uint64_t)as.stride + as.rows : 0;
-    emulation::check_memory(memory, elements * (as.type == CUDA_R_32F ? 4 : 2), ordinal);
+    emulation::check_memory(memory, elements * (bytes_of(as.type)), ordinal);
 }
 
 /* An algorithm may write all of its workspace. */
@@ -138,6 +151,66 @@ bool is_own(cublasLtHandle_t handle)
 bool is_aligned(const void *memory, uint64_t alignment)
 {
     return (uintptr_t)memory % alignment == 0;
+}
+
+/* The documentation's table for sums in float32, of real numbers that are no integers. */
+bool is_supported(cudaDataType type, cudaDataType out_type)
+{
+    return type == CUDA_R_32F
+               ? out_type == CUDA_R_32F
+               : (type == CUDA_R_16F || type == CUDA_R_16BF) && (out_type == type || out_type == CUDA_R_32F);
+}
+
+bool is_supported(cublasLtEpilogue_t epilogue)
+{
+    return epilogue == CUBLASLT_EPILOGUE_DEFAULT || epilogue == CUBLASLT_EPILOGUE_BIAS ||
+           epilogue == CUBLASLT_EPILOGUE_RELU_BIAS || epilogue == CUBLASLT_EPILOGUE_GELU_BIAS;
+}
+
+/* What divides an address, at most as much as the library makes use of. */
+uint16_t alignment_of(const void *memory)
+{
+    uint16_t alignment = 256;
+    while (!is_aligned(memory, alignment))
+        alignment /= 2;
+    return alignment;
+}
+
+algorithm algorithm_of(const operation &how, const layout &weights, const layout &x, const layout &out,
+                       const preference &wanted)
+{
+    algorithm made = {};
+    for (unsigned i = 0; i < 4; i++)
+        made.alignment[i] = (uint16_t)wanted.alignment[i];
+    made.bias_alignment = alignment_of(how.bias);
+    made.type = (uint16_t)weights.type;
+    made.out_type = (uint16_t)out.type;
+    made.transposed_a = (uint16_t)how.transposed_a;
+    made.epilogue = (uint32_t)how.epilogue;
+    made.workspace_bytes = wanted.workspace_bytes;
+    made.rows = x.columns;
+    made.inputs = x.rows;
+    made.outputs = out.rows;
+    return made;
+}
+
+/* Whether an algorithm was asked for such a product, but for its rows. */
+bool is_for(const algorithm &granted, const product &p)
+{
+    return granted.type == (uint16_t)p.weights.type && granted.out_type == (uint16_t)p.out.type &&
+           granted.transposed_a == (uint16_t)p.how.transposed_a &&
+           granted.epilogue == (uint32_t)p.how.epilogue && granted.inputs == p.x.rows &&
+           granted.outputs == p.out.rows;
+}
+
+/* Whether all addresses are what it was told. */
+bool is_aligned_for(const algorithm &granted, const product &p)
+{
+    return is_aligned(p.a, granted.alignment[0]) && is_aligned(p.b, granted.alignment[1]) &&
+           is_aligned(p.c, granted.alignment[2]) && is_aligned(p.d, granted.alignment[3]) &&
+           is_aligned(p.workspace, 256) &&
+           (p.how.epilogue == CUBLASLT_EPILOGUE_DEFAULT ||
+            (p.how.bias && is_aligned(p.how.bias, granted.bias_alignment)));
 }
 
 } // namespace
@@ -211,7 +284,7 @@ cublasStatus_t cublasLtMatrixLayoutDestroy(cublasLtMatrixLayout_t one)
 
 cublasStatus_t cublasLtMatmulPreferenceCreate(cublasLtMatmulPreference_t *made)
 {
-    *made = (cublasLtMatmulPreference_t) new preference{{256, 256, 256, 256}, 0, 0};
+    *made = (cublasLtMatmulPreference_t) new preference{{256, 256, 256, 256}, 0};
     return CUBLAS_STATUS_SUCCESS;
 }
 
@@ -240,23 +313,32 @@ cublasStatus_t cublasLtMatmulPreferenceSetAttribute(cublasLtMatmulPreference_t o
     return CUBLAS_STATUS_SUCCESS;
 }
 
-/* The algorithm is what it may take for granted. */
-cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t handle, cublasLtMatmulDesc_t,
-                                              cublasLtMatrixLayout_t, cublasLtMatrixLayout_t x,
-                                              cublasLtMatrixLayout_t, cublasLtMatrixLayout_t,
-                                              cublasLtMatmulPreference_t wanted, int,
+/* Says no to what the documentation has not, and to addresses that split an element. */
+cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t handle, cublasLtMatmulDesc_t description,
+                                              cublasLtMatrixLayout_t a, cublasLtMatrixLayout_t b,
+                                              cublasLtMatrixLayout_t c, cublasLtMatrixLayout_t d,
+                                              cublasLtMatmulPreference_t preferred, int,
                                               cublasLtMatmulHeuristicResult_t *found, int *count)
 {
     const cudaError_t status = emulation::begin_call("cublasLtMatmulAlgoGetHeuristic");
     if (status != cudaSuccess)
         return status == cudaErrorMemoryAllocation ? CUBLAS_STATUS_ALLOC_FAILED
                                                    : CUBLAS_STATUS_INTERNAL_ERROR;
+    const auto &how = *(const operation *)description;
+    const layout *const all[] = {(const layout *)a, (const layout *)b, (const layout *)c, (const layout *)d};
+    const auto &wanted = *(const preference *)preferred;
     if (!is_own(handle))
         return CUBLAS_STATUS_INVALID_VALUE;
+    *count = 0;
+    if (all[0]->type != all[1]->type || all[2]->type != all[3]->type ||
+        !is_supported(all[0]->type, all[3]->type) || !is_supported(how.epilogue))
+        return CUBLAS_STATUS_NOT_SUPPORTED;
+    for (unsigned i = 0; i < 4; i++)
+        if (wanted.alignment[i] < bytes_of(all[i]->type))
+            return CUBLAS_STATUS_NOT_SUPPORTED;
     *found = {};
-    static_assert(sizeof(preference) <= sizeof(found->algo));
-    preference granted = *(const preference *)wanted;
-    granted.rows = ((const layout *)x)->columns;
+    const algorithm granted = algorithm_of(how, *all[0], *all[1], *all[3], wanted);
+    static_assert(sizeof(granted) <= sizeof(found->algo));
     std::memcpy(&found->algo, &granted, sizeof(granted));
     found->state = CUBLAS_STATUS_SUCCESS;
     *count = 1;
@@ -267,7 +349,7 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc
                               const void *a, cublasLtMatrixLayout_t a_layout, const void *b,
                               cublasLtMatrixLayout_t b_layout, const void *beta, const void *c,
                               cublasLtMatrixLayout_t c_layout, void *d, cublasLtMatrixLayout_t d_layout,
-                              const cublasLtMatmulAlgo_t *algorithm, void *workspace, size_t workspace_bytes,
+                              const cublasLtMatmulAlgo_t *chosen, void *workspace, size_t workspace_bytes,
                               cudaStream_t stream)
 {
     if (emulation::begin_call("cublasLtMatmul") != cudaSuccess)
@@ -284,21 +366,18 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc
                  *(const float *)beta,
                  workspace,
                  workspace_bytes};
-    preference granted;
-    std::memcpy(&granted, algorithm, sizeof(granted));
+    algorithm granted;
+    std::memcpy(&granted, chosen, sizeof(granted));
     const bool is_turned = p.how.transposed_a == CUBLAS_OP_T;
     const uint64_t inputs = is_turned ? p.weights.rows : p.weights.columns,
                    outputs = is_turned ? p.weights.columns : p.weights.rows;
-    const bool is_good =
-        is_own(handle) && emulation::is_current(stream) && (is_turned || p.how.transposed_a == CUBLAS_OP_N) &&
-        inputs == p.x.rows && outputs == p.out.rows && p.x.columns == p.out.columns &&
-        p.weights.type == p.x.type && p.weights.stride >= (int64_t)p.weights.rows &&
-        p.x.stride >= (int64_t)p.x.rows && p.out.stride >= (int64_t)p.out.rows &&
-        (p.add == 0 || (c == d && c_layout == d_layout)) && is_aligned(a, granted.alignment[0]) &&
-        is_aligned(b, granted.alignment[1]) && is_aligned(c, granted.alignment[2]) &&
-        is_aligned(d, granted.alignment[3]) && is_aligned(workspace, 256) &&
-        workspace_bytes >= granted.workspace_bytes &&
-        (p.how.epilogue == CUBLASLT_EPILOGUE_DEFAULT || (p.how.bias && is_aligned(p.how.bias, 16)));
+    const bool is_good = is_own(handle) && emulation::is_current(stream) &&
+                         (is_turned || p.how.transposed_a == CUBLAS_OP_N) && inputs == p.x.rows &&
+                         outputs == p.out.rows && p.x.columns == p.out.columns &&
+                         p.weights.type == p.x.type && p.weights.stride >= (int64_t)p.weights.rows &&
+                         p.x.stride >= (int64_t)p.x.rows && p.out.stride >= (int64_t)p.out.rows &&
+                         (p.add == 0 || (c == d && c_layout == d_layout)) && is_for(granted, p) &&
+                         is_aligned_for(granted, p) && workspace_bytes >= granted.workspace_bytes;
     if (!is_good)
         return CUBLAS_STATUS_INVALID_VALUE;
     if (emulation::is_exact() && granted.rows != p.x.columns)

@@ -34,7 +34,7 @@ enum class state { ready, at_warp, at_block, done };
 extern index3 thread, block, threads, grid;
 extern unsigned current;
 extern void *block_memory;
-extern size_t shared_bytes_max; /* of the device; as many as a program likes until it says */
+extern size_t shared_bytes_max; /* of a block; as many as a program likes until it says */
 
 /* Runs `call` for every thread of every block; the orders of blocks and of their threads follow from the
  * seed. */

@@ -31,6 +31,7 @@ struct fiber {
     void *pointer; /* to its stack, while it waits */
     emulation::state state;
     unsigned turn; /* exchanges so far */
+    size_t given;  /* bytes in the exchange that it waits in; 0: none, a barrier */
 };
 
 struct slot {
@@ -108,6 +109,7 @@ void start_fibers()
         fiber &one = fibers[i];
         one.state = state::ready;
         one.turn = 0;
+        one.given = 0;
         /* Six registers, where to go, and a return address that is not used. */
         auto **top = (void **)((uintptr_t)(stacks[i].get() + stack_bytes - colour_bytes(i)) / 16 * 16);
         std::fill(top - 8, top, nullptr);
@@ -124,7 +126,12 @@ bool release_warps()
         if (arrived[warp] != warp_size)
             continue;
         const auto begin = fibers.begin() + (long)(warp * warp_size);
-        std::for_each(begin, begin + warp_size, [](fiber &one) { one.state = state::ready; });
+        const size_t given = begin->given;
+        std::for_each(begin, begin + warp_size, [given](fiber &one) {
+            if (one.given != given)
+                fail("threads of a warp meet in different calls");
+            one.state = state::ready;
+        });
         arrived[warp] = 0;
         is_any = true;
     }
@@ -189,7 +196,7 @@ void emulation::declare_shared(void *memory, size_t bytes)
     declared.push_back(memory);
     std::memset(memory, 0x7f, bytes);
     if ((block_bytes += bytes) > shared_bytes_max)
-        fail("more shared memory than the device has for a block");
+        fail("more shared memory than a block may have");
 }
 
 void emulation::wait(state reason)
@@ -224,7 +231,9 @@ const unsigned char *emulation::give(const void *value, size_t bytes)
     const unsigned own = current;
     std::vector<slot> &all = slots[fibers[own].turn++ % 2];
     copy(all[own].bytes, value, bytes);
+    fibers[own].given = bytes;
     wait(state::at_warp);
+    fibers[own].given = 0;
     return all[own / warp_size * warp_size].bytes;
 }
 
@@ -237,7 +246,7 @@ void emulation::launch(index3 blocks, unsigned thread_count, size_t memory_bytes
                        const std::function<void()> &call)
 {
     if (memory_bytes > shared_bytes_max)
-        fail("more shared memory than the device has for a block");
+        fail("more shared memory than a block may have");
     std::mt19937 random(seed);
     std::vector<size_t> block_order((size_t)blocks.x * blocks.y * blocks.z);
     std::iota(block_order.begin(), block_order.end(), (size_t)0);

@@ -34,7 +34,8 @@ cudaError_t copy(void *to, size_t to_pitch, const void *from, size_t from_pitch,
                  cudaMemcpyKind kind, cudaStream_t stream)
 {
     one_device &taken = devices[stream->ordinal];
-    if (width > to_pitch || width > from_pitch)
+    if (width > to_pitch || width > from_pitch ||
+        (height > 1 && std::max(to_pitch, from_pitch) > INT32_MAX)) /* cudaDeviceProp.memPitch */
         return note(cudaErrorInvalidPitchValue);
     if (kind != cudaMemcpyHostToDevice) {
         emulation::enqueue(stream, [=] {

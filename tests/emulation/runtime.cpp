@@ -230,8 +230,12 @@ void emulation::launch_checked(const configuration &with, const void *kernel, st
         return;
     }
     const unsigned seed = chance();
+    /* What a kernel declares is beside what it is allowed to be given, or together with it within 48 KiB. */
+    const size_t least = std::min(plain_shared_bytes, device.shared_bytes_max),
+                 most = kernel_bytes.count(kernel) ? device.shared_bytes_max - allowed + with.memory_bytes
+                                                   : least;
     enqueue(with.stream, [=] {
-        shared_bytes_max = device.shared_bytes_max;
+        shared_bytes_max = most;
         launch({with.grid.x, with.grid.y, with.grid.z}, with.threads, with.memory_bytes, seed, call);
     });
 }

@@ -10,6 +10,7 @@
 #include "tests/emulation/devices.h"
 #include "tests/tools/random_model.h"
 
+#include <cublasLt.h>
 #include <math.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -178,6 +179,88 @@ static void what_a_gpu_does_not_forgive_ends_the_program(void)
     CHECK(is_noticed);
 }
 
+/* -- What cuBLASLt does not take ---------------------------------------------------------------------- */
+
+/* A product of 2 x 2 matrices: what an algorithm is asked for, and what it then gets. */
+struct asked {
+    cudaDataType_t type, out_type;
+    cublasLtEpilogue_t epilogue;
+    uint32_t alignment;
+    const void *bias;
+};
+
+static cublasStatus_t ask(cublasLtHandle_t handle, const struct asked *asked, const struct asked *got,
+                          cudaStream_t stream)
+{
+    static _Alignas(256) unsigned char memory[256];
+    const float one = 1;
+    cublasLtMatmulDesc_t how = NULL;
+    cublasLtMatrixLayout_t in = NULL, out = NULL;
+    cublasLtMatmulPreference_t wanted = NULL;
+    cublasLtMatmulHeuristicResult_t found;
+    int count = 0;
+    (void)cublasLtMatmulDescCreate(&how, CUBLAS_COMPUTE_32F, CUDA_R_32F);
+    (void)cublasLtMatmulDescSetAttribute(how, CUBLASLT_MATMUL_DESC_EPILOGUE, &asked->epilogue,
+                                         sizeof asked->epilogue);
+    (void)cublasLtMatmulDescSetAttribute(how, CUBLASLT_MATMUL_DESC_BIAS_POINTER, &asked->bias,
+                                         sizeof asked->bias);
+    (void)cublasLtMatrixLayoutCreate(&in, asked->type, 2, 2, 2);
+    (void)cublasLtMatrixLayoutCreate(&out, asked->out_type, 2, 2, 2);
+    (void)cublasLtMatmulPreferenceCreate(&wanted);
+    (void)cublasLtMatmulPreferenceSetAttribute(wanted, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES,
+                                               &asked->alignment, sizeof asked->alignment);
+    cublasStatus_t status =
+        cublasLtMatmulAlgoGetHeuristic(handle, how, in, in, out, out, wanted, 1, &found, &count);
+    CHECK((count == 1) == (status == CUBLAS_STATUS_SUCCESS));
+    if (status == CUBLAS_STATUS_SUCCESS && got) {
+        (void)cublasLtMatmulDescSetAttribute(how, CUBLASLT_MATMUL_DESC_EPILOGUE, &got->epilogue,
+                                             sizeof got->epilogue);
+        (void)cublasLtMatmulDescSetAttribute(how, CUBLASLT_MATMUL_DESC_BIAS_POINTER, &got->bias,
+                                             sizeof got->bias);
+        status = cublasLtMatmul(handle, how, &one, memory, in, memory, in, &one, memory, out, memory, out,
+                                &found.algo, memory, 0, stream);
+    }
+    (void)cublasLtMatmulPreferenceDestroy(wanted);
+    (void)cublasLtMatrixLayoutDestroy(in);
+    (void)cublasLtMatrixLayoutDestroy(out);
+    (void)cublasLtMatmulDescDestroy(how);
+    return status;
+}
+
+/* Types and epilogues that its documentation has not, addresses that split an element, and an algorithm that
+ * gets another epilogue, or a bias at another kind of address, than it was asked for. */
+static void products_are_those_of_cublaslt_s_table(void)
+{
+    static const cudaDataType_t types[] = {CUDA_R_16F, CUDA_R_16BF, CUDA_R_32F};
+    static _Alignas(256) const float bias[8];
+    struct emulation_device device = {.seed = 3, .memory_bytes = 1 << 20};
+    cublasLtHandle_t handle;
+    cudaStream_t stream;
+    emulation_reset(&device);
+    CHECK(cudaSetDevice(0) == cudaSuccess && cublasLtCreate(&handle) == CUBLAS_STATUS_SUCCESS);
+    CHECK(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking) == cudaSuccess);
+    for (int i = 0; i < 3; i++)
+        for (int j = 0; j < 3; j++) {
+            const struct asked one = {types[i], types[j], CUBLASLT_EPILOGUE_BIAS, 4, bias};
+            CHECK((ask(handle, &one, NULL, stream) == CUBLAS_STATUS_SUCCESS) == (j == i || j == 2));
+        }
+    const struct asked good = {CUDA_R_16F, CUDA_R_32F, CUBLASLT_EPILOGUE_BIAS, 4, bias};
+    struct asked odd = good;
+    odd.epilogue = CUBLASLT_EPILOGUE_GELU_AUX_BIAS;
+    CHECK(ask(handle, &odd, NULL, stream) == CUBLAS_STATUS_NOT_SUPPORTED);
+    odd = good;
+    odd.alignment = 2;
+    CHECK(ask(handle, &odd, NULL, stream) == CUBLAS_STATUS_NOT_SUPPORTED);
+    odd = good;
+    odd.bias = bias + 1;
+    CHECK(ask(handle, &good, &odd, stream) == CUBLAS_STATUS_INVALID_VALUE);
+    odd = good;
+    odd.epilogue = CUBLASLT_EPILOGUE_RELU_BIAS;
+    CHECK(ask(handle, &good, &odd, stream) == CUBLAS_STATUS_INVALID_VALUE);
+    CHECK(ask(handle, &good, &good, stream) == CUBLAS_STATUS_SUCCESS);
+    emulation_abandon(); /* with the stream the product, whose memory is the host's */
+}
+
 /* -- Two GPUs ---------------------------------------------------------------------------------------- */
 
 struct user {
@@ -325,6 +408,7 @@ int main(void)
     backend = bifurcated_backend(BACKEND_ABI_VERSION);
     attention_is_within_every_gpu_s_limits();
     what_a_gpu_does_not_forgive_ends_the_program();
+    products_are_those_of_cublaslt_s_table();
     two_gpus_work_at_once(SCORE_PRECISION_HALF, 0, 0);
     two_gpus_work_at_once(SCORE_PRECISION_F32, (uint64_t)500 << 20, 0); /* streamed */
     two_gpus_work_at_once(SCORE_PRECISION_HALF, 0, 1);

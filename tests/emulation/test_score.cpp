@@ -7,8 +7,8 @@ int main()
 {
     int failures = 0;
     emulation::shared_bytes_max = 99 * 1024; /* the least of those that the module is for */
-    for (const auto part :
-         {test_score_rows, test_score_activation, test_score_attention, test_score_head, test_score_routing})
+    for (const auto part : {test_score_rows, test_score_activation, test_score_attention, test_score_head,
+                            test_score_routing, test_emulation})
         failures += part();
     if (!failures)
         std::puts("every kernel gives what float64 gives, in any order of threads");

@@ -7,5 +7,6 @@ int test_score_activation();
 int test_score_attention();
 int test_score_head();
 int test_score_routing();
+int test_emulation();
 
 #endif
