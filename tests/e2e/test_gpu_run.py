@@ -97,6 +97,21 @@ def test_results_of_all_steps(built: Path) -> None:
     assert "copy bandwidth sizes=,3000" in table and "copy bandwidth statistics=0,3000" in table
 
 
+def test_programs_of_another_machine_find_the_libraries_of_this_one(built: Path) -> None:
+    """Beside nvcc, or where PyTorch has its own; else that is said at once, and no step is taken for skipped."""
+    stand_in(built.parent / "tools/nvcc", "exit 1")
+    stand_in(built.parent / "tools/ldd", f"case $LD_LIBRARY_PATH in *:{built.parent}/lib64) ;; *) echo '  libcublasLt.so.13 => not found' ;; esac")
+    run = start(built, "lost")
+    text = run.communicate(timeout=60)[0]
+    assert run.returncode == 1
+    assert text.endswith(f"FAILED  loading the programs of {built}: libcublasLt.so.13 => not found\n"), text
+    assert results(built) == text
+    (built.parent / "lib64").mkdir()
+    run = start(built, "lost")
+    assert "passed  lost" in run.communicate(timeout=60)[0]
+    assert run.returncode == 0
+
+
 def test_a_program_that_hangs(built: Path) -> None:
     """It has the time that is left, and what it said until then is kept; what no time is left for is named."""
     stand_in(built / "gpu_cases", "echo begins one; echo passed one; echo begins $3; sleep 600")
