@@ -3,6 +3,7 @@
 #include "daemon/base/clock.h"
 #include "daemon/base/limits.h"
 #include "daemon/base/log.h"
+#include "daemon/base/main_memory.h"
 #include "daemon/hub/hub.h"
 #include "daemon/hub/login.h"
 #include "daemon/measure/device_turns.h"
@@ -10,8 +11,6 @@
 #include "daemon/measure/scorer.h"
 #include "gpu/cpu/backend.h"
 #include "gpu/registry.h"
-
-#include <unistd.h>
 
 /* What is started again is back in seconds; and a question each five minutes, which are reached after nine,
  * is nothing to a hub. */
@@ -187,8 +186,7 @@ static int open_references(struct engine *engine, const struct options *options,
 uint64_t engine_tensor_bytes(const struct options *options, const struct registry *registry,
                              uint64_t *ret_machine_bytes)
 {
-    long pages = sysconf(_SC_PHYS_PAGES), page_bytes = sysconf(_SC_PAGE_SIZE);
-    uint64_t machine_bytes = pages > 0 && page_bytes > 0 ? (uint64_t)pages * (uint64_t)page_bytes : 0;
+    const uint64_t machine_bytes = main_memory_bytes(MAIN_MEMORY_NODES);
     uint64_t gpu_count = registry ? registry_device_count(registry) - 1 : 0; /* the first one is the CPU */
     *ret_machine_bytes = machine_bytes;
     if (options->memory_mb > 0)
