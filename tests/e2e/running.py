@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import ssl
 import subprocess
@@ -50,6 +51,29 @@ def wait_until(holds: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
+def stacks(process: subprocess.Popen[bytes] | None, url: str = "") -> str:
+    """Where the threads of a process that hangs stand, and those of the workers of the daemon at `url`: before it is killed."""
+    pids = [process.pid] if process and process.poll() is None else []
+    for entry in Path("/proc").iterdir() if url else ():
+        try:
+            words = (entry / "cmdline").read_bytes().split(b"\0") if entry.name.isdigit() else []
+        except OSError:
+            continue  # it has ended
+        if url.encode() in words and int(entry.name) not in (*pids, os.getpid()):
+            pids.append(int(entry.name))
+    gdb = shutil.which("gdb")
+    told = []
+    for pid in pids if gdb else ():
+        command = [gdb, "--batch", "-nx", "-iex", "set debuginfod enabled off", "-p", str(pid), "-ex", "thread apply all backtrace 16"]
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=120, stdin=subprocess.DEVNULL)
+        except subprocess.TimeoutExpired:
+            continue
+        lines = [line for line in done.stdout.splitlines() if re.match(r"Thread |#\d", line)] or [done.stderr[-300:]]
+        told.append("\n".join([f"process {pid}:", *lines]))
+    return "\n".join(told) if gdb else "where it stands, gdb would tell"
+
+
 class Answer:
     """An HTTP answer of any status."""
 
@@ -87,7 +111,8 @@ class Logged:
         """The exit status; one that does not end is killed."""
         try:
             return self.process.wait(timeout_s)
-        except subprocess.TimeoutExpired:
+        except subprocess.TimeoutExpired as error:
+            error.add_note(stacks(self.process))
             self.kill()
             raise
 
@@ -232,7 +257,7 @@ class Daemon(Logged):
             now = self.get(f"/v1/sweeps/{sweep}").json()
             if now["state"] not in ("planning", "running") or (until and until(now)):
                 return now
-            assert time.monotonic() < limit, f"sweep {sweep} does not end: {now}\n{self.log()}"
+            assert time.monotonic() < limit, f"sweep {sweep} does not end: {now}\n{self.log()}\n{stacks(self.process, self.url)}"
             time.sleep(0.05)
 
     def series(self, model: str, query: str = "") -> list[dict[str, Any]]:

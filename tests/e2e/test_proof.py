@@ -60,6 +60,19 @@ def test_nothing_outlives_a_failure(build: Path) -> None:
     shutil.rmtree(place)
 
 
+def test_where_a_process_hangs_is_told() -> None:
+    """Of it and of who works for it; without gdb that is said."""
+    with subprocess.Popen(["sleep", "60"]) as hangs, subprocess.Popen(["sh", "-c", "read line", "http://here:1"], stdin=subprocess.PIPE) as works:
+        told = stage.running.stacks(hangs, "http://here:1")
+        works.stdin.close()
+        hangs.kill()
+    if shutil.which("gdb") and "ptrace: Operation not permitted" not in told:
+        assert f"process {hangs.pid}:\n" in told and "nanosleep" in told
+        assert f"process {works.pid}:\n" in told and "read" in told.split(f"process {works.pid}:")[1]
+    else:
+        assert "gdb" in told or f"process {works.pid}:" in told
+
+
 HAS_MOUNTS = subprocess.run(["unshare", "--mount", "true"], capture_output=True).returncode == 0
 
 

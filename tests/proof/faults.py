@@ -194,7 +194,8 @@ def follow(client: Client, number: int, point: Point) -> tuple[dict[str, Any], b
                 return sweep, is_right
         else:
             is_right = False
-        need(seconds < HANG_S, f"the sweep does not end within {HANG_S} s:", answer)
+        if seconds >= HANG_S:
+            need(False, f"the sweep does not end within {HANG_S} s:", answer, stage.running.stacks(client.daemon.process))
         time.sleep(0.05)
 
 
@@ -250,8 +251,9 @@ def reaction(daemon: Daemon, point: Point, body: dict[str, Any], truth: Truth) -
     try:
         status = daemon.process.wait(HANG_S)
     except subprocess.TimeoutExpired:
+        told = stage.running.stacks(daemon.process)
         daemon.kill()
-        raise Wrong("does not stop") from None
+        raise Wrong(f"does not stop\n{told}") from None
     if point.is_kill and status == -9:
         return "killed"
     need(status == 0, f"exit status {status}")
@@ -296,7 +298,7 @@ def one_point(scene: Stage, point: Point, number: int) -> str:
             heal(scene, healed)
     except (Wrong, AssertionError) as error:
         log = daemon.log()[-1500:] if daemon.log_path.exists() else ""
-        raise Wrong(f"{point.spec}: {str(error)[:1500]}\n   place: {describe(point.place, scene.folder)}\n   log: {log}") from error
+        raise Wrong(f"{point.spec}: {str(error)[:9000]}\n   place: {describe(point.place, scene.folder)}\n   log: {log}") from error
     finally:
         for one in (daemon, healed):
             if one.process and one.process.poll() is None:
