@@ -38,17 +38,19 @@
 
 /* Checkpoints */
 #define LIMIT_SAFETENSORS_HEADER_BYTES (100 * 1000 * 1000) /* as the reference reader */
-#define LIMIT_PICKLE_BYTES (64 * MIB)                      /* data.pkl */
+#define LIMIT_PICKLE_BYTES (64 * MIB)                      /* data.pkl, .metadata */
 #define LIMIT_PICKLE_STACK 65536
-#define LIMIT_PICKLE_MEMO 4000000
-#define LIMIT_PICKLE_OBJECTS 2000000 /* tuples, lists and dictionaries */
-#define LIMIT_PICKLE_ITEMS 8000000   /* in all of them together */
+#define LIMIT_PICKLE_MEMO 6500000
+#define LIMIT_PICKLE_OBJECTS 5000000 /* tuples, lists and dictionaries: of .metadata, 12 for each chunk */
+#define LIMIT_PICKLE_ITEMS 14000000  /* in all of them together */
 #define LIMIT_PICKLE_NESTING 16      /* dictionaries around a tensor */
 #define LIMIT_ZIP_ENTRIES 200000
 #define LIMIT_ZIP_DIRECTORY_BYTES (64 * MIB)
 #define LIMIT_TENSORS 100000 /* of one checkpoint */
 #define LIMIT_TENSOR_DIMS 8
 #define LIMIT_SHARDS 10000
+#define LIMIT_CHUNKS 1000000             /* of all tensors of a distributed checkpoint */
+#define LIMIT_CHUNK_COMPARISONS 10000000 /* of those of one tensor with each other */
 #define LIMIT_INDEX_JSON_BYTES (64 * MIB)
 
 /* Model and text */

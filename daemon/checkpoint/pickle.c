@@ -28,7 +28,7 @@ static int run_proto(struct pickle_machine *machine)
     const unsigned char *version = pickle_machine_take(machine, 1);
     if (!version)
         return machine->err->code;
-    if (*version != 2 && *version != 3)
+    if (*version < 2 || *version > (machine->dialect == PICKLE_DIALECT_TRAINER ? 5 : 3))
         return err_set(machine->err, ERR_UNSUPPORTED,
                        "pickle protocol %d: only torch.save's default protocol is read", *version);
     return 0;
@@ -83,6 +83,8 @@ static int run_long1(struct pickle_machine *machine)
     const unsigned char *bytes = size ? pickle_machine_take(machine, *size) : NULL;
     if (!bytes)
         return machine->err->code;
+    if (*size > 8 && machine->dialect == PICKLE_DIALECT_TRAINER)
+        return pickle_machine_push_opaque(machine); /* of a generator of random numbers */
     if (*size > 8)
         return err_set(machine->err, ERR_LIMIT, "an integer of %d bytes is too large", *size);
     uint64_t number = little_endian(bytes, *size);
@@ -132,13 +134,10 @@ static const char *take_line(struct pickle_machine *machine, size_t *ret_size)
 static int run_global(struct pickle_machine *machine)
 {
     size_t module_size = 0, name_size = 0;
-    struct pickle_value value = {.kind = PICKLE_KIND_GLOBAL};
     const char *module = take_line(machine, &module_size);
     const char *name = module ? take_line(machine, &name_size) : NULL;
-    if (!name)
-        return machine->err->code;
-    int code = pickle_global_find(module, module_size, name, name_size, &value.index, machine->err);
-    return code ? code : pickle_machine_push(machine, value);
+    return name ? pickle_machine_push_global(machine, module, module_size, name, name_size)
+                : machine->err->code;
 }
 
 static int run_tuple(struct pickle_machine *machine)
@@ -197,6 +196,8 @@ static int extend_top(struct pickle_machine *machine, enum pickle_kind kind,
     const struct pickle_value *top = pickle_machine_top(machine);
     if (!top)
         return machine->err->code;
+    if (top->kind == PICKLE_KIND_OPAQUE && machine->dialect == PICKLE_DIALECT_TRAINER)
+        return 0;
     if (top->kind != kind)
         return err_set(machine->err, ERR_FORMAT, "items are put into something else than a %s",
                        kind == PICKLE_KIND_LIST ? "list" : "dict");
@@ -269,6 +270,7 @@ static int run_long_binget(struct pickle_machine *machine)
 static const struct {
     const char *name;
     int (*run)(struct pickle_machine *machine);
+    enum pickle_dialect dialect; /* the narrower one that has it */
 } opcodes[256] = {
     [0x80] = {"PROTO", run_proto},
     ['.'] = {"STOP", run_stop},
@@ -301,9 +303,9 @@ static const struct {
     ['Q'] = {"BINPERSID", pickle_call_persistent_id},
     ['R'] = {"REDUCE", pickle_call_reduce},
     ['b'] = {"BUILD", pickle_call_build},
-    /* Known, and refused: the rest of pickle's protocols 0 to 5. */
-    ['0'] = {"POP", NULL},
-    ['1'] = {"POP_MARK", NULL},
+    /* The rest of pickle's protocols 0 to 5: what trainers write, too, and what is known and refused. */
+    ['0'] = {"POP", pickle_later_pop, PICKLE_DIALECT_TRAINER},
+    ['1'] = {"POP_MARK", pickle_later_pop_mark, PICKLE_DIALECT_TRAINER},
     ['2'] = {"DUP", NULL},
     ['F'] = {"FLOAT", NULL},
     ['I'] = {"INT", NULL},
@@ -319,24 +321,24 @@ static const struct {
     ['l'] = {"LIST", NULL},
     ['o'] = {"OBJ", NULL},
     ['p'] = {"PUT", NULL},
-    [0x81] = {"NEWOBJ", NULL},
+    [0x81] = {"NEWOBJ", pickle_later_new_object, PICKLE_DIALECT_TRAINER},
     [0x82] = {"EXT1", NULL},
     [0x83] = {"EXT2", NULL},
     [0x84] = {"EXT4", NULL},
-    [0x8b] = {"LONG4", NULL},
-    ['B'] = {"BINBYTES", NULL},
-    ['C'] = {"SHORT_BINBYTES", NULL},
-    [0x8c] = {"SHORT_BINUNICODE", NULL},
-    [0x8d] = {"BINUNICODE8", NULL},
-    [0x8e] = {"BINBYTES8", NULL},
-    [0x8f] = {"EMPTY_SET", NULL},
-    [0x90] = {"ADDITEMS", NULL},
-    [0x91] = {"FROZENSET", NULL},
-    [0x92] = {"NEWOBJ_EX", NULL},
-    [0x93] = {"STACK_GLOBAL", NULL},
-    [0x94] = {"MEMOIZE", NULL},
-    [0x95] = {"FRAME", NULL},
-    [0x96] = {"BYTEARRAY8", NULL},
+    [0x8b] = {"LONG4", pickle_later_bytes4, PICKLE_DIALECT_TRAINER},
+    ['B'] = {"BINBYTES", pickle_later_bytes4, PICKLE_DIALECT_TRAINER},
+    ['C'] = {"SHORT_BINBYTES", pickle_later_bytes1, PICKLE_DIALECT_TRAINER},
+    [0x8c] = {"SHORT_BINUNICODE", pickle_later_short_text, PICKLE_DIALECT_TRAINER},
+    [0x8d] = {"BINUNICODE8", pickle_later_long_text, PICKLE_DIALECT_TRAINER},
+    [0x8e] = {"BINBYTES8", pickle_later_bytes8, PICKLE_DIALECT_TRAINER},
+    [0x8f] = {"EMPTY_SET", pickle_later_empty_set, PICKLE_DIALECT_TRAINER},
+    [0x90] = {"ADDITEMS", pickle_later_add_items, PICKLE_DIALECT_TRAINER},
+    [0x91] = {"FROZENSET", pickle_later_frozen_set, PICKLE_DIALECT_TRAINER},
+    [0x92] = {"NEWOBJ_EX", pickle_later_new_object_with_names, PICKLE_DIALECT_TRAINER},
+    [0x93] = {"STACK_GLOBAL", pickle_later_stack_global, PICKLE_DIALECT_TRAINER},
+    [0x94] = {"MEMOIZE", pickle_later_memoize, PICKLE_DIALECT_TRAINER},
+    [0x95] = {"FRAME", pickle_later_frame, PICKLE_DIALECT_TRAINER},
+    [0x96] = {"BYTEARRAY8", pickle_later_bytes8, PICKLE_DIALECT_TRAINER},
     [0x97] = {"NEXT_BUFFER", NULL},
     [0x98] = {"READONLY_BUFFER", NULL},
 };
@@ -350,7 +352,7 @@ static int run(struct pickle_machine *machine)
             return machine->err->code;
         if (!opcodes[*opcode].name)
             return err_set(machine->err, ERR_FORMAT, "no opcode at byte %zu: 0x%02x", place, *opcode);
-        if (!opcodes[*opcode].run)
+        if (!opcodes[*opcode].run || opcodes[*opcode].dialect > machine->dialect)
             return err_set(machine->err, ERR_UNSUPPORTED,
                            "the opcode %s at byte %zu is not allowed: only what torch.save writes for plain "
                            "state dicts is read",
@@ -361,7 +363,8 @@ static int run(struct pickle_machine *machine)
     return 0;
 }
 
-int pickle_load(const void *data, size_t size, struct pickle **ret_pickle, struct err *err)
+int pickle_load(const void *data, size_t size, enum pickle_dialect dialect, struct pickle **ret_pickle,
+                struct err *err)
 {
     struct pickle_machine machine = {0};
     struct pickle *pickle = NULL;
@@ -374,6 +377,7 @@ int pickle_load(const void *data, size_t size, struct pickle **ret_pickle, struc
         return err_set(err, ERR_NO_MEMORY, "out of memory");
     pickle->data = data;
     pickle_machine_init(&machine, data, size, pickle, err);
+    machine.dialect = dialect;
     code = run(&machine);
     if (code)
         goto out;

@@ -1,6 +1,11 @@
 /*
  * A restricted unpickler: it builds the plain data of a state dict and can do nothing else.
  *
+ * What trainers write to go on from holds more than tensors: their options, the state of random numbers,
+ * plans of libraries. There (PICKLE_DIALECT_TRAINER) other names stand for opaque values, of which nothing is
+ * known, pickle's later protocols are read, too, and instances of the classes that describe a distributed
+ * checkpoint are records.
+ *
  * No class is looked up and nothing is called. A short table says which names may occur (OrderedDict,
  * storages and dtypes, the functions that describe a tensor, harmless values such as sets and devices) and
  * what each stands for; everything else is refused by its name, and so is every opcode that torch.save does
@@ -34,6 +39,12 @@ enum pickle_kind {
     PICKLE_KIND_TENSOR,
     PICKLE_KIND_FOREIGN, /* a tensor that is not read */
     PICKLE_KIND_OPAQUE,  /* a value of which nothing is known but that it is no tensor */
+    PICKLE_KIND_RECORD,  /* an instance of a class that is known */
+};
+
+enum pickle_dialect {
+    PICKLE_DIALECT_PLAIN,   /* only what torch.save writes for plain state dicts; all else is refused */
+    PICKLE_DIALECT_TRAINER, /* whatever else there is, is passed over */
 };
 
 struct pickle_text {
@@ -47,11 +58,12 @@ struct pickle_value {
         double real;
         struct pickle_text text;
         const char *foreign; /* its dtype or form, in words that stay */
-        uint32_t index;      /* into objects (tuple, list, dict), globals, storages or tensors */
+        uint32_t index;      /* into objects (tuple, list, dict, record), globals, storages or tensors */
     };
 };
 
-/* The values of a tuple or list; of a dict, keys and values in turn, in the order of insertion. */
+/* The values of a tuple or list; of a dict, keys and values in turn, in the order of insertion; of a record
+ * its class, a global, and its state, if it has one. */
 struct pickle_object {
     struct pickle_value *items;
     uint32_t count, capacity;
@@ -88,7 +100,8 @@ struct pickle {
 /* Reads a pickle of at most LIMIT_PICKLE_BYTES. Each tensor is checked to lie inside of its storage.
  * ERR_UNSUPPORTED names what is not allowed; ERR_FORMAT says where the bytes are wrong; ERR_LIMIT. `data`
  * must outlive *ret_pickle, which the caller frees. */
-int pickle_load(const void *data, size_t size, struct pickle **ret_pickle, struct err *err);
+int pickle_load(const void *data, size_t size, enum pickle_dialect dialect, struct pickle **ret_pickle,
+                struct err *err);
 
 /* NULL is allowed. */
 void pickle_free(struct pickle *pickle);

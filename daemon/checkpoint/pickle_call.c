@@ -274,13 +274,14 @@ static int call(struct pickle_machine *machine, const struct pickle_global *glob
     case PICKLE_GLOBAL_KIND_REBUILD_FOREIGN:
         return push_foreign(machine, global->foreign);
     case PICKLE_GLOBAL_KIND_OPAQUE:
-        return pickle_machine_push(machine, (struct pickle_value){.kind = PICKLE_KIND_OPAQUE});
+        return pickle_machine_push_opaque(machine);
     case PICKLE_GLOBAL_KIND_REBUILD_FROM_TYPE:
         return rebuild_from_type(machine, object);
     case PICKLE_GLOBAL_KIND_CLASS:
     case PICKLE_GLOBAL_KIND_STORAGE:
     case PICKLE_GLOBAL_KIND_UNTYPED_STORAGE:
     case PICKLE_GLOBAL_KIND_DTYPE:
+    case PICKLE_GLOBAL_KIND_RECORD:
         break;
     }
     return err_set(machine->err, ERR_UNSUPPORTED, "%s.%s is called, which is not allowed", global->module,
@@ -296,6 +297,8 @@ int pickle_call_reduce(struct pickle_machine *machine)
     if (code)
         return code;
     const struct pickle_global *global = global_of(callee);
+    if (!global && callee.kind == PICKLE_KIND_OPAQUE && machine->dialect == PICKLE_DIALECT_TRAINER)
+        return pickle_machine_push_opaque(machine);
     if (!global)
         return err_set(machine->err, ERR_FORMAT, "a value is called that is not a function");
     return call(machine, global, args);
@@ -310,6 +313,10 @@ int pickle_call_build(struct pickle_machine *machine)
     const struct pickle_value *target = pickle_machine_top(machine);
     if (!target)
         return machine->err->code;
+    if (target->kind == PICKLE_KIND_RECORD && machine->pickle->objects[target->index].count == 1)
+        return pickle_machine_extend(machine, target->index, &state, 1);
+    if (machine->dialect == PICKLE_DIALECT_TRAINER && target->kind != PICKLE_KIND_RECORD)
+        return 0;
     /* Module.state_dict() hangs its "_metadata" on the OrderedDict; nothing of that concerns the tensors. */
     if (target->kind != PICKLE_KIND_DICT || !is_object(state))
         return err_set(machine->err, ERR_UNSUPPORTED, "attributes are set on something else than a dict");

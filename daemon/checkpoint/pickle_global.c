@@ -28,6 +28,12 @@
         module, name, PICKLE_GLOBAL_KIND_OPAQUE, 0, NULL                                                     \
     }
 
+/* Of torch.distributed.checkpoint. */
+#define RECORD(module, name)                                                                                 \
+    {                                                                                                        \
+        module, name, PICKLE_GLOBAL_KIND_RECORD, 0, NULL                                                     \
+    }
+
 static const struct pickle_global globals[] = {
     {"collections", "OrderedDict", PICKLE_GLOBAL_KIND_ORDERED_DICT, 0, NULL},
     {"torch", "Size", PICKLE_GLOBAL_KIND_SIZE, 0, NULL},
@@ -120,7 +126,18 @@ static const struct pickle_global globals[] = {
     OPAQUE("builtins", "complex"),
     OPAQUE("builtins", "frozenset"),
     OPAQUE("builtins", "set"),
+    RECORD("torch.distributed.checkpoint.metadata", "Metadata"),
+    RECORD("torch.distributed.checkpoint.metadata", "TensorStorageMetadata"),
+    RECORD("torch.distributed.checkpoint.metadata", "ChunkStorageMetadata"),
+    RECORD("torch.distributed.checkpoint.metadata", "MetadataIndex"),
+    RECORD("torch.distributed.checkpoint.metadata", "TensorProperties"),
+    RECORD("torch.distributed._shard.sharded_tensor.metadata", "TensorProperties"), /* before torch 2.3 */
+    RECORD("torch.distributed.checkpoint.filesystem", "_StorageInfo"),
+    RECORD("olmo_core.distributed.checkpoint.filesystem", "_StorageInfo"),
 };
+
+/* Any other name, where it may stand. */
+static const struct pickle_global unknown = OPAQUE("", "");
 
 #define GLOBAL_COUNT ((uint32_t)(sizeof globals / sizeof globals[0]))
 
@@ -129,15 +146,21 @@ static int equals(const char *text, const char *bytes, size_t size)
     return strlen(text) == size && memcmp(text, bytes, size) == 0;
 }
 
+uint32_t pickle_global_find_any(const char *module, size_t module_size, const char *name, size_t name_size)
+{
+    uint32_t i = 0;
+    while (i < GLOBAL_COUNT &&
+           !(equals(globals[i].module, module, module_size) && equals(globals[i].name, name, name_size)))
+        i++;
+    return i;
+}
+
 int pickle_global_find(const char *module, size_t module_size, const char *name, size_t name_size,
                        uint32_t *ret_index, struct err *err)
 {
-    for (uint32_t i = 0; i < GLOBAL_COUNT; i++) {
-        if (equals(globals[i].module, module, module_size) && equals(globals[i].name, name, name_size)) {
-            *ret_index = i;
-            return 0;
-        }
-    }
+    *ret_index = pickle_global_find_any(module, module_size, name, name_size);
+    if (*ret_index < GLOBAL_COUNT)
+        return 0;
     int module_shown = module_size > 100 ? 100 : (int)module_size;
     int name_shown = name_size > 100 ? 100 : (int)name_size;
     return err_set(err, ERR_UNSUPPORTED,
@@ -147,5 +170,5 @@ int pickle_global_find(const char *module, size_t module_size, const char *name,
 
 const struct pickle_global *pickle_global_at(uint32_t index)
 {
-    return &globals[index];
+    return index < GLOBAL_COUNT ? &globals[index] : &unknown;
 }

@@ -23,6 +23,7 @@ enum pickle_global_kind {
     PICKLE_GLOBAL_KIND_UNTYPED_STORAGE,      /* names a storage of bytes */
     PICKLE_GLOBAL_KIND_DTYPE,                /* names a dtype */
     PICKLE_GLOBAL_KIND_OPAQUE,               /* (anything) -> a value that concerns no tensor */
+    PICKLE_GLOBAL_KIND_RECORD,               /* a class whose instances are kept, with their fields */
 };
 
 struct pickle_global {
@@ -38,7 +39,10 @@ struct pickle_global {
 int pickle_global_find(const char *module, size_t module_size, const char *name, size_t name_size,
                        uint32_t *ret_index, struct err *err);
 
-/* The table's row; `index` comes from pickle_global_find. */
+/* The same where other names may stand: they are a row of their own, an OPAQUE one without a name. */
+uint32_t pickle_global_find_any(const char *module, size_t module_size, const char *name, size_t name_size);
+
+/* The table's row; `index` comes from either. */
 const struct pickle_global *pickle_global_at(uint32_t index);
 
 #endif

@@ -1,6 +1,7 @@
 #include "daemon/checkpoint/pickle_machine.h"
 
 #include "daemon/base/limits.h"
+#include "daemon/checkpoint/pickle_global.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -59,6 +60,22 @@ int pickle_machine_push(struct pickle_machine *machine, struct pickle_value valu
     if (!code)
         machine->stack[machine->depth++] = value;
     return code;
+}
+
+int pickle_machine_push_opaque(struct pickle_machine *machine)
+{
+    return pickle_machine_push(machine, (struct pickle_value){.kind = PICKLE_KIND_OPAQUE});
+}
+
+int pickle_machine_push_global(struct pickle_machine *machine, const char *module, size_t module_size,
+                               const char *name, size_t name_size)
+{
+    struct pickle_value value = {.kind = PICKLE_KIND_GLOBAL};
+    if (machine->dialect == PICKLE_DIALECT_TRAINER)
+        value.index = pickle_global_find_any(module, module_size, name, name_size);
+    else if (pickle_global_find(module, module_size, name, name_size, &value.index, machine->err))
+        return machine->err->code;
+    return pickle_machine_push(machine, value);
 }
 
 int pickle_machine_push_mark(struct pickle_machine *machine)
@@ -129,6 +146,7 @@ int pickle_machine_memo_set(struct pickle_machine *machine, size_t index)
         machine->memo_capacity = capacity;
     }
     machine->memo[index] = *top;
+    machine->memo_count += !machine->memo_is_set[index];
     machine->memo_is_set[index] = 1;
     return 0;
 }

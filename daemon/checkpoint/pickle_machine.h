@@ -15,7 +15,8 @@ struct pickle_machine {
     uint32_t mark_count, mark_capacity;
     struct pickle_value *memo;
     unsigned char *memo_is_set;
-    size_t memo_capacity;
+    size_t memo_capacity, memo_count; /* room, and entries that are set */
+    enum pickle_dialect dialect;
     struct pickle *pickle; /* what is built */
     int is_stopped;
     struct err *err;
@@ -55,6 +56,30 @@ int pickle_machine_push_object(struct pickle_machine *machine, enum pickle_kind 
 /* Appends copies of `values` to an existing object. */
 int pickle_machine_extend(struct pickle_machine *machine, uint32_t object, const struct pickle_value *values,
                           uint32_t count);
+
+/* Pushes a value of which nothing is known. */
+int pickle_machine_push_opaque(struct pickle_machine *machine);
+
+/* The opcodes that only PICKLE_DIALECT_TRAINER has, of protocols 2 to 5; in pickle_later.c. */
+int pickle_later_frame(struct pickle_machine *machine);
+int pickle_later_memoize(struct pickle_machine *machine);
+int pickle_later_short_text(struct pickle_machine *machine);
+int pickle_later_long_text(struct pickle_machine *machine);
+int pickle_later_stack_global(struct pickle_machine *machine);
+int pickle_later_new_object(struct pickle_machine *machine);
+int pickle_later_new_object_with_names(struct pickle_machine *machine);
+int pickle_later_bytes1(struct pickle_machine *machine);
+int pickle_later_bytes4(struct pickle_machine *machine);
+int pickle_later_bytes8(struct pickle_machine *machine);
+int pickle_later_empty_set(struct pickle_machine *machine);
+int pickle_later_add_items(struct pickle_machine *machine);
+int pickle_later_frozen_set(struct pickle_machine *machine);
+int pickle_later_pop(struct pickle_machine *machine);
+int pickle_later_pop_mark(struct pickle_machine *machine);
+
+/* The value that a name of a module stands for, where both are known or the dialect allows others. */
+int pickle_machine_push_global(struct pickle_machine *machine, const char *module, size_t module_size,
+                               const char *name, size_t name_size);
 
 /* The opcodes that stand for Python calls; in pickle_call.c. BINPERSID turns the tuple on top of the stack
  * into a storage; REDUCE applies a global to a tuple; BUILD drops the attributes of a dict. */

@@ -18,6 +18,20 @@ struct shard {
     size_t gathered_index;
 };
 
+static enum state_dict_form form_of(enum shard_format format)
+{
+    switch (format) {
+    case SHARD_FORMAT_TORCH_TENSOR:
+        return STATE_DICT_FORM_TENSOR;
+    case SHARD_FORMAT_TORCH_TRAINER:
+        return STATE_DICT_FORM_TRAINER;
+    case SHARD_FORMAT_TORCH_ZIP:
+    case SHARD_FORMAT_SAFETENSORS:
+        break;
+    }
+    return STATE_DICT_FORM_PLAIN;
+}
+
 int shard_open(struct source *source, enum shard_format format, struct shard **ret_shard, struct err *err)
 {
     int code;
@@ -31,7 +45,7 @@ int shard_open(struct source *source, enum shard_format format, struct shard **r
     if (format == SHARD_FORMAT_SAFETENSORS)
         code = safetensors_open(source, &shard->safetensors, err);
     else
-        code = torch_zip_open(source, &shard->torch_zip, err);
+        code = torch_zip_open(source, form_of(format), &shard->torch_zip, err);
     if (code) {
         shard_close(shard);
         return code;

@@ -1,5 +1,6 @@
 /*
- * One open file of a checkpoint, of either format: its tensors and their bytes. Private to checkpoint.c.
+ * One open file of a checkpoint, of either format: its tensors and their bytes. Private to checkpoint.c and
+ * spread.c, for which a part of a file is one.
  */
 #ifndef BIFURCATED_CHECKPOINT_SHARD_H
 #define BIFURCATED_CHECKPOINT_SHARD_H
@@ -11,7 +12,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum shard_format { SHARD_FORMAT_SAFETENSORS, SHARD_FORMAT_TORCH_ZIP };
+enum shard_format {
+    SHARD_FORMAT_SAFETENSORS,
+    SHARD_FORMAT_TORCH_ZIP,     /* a state dict of torch.save */
+    SHARD_FORMAT_TORCH_TRAINER, /* the same among what else a trainer keeps */
+    SHARD_FORMAT_TORCH_TENSOR,  /* torch.save of one tensor, named STATE_DICT_ROOT */
+};
 
 struct shard_tensor {
     const char *name; /* borrowed from the shard, as the next */

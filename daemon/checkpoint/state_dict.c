@@ -220,19 +220,38 @@ static int find_shared(struct state_dict *state_dict, struct err *err)
     return 0;
 }
 
-int state_dict_parse(const void *data, size_t size, struct state_dict **ret_state_dict, struct err *err)
+/* All tensors below the root. */
+static int walk_all(struct walk *walk, enum state_dict_form form)
 {
+    const struct pickle_value root = walk->pickle->root;
+    const int is_tensor = root.kind == PICKLE_KIND_TENSOR || root.kind == PICKLE_KIND_FOREIGN;
+    int code = 0;
+    if (form == STATE_DICT_FORM_TENSOR && is_tensor) {
+        (void)buf_append_text(&walk->name, STATE_DICT_ROOT);
+        return add_tensor(walk, root);
+    }
+    if (form == STATE_DICT_FORM_TENSOR)
+        return err_set(walk->err, ERR_UNSUPPORTED, "it holds something else than a tensor");
+    if (root.kind != PICKLE_KIND_DICT)
+        return err_set(walk->err, ERR_UNSUPPORTED, "the file holds something else than a state dict");
+    code = enter(walk, root);
+    while (!code && walk->depth)
+        code = step(walk);
+    return code;
+}
+
+int state_dict_parse(const void *data, size_t size, enum state_dict_form form,
+                     struct state_dict **ret_state_dict, struct err *err)
+{
+    const enum pickle_dialect dialect =
+        form == STATE_DICT_FORM_TRAINER ? PICKLE_DIALECT_TRAINER : PICKLE_DIALECT_PLAIN;
     struct pickle *pickle = NULL;
     struct state_dict *state_dict = NULL;
     struct walk walk = {.err = err};
     buf_init(&walk.name, LIMIT_TENSOR_NAME_BYTES);
-    int code = pickle_load(data, size, &pickle, err);
+    int code = pickle_load(data, size, dialect, &pickle, err);
     if (code)
         goto out;
-    if (pickle->root.kind != PICKLE_KIND_DICT) {
-        code = err_set(err, ERR_UNSUPPORTED, "the file holds something else than a state dict");
-        goto out;
-    }
     state_dict = calloc(1, sizeof *state_dict);
     if (!state_dict) {
         code = err_set(err, ERR_NO_MEMORY, "out of memory");
@@ -240,9 +259,7 @@ int state_dict_parse(const void *data, size_t size, struct state_dict **ret_stat
     }
     walk.pickle = pickle;
     walk.state_dict = state_dict;
-    code = enter(&walk, pickle->root);
-    while (!code && walk.depth)
-        code = step(&walk);
+    code = walk_all(&walk, form);
     if (!code)
         code = sort_tensors(state_dict, err);
     if (!code)

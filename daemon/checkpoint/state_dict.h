@@ -5,6 +5,8 @@
  * names of tensors are joined with dots ("state_dict.embed_out.weight", "optimizer.state.0.exp_avg"), as
  * modules join theirs; values that are no tensors are passed over, and so is what lies under a key that is
  * neither text nor a number. Two tensors of one name are refused.
+ *
+ * A part of a distributed checkpoint is a tensor alone, which is called STATE_DICT_ROOT here.
  */
 #ifndef BIFURCATED_CHECKPOINT_STATE_DICT_H
 #define BIFURCATED_CHECKPOINT_STATE_DICT_H
@@ -16,6 +18,13 @@
 #include <stdint.h>
 
 #define STATE_DICT_KEY_SIZE 24
+#define STATE_DICT_ROOT "tensor"
+
+enum state_dict_form {
+    STATE_DICT_FORM_PLAIN,   /* tensors and no more */
+    STATE_DICT_FORM_TRAINER, /* with whatever a trainer keeps (PICKLE_DIALECT_TRAINER) */
+    STATE_DICT_FORM_TENSOR,  /* a tensor alone */
+};
 
 struct state_dict_tensor {
     char *name;
@@ -37,7 +46,8 @@ struct state_dict {
 };
 
 /* Reads data.pkl from memory; errors as pickle_load. The caller frees *ret_state_dict. */
-int state_dict_parse(const void *data, size_t size, struct state_dict **ret_state_dict, struct err *err);
+int state_dict_parse(const void *data, size_t size, enum state_dict_form form,
+                     struct state_dict **ret_state_dict, struct err *err);
 
 /* NULL is allowed. */
 void state_dict_free(struct state_dict *state_dict);

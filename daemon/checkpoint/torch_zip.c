@@ -102,7 +102,8 @@ static int check_kind(struct torch_zip *torch_zip, struct err *err)
     return 0;
 }
 
-static int read_state_dict(struct torch_zip *torch_zip, struct archive_record *record, struct err *err)
+static int read_state_dict(struct torch_zip *torch_zip, struct archive_record *record,
+                           enum state_dict_form form, struct err *err)
 {
     const char *source_name = torch_zip->source->name;
     if (record->size_bytes > LIMIT_PICKLE_BYTES)
@@ -117,7 +118,7 @@ static int read_state_dict(struct torch_zip *torch_zip, struct archive_record *r
         code = archive_locate(torch_zip->archive, record, err);
     if (!code)
         code = archive_read(torch_zip->archive, record->offset, data, size, err);
-    if (!code && state_dict_parse(data, size, &torch_zip->state_dict, err))
+    if (!code && state_dict_parse(data, size, form, &torch_zip->state_dict, err))
         code = err_wrap(err, "%s: data.pkl", source_name);
     free(data);
     return code;
@@ -152,7 +153,8 @@ static int check_storages(struct torch_zip *torch_zip, struct err *err)
     return 0;
 }
 
-int torch_zip_open(struct source *source, struct torch_zip **ret_torch_zip, struct err *err)
+int torch_zip_open(struct source *source, enum state_dict_form form, struct torch_zip **ret_torch_zip,
+                   struct err *err)
 {
     struct torch_zip *torch_zip = calloc(1, sizeof *torch_zip);
     if (!torch_zip)
@@ -175,7 +177,7 @@ int torch_zip_open(struct source *source, struct torch_zip **ret_torch_zip, stru
             err_set(err, ERR_FORMAT, "%s: a zip archive without data.pkl, not of torch.save", source->name);
         goto out;
     }
-    code = read_state_dict(torch_zip, pickle, err);
+    code = read_state_dict(torch_zip, pickle, form, err);
     if (!code)
         code = check_kind(torch_zip, err);
     if (!code)

@@ -20,7 +20,8 @@ struct torch_zip;
 
 /* Opens a file over `source`, which it borrows. Two reads where the directory is within the last 32 KiB: the
  * end of the file and its head with data.pkl. The caller closes *ret_torch_zip. */
-int torch_zip_open(struct source *source, struct torch_zip **ret_torch_zip, struct err *err);
+int torch_zip_open(struct source *source, enum state_dict_form form, struct torch_zip **ret_torch_zip,
+                   struct err *err);
 
 /* NULL is allowed. */
 void torch_zip_close(struct torch_zip *torch_zip);

@@ -10,7 +10,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct state_dict *state_dict = NULL;
     struct err err = ERR_INIT;
-    if (state_dict_parse(data, size, &state_dict, &err))
+    if (state_dict_parse(data, size, STATE_DICT_FORM_PLAIN, &state_dict, &err))
         return 0;
     for (size_t i = 0; i < state_dict->count; i++) {
         const struct state_dict_tensor *tensor = &state_dict->tensors[i];

@@ -42,7 +42,7 @@ static void test_plain_state_dict(void **state)
     pickle_tensor(&pickle, &(struct bytes_tensor){"s", "LongStorage", "8", 1, 0, 0, {0}, {0}});
     pickle_tensor(&pickle, &(struct bytes_tensor){"e", "FloatStorage", "9", 0, 5, 2, {0, 3}, {3, 1}});
     pickle_end(&pickle);
-    if (state_dict_parse(pickle.data, pickle.size, &dict, &err))
+    if (state_dict_parse(pickle.data, pickle.size, STATE_DICT_FORM_PLAIN, &dict, &err))
         fail_msg("%s", err.message);
     assert_int_equal(dict->count, 4);
     assert_string_equal(dict->tensors[0].name, "e");
@@ -83,7 +83,7 @@ static void test_views(void **state)
     for (size_t i = COUNT; i-- > 0;)
         pickle_tensor(&pickle, &tensors[i]);
     pickle_end(&pickle);
-    if (state_dict_parse(pickle.data, pickle.size, &dict, &err))
+    if (state_dict_parse(pickle.data, pickle.size, STATE_DICT_FORM_PLAIN, &dict, &err))
         fail_msg("%s", err.message);
     assert_int_equal(dict->count, COUNT);
     for (size_t i = 0; i < COUNT; i++)
@@ -128,7 +128,7 @@ static void test_accepted(void **state)
         struct state_dict *dict = NULL;
         struct err err = ERR_INIT;
         char names[200] = "";
-        if (state_dict_parse(cases[i].data, cases[i].size, &dict, &err))
+        if (state_dict_parse(cases[i].data, cases[i].size, STATE_DICT_FORM_PLAIN, &dict, &err))
             fail_msg("case %zu: %s", i, err.message);
         for (size_t j = 0; j < dict->count; j++)
             (void)snprintf(names + strlen(names), sizeof names - strlen(names), "%s ", dict->tensors[j].name);
@@ -188,7 +188,7 @@ static void test_foreign(void **state)
         (void)buf_append(&pickle, BYTES(TEXT_1("g")));
         (void)buf_append(&pickle, cases[i].value, cases[i].size);
         (void)buf_append(&pickle, BYTES(TEXT_1("w") GOOD "u."));
-        if (state_dict_parse(pickle.data, pickle.size, &dict, &err))
+        if (state_dict_parse(pickle.data, pickle.size, STATE_DICT_FORM_PLAIN, &dict, &err))
             fail_msg("case %zu: %s", i, err.message);
         assert_int_equal(dict->count, count);
         for (size_t j = 0; j + 1 < count; j++) {
@@ -387,7 +387,7 @@ static void test_hostile_pickles(void **state)
     for (size_t i = 0; i < sizeof hostiles / sizeof hostiles[0]; i++) {
         struct state_dict *dict = NULL;
         struct err err = ERR_INIT;
-        int code = state_dict_parse(hostiles[i].data, hostiles[i].size, &dict, &err);
+        int code = state_dict_parse(hostiles[i].data, hostiles[i].size, STATE_DICT_FORM_PLAIN, &dict, &err);
         if (code != hostiles[i].code || !strstr(err.message, hostiles[i].says) || dict)
             fail_msg("%s: code %d, \"%s\"", hostiles[i].name, code, err.message);
     }
@@ -404,13 +404,15 @@ static void test_bombs(void **state)
 
     for (int i = 0; i <= LIMIT_PICKLE_STACK; i++)
         (void)buf_append_char(&pickle, 'N');
-    assert_int_equal(state_dict_parse(pickle.data, pickle.size, &dict, &err), ERR_LIMIT);
+    assert_int_equal(state_dict_parse(pickle.data, pickle.size, STATE_DICT_FORM_PLAIN, &dict, &err),
+                     ERR_LIMIT);
     assert_non_null(strstr(err.message, "the stack exceeds"));
 
     buf_clear(&pickle);
     for (int i = 0; i <= LIMIT_PICKLE_STACK; i++)
         (void)buf_append_char(&pickle, '(');
-    assert_int_equal(state_dict_parse(pickle.data, pickle.size, &dict, &err), ERR_LIMIT);
+    assert_int_equal(state_dict_parse(pickle.data, pickle.size, STATE_DICT_FORM_PLAIN, &dict, &err),
+                     ERR_LIMIT);
     assert_non_null(strstr(err.message, "marks"));
 
     /* ten lists, each of ten references to the one before: 10^10 visits if they were followed */
@@ -432,7 +434,7 @@ static void test_bombs(void **state)
     (void)buf_append(&whole, BYTES("\x80\2}" TEXT_1("a")));
     (void)buf_append(&whole, pickle.data + 2, pickle.size - 2);
     (void)buf_append(&whole, BYTES("s."));
-    assert_int_equal(state_dict_parse(whole.data, whole.size, &dict, &err), ERR_LIMIT);
+    assert_int_equal(state_dict_parse(whole.data, whole.size, STATE_DICT_FORM_PLAIN, &dict, &err), ERR_LIMIT);
     buf_free(&whole);
 
     /* empty tuples without end, each dropped into one list */
@@ -440,7 +442,8 @@ static void test_bombs(void **state)
     (void)buf_append(&pickle, BYTES("\x80\2]"));
     for (int i = 0; i <= LIMIT_PICKLE_OBJECTS; i++)
         (void)buf_append(&pickle, BYTES(")a"));
-    assert_int_equal(state_dict_parse(pickle.data, pickle.size, &dict, &err), ERR_LIMIT);
+    assert_int_equal(state_dict_parse(pickle.data, pickle.size, STATE_DICT_FORM_PLAIN, &dict, &err),
+                     ERR_LIMIT);
     assert_non_null(strstr(err.message, "objects"));
 
     /* and one list that grows without end */
@@ -448,17 +451,119 @@ static void test_bombs(void **state)
     (void)buf_append(&pickle, BYTES("\x80\2]"));
     for (int i = 0; i <= LIMIT_PICKLE_ITEMS; i++)
         (void)buf_append(&pickle, BYTES("Na"));
-    assert_int_equal(state_dict_parse(pickle.data, pickle.size, &dict, &err), ERR_LIMIT);
+    assert_int_equal(state_dict_parse(pickle.data, pickle.size, STATE_DICT_FORM_PLAIN, &dict, &err),
+                     ERR_LIMIT);
     assert_non_null(strstr(err.message, "items"));
     buf_free(&pickle);
+}
+
+/* What a trainer keeps beside tensors: later protocols, instances, sets, bytes, names of which nothing is
+ * known. */
+static void test_what_trainers_keep(void **state)
+{
+    static const struct {
+        const char *data;
+        size_t size;
+        const char *names, *plain; /* and why it is no plain state dict */
+    } cases[] = {
+        {BYTES("\x80\2}(" TEXT_1("n") "cargparse\nNamespace\n)\x81}" TEXT_1("x") "K\1sb" TEXT_1("a") GOOD
+               "u."),
+         "a ", "argparse.Namespace is not allowed"},
+        {BYTES(
+             "\x80\4\x95\0\0\0\0\0\0\0\0}\x94(\x8c\1n\x94\x8c\1m\x94\x8c\1c\x94\x93\x94)}\x92\x8c\1a\x94" GOOD
+             "u."),
+         "a ", "pickle protocol 4"},
+        {BYTES("\x80\2}(" TEXT_1("s") "\x8f(K\1\x90" TEXT_1("f") "(K\1\x91" TEXT_1("b") "C\1x" TEXT_1("a")
+                   GOOD "u."),
+         "a ", "EMPTY_SET"},
+        {BYTES("\x80\2}(" TEXT_1("l") "\x8a\x09\0\0\0\0\0\0\0\0\1" TEXT_1("a") GOOD "u."), "a ",
+         "9 bytes is too large"},
+        {BYTES("\x80\2}(" TEXT_1("d") "cx\ny\n)R(K\1K\2u" TEXT_1("a") GOOD "u."), "a ", "x.y is not allowed"},
+        {BYTES("\x80\2}(" TEXT_1("d") "cx\ny\n)R)R" TEXT_1("a") GOOD "u."), "a ", "x.y is not allowed"},
+        {BYTES("\x80\2}(" TEXT_1("d") "K\1K\0"
+                                      "0" TEXT_1("a") "(K\2K\3"
+                                                      "1" GOOD "u."),
+         "a ", "POP"},
+        {BYTES("\x80\2}(" TEXT_1("m") "ctorch.distributed.checkpoint.metadata\nMetadata\n)\x81}b" TEXT_1("a")
+                   GOOD "u."),
+         "a ", "NEWOBJ"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct state_dict *dict = NULL;
+        struct err err = ERR_INIT;
+        char names[200] = "";
+        if (state_dict_parse(cases[i].data, cases[i].size, STATE_DICT_FORM_TRAINER, &dict, &err))
+            fail_msg("case %zu: %s", i, err.message);
+        for (size_t j = 0; j < dict->count; j++)
+            (void)snprintf(names + strlen(names), sizeof names - strlen(names), "%s ", dict->tensors[j].name);
+        assert_string_equal(names, cases[i].names);
+        state_dict_free(dict);
+        dict = NULL;
+        int code = state_dict_parse(cases[i].data, cases[i].size, STATE_DICT_FORM_PLAIN, &dict, &err);
+        if (!code || dict || !strstr(err.message, cases[i].plain))
+            fail_msg("case %zu, plain: %s", i, err.message);
+    }
+}
+
+static void test_hostile_pickles_of_trainers(void **state)
+{
+    static const struct {
+        const char *data;
+        size_t size;
+        const char *says;
+    } cases[] = {
+        {BYTES("\x80\6}."), "pickle protocol 6"},
+        {BYTES("\x80\4K\1K\2\x93."), "a name is no text"},
+        {BYTES("\x80\4\x94."), "the stack is empty"},
+        {BYTES("\x80\4(K\1\x90."), "the stack is empty"},
+        {BYTES("\x80\4](K\1\x90."), "into something else than a set"},
+        {BYTES("\x80\4\x8d\xff\xff\xff\xff\xff\xff\xff\xff."), "truncated"},
+        {BYTES("\x80\4\x8c\5ab"), "truncated"},
+        {BYTES("\x80\4\x81."), "the stack is empty"},
+        {BYTES("\x80\4\x8c\1x\x8c\1y\x93)\x81."), "something else than a state dict"},
+        {BYTES("\x80\2K\1)R."), "that is not a function"},
+        {BYTES("\x80\2ctorch.distributed.checkpoint.metadata\nMetadata\n)\x81}b}b."), "attributes are set"},
+        {BYTES("\x80\2}" TEXT_1("a") "ctorch._utils\n_rebuild_tensor_v2\n)Rs."), "described by 0"},
+        {BYTES("\x80\2U\1x."), "SHORT_BINSTRING"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct state_dict *dict = NULL;
+        struct err err = ERR_INIT;
+        int code = state_dict_parse(cases[i].data, cases[i].size, STATE_DICT_FORM_TRAINER, &dict, &err);
+        if (!code || dict || !strstr(err.message, cases[i].says))
+            fail_msg("case %zu: %s", i, err.message);
+    }
+}
+
+/* A part of a distributed checkpoint: a tensor alone, and nothing else. */
+static void test_a_tensor_alone(void **state)
+{
+    struct state_dict *dict = NULL;
+    struct err err = ERR_INIT;
+    (void)state;
+    assert_int_equal(state_dict_parse(BYTES("\x80\2" GOOD "."), STATE_DICT_FORM_TENSOR, &dict, &err), 0);
+    assert_int_equal(dict->count, 1);
+    assert_string_equal(dict->tensors[0].name, STATE_DICT_ROOT);
+    assert_int_equal(dict->tensors[0].shape.dim[0], 4);
+    state_dict_free(dict);
+    dict = NULL;
+    assert_int_equal(state_dict_parse(BYTES(STATE_DICT(GOOD)), STATE_DICT_FORM_TENSOR, &dict, &err),
+                     ERR_UNSUPPORTED);
+    assert_non_null(strstr(err.message, "something else than a tensor"));
+    assert_int_equal(state_dict_parse(BYTES("\x80\2" GOOD "."), STATE_DICT_FORM_PLAIN, &dict, &err),
+                     ERR_UNSUPPORTED);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_plain_state_dict), cmocka_unit_test(test_views),
-        cmocka_unit_test(test_accepted),         cmocka_unit_test(test_foreign),
-        cmocka_unit_test(test_hostile_pickles),  cmocka_unit_test(test_bombs),
+        cmocka_unit_test(test_plain_state_dict),   cmocka_unit_test(test_views),
+        cmocka_unit_test(test_accepted),           cmocka_unit_test(test_foreign),
+        cmocka_unit_test(test_hostile_pickles),    cmocka_unit_test(test_bombs),
+        cmocka_unit_test(test_what_trainers_keep), cmocka_unit_test(test_hostile_pickles_of_trainers),
+        cmocka_unit_test(test_a_tensor_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

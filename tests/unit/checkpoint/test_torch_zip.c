@@ -38,7 +38,7 @@ static int open_and_read(const void *data, size_t size, char *text, struct err *
     struct torch_zip *torch_zip = NULL;
     uint64_t offset = 0;
     assert_int_equal(source_open_memory("x.bin", data, size, &source, err), 0);
-    int code = torch_zip_open(source, &torch_zip, err);
+    int code = torch_zip_open(source, STATE_DICT_FORM_PLAIN, &torch_zip, err);
     if (!code) {
         assert_int_equal(torch_zip_state_dict(torch_zip)->count, 1);
         code = torch_zip_locate(torch_zip, &torch_zip_state_dict(torch_zip)->tensors[0], &offset, err);
