@@ -191,6 +191,54 @@ int source_open_memory(const char *name, const void *data, size_t size, struct s
     return 0;
 }
 
+/* -- A part of another source -------------------------------------------------------------------------- */
+
+struct part_source {
+    struct source source;
+    struct source *whole;
+    uint64_t begin;
+    char name[];
+};
+
+static int part_read(struct source *source, uint64_t offset, void *data, size_t size, struct err *err)
+{
+    const struct part_source *part = (struct part_source *)source;
+    return source_read(part->whole, part->begin + offset, data, size, err);
+}
+
+static void part_will_need(struct source *source, uint64_t offset, uint64_t size)
+{
+    const struct part_source *part = (struct part_source *)source;
+    source_will_need(part->whole, part->begin + offset, size);
+}
+
+static void part_close(struct source *source)
+{
+    free(source);
+}
+
+int source_open_part(struct source *whole, uint64_t offset, uint64_t size, const char *name,
+                     struct source **ret_source, struct err *err)
+{
+    static const struct source_ops part_ops = {
+        .read = part_read, .will_need = part_will_need, .close = part_close};
+    const size_t name_size = strlen(name) + 1;
+    if (!checked_range_within(offset, size, whole->size_bytes))
+        return err_set(err, ERR_FORMAT,
+                       "%s: truncated: %" PRIu64 " bytes at %" PRIu64 " reach past its end at %" PRIu64,
+                       whole->name, size, offset, whole->size_bytes);
+    struct part_source *part = malloc(sizeof *part + name_size);
+    if (!part)
+        return err_set(err, ERR_NO_MEMORY, "%s: out of memory", name);
+    *part = (struct part_source){.whole = whole, .begin = offset};
+    memcpy(part->name, name, name_size);
+    part->source = (struct source){.ops = &part_ops, .name = part->name, .size_bytes = size};
+    *ret_source = &part->source;
+    return 0;
+}
+
+/* -- Files, opened --------------------------------------------------------------------------------------- */
+
 static int open_file(const char *path, int is_mapped, struct source **ret_source, struct err *err)
 {
     void *data = MAP_FAILED;

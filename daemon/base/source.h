@@ -66,6 +66,10 @@ int source_open_file(const char *path, struct source **ret_source, struct err *e
  * was opened. */
 int source_open_changing_file(const char *path, struct source **ret_source, struct err *err);
 
+/* The `size` bytes at `offset` of another source, which must outlive it and hold them. `name` is copied. */
+int source_open_part(struct source *whole, uint64_t offset, uint64_t size, const char *name,
+                     struct source **ret_source, struct err *err);
+
 /* A source over bytes that the caller keeps alive (tests, fuzzers, small downloads). `name` is copied. */
 int source_open_memory(const char *name, const void *data, size_t size, struct source **ret_source,
                        struct err *err);

@@ -1,25 +1,40 @@
 #include "daemon/base/weight_layout.h"
 
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define NUMBER_BYTES 5 /* "00001" */
 
-static const struct weight_layout layouts[] = {
-    {"model.safetensors", 0, 0},
-    {"model.safetensors.index.json", 0, 1},
-    {"pytorch_model.bin", 1, 0},
-    {"pytorch_model.bin.index.json", 1, 1},
+/* As they are published. */
+static const struct weight_layout published[] = {
+    {"model.safetensors", 0, WEIGHT_FORM_FILE},
+    {"model.safetensors.index.json", 0, WEIGHT_FORM_INDEX},
+    {"pytorch_model.bin", 1, WEIGHT_FORM_FILE},
+    {"pytorch_model.bin.index.json", 1, WEIGHT_FORM_INDEX},
 };
 
-#define LAYOUT_COUNT (sizeof layouts / sizeof layouts[0])
+/* As trainers write them to go on from. */
+static const struct weight_layout of_trainers[] = {
+    {".metadata", 1, WEIGHT_FORM_CHUNKS},                 /* torchtitan, Lightning, Composer, Megatron Core */
+    {"model_and_optim/.metadata", 1, WEIGHT_FORM_CHUNKS}, /* OLMo-core */
+    {"pytorch_model_fsdp_0/.metadata", 1, WEIGHT_FORM_CHUNKS}, /* Accelerate, and Trainer with it */
+    {"weights/.metadata", 1, WEIGHT_FORM_CHUNKS},              /* NeMo 2 */
+    {"mp_rank_00_model_states.pt", 1, WEIGHT_FORM_FILE},       /* DeepSpeed */
+    {"mp_rank_00/model_optim_rng.pt", 1, WEIGHT_FORM_FILE},    /* Megatron */
+    {"latest", 1, WEIGHT_FORM_POINTER},                        /* DeepSpeed, below a folder of its user's */
+};
+
+#define PUBLISHED_COUNT (sizeof published / sizeof published[0])
+#define TRAINER_COUNT (sizeof of_trainers / sizeof of_trainers[0])
 
 const struct weight_layout *weight_layout_choose(int (*has)(void *context, const char *name), void *context,
                                                  int does_prefer_torch)
 {
-    size_t first = does_prefer_torch ? LAYOUT_COUNT / 2 : 0;
-    for (size_t i = 0; i < LAYOUT_COUNT; i++) {
-        const struct weight_layout *layout = &layouts[(first + i) % LAYOUT_COUNT];
+    size_t first = does_prefer_torch ? PUBLISHED_COUNT / 2 : 0;
+    for (size_t i = 0; i < PUBLISHED_COUNT + TRAINER_COUNT; i++) {
+        const struct weight_layout *layout = i < PUBLISHED_COUNT ? &published[(first + i) % PUBLISHED_COUNT]
+                                                                 : &of_trainers[i - PUBLISHED_COUNT];
         if (has(context, layout->file))
             return layout;
     }
@@ -57,17 +72,17 @@ static int is_beside(const struct weight_layout *layout, const char *path)
         ".py",   ".gitignore", ".yaml", ".msgpack", ".h5",     ".onnx",     ".gguf",
         ".ot",   ".png",       ".csv",  ".pdf",     "LICENSE", "NOTICE",    ".gitattributes",
     };
-    static const char *const of_trainers[] = {"training_args.bin", "optimizer.bin", "scheduler.bin",
-                                              "optimizer.pt",      "scheduler.pt",  "scaler.pt",
-                                              "rng_state.pth"};
+    static const char *const others[] = {"training_args.bin", "optimizer.bin", "scheduler.bin",
+                                         "optimizer.pt",      "scheduler.pt",  "scaler.pt",
+                                         "rng_state.pth"};
     if (ends_with(path, layout->is_torch ? ".safetensors" : ".bin"))
         return 1;
     for (size_t i = 0; i < sizeof endings / sizeof endings[0]; i++) {
         if (ends_with(path, endings[i]))
             return 1;
     }
-    for (size_t i = 0; i < sizeof of_trainers / sizeof of_trainers[0]; i++) {
-        if (strcmp(path, of_trainers[i]) == 0)
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
+        if (strcmp(path, others[i]) == 0)
             return 1;
     }
     return 0;
@@ -94,8 +109,8 @@ int weight_layout_is_told(const struct weight_layout *layout,
 {
     const char *first = NULL, *first_end = NULL;
     unsigned long found = 0;
-    if (!layout || !layout->is_index)
-        return layout != NULL;
+    if (!layout || layout->form != WEIGHT_FORM_INDEX)
+        return layout && layout->form == WEIGHT_FORM_FILE;
     for (size_t i = 0; i < count; i++) {
         const char *name = name_at(context, i), *end = shard_end(layout, name);
         if (!end && !is_beside(layout, name))
@@ -117,10 +132,64 @@ int weight_layout_is_told(const struct weight_layout *layout,
 
 int weight_layout_has(const struct weight_layout *layout, const char *path)
 {
-    return layout->is_index ? shard_end(layout, path) != NULL : strcmp(path, layout->file) == 0;
+    return layout->form == WEIGHT_FORM_INDEX ? shard_end(layout, path) != NULL
+                                             : strcmp(path, layout->file) == 0;
 }
 
-int weight_layout_is_of_checkpoint(const char *name)
+int weight_layout_is_of_trainer(const char *file)
 {
-    return strcmp(name, "config.json") == 0 || ends_with(name, ".safetensors") || ends_with(name, ".bin");
+    for (size_t i = 0; i < TRAINER_COUNT; i++) {
+        if (strcmp(of_trainers[i].file, file) == 0)
+            return 1;
+    }
+    return 0;
+}
+
+int weight_layout_is_of_chunks(const char *path)
+{
+    for (size_t i = 0; i < TRAINER_COUNT; i++) {
+        if (of_trainers[i].form == WEIGHT_FORM_CHUNKS && strcmp(of_trainers[i].file, path) == 0)
+            return 1;
+    }
+    return 0;
+}
+
+/* Whether `file` is the end of `path`, below some folder or the top; *size becomes the size of that, if it is
+ * smaller: of several the longest name says most. */
+static int is_below(const char *path, const char *file, size_t *size)
+{
+    const size_t path_size = strlen(path), file_size = strlen(file);
+    if (!ends_with(path, file) || (path_size > file_size && path[path_size - file_size - 1] != '/'))
+        return 0;
+    const size_t folder = path_size == file_size ? 0 : path_size - file_size - 1;
+    if (folder < *size)
+        *size = folder;
+    return 1;
+}
+
+/* Anything may be called "latest". */
+static int is_first_of_trainer(const char *path, size_t *size)
+{
+    int is_one = 0;
+    for (size_t i = 0; i < TRAINER_COUNT; i++)
+        is_one |= of_trainers[i].form != WEIGHT_FORM_POINTER && is_below(path, of_trainers[i].file, size);
+    return is_one;
+}
+
+int weight_layout_is_first(const char *path, size_t *ret_size)
+{
+    size_t size = SIZE_MAX;
+    int is_one = is_first_of_trainer(path, &size);
+    for (size_t i = 0; i < PUBLISHED_COUNT; i++)
+        is_one |= is_below(path, published[i].file, &size);
+    if (is_one)
+        *ret_size = size;
+    return is_one;
+}
+
+int weight_layout_is_of_checkpoint(const char *path)
+{
+    size_t ignored = SIZE_MAX;
+    return strcmp(path, "config.json") == 0 || ends_with(path, ".safetensors") || ends_with(path, ".bin") ||
+           is_first_of_trainer(path, &ignored);
 }

@@ -1,10 +1,12 @@
 #include "daemon/checkpoint/checkpoint.h"
 
+#include "daemon/base/file.h"
 #include "daemon/base/guess.h"
 #include "daemon/base/limits.h"
 #include "daemon/base/weight_layout.h"
 #include "daemon/checkpoint/shard.h"
 #include "daemon/checkpoint/shard_index.h"
+#include "daemon/checkpoint/spread.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -19,7 +21,8 @@ struct checkpoint {
     enum shard_format format;
     struct shard_index *index; /* NULL for a single file */
     struct shard **shards;     /* one per file; NULL until it is opened */
-    const char *single_name;   /* the file's name, without an index */
+    struct spread *spread;     /* of chunks, in place of shards */
+    char *first_name;          /* of the file that is read first, which is the only one without an index */
 };
 
 static size_t file_count(const struct checkpoint *checkpoint)
@@ -29,7 +32,7 @@ static size_t file_count(const struct checkpoint *checkpoint)
 
 static const char *file_name(const struct checkpoint *checkpoint, size_t file)
 {
-    return checkpoint->index ? checkpoint->index->files[file] : checkpoint->single_name;
+    return checkpoint->index ? checkpoint->index->files[file] : checkpoint->first_name;
 }
 
 static int read_index(struct checkpoint *checkpoint, const char *name, struct err *err)
@@ -69,27 +72,132 @@ static int open_shards(struct checkpoint *checkpoint, struct source *source, str
     return source ? shard_open(source, checkpoint->format, &checkpoint->shards[0], err) : 0;
 }
 
+/* -- What trainers write -- */
+
+#define POINTER_BYTES_MAX 256
+
+/* The name of a file in the folder of another one, or NULL without memory. */
+static char *beside(const char *path, const char *name)
+{
+    const char *slash = strrchr(path, '/');
+    const size_t folder = slash ? (size_t)(slash - path) + 1 : 0, size = folder + strlen(name) + 1;
+    char *other = malloc(size);
+    if (other)
+        (void)snprintf(other, size, "%.*s%s", (int)folder, path, name);
+    return other;
+}
+
+/* DeepSpeed and Megatron write a file for each rank of model parallelism; with ZeRO's third stage the ranks
+ * of data parallelism hold parts of the weights, too. */
+static int refuse_ranks(const struct checkpoint *checkpoint, const char *path, struct err *err)
+{
+    static const struct {
+        const char *beside, *name, *why;
+    } ranks[] = {
+        {"mp_rank_00_model_states.pt", "mp_rank_01_model_states.pt",
+         "the model is divided among ranks of tensor parallelism, of which one alone is read; convert it "
+         "with "
+         "DeepSpeed's or Megatron's tools"},
+        {"mp_rank_00_model_states.pt", "layer_01-model_00-model_states.pt",
+         "the model is divided into layers for pipeline parallelism; convert it with DeepSpeed's or "
+         "Megatron's tools"},
+        {"mp_rank_00_model_states.pt", "zero_pp_rank_0_mp_rank_00_model_states.pt",
+         "ZeRO's stage 3 divides the weights among the ranks; its zero_to_fp32.py makes files of it that are "
+         "read, and "
+         "so does stage3_gather_16bit_weights_on_model_save"},
+        {"model_optim_rng.pt", "../mp_rank_01/model_optim_rng.pt",
+         "the model is divided among ranks of tensor parallelism, of which one alone is read; its converter "
+         "to "
+         "Hugging Face's format makes files of it that are read"},
+    };
+    const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+    for (size_t i = 0; i < sizeof ranks / sizeof ranks[0]; i++) {
+        const char *other_name = ranks[i].name;
+        if (strcmp(name, ranks[i].beside) != 0)
+            continue;
+        char *other = strncmp(other_name, "../", 3) == 0 ? strdup(other_name + 3) : beside(path, other_name);
+        if (!other)
+            return err_set(err, ERR_NO_MEMORY, "out of memory");
+        const int is_there = checkpoint->files.has(checkpoint->files.context, other);
+        if (is_there)
+            (void)err_set(err, ERR_UNSUPPORTED, "%.200s is there: %s", other, ranks[i].why);
+        free(other);
+        if (is_there)
+            return err->code;
+    }
+    return 0;
+}
+
+/* "latest" holds the name of the folder with DeepSpeed's newest states. */
+static int follow_pointer(struct checkpoint *checkpoint, struct err *err)
+{
+    char folder[POINTER_BYTES_MAX + 1] = "";
+    struct source *source = NULL;
+    int code = checkpoint->files.open(checkpoint->files.context, checkpoint->first_name, &source, err);
+    if (code)
+        return code;
+    size_t size = source->size_bytes > POINTER_BYTES_MAX ? 0 : (size_t)source->size_bytes;
+    code = source_read(source, 0, folder, size, err);
+    source_close(source);
+    if (code)
+        return code;
+    folder[strcspn(folder, " \r\n")] = 0;
+    if (!file_is_safe_relative(folder) || strchr(folder, '/'))
+        return err_set(err, ERR_NOT_FOUND,
+                       "no weights: none of " WEIGHT_LAYOUT_FILES
+                       " is there, and latest does not name a folder, as DeepSpeed's does");
+    char path[POINTER_BYTES_MAX + 64];
+    (void)snprintf(path, sizeof path, "%s/mp_rank_00_model_states.pt", folder);
+    code = refuse_ranks(checkpoint, path, err);
+    if (!code && !checkpoint->files.has(checkpoint->files.context, path))
+        code = err_set(err, ERR_NOT_FOUND,
+                       "no weights: latest is there, but %.200s is not, which it stands for", path);
+    if (code)
+        return code;
+    free(checkpoint->first_name);
+    checkpoint->first_name = strdup(path);
+    return checkpoint->first_name ? 0 : err_set(err, ERR_NO_MEMORY, "out of memory");
+}
+
+static int open_layout(struct checkpoint *checkpoint, const struct weight_layout *layout, struct err *err)
+{
+    struct source *source = NULL;
+    int code = 0;
+    switch (layout->form) {
+    case WEIGHT_FORM_CHUNKS:
+        return spread_open(&checkpoint->files, layout->file, &checkpoint->spread, err);
+    case WEIGHT_FORM_INDEX:
+        code = read_index(checkpoint, layout->file, err);
+        break;
+    case WEIGHT_FORM_POINTER:
+        code = follow_pointer(checkpoint, err);
+        break;
+    case WEIGHT_FORM_FILE:
+        code = refuse_ranks(checkpoint, layout->file, err);
+        break;
+    }
+    if (!code && layout->form != WEIGHT_FORM_INDEX)
+        code = checkpoint->files.open(checkpoint->files.context, checkpoint->first_name, &source, err);
+    return code ? code : open_shards(checkpoint, source, err);
+}
+
 int checkpoint_open(const struct checkpoint_files *files, enum checkpoint_prefer prefer,
                     struct checkpoint **ret_checkpoint, struct err *err)
 {
     const struct weight_layout *layout =
         weight_layout_choose(files->has, files->context, prefer == CHECKPOINT_PREFER_TORCH);
-    struct source *source = NULL;
-    int code = 0;
     if (!layout)
         return err_set(err, ERR_NOT_FOUND, "no weights: none of " WEIGHT_LAYOUT_FILES " is there");
     struct checkpoint *checkpoint = calloc(1, sizeof *checkpoint);
     if (!checkpoint)
         return err_set(err, ERR_NO_MEMORY, "out of memory");
     checkpoint->files = *files;
-    checkpoint->format = layout->is_torch ? SHARD_FORMAT_TORCH_ZIP : SHARD_FORMAT_SAFETENSORS;
-    checkpoint->single_name = layout->file;
-    if (layout->is_index)
-        code = read_index(checkpoint, layout->file, err);
-    else
-        code = files->open(files->context, layout->file, &source, err);
-    if (!code)
-        code = open_shards(checkpoint, source, err);
+    checkpoint->format = !layout->is_torch                           ? SHARD_FORMAT_SAFETENSORS
+                         : weight_layout_is_of_trainer(layout->file) ? SHARD_FORMAT_TORCH_TRAINER
+                                                                     : SHARD_FORMAT_TORCH_ZIP;
+    checkpoint->first_name = strdup(layout->file);
+    int code = checkpoint->first_name ? open_layout(checkpoint, layout, err)
+                                      : err_set(err, ERR_NO_MEMORY, "out of memory");
     if (code) {
         checkpoint_close(checkpoint);
         return code;
@@ -106,16 +214,22 @@ void checkpoint_close(struct checkpoint *checkpoint)
         shard_close(checkpoint->shards[i]);
     free(checkpoint->shards);
     shard_index_free(checkpoint->index);
+    spread_close(checkpoint->spread);
+    free(checkpoint->first_name);
     free(checkpoint);
 }
 
 size_t checkpoint_name_count(const struct checkpoint *checkpoint)
 {
+    if (checkpoint->spread)
+        return spread_index(checkpoint->spread)->count;
     return checkpoint->index ? checkpoint->index->entry_count : shard_count(checkpoint->shards[0]);
 }
 
 const char *checkpoint_name(const struct checkpoint *checkpoint, size_t index)
 {
+    if (checkpoint->spread)
+        return spread_index(checkpoint->spread)->tensors[index].name;
     return checkpoint->index ? checkpoint->index->entries[index].tensor
                              : shard_name(checkpoint->shards[0], index);
 }
@@ -193,11 +307,47 @@ static int refuse_name(const struct checkpoint *checkpoint, const char *name, st
     return err_set(err, ERR_NOT_FOUND, "no tensor is named %.200s; there are %zu", name, count);
 }
 
+static int refuse_foreign(const char *name, const char *foreign, struct err *err)
+{
+    return err_set(
+        err, ERR_UNSUPPORTED,
+        "tensor %.200s: its dtype or form (%s) is not read here; the other tensors of the file can be", name,
+        foreign);
+}
+
+static int find_spread(struct checkpoint *checkpoint, const char *name, struct checkpoint_tensor *ret_tensor,
+                       struct err *err)
+{
+    const struct chunk_index *index = spread_index(checkpoint->spread);
+    size_t number = 0;
+    if (!chunk_index_find(index, name, &number))
+        return refuse_name(checkpoint, name, err);
+    const struct chunk_index_tensor *tensor = &index->tensors[number];
+    ret_tensor->name = tensor->name;
+    if (tensor->foreign)
+        return refuse_foreign(name, tensor->foreign, err);
+    int code = chunk_index_check(tensor, err);
+    if (code)
+        return code;
+    *ret_tensor = (struct checkpoint_tensor){
+        .name = tensor->name,
+        .dtype = tensor->dtype,
+        .shape = tensor->shape,
+        .size_bytes = tensor->size_bytes,
+        .file = checkpoint->first_name,
+        .is_spread = 1,
+        .index = number,
+    };
+    return 0;
+}
+
 int checkpoint_find(struct checkpoint *checkpoint, const char *name, struct checkpoint_tensor *ret_tensor,
                     struct err *err)
 {
     size_t file = 0, index = 0;
     struct shard_tensor tensor;
+    if (checkpoint->spread)
+        return find_spread(checkpoint, name, ret_tensor, err);
     if (checkpoint->index) {
         const struct shard_index_entry *entry = shard_index_find(checkpoint->index, name);
         if (!entry)
@@ -218,11 +368,7 @@ int checkpoint_find(struct checkpoint *checkpoint, const char *name, struct chec
     shard_describe(shard, index, &tensor);
     ret_tensor->name = tensor.name;
     if (tensor.foreign)
-        return err_set(
-            err, ERR_UNSUPPORTED,
-            "tensor %.200s: its dtype or form (%s) is not read here; the other tensors of the file "
-            "can be",
-            name, tensor.foreign);
+        return refuse_foreign(name, tensor.foreign, err);
     if (tensor.is_repeating)
         return err_set(
             err, ERR_UNSUPPORTED,
@@ -242,9 +388,15 @@ int checkpoint_find(struct checkpoint *checkpoint, const char *name, struct chec
     return 0;
 }
 
+int checkpoint_check_files(struct checkpoint *checkpoint, struct err *err)
+{
+    return checkpoint->spread ? spread_check_files(checkpoint->spread, err) : 0;
+}
+
 void checkpoint_will_need(struct checkpoint *checkpoint, const struct checkpoint_tensor *tensor)
 {
-    shard_will_need(checkpoint->shards[tensor->shard], tensor->index);
+    if (!checkpoint->spread) /* chunks are read one after the other, most at once */
+        shard_will_need(checkpoint->shards[tensor->shard], tensor->index);
 }
 
 int checkpoint_read(struct checkpoint *checkpoint, const struct checkpoint_tensor *tensor, void *data,
@@ -259,16 +411,22 @@ int checkpoint_read(struct checkpoint *checkpoint, const struct checkpoint_tenso
 int checkpoint_read_range(struct checkpoint *checkpoint, const struct checkpoint_tensor *tensor,
                           uint64_t offset, void *data, size_t size, struct err *err)
 {
+    if (checkpoint->spread)
+        return spread_read(checkpoint->spread, tensor->index, offset, data, size, err);
     return shard_read(checkpoint->shards[tensor->shard], tensor->index, offset, data, size, err);
 }
 
 int checkpoint_locate(struct checkpoint *checkpoint, const struct checkpoint_tensor *tensor,
                       struct source **ret_source, uint64_t *ret_offset)
 {
+    if (checkpoint->spread)
+        return 0;
     return shard_locate(checkpoint->shards[tensor->shard], tensor->index, ret_source, ret_offset);
 }
 
 const void *checkpoint_map(struct checkpoint *checkpoint, const struct checkpoint_tensor *tensor)
 {
+    if (checkpoint->spread)
+        return NULL;
     return shard_map(checkpoint->shards[tensor->shard], tensor->index);
 }

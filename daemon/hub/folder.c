@@ -4,6 +4,7 @@
 #include "daemon/base/digest.h"
 #include "daemon/base/file.h"
 #include "daemon/base/limits.h"
+#include "daemon/base/weight_layout.h"
 #include "daemon/hub/folder_revision.h"
 #include "daemon/hub/hub_json.h"
 #include "daemon/hub/walk.h"
@@ -73,8 +74,7 @@ static int list_folder(const struct folder *folder, struct repository_refs **ret
     }
     (void)closedir(stream);
     if (!code && refs->count == 0)
-        code = err_set(err, ERR_NOT_FOUND,
-                       "%s: neither it nor a folder in it holds config.json, *.safetensors or *.bin",
+        code = err_set(err, ERR_NOT_FOUND, "%s: neither it nor a folder in it holds " WEIGHT_LAYOUT_MARKS,
                        folder->path);
     if (!code) {
         qsort(refs->rows, refs->count, sizeof *refs->rows, compare_refs);

@@ -1,7 +1,7 @@
 /*
  * A local folder of checkpoints as a repository ("file:/path"): what a running trainer writes.
  *
- * Each subfolder that holds a checkpoint (config.json, *.safetensors or *.bin) is a revision of that name; if
+ * Each subfolder that holds a checkpoint (weight_layout_is_of_checkpoint) is a revision of that name; if
  * the folder itself holds one, it is the revision "main", in place of a subfolder of that name. The commit of
  * a revision is a digest of the names, sizes, times and inodes of its files, so a checkpoint that is still
  * being written changes its commit, and reading by an old commit fails instead of mixing two states.

@@ -142,7 +142,7 @@ int folder_revision_read(const char *folder, const char *revision, struct reposi
     if (!code)
         code = buf_check(&listing.lines, path, err);
     if (!code && !listing.holds_checkpoint)
-        code = err_set(err, ERR_NOT_FOUND, "%s: no config.json, *.safetensors or *.bin in it", path);
+        code = err_set(err, ERR_NOT_FOUND, "%s: no " WEIGHT_LAYOUT_MARKS " in it", path);
     if (!code)
         code = hub_json_finish_tree(listing.tree, err);
     if (!code)

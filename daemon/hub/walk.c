@@ -57,7 +57,7 @@ static int walk_folder(struct walk *walk, const char *folder, const char *relati
         return pass_over(errno, folder, err);
     int code = walk_next(stream, folder, &entry, err);
     for (; entry && !code; code = code ? code : walk_next(stream, folder, &entry, err)) {
-        if (entry->d_name[0] == '.')
+        if (entry->d_name[0] == '.' && strcmp(entry->d_name, ".metadata") != 0)
             continue;
         char *path = file_join(folder, entry->d_name);
         char *name = relative[0] ? file_join(relative, entry->d_name) : strdup(entry->d_name);

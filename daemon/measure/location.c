@@ -93,8 +93,9 @@ static int read_header(struct location *location, struct located_tensor *found, 
                                      .size_bytes = tensor.size_bytes};
     (void)snprintf(found->tensor, sizeof found->tensor, "%s", location->tensor);
     (void)snprintf(found->file, sizeof found->file, "%s", tensor.file);
-    (void)snprintf(found->file_digest, sizeof found->file_digest, "%s",
-                   revision_source_digest(&location->source, tensor.file));
+    if (!tensor.is_spread)
+        (void)snprintf(found->file_digest, sizeof found->file_digest, "%s",
+                       revision_source_digest(&location->source, tensor.file));
     return 0;
 }
 

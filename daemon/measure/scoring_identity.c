@@ -130,12 +130,12 @@ static int add_config(struct digest *digest, const struct score_config *config, 
     return add_multipliers(digest, config, err);
 }
 
-/* The digest of the file that holds a tensor, or "". */
+/* The digest of the file that holds a tensor, or "": also where several hold it. */
 static const char *file_digest(const struct scoring_weights *weights, size_t tensor)
 {
-    const struct repository_file *file =
-        repository_tree_find(weights->request->tree, weights->located[tensor].file);
-    return file ? file->sha256 : "";
+    const struct checkpoint_tensor *located = &weights->located[tensor];
+    const struct repository_file *file = repository_tree_find(weights->request->tree, located->file);
+    return file && !located->is_spread ? file->sha256 : "";
 }
 
 int scoring_identity_knows_files(const struct scoring_weights *weights)

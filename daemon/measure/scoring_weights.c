@@ -4,12 +4,14 @@
 #include "daemon/measure/scoring_identity.h"
 #include "daemon/measure/tensor_digests.h"
 #include "daemon/measure/tensor_reader.h"
+#include "daemon/model/role.h"
 #include "daemon/sweep/revision_source.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#define STORED_NAME_BYTES (2 * SCORE_NAME_BYTES)
 #define COMPARED_BYTES ((size_t)1 << 20)
 
 /* -- Where they lie -------------------------------------------------------------------------------- */
@@ -37,7 +39,7 @@ static int holds_name(const struct checkpoint *checkpoint, const char *name)
 
 /* A model that was saved by the class without a head has names without the prefix that this class gives it.
  */
-static void find_left_out(struct scoring_weights *weights, const struct score_architecture *architecture)
+static void find_names(struct scoring_weights *weights, const struct score_architecture *architecture)
 {
     const char *prefix = architecture->prefix ? architecture->prefix : "";
     const char *embedding = architecture->names[SCORE_ROLE_EMBEDDING];
@@ -45,25 +47,32 @@ static void find_left_out(struct scoring_weights *weights, const struct score_ar
                                 holds_name(weights->checkpoint, embedding + strlen(prefix))
                             ? prefix
                             : "";
+    const char *wrapped = weights->left_out[0] ? NULL : model_role_find_name(weights->checkpoint, embedding);
+    const size_t size = wrapped ? strlen(wrapped) - strlen(embedding) : 0;
+    /* A language model that is a part of another one is none by itself. */
+    if (wrapped && size < sizeof weights->wrapper && !strstr(wrapped, "language_model."))
+        (void)snprintf(weights->wrapper, sizeof weights->wrapper, "%.*s", (int)size, wrapped);
 }
 
 /* What the files call a tensor of the family's name. */
-static const char *stored_name(const struct scoring_weights *weights, const char *name)
+static const char *stored_name(const struct scoring_weights *weights, const char *name, char *stored)
 {
     size_t size = strlen(weights->left_out);
-    return strncmp(name, weights->left_out, size) == 0 ? name + size : name;
+    (void)snprintf(stored, STORED_NAME_BYTES, "%s%s", weights->wrapper,
+                   strncmp(name, weights->left_out, size) == 0 ? name + size : name);
+    return stored;
 }
 
 static int locate_tensor(struct scoring_weights *weights, enum score_role role, uint64_t number,
                          struct err *err)
 {
-    char name[SCORE_NAME_BYTES];
+    char name[SCORE_NAME_BYTES], stored[STORED_NAME_BYTES];
     struct checkpoint_tensor *located = &weights->located[weights->count];
     struct score_tensor *tensor = &weights->tensors[weights->count];
     score_tensor_name(weights->config, role, number, name);
     if (!name[0])
         return 0;
-    int code = checkpoint_find(weights->checkpoint, stored_name(weights, name), located, err);
+    int code = checkpoint_find(weights->checkpoint, stored_name(weights, name, stored), located, err);
     if (code)
         return code;
     if (!(tensor->name = strdup(name)))
@@ -80,8 +89,12 @@ static int locate_tensor(struct scoring_weights *weights, enum score_role role, 
 static int check_layers(const struct scoring_weights *weights, struct err *err)
 {
     uint64_t found = 0, wanted = weights->config->layer_count;
+    const size_t wrapper_size = strlen(weights->wrapper);
     for (size_t i = 0; i < checkpoint_name_count(weights->checkpoint); i++) {
-        uint64_t layers = score_name_layers(weights->config, checkpoint_name(weights->checkpoint, i));
+        const char *name = checkpoint_name(weights->checkpoint, i);
+        if (strncmp(name, weights->wrapper, wrapper_size) != 0)
+            continue;
+        uint64_t layers = score_name_layers(weights->config, name + wrapper_size);
         found = layers > found ? layers : found;
     }
     if (found <= wanted)
@@ -129,8 +142,10 @@ static int check_tie(const struct scoring_weights *weights, const struct score_a
     int differ = 0;
     if (!weights->config->is_tied)
         return 0;
-    const char *input_name = stored_name(weights, architecture->names[SCORE_ROLE_EMBEDDING]);
-    const char *output_name = architecture->names[SCORE_ROLE_UNEMBEDDING];
+    char input_name[STORED_NAME_BYTES], output_name[STORED_NAME_BYTES];
+    (void)stored_name(weights, architecture->names[SCORE_ROLE_EMBEDDING], input_name);
+    (void)snprintf(output_name, sizeof output_name, "%s%s", weights->wrapper,
+                   architecture->names[SCORE_ROLE_UNEMBEDDING]);
     int code = checkpoint_find(weights->checkpoint, output_name, &output, &absent);
     if (code == ERR_NOT_FOUND)
         return 0;
@@ -162,7 +177,7 @@ int scoring_weights_open(struct scoring_weights *ret_weights, const struct scori
     int code = score_architecture_find(config->architecture, &architecture, err);
     if (code || (code = checkpoint_open(&files, CHECKPOINT_PREFER_SAFETENSORS, &weights->checkpoint, err)))
         return code;
-    find_left_out(weights, architecture);
+    find_names(weights, architecture);
     if ((code = check_layers(weights, err)) || (code = check_tie(weights, architecture, err)))
         return code;
     weights->tensors = calloc(max, sizeof *weights->tensors);
@@ -219,8 +234,9 @@ static struct pooled_tensor *find_in_pool(const struct scoring_weights *weights,
     char key[LOCATION_KEY_SIZE];
     if (!request->pool || !file)
         return NULL;
-    location_write_key(key, file->sha256[0] ? file->sha256 : file->git_oid, request->repository->name,
-                       request->tree->commit, located->file, located->name);
+    const char *digest = located->is_spread ? "" : file->sha256[0] ? file->sha256 : file->git_oid;
+    location_write_key(key, digest, request->repository->name, request->tree->commit, located->file,
+                       located->name);
     const struct tensor_request wanted = {
         .key = key, .dtype = located->dtype, .shape = located->shape, .size_bytes = located->size_bytes};
     return tensor_pool_find(request->pool, &wanted);

@@ -24,7 +24,9 @@ struct scoring_weights {
     const struct scoring_request *request; /* borrowed */
     const struct score_config *config;     /* borrowed */
     struct checkpoint *checkpoint;
-    const char *left_out; /* of the family's names, in the files: its prefix, or "" */
+    const char *left_out;           /* of the family's names, in the files: its prefix, or "" */
+    char wrapper[SCORE_NAME_BYTES]; /* what the files have before them: of a trainer that keeps more than the
+                                       model */
     size_t count;
     struct score_tensor *tensors; /* [count], the family's names, owned; data after scoring_weights_fetch */
     struct checkpoint_tensor *located; /* [count] where they lie */

@@ -1,5 +1,6 @@
 #include "daemon/model/role.h"
 
+#include <stdio.h>
 #include <string.h>
 
 /* Where each family keeps its embeddings; of several names, the first that is there. */
@@ -38,14 +39,17 @@ static const struct family {
     {"openai-gpt", {"lm_head.weight", NULL}, {"transformer.tokens_embed.weight", "tokens_embed.weight"}},
     {"nemotron_h", {"lm_head.weight", NULL}, {"backbone.embeddings.weight", "model.embeddings.weight"}},
     {"t5", {"lm_head.weight", NULL}, {"shared.weight", "decoder.embed_tokens.weight"}}, /* and BART */
+    /* Trainers' own names; of torchtitan, and Meta's, see openlm. */
+    {"olmo_core", {"lm_head.w_out.weight", NULL}, {"embeddings.weight", NULL}},
+    {"megatron", {"output_layer.weight", NULL}, {"embedding.word_embeddings.weight", NULL}},
 };
 
 #define FAMILY_COUNT (sizeof families / sizeof families[0])
 
 /* What trainers, compilers and models of several parts put around a state dict. */
 static const char *const wrappers[] = {
-    "state_dict.",     "model_state_dict.", "model.",           "module.",
-    "language_model.", "_orig_mod.",        "_forward_module.", "_fsdp_wrapped_module.",
+    "state_dict.",      "model_state_dict.",     "model.", "module.", "language_model.", "_orig_mod.",
+    "_forward_module.", "_fsdp_wrapped_module.", "app.",   "state.", /* of torch's tutorials, of Composer */
 };
 
 #define WRAPPER_COUNT (sizeof wrappers / sizeof wrappers[0])
@@ -64,8 +68,7 @@ static int are_wrappers(const char *bytes, size_t size)
     return size == 0;
 }
 
-/* The checkpoint's own copy of a name that stands in it, behind as few wrappers as there are; else NULL. */
-static const char *find_name(const struct checkpoint *checkpoint, const char *name)
+const char *model_role_find_name(const struct checkpoint *checkpoint, const char *name)
 {
     const char *found = NULL;
     size_t size = strlen(name), count = checkpoint_name_count(checkpoint);
@@ -89,7 +92,7 @@ static const char *find_in_families(const struct model_config *config, const str
         if (only_own && strcmp(families[i].model_type, config->model_type) != 0)
             continue;
         for (size_t j = 0; j < 2 && names[j]; j++) {
-            const char *found = find_name(checkpoint, names[j]);
+            const char *found = model_role_find_name(checkpoint, names[j]);
             if (found)
                 return found;
         }
@@ -104,6 +107,40 @@ static const char *find(const struct model_config *config, const struct checkpoi
     return found ? found : find_in_families(config, checkpoint, role, 0);
 }
 
+/* Names the input embedding, which may be what the user wants, else names that sound like one or the other.
+ */
+static int refuse_unembedding(const struct model_config *config, const struct checkpoint *checkpoint,
+                              struct err *err)
+{
+    static const char *const sounds[] = {"embed", "head", "output", "vocab", "wte"};
+    const size_t count = checkpoint_name_count(checkpoint);
+    const char *embedding = config->is_tied ? NULL : find(config, checkpoint, MODEL_ROLE_EMBEDDING);
+    char others[300] = "";
+    size_t told = 0;
+    for (size_t i = 0; i < count && told < 3 && !embedding; i++) {
+        const char *name = checkpoint_name(checkpoint, i);
+        const size_t used = strlen(others);
+        int is_like = 0;
+        for (size_t j = 0; j < sizeof sounds / sizeof sounds[0]; j++)
+            is_like |= strstr(name, sounds[j]) != NULL;
+        if (is_like && strncmp(name, "optim", 5) != 0)
+            (void)snprintf(others + used, sizeof others - used, "%s%.80s", told++ ? ", " : "", name);
+    }
+    if (embedding)
+        return err_set(
+            err, ERR_NOT_FOUND,
+            "no unembedding: neither embed_out.weight nor lm_head.weight nor another known name is among the "
+            "%zu "
+            "tensors, and %s that it is tied to %.200s; if it is, name that as the tensor to measure",
+            count, config->model_type[0] ? "config.json does not say" : "there is no config.json to say",
+            embedding);
+    return err_set(err, ERR_NOT_FOUND,
+                   "no unembedding: neither embed_out.weight nor lm_head.weight is among the %zu tensors%s; "
+                   "name the tensor that should be measured%s%s",
+                   count, config->is_tied ? ", and no input embedding to which it could be tied" : "",
+                   told ? ", such as " : "", others);
+}
+
 int model_role_find(const struct model_config *config, const struct checkpoint *checkpoint,
                     enum model_role role, const char **ret_name, struct err *err)
 {
@@ -115,12 +152,7 @@ int model_role_find(const struct model_config *config, const struct checkpoint *
         return 0;
     }
     if (role == MODEL_ROLE_UNEMBEDDING)
-        return err_set(
-            err, ERR_NOT_FOUND,
-            "no unembedding: neither embed_out.weight nor lm_head.weight is among the %zu tensors%s; "
-            "name the tensor that should be measured",
-            checkpoint_name_count(checkpoint),
-            config->is_tied ? ", and no input embedding to which it could be tied" : "");
+        return refuse_unembedding(config, checkpoint, err);
     return err_set(err, ERR_NOT_FOUND, "no input embedding is among the %zu tensors",
                    checkpoint_name_count(checkpoint));
 }

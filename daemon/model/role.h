@@ -20,4 +20,8 @@ enum model_role {
 int model_role_find(const struct model_config *config, const struct checkpoint *checkpoint,
                     enum model_role role, const char **ret_name, struct err *err);
 
+/* The checkpoint's own copy of a name that stands in it, behind as few wrappers as there are; NULL: none
+ * does. */
+const char *model_role_find_name(const struct checkpoint *checkpoint, const char *name);
+
 #endif

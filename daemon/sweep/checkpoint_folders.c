@@ -35,8 +35,10 @@ int checkpoint_folders_list(const struct repository_tree *tree, struct checkpoin
         return err_set(err, ERR_NO_MEMORY, "folders: out of memory");
     for (size_t i = 0; i < tree->count; i++) {
         const char *path = tree->files[i].path, *slash = strrchr(path, '/');
-        if (slash && weight_layout_is_of_checkpoint(slash + 1))
-            folders->rows[folders->count++] = folder_of(path, (size_t)(slash - path));
+        size_t size = slash ? (size_t)(slash - path) : 0;
+        if ((weight_layout_is_first(path, &size) || (slash && weight_layout_is_of_checkpoint(slash + 1))) &&
+            size)
+            folders->rows[folders->count++] = folder_of(path, size);
     }
     if (folders->count)
         qsort(folders->rows, folders->count, sizeof *folders->rows, compare_folders);

@@ -24,12 +24,15 @@ static int is_of_the_checkpoint(int code)
 static int check_tensors(struct checkpoint *checkpoint, struct err *err)
 {
     size_t count = checkpoint_name_count(checkpoint);
+    int code = checkpoint_check_files(checkpoint, err);
+    if (code)
+        return code;
     if (count == 0)
         return err_set(err, ERR_NOT_FOUND, "the checkpoint holds no tensor");
     for (size_t i = 0; i < count; i++) {
         struct checkpoint_tensor tensor;
         struct err reason = ERR_INIT;
-        int code = checkpoint_find(checkpoint, checkpoint_name(checkpoint, i), &tensor, &reason);
+        code = checkpoint_find(checkpoint, checkpoint_name(checkpoint, i), &tensor, &reason);
         if (code && code != ERR_UNSUPPORTED) {
             *err = reason;
             return code;

@@ -5,8 +5,9 @@
  * file of it has changed for COMPLETENESS_SETTLE_MS and its checkpoint is consistent:
  *
  *   - its layout can be opened, and all shards that its index names are there;
- *   - each file ends where it says: by the header of a safetensors file, by the directory of a torch zip;
- *   - all tensors of the index are in them.
+ *   - each file ends where it says: by the header of a safetensors file, by the directory of a torch zip, not
+ * before the last chunk that torch.distributed.checkpoint's metadata names, which is written last;
+ *   - all tensors of the index are in them, and chunks make whole tensors.
  */
 #ifndef BIFURCATED_SWEEP_COMPLETENESS_H
 #define BIFURCATED_SWEEP_COMPLETENESS_H

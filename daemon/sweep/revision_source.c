@@ -121,7 +121,7 @@ struct glance {
 static int look(void *context, const char *name)
 {
     struct glance *glance = context;
-    if (glance->code && glance->code != ERR_NOT_FOUND)
+    if ((glance->code && glance->code != ERR_NOT_FOUND) || weight_layout_is_of_trainer(name))
         return 0;
     glance->code = repository_ask_file(glance->repository, glance->commit, name, &glance->file, glance->err);
     return glance->code == 0;
@@ -135,7 +135,7 @@ static int ask_for_weights(struct repository *repository, const char *commit,
     const struct weight_layout *layout = weight_layout_choose(look, &glance, 0);
     if (glance.code && glance.code != ERR_NOT_FOUND)
         return glance.code;
-    if (!layout || layout->is_index)
+    if (!layout || layout->form != WEIGHT_FORM_FILE)
         return err_set(err, ERR_UNSUPPORTED, "the weights are not one file");
     struct repository_tree *tree = calloc(1, sizeof *tree);
     struct repository_file *files = calloc(1, sizeof *files);
@@ -163,7 +163,7 @@ static int has_path(void *context, const char *name)
 static int may_be_part(struct repository_tree *tree)
 {
     const struct weight_layout *layout = tree->count == 1 ? weight_layout_choose(has_path, tree, 0) : NULL;
-    return layout && !layout->is_index;
+    return layout && layout->form == WEIGHT_FORM_FILE;
 }
 
 /* -- One of several threads asks; the others wait for it -- */
@@ -268,7 +268,8 @@ int revision_source_open_checkpoint(struct revision_source *source, struct check
                                     struct err *err)
 {
     int code = checkpoint_open(&source->files, CHECKPOINT_PREFER_SAFETENSORS, ret_checkpoint, err);
-    if (code == ERR_NOT_FOUND && !revision_source_layout(source))
+    const struct weight_layout *layout = code == ERR_NOT_FOUND ? revision_source_layout(source) : NULL;
+    if (code == ERR_NOT_FOUND && (!layout || layout->form == WEIGHT_FORM_POINTER))
         weights_hint_add(source->repository->name, source->name, source->tree, err);
     return code;
 }

@@ -13,12 +13,20 @@ static const struct {
     const char *path; /* of a file anywhere in the tree, as fnmatch has it: '*' goes over '/' */
     const char *meaning;
 } forms[] = {
-    {"*.distcp", "a checkpoint of torch.distributed.checkpoint; \"python -m "
-                 "torch.distributed.checkpoint.format_utils dcp_to_torch FOLDER pytorch_model.bin\" makes a "
-                 "file of it that is read"},
-    {"*_model_states.pt", "a checkpoint of DeepSpeed; its zero_to_fp32.py makes files of it that are read"},
-    {"*mp_rank_*", "a checkpoint of Megatron; its converter to Hugging Face's format makes files of it that "
-                   "are read"},
+    {"*.distcp",
+     "a checkpoint of torch.distributed.checkpoint without its .metadata, which is written last, or with it "
+     "in "
+     "a folder whose name is not known; it is read where .metadata lies at the top, or in model_and_optim, "
+     "pytorch_model_fsdp_0 or weights"},
+    {"*zero_pp_rank_*_model_states.pt",
+     "a checkpoint of DeepSpeed whose stage 3 divides the weights among the ranks; its "
+     "zero_to_fp32.py makes files of it that are read"},
+    {"*model_states.pt",
+     "a checkpoint of DeepSpeed, which is read where mp_rank_00_model_states.pt holds the whole model, "
+     "at the top or in the folder that \"latest\" names; its converters make files of others that are read"},
+    {"*mp_rank_*",
+     "a checkpoint of Megatron that is divided into stages of pipeline parallelism, or lies in a folder; its "
+     "converter to Hugging Face's format makes files of it that are read"},
     {"*consolidated*.pth", "a checkpoint in Meta's own format; transformers' convert_llama_weights_to_hf.py "
                            "makes files of it that are read"},
     {"*consolidated*.safetensors", "a checkpoint in Mistral's own format; transformers' "
@@ -36,19 +44,10 @@ static const struct {
     {"*.ckpt", "weights of torch under another name; save the state dict as pytorch_model.bin"},
 };
 
-static int is_layout(void *context, const char *name)
-{
-    return strcmp(context, name) == 0;
-}
-
 /* Whether this file would be read first if it did not lie in a folder; *ret_size is of the folder's path. */
 static int is_in_subfolder(const char *path, size_t *ret_size)
 {
-    const char *slash = strrchr(path, '/');
-    if (!slash)
-        return 0;
-    *ret_size = (size_t)(slash - path);
-    return weight_layout_choose(is_layout, (void *)(uintptr_t)(slash + 1), 0) != NULL;
+    return weight_layout_is_first(path, ret_size) && *ret_size > 0;
 }
 
 /* The rule that sweeps folders beside this one: its last number is where the step stands. Returns 0 where a

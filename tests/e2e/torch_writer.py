@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import struct
 import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
 STORAGES = {  # torch dtype name: (storage class, bytes per element)
     "bool": ("BoolStorage", 1),
@@ -109,7 +111,16 @@ def pickle_state_dict(tensors: dict[str, Tensor]) -> bytes:
     )
 
 
-def write_records(path: Path, records: dict[str, bytes], compression: int = zipfile.ZIP_STORED) -> None:
+def tensor_bytes(tensor: Tensor) -> bytes:
+    """What torch.save writes for a tensor alone."""
+    tensor.key = tensor.key or "0"
+    file = io.BytesIO()
+    records = {"data.pkl": b"\x80\x02" + _tensor(tensor) + b".", "byteorder": b"little"}
+    write_records(file, records | {f"data/{tensor.key}": tensor.storage, "version": b"3\n"})
+    return file.getvalue()
+
+
+def write_records(path: Path | BinaryIO, records: dict[str, bytes], compression: int = zipfile.ZIP_STORED) -> None:
     with zipfile.ZipFile(path, "w", compression) as archive:
         for name, data in records.items():
             archive.writestr(f"archive/{name}", data)

@@ -27,6 +27,7 @@ PARSERS = {
     "zip": "zip",
     "pickle": "pickle",
     "shard index": "shard_index",
+    "metadata of distributed checkpoints": "chunk_index",
     "config.json, vocabulary": "config",
     "tokenizer.json": "tokenizer_json",
     "tokenizer.model": "tokenizer_model",

@@ -27,6 +27,61 @@ static void test_one_layout_is_read(void **state)
     assert_null(choose(" config.json weights.safetensors ", 0));
 }
 
+/* What trainers write to go on from counts where nothing is published. */
+static void test_what_trainers_write(void **state)
+{
+    (void)state;
+    static const char *const chunks[] = {".metadata", "model_and_optim/.metadata",
+                                         "pytorch_model_fsdp_0/.metadata", "weights/.metadata"};
+    for (size_t i = 0; i < sizeof chunks / sizeof chunks[0]; i++) {
+        char files[128];
+        (void)snprintf(files, sizeof files, " %s latest config.json ", chunks[i]);
+        const struct weight_layout *layout = choose(files, 0);
+        assert_string_equal(layout->file, chunks[i]);
+        assert_int_equal(layout->form, WEIGHT_FORM_CHUNKS);
+        assert_true(weight_layout_is_of_trainer(chunks[i]) && weight_layout_is_of_chunks(chunks[i]));
+        (void)snprintf(files, sizeof files, " %s pytorch_model.bin.index.json ", chunks[i]);
+        assert_string_equal(choose(files, 0)->file, "pytorch_model.bin.index.json");
+    }
+    assert_int_equal(choose(" mp_rank_00_model_states.pt latest ", 0)->form, WEIGHT_FORM_FILE);
+    assert_int_equal(choose(" mp_rank_00/model_optim_rng.pt ", 0)->form, WEIGHT_FORM_FILE);
+    assert_int_equal(choose(" global_step5/mp_rank_00_model_states.pt latest ", 1)->form,
+                     WEIGHT_FORM_POINTER);
+    assert_null(choose(" __0_0.distcp mp_rank_01_model_states.pt ", 0));
+    assert_false(weight_layout_is_of_trainer("pytorch_model.bin"));
+    assert_false(weight_layout_is_of_chunks("mp_rank_00_model_states.pt"));
+}
+
+/* The checkpoint's folder, of what is read first in it; -1: that file is not. */
+static void test_the_folder_of_a_checkpoint(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *path;
+        int size;
+    } cases[] = {
+        {"model.safetensors", 0},
+        {"a/b5/pytorch_model.bin", 4},
+        {"step5/.metadata", 5},
+        {"step5/model_and_optim/.metadata", 5},
+        {"model_and_optim/.metadata", 0},
+        {"xmodel_and_optim/.metadata", 16},
+        {"r/iter_5/mp_rank_00/model_optim_rng.pt", 8},
+        {"a/model_optim_rng.pt", -1},
+        {"a/global_step5/mp_rank_00_model_states.pt", 14},
+        {"zero_pp_rank_0_mp_rank_00_model_states.pt", -1},
+        {"a/latest", -1},
+        {"a/config.json", -1},
+        {"a/x.metadata", -1},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        size_t size = 99;
+        int is_first = weight_layout_is_first(cases[i].path, &size);
+        if (is_first != (cases[i].size >= 0) || size != (is_first ? (size_t)cases[i].size : 99))
+            fail_msg("%s: %d, %zu", cases[i].path, is_first, size);
+    }
+}
+
 static void test_what_lies_beside_it_counts_for_nothing(void **state)
 {
     (void)state;
@@ -106,6 +161,9 @@ static void test_which_files_hold_the_tensors(void **state)
          {{"model-00001-of-00001.safetensors", "optimizer.pt", "rng_state.pth", "tokenizer.model", "LICENSE",
            "training_args.bin"}}},
         {" config.json ", 0, {{"model-00001-of-00001.safetensors"}}},
+        {" mp_rank_00_model_states.pt ", 1, {{"mp_rank_00_model_states.pt"}}},
+        {" .metadata ", 0, {{".metadata", "__0_0.distcp"}}}, /* equal metadata may be of other chunks */
+        {" latest ", 0, {{"latest", "global_step5/mp_rank_00_model_states.pt"}}},
     };
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -122,9 +180,24 @@ static void test_which_files_hold_the_tensors(void **state)
 static void test_what_makes_a_checkpoint(void **state)
 {
     (void)state;
-    static const char *const yes[] = {"config.json", "model.safetensors", "a.bin", ".bin"};
-    static const char *const no[] = {"generation_config.json", "config.json.bak",
-                                     "model.safetensors.index.json", "bin", ""};
+    static const char *const yes[] = {"config.json",
+                                      "model.safetensors",
+                                      "a.bin",
+                                      ".bin",
+                                      ".metadata",
+                                      "weights/.metadata",
+                                      "mp_rank_00_model_states.pt",
+                                      "mp_rank_00/model_optim_rng.pt"};
+    static const char *const no[] = {"generation_config.json",
+                                     "config.json.bak",
+                                     "model.safetensors.index.json",
+                                     "bin",
+                                     "",
+                                     "a/config.json",
+                                     "latest",
+                                     "__0_0.distcp",
+                                     ".metadata.tmp",
+                                     "a.metadata"};
     for (size_t i = 0; i < sizeof yes / sizeof yes[0]; i++)
         assert_true(weight_layout_is_of_checkpoint(yes[i]));
     for (size_t i = 0; i < sizeof no / sizeof no[0]; i++)
@@ -135,6 +208,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_one_layout_is_read),
+        cmocka_unit_test(test_what_trainers_write),
+        cmocka_unit_test(test_the_folder_of_a_checkpoint),
         cmocka_unit_test(test_what_lies_beside_it_counts_for_nothing),
         cmocka_unit_test(test_which_files_hold_the_tensors),
         cmocka_unit_test(test_what_makes_a_checkpoint),

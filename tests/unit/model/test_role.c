@@ -135,7 +135,53 @@ static const struct {
     {"", 0, "model.embedding.word_embedding.weight model.classifier.nonlinearity.5.weight",
      MODEL_ROLE_EMBEDDING, "model.embedding.word_embedding.weight"},
     {"gpt_neox", 1, "", MODEL_ROLE_EMBEDDING, NULL},
+    /* trainers' own names: torchtitan, OLMo-core, Megatron, torch's tutorials, Composer */
+    {"", 0, "tok_embeddings.weight output.weight optimizer.state.output.weight.exp_avg",
+     MODEL_ROLE_UNEMBEDDING, "output.weight"},
+    {"", 0, "model.embeddings.weight model.lm_head.w_out.weight model.lm_head.norm.weight",
+     MODEL_ROLE_UNEMBEDDING, "model.lm_head.w_out.weight"},
+    {"", 0, "model.language_model.output_layer.weight", MODEL_ROLE_UNEMBEDDING,
+     "model.language_model.output_layer.weight"},
+    {"", 0, "module.embedding.word_embeddings.weight", MODEL_ROLE_EMBEDDING,
+     "module.embedding.word_embeddings.weight"},
+    {"", 0, "module.embedding.word_embeddings.weight", MODEL_ROLE_UNEMBEDDING, NULL},
+    {"", 0, "app.model.lm_head.weight app.optim.lm_head.weight", MODEL_ROLE_UNEMBEDDING,
+     "app.model.lm_head.weight"},
+    {"", 0, "state.model.model.lm_head.weight", MODEL_ROLE_UNEMBEDDING, "state.model.model.lm_head.weight"},
 };
+
+/* Who finds no unembedding is told what there is. */
+static void test_what_is_told_instead(void **state)
+{
+    static const struct {
+        const char *model_type;
+        int is_tied;
+        const char *names, *says;
+    } told[] = {
+        {"", 0, "module.embedding.word_embeddings.weight",
+         "there is no config.json to say that it is tied to module.embedding.word_embeddings.weight"},
+        {"llama", 0, "model.embed_tokens.weight",
+         "config.json does not say that it is tied to model.embed_tokens.weight"},
+        {"", 0, "vocab.table optimizer.head layers.0", "that should be measured, such as vocab.table"},
+        {"", 1, "layers.0",
+         "no input embedding to which it could be tied; name the tensor that should be measured"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof told / sizeof told[0]; i++) {
+        struct model_config config = {.is_tied = told[i].is_tied};
+        struct buf file;
+        struct err err = ERR_INIT;
+        const char *name = NULL;
+        struct checkpoint *checkpoint = checkpoint_of(told[i].names, &file);
+        memcpy(config.model_type, told[i].model_type, strlen(told[i].model_type) + 1);
+        assert_int_equal(model_role_find(&config, checkpoint, MODEL_ROLE_UNEMBEDDING, &name, &err),
+                         ERR_NOT_FOUND);
+        if (!strstr(err.message, told[i].says) || strstr(err.message, "optimizer.head"))
+            fail_msg("%s", err.message);
+        checkpoint_close(checkpoint);
+        buf_free(&file);
+    }
+}
 
 static void test_roles(void **state)
 {
@@ -160,6 +206,7 @@ static void test_roles(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_roles)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_roles),
+                                       cmocka_unit_test(test_what_is_told_instead)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

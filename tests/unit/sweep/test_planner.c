@@ -211,7 +211,7 @@ static void test_out_of_bounds(void **state)
 static void test_empty_and_missing_folders(void **state)
 {
     struct fixture *fixture = *state;
-    check_failure(fixture, "{}", "not_found", "holds config.json, *.safetensors or *.bin");
+    check_failure(fixture, "{}", "not_found", "holds config.json, *.safetensors, *.bin, .metadata of torch");
     assert_int_equal(remove(fixture->models), 0);
     check_failure(fixture, "{}", "not_found", fixture->models);
 }
