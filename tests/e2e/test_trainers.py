@@ -31,7 +31,7 @@ from torch_writer import Tensor, element_bytes, row_major
 from watches import LONG, first_run, watch_now
 from workers import Worker
 
-from tests.hub import Emulator, samples
+from tests.hub import samples
 
 GOLDEN = json.loads((Path(__file__).parent / "golden/trainers.json").read_text())
 SAFETENSORS = {"bool": "BOOL", "uint8": "U8", "int8": "I8", "int16": "I16", "int32": "I32", "int64": "I64", "uint16": "U16", "uint32": "U32",
