@@ -158,7 +158,8 @@ INLINE void block_displacement(enum tensor_dtype dtype, const struct statistics_
     }
 }
 
-INLINE void block_central_sums(enum tensor_dtype dtype, const struct statistics_block *block,
+/* Of the columns that fill vectors. */
+INLINE void whole_central_sums(enum tensor_dtype dtype, const struct statistics_block *block,
                                const double *mean, double *m2, double *m3, double *m4)
 {
     size_t bytes = element_bytes(dtype);
@@ -190,6 +191,19 @@ INLINE void block_central_sums(enum tensor_dtype dtype, const struct statistics_
     }
 }
 
+INLINE void block_central_sums(enum tensor_dtype dtype, const struct statistics_block *block,
+                               const double *mean, double *m2, double *m3, double *m4)
+{
+    struct statistics_block edge = *block;
+    const uint32_t first = block->columns - block->columns % FLOATS;
+    whole_central_sums(dtype, block, mean, m2, m3, m4);
+    edge.data += (size_t)first * element_bytes(dtype);
+    edge.columns -= first;
+    if (edge.columns)
+        statistics_kernels_of(CPU_ISA_PORTABLE, dtype)
+            ->central_sums(&edge, mean + first, m2 + first, m3 + first, m4 + first);
+}
+
 INLINE void row_centre(enum tensor_dtype dtype, const unsigned char *row, uint32_t columns, const float *mean,
                        float scale, uint16_t *codes)
 {
@@ -204,45 +218,4 @@ INLINE void row_centre(enum tensor_dtype dtype, const unsigned char *row, uint32
         codes[c] = half_to_f16(element_load(dtype, row + c * bytes) * scale - mean[c]);
 }
 
-#define DEFINE(suffix, dtype, index)                                                                         \
-    TARGET static int is_finite_##suffix(const struct statistics_block *block)                               \
-    {                                                                                                        \
-        return block_is_finite(dtype, block);                                                                \
-    }                                                                                                        \
-    TARGET static void column_sums_##suffix(const struct statistics_block *block, double *sums)              \
-    {                                                                                                        \
-        block_column_sums(dtype, block, sums);                                                               \
-    }                                                                                                        \
-    TARGET static void displacement_##suffix(const struct statistics_block *block,                           \
-                                             const struct statistics_block *reference,                       \
-                                             struct statistics_lanes *lanes)                                 \
-    {                                                                                                        \
-        block_displacement(dtype, block, reference, lanes);                                                  \
-    }                                                                                                        \
-    TARGET static void central_sums_##suffix(const struct statistics_block *block, const double *mean,       \
-                                             double *m2, double *m3, double *m4)                             \
-    {                                                                                                        \
-        block_central_sums(dtype, block, mean, m2, m3, m4);                                                  \
-        struct statistics_block edge = *block;                                                               \
-        uint32_t first = block->columns - block->columns % FLOATS;                                           \
-        edge.data += (size_t)first * element_bytes(dtype);                                                   \
-        edge.columns -= first;                                                                               \
-        if (edge.columns)                                                                                    \
-            statistics_kernels_portable[index].central_sums(&edge, mean + first, m2 + first, m3 + first,     \
-                                                            m4 + first);                                     \
-    }                                                                                                        \
-    TARGET static void centre_##suffix(const unsigned char *row, uint32_t columns, const float *mean,        \
-                                       float scale, uint16_t *codes)                                         \
-    {                                                                                                        \
-        row_centre(dtype, row, columns, mean, scale, codes);                                                 \
-    }
-
-DEFINE(f16, TENSOR_DTYPE_F16, 0)
-DEFINE(bf16, TENSOR_DTYPE_BF16, 1)
-DEFINE(f32, TENSOR_DTYPE_F32, 2)
-
-const struct statistics_kernels KERNELS[3] = {
-    {is_finite_f16, column_sums_f16, displacement_f16, central_sums_f16, centre_f16},
-    {is_finite_bf16, column_sums_bf16, displacement_bf16, central_sums_bf16, centre_bf16},
-    {is_finite_f32, column_sums_f32, displacement_f32, central_sums_f32, centre_f32},
-};
+#include "gpu/cpu/statistics_table.h"

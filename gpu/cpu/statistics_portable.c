@@ -5,6 +5,9 @@
 #include <math.h>
 #include <string.h>
 
+#define TARGET
+#define KERNELS statistics_kernels_portable
+
 /* The functions below are inlined into one copy per dtype, where the switch vanishes. */
 #define INLINE static inline __attribute__((always_inline))
 
@@ -84,41 +87,7 @@ INLINE void row_centre(enum tensor_dtype dtype, const unsigned char *row, uint32
         codes[c] = half_to_f16(element_load(dtype, row, c) * scale - mean[c]);
 }
 
-#define KERNELS(suffix, dtype)                                                                               \
-    static int is_finite_##suffix(const struct statistics_block *block)                                      \
-    {                                                                                                        \
-        return block_is_finite(dtype, block);                                                                \
-    }                                                                                                        \
-    static void column_sums_##suffix(const struct statistics_block *block, double *sums)                     \
-    {                                                                                                        \
-        block_column_sums(dtype, block, sums);                                                               \
-    }                                                                                                        \
-    static void displacement_##suffix(const struct statistics_block *block,                                  \
-                                      const struct statistics_block *reference,                              \
-                                      struct statistics_lanes *lanes)                                        \
-    {                                                                                                        \
-        block_displacement(dtype, block, reference, lanes);                                                  \
-    }                                                                                                        \
-    static void central_sums_##suffix(const struct statistics_block *block, const double *mean, double *m2,  \
-                                      double *m3, double *m4)                                                \
-    {                                                                                                        \
-        block_central_sums(dtype, block, mean, m2, m3, m4);                                                  \
-    }                                                                                                        \
-    static void centre_##suffix(const unsigned char *row, uint32_t columns, const float *mean, float scale,  \
-                                uint16_t *codes)                                                             \
-    {                                                                                                        \
-        row_centre(dtype, row, columns, mean, scale, codes);                                                 \
-    }
-
-KERNELS(f16, TENSOR_DTYPE_F16)
-KERNELS(bf16, TENSOR_DTYPE_BF16)
-KERNELS(f32, TENSOR_DTYPE_F32)
-
-const struct statistics_kernels statistics_kernels_portable[3] = {
-    {is_finite_f16, column_sums_f16, displacement_f16, central_sums_f16, centre_f16},
-    {is_finite_bf16, column_sums_bf16, displacement_bf16, central_sums_bf16, centre_bf16},
-    {is_finite_f32, column_sums_f32, displacement_f32, central_sums_f32, centre_f32},
-};
+#include "gpu/cpu/statistics_table.h"
 
 const struct statistics_kernels *statistics_kernels_of(enum cpu_isa isa, enum tensor_dtype dtype)
 {
