@@ -3,11 +3,11 @@
 #include "daemon/base/json_bound.h"
 #include "daemon/base/json_text.h"
 #include "daemon/base/limits.h"
+#include "daemon/text/config_added.h"
 #include "daemon/text/json_field.h"
 #include "daemon/text/tokenizer_class.h"
 #include "daemon/text/tokenizer_parts.h"
 
-#include <inttypes.h>
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
@@ -165,159 +165,6 @@ static int check_files(const struct reading *reading, struct err *err)
     return 0;
 }
 
-/* -- Added tokens --------------------------------------------------------------------------------------- */
-
-static const struct added_token *find_added(const struct reading *reading, const json_t *content)
-{
-    return added_tokens_find(&reading->tokenizer->added, json_string_value(content),
-                             json_string_length(content));
-}
-
-/* A token that transformers would add to those of tokenizer.json. */
-static int refuse_added(const json_t *content, struct err *err)
-{
-    const char *text = json_string_value(content);
-    return err_set(err, ERR_UNSUPPORTED, "\"%.*s\" is not an added token of tokenizer.json",
-                   json_field_shown_size(text, json_string_length(content)), text);
-}
-
-static int compare_added(const json_t *object, const struct added_token *token, struct err *err)
-{
-    int single_word, lstrip, rstrip, special, normalized;
-    if (json_field_flag(object, "single_word", 0, &single_word, err) ||
-        json_field_flag(object, "lstrip", 0, &lstrip, err) ||
-        json_field_flag(object, "rstrip", 0, &rstrip, err) ||
-        json_field_flag(object, "special", 0, &special, err) ||
-        json_field_flag(object, "normalized", !special, &normalized, err))
-        return err->code;
-    const char *other = single_word != token->single_word ? "single_word"
-                        : lstrip != token->lstrip         ? "lstrip"
-                        : rstrip != token->rstrip         ? "rstrip"
-                        : normalized != token->normalized ? "normalized"
-                                                          : NULL;
-    return other ? err_set(err, ERR_UNSUPPORTED, "%s differs from tokenizer.json", other) : 0;
-}
-
-static int check_decoded(const struct reading *reading, const char *key, const json_t *object,
-                         struct err *err)
-{
-    const json_t *content = json_object_get(object, "content");
-    char *end;
-    if (!json_is_string(content))
-        return err_set(err, ERR_FORMAT, "content: not a string");
-    const struct added_token *token = find_added(reading, content);
-    if (!token)
-        return refuse_added(content, err);
-    unsigned long long id = strtoull(key, &end, 10);
-    if (end == key || *end || id != token->id)
-        return err_set(err, ERR_UNSUPPORTED, "the id in tokenizer.json is %" PRIu32, token->id);
-    return compare_added(object, token, err);
-}
-
-static int check_decoder(const struct reading *reading, struct err *err)
-{
-    const char *key;
-    json_t *object;
-    if (!reading->decoder)
-        return 0;
-    if (!json_is_object(reading->decoder))
-        return err_set(err, ERR_FORMAT, "added_tokens_decoder: not an object");
-    json_object_foreach(reading->decoder, key, object)
-    {
-        if (check_decoded(reading, key, object, err))
-            return err_wrap(err, "added_tokens_decoder: %.*s", json_field_shown_size(key, strlen(key)), key);
-    }
-    /* Ids and contents are those of different tokens, so their number tells. */
-    if (reading->class.built && json_object_size(reading->decoder) < reading->tokenizer->added.count)
-        return err_set(err, ERR_UNSUPPORTED, "added_tokens_decoder: lacks an added token of tokenizer.json");
-    return 0;
-}
-
-/* -- Named tokens --------------------------------------------------------------------------------------- */
-
-/* A text, or an object that has one; NULL for anything else. */
-static const json_t *content_of(const json_t *token)
-{
-    const json_t *content = json_is_object(token) ? json_object_get(token, "content") : token;
-    return json_is_string(content) && json_string_length(content) > 0 ? content : NULL;
-}
-
-static int check_named(const struct reading *reading, const json_t *token, struct err *err)
-{
-    const json_t *content = content_of(token);
-    if (!content)
-        return 0;
-    const struct added_token *known = find_added(reading, content);
-    if (!known)
-        return refuse_added(content, err);
-    /* What stands in a list of added tokens counts before what the name says of it. */
-    char key[24];
-    (void)snprintf(key, sizeof key, "%" PRIu32, known->id);
-    if (json_is_object(token) && reading->decoder && !json_object_get(reading->decoder, key))
-        return compare_added(token, known, err);
-    return 0;
-}
-
-static int check_list(const struct reading *reading, json_t *list, struct err *err)
-{
-    size_t i;
-    const char *key;
-    json_t *token;
-    json_array_foreach(list, i, token)
-    {
-        if (check_named(reading, token, err))
-            return err->code;
-    }
-    json_object_foreach(list, key, token)
-    {
-        if (check_named(reading, token, err))
-            return err->code;
-    }
-    return 0;
-}
-
-static int ends_with_token(const char *key)
-{
-    static const char end[] = "_token";
-    size_t size = strlen(key);
-    return size >= sizeof end - 1 && strcmp(key + size - (sizeof end - 1), end) == 0;
-}
-
-/* "bos_token" and its like, also those of a class that nobody knows, and lists of them. */
-static int check_names(const struct reading *reading, json_t *object, struct err *err)
-{
-    const char *key;
-    json_t *value;
-    int code = 0;
-    json_object_foreach(object, key, value)
-    {
-        if (ends_with_token(key))
-            code = check_named(reading, value, err);
-        else if (strcmp(key, "additional_special_tokens") == 0 || strcmp(key, "extra_special_tokens") == 0)
-            code = check_list(reading, value, err);
-        if (code)
-            return err_wrap(err, "%.*s", json_field_shown_size(key, strlen(key)), key);
-    }
-    return 0;
-}
-
-/* added_tokens.json: contents and their ids. */
-static int check_old_added(const struct reading *reading, struct err *err)
-{
-    const char *content;
-    json_t *id;
-    json_object_foreach(reading->added, content, id)
-    {
-        const struct added_token *token =
-            added_tokens_find(&reading->tokenizer->added, content, strlen(content));
-        if (!token || !json_is_integer(id) || json_integer_value(id) != token->id)
-            return err_set(err, ERR_UNSUPPORTED,
-                           "\"%.*s\" is not an added token of tokenizer.json, or has another id there",
-                           json_field_shown_size(content, strlen(content)), content);
-    }
-    return 0;
-}
-
 /* -- What a class has by itself -------------------------------------------------------------------------- */
 
 /* null is a value, too: no token. */
@@ -366,7 +213,7 @@ static int find_own_tokens(struct reading *reading, struct err *err)
 static int find_name(const struct reading *reading, const char *name, int64_t *ret_id)
 {
     uint32_t id;
-    const json_t *value = value_of_name(reading, name), *content = content_of(value);
+    const json_t *value = value_of_name(reading, name), *content = config_added_content(value);
     const char *text = content ? json_string_value(content) : value ? NULL : default_name(reading, name);
     if (!text)
         return 0;
@@ -393,13 +240,16 @@ static int find_prefix(const struct reading *reading, int64_t *ret_id, struct er
 static int check_config(struct reading *reading, const struct tokenizer_config *files, int64_t *ret_prefix,
                         struct err *err)
 {
+    struct config_added added = {.tokenizer = reading->tokenizer, .decoder = reading->decoder};
     if (find_class(reading, files, err) || check_built(reading, err) || check_flags(reading, err) ||
-        check_files(reading, err) || check_decoder(reading, err) ||
-        check_names(reading, reading->config, err))
+        check_files(reading, err))
         return err_wrap(err, "tokenizer_config.json");
-    if (check_names(reading, reading->map, err))
+    added.is_built = reading->class.built != 0;
+    if (config_added_check_decoder(&added, err) || config_added_check_names(&added, reading->config, err))
+        return err_wrap(err, "tokenizer_config.json");
+    if (config_added_check_names(&added, reading->map, err))
         return err_wrap(err, "special_tokens_map.json");
-    if (check_old_added(reading, err))
+    if (config_added_check_file(&added, reading->added, err))
         return err_wrap(err, "added_tokens.json");
     if (find_own_tokens(reading, err) || find_prefix(reading, ret_prefix, err))
         return err_wrap(err, "tokenizer_config.json");
