@@ -83,7 +83,7 @@ const struct option_row option_rows[] = {
          "Requests to the hub per five minutes, for lists and for files separately, as the hub counts them, so that its rate "
          "limit (3000 files without a token) is not reached. 0: no budget."),
     INT("hub", "cache-budget-mb", cache_budget_mb, "0", 0, 1000000000, "MB",
-         "With keep = files: what this daemon fetched is evicted, least recently used first, beyond this; "
+         "With keep = files or ranges: what this daemon fetched is evicted, least recently used first, beyond this; "
          "0: no limit."),
     INT("hub", "stall-timeout-s", stall_timeout_s, "30", 1, 3600, "SECONDS",
          "A transfer that receives no byte for this long, or takes ten times as long in all, is broken off and tried "
