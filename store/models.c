@@ -105,28 +105,6 @@ out:
     return store_write_end(store, code, err);
 }
 
-int models_set_step_unit(struct store *store, int64_t id, enum step_unit unit, struct err *err)
-{
-    struct connection *connection = NULL;
-    struct query query;
-    int64_t changed = 0;
-    int code = store_write_begin(store, CONNECTION_DURABILITY_FULL, &connection, err);
-    if (code)
-        return code;
-    code =
-        query_begin(&query, connection,
-                    "UPDATE models SET step_unit = ?2 WHERE id = ?1 AND step_unit <> ?2 RETURNING id", err);
-    if (code)
-        goto out;
-    query_bind_int(&query, id);
-    query_bind_int(&query, unit);
-    code = query_run_int(&query, &changed, err);
-    if (code > 0)
-        code = touch_model(connection, id, err);
-out:
-    return store_write_end(store, code, err);
-}
-
 /* Runs a bound statement for one model. */
 static int find_one(struct query *query, struct model_row *ret_row, const char *what, struct err *err)
 {

@@ -43,9 +43,6 @@ int models_ensure(struct store *store, const char *name, enum model_kind kind, i
  */
 int models_describe(struct store *store, const struct model_row *row, struct err *err);
 
-/* What the names of its revisions count. */
-int models_set_step_unit(struct store *store, int64_t id, enum step_unit unit, struct err *err);
-
 /* ERR_NOT_FOUND if there is no such model. */
 int models_find(struct store *store, const char *name, struct model_row *ret_row, struct err *err);
 int models_get(struct store *store, int64_t id, struct model_row *ret_row, struct err *err);

@@ -8,6 +8,7 @@
 #define BIFURCATED_STORE_REVISIONS_H
 
 #include "daemon/base/limits.h"
+#include "daemon/base/step_unit.h"
 #include "store/store.h"
 
 #define REVISIONS_STEP_NONE (-1)
@@ -62,6 +63,12 @@ struct revisions_note {
  */
 int revisions_update(struct store *store, int64_t model_id, struct revision_row *rows, size_t count,
                      int is_complete, const struct revisions_note *note, struct err *err);
+
+/* The same of a list that tells what its steps count, which the model gets in the same transaction; NULL: it
+ * does not tell. */
+int revisions_update_counted(struct store *store, int64_t model_id, const enum step_unit *unit,
+                             struct revision_row *rows, size_t count, int is_complete,
+                             const struct revisions_note *note, struct err *err);
 
 /* The key of a row, for going on after it. */
 void revision_key_of(const struct revision_row *row, struct revision_key *key);

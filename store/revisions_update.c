@@ -19,6 +19,7 @@ struct known {
 struct update {
     struct connection *connection;
     int64_t model_id;
+    const enum step_unit *unit; /* of the steps; NULL: what it was */
     int64_t now_ms;
     struct known *known; /* ordered by name */
     size_t known_count;
@@ -227,10 +228,29 @@ static int keep_note(struct connection *connection, const struct revisions_note 
     return query_run(&query, err);
 }
 
+/* Beside the numbers: a reader never sees the one without the other. */
+static int set_unit(struct update *update, struct err *err)
+{
+    struct query query;
+    int64_t id = 0;
+    int code =
+        query_begin(&query, update->connection,
+                    "UPDATE models SET step_unit = ?2 WHERE id = ?1 AND step_unit <> ?2 RETURNING id", err);
+    if (code)
+        return code;
+    query_bind_int(&query, update->model_id);
+    query_bind_int(&query, *update->unit);
+    code = query_run_int(&query, &id, err);
+    update->is_changed |= code > 0;
+    return code < 0 ? code : 0;
+}
+
 static int update_all(struct update *update, struct revision_row *rows, size_t count, int is_complete,
                       struct err *err)
 {
     int code = touch_check_model(update->connection, update->model_id, err);
+    if (!code && update->unit)
+        code = set_unit(update, err);
     if (!code)
         code = load_known(update, err);
     for (size_t i = 0; !code && i < count; i++)
@@ -247,7 +267,14 @@ static int update_all(struct update *update, struct revision_row *rows, size_t c
 int revisions_update(struct store *store, int64_t model_id, struct revision_row *rows, size_t count,
                      int is_complete, const struct revisions_note *note, struct err *err)
 {
-    struct update update = {.model_id = model_id};
+    return revisions_update_counted(store, model_id, NULL, rows, count, is_complete, note, err);
+}
+
+int revisions_update_counted(struct store *store, int64_t model_id, const enum step_unit *unit,
+                             struct revision_row *rows, size_t count, int is_complete,
+                             const struct revisions_note *note, struct err *err)
+{
+    struct update update = {.model_id = model_id, .unit = unit};
     int code = check_rows(rows, count, err);
     if (code)
         return code;

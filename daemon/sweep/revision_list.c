@@ -22,6 +22,24 @@ static int is_askable(const char *name)
     return strlen(name) <= LIMIT_REVISION_NAME_BYTES;
 }
 
+/* Names of another unit give no step of the series. */
+static void set_place(struct revision_listed *listed, enum step_unit unit)
+{
+    static const struct model_revision none = {.step = -1, .tokens = -1};
+    const struct model_revision *named = &listed->named;
+    struct revision_row *row = &listed->row;
+    const int is_step = named->is_step && named->unit == unit;
+    listed->place = is_step ? *named : none;
+    row->step = is_step ? named->step : REVISIONS_STEP_NONE;
+    row->stage = is_step ? named->stage : 0;
+    row->ingredient = is_step ? named->ingredient : 0;
+    row->tokens = is_step && named->tokens > 0 ? named->tokens : 0;
+    row->stated = !is_step ? 0
+                           : (named->has_stage ? REVISION_STATES_STAGE : 0) |
+                                 (named->has_ingredient ? REVISION_STATES_INGREDIENT : 0) |
+                                 (named->tokens >= 0 ? REVISION_STATES_TOKENS : 0);
+}
+
 static int add(struct revision_list *list, const char *model, const struct sweep_spec *spec, const char *name,
                const char *commit, struct err *err)
 {
@@ -37,18 +55,10 @@ static int add(struct revision_list *list, const char *model, const struct sweep
     }
     struct revision_listed *listed = &list->rows[list->count];
     *listed = (struct revision_listed){0};
-    model_revision_parse(model, name, spec->rule, &listed->place);
+    model_revision_parse(model, name, spec->rule, &listed->named);
     (void)snprintf(listed->row.name, sizeof listed->row.name, "%s", name);
     (void)snprintf(listed->row.commit, sizeof listed->row.commit, "%s", commit);
-    listed->row.step = listed->place.is_step ? listed->place.step : REVISIONS_STEP_NONE;
-    if (listed->place.is_step) {
-        listed->row.stage = listed->place.stage;
-        listed->row.ingredient = listed->place.ingredient;
-        listed->row.tokens = listed->place.tokens > 0 ? listed->place.tokens : 0;
-        listed->row.stated = (listed->place.has_stage ? REVISION_STATES_STAGE : 0) |
-                             (listed->place.has_ingredient ? REVISION_STATES_INGREDIENT : 0) |
-                             (listed->place.tokens >= 0 ? REVISION_STATES_TOKENS : 0);
-    }
+    set_place(listed, listed->named.unit);
     list->count++;
     return 0;
 }
@@ -76,23 +86,17 @@ static void choose_unit(struct revision_list *list)
     const size_t there = list->is_partial ? 1 : list->count + 1; /* the weight of a name that is there */
     size_t counts[STEP_UNIT_COUNT] = {0};
     for (size_t i = 0; i < list->count; i++) {
-        if (list->rows[i].place.is_step)
-            counts[list->rows[i].place.unit] += list->rows[i].is_remembered ? 1 : there;
+        if (list->rows[i].named.is_step)
+            counts[list->rows[i].named.unit] += list->rows[i].is_remembered ? 1 : there;
     }
+    list->unit = STEP_UNIT_STEPS;
     for (int unit = 0; unit < STEP_UNIT_COUNT; unit++)
         list->unit = counts[unit] > counts[list->unit] ? (enum step_unit)unit : list->unit;
-    for (size_t i = 0; i < list->count; i++) {
-        struct revision_listed *listed = &list->rows[i];
-        if (!listed->place.is_step || listed->place.unit == list->unit)
-            continue;
-        listed->place = (struct model_revision){.step = -1, .tokens = -1};
-        listed->row.step = REVISIONS_STEP_NONE;
-        listed->row.stage = listed->row.ingredient = listed->row.tokens = 0;
-        listed->row.stated = 0;
-    }
+    for (size_t i = 0; i < list->count; i++)
+        set_place(&list->rows[i], list->unit);
 }
 
-/* The rows are complete: in step order, of one unit. */
+/* The rows are complete: in step order, of one unit; again, where more were added. */
 static void arrange(struct revision_list *list)
 {
     choose_unit(list);

@@ -17,7 +17,8 @@
 
 struct revision_listed {
     struct revision_row row;                  /* id is 0 until revision_list_store */
-    struct model_revision place;              /* in the training run */
+    struct model_revision named;              /* what the name says, in whatever unit */
+    struct model_revision place;              /* in the training run: of the list's unit, else no step */
     int is_selected, is_refused, is_given_up; /* for the caller */
     int is_carrier;               /* a branch in which places lie and that is not asked for itself:
                                      its commit tells nothing */
@@ -77,8 +78,9 @@ int revision_list_has_steps(const struct revision_list *list);
 /* Drops names that do not exist. */
 void revision_list_drop_missing(struct revision_list *list);
 
-/* Brings the store up to date: rows get their ids, what is not in a whole list is not current any more,
- * and the model the unit of its steps, if there are any; remembered rows of a partial one stay as they are.
+/* Brings the store up to date, in one transaction: rows get their ids, what is not in a whole list is not
+ * current any more, and the model the unit of its steps, if there are any; remembered rows of a partial one
+ * stay as they are.
  * `note`: see revisions_update; NULL but for watches. */
 int revision_list_store(struct revision_list *list, struct store *store, int64_t model_id,
                         const struct revisions_note *note, struct err *err);

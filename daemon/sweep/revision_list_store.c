@@ -3,7 +3,6 @@
  */
 #include "daemon/sweep/revision_list.h"
 #include "daemon/sweep/revision_source.h"
-#include "store/models.h"
 
 #include <stdlib.h>
 
@@ -19,9 +18,8 @@ int revision_list_store(struct revision_list *list, struct store *store, int64_t
             rows[count++] = list->rows[i].row;
     }
     /* A list without steps, as of a hub that does not tell of the places now, says nothing of their unit. */
-    int code = revision_list_has_steps(list) ? models_set_step_unit(store, model_id, list->unit, err) : 0;
-    if (!code)
-        code = revisions_update(store, model_id, rows, count, !list->is_partial, note, err);
+    const enum step_unit *unit = revision_list_has_steps(list) ? &list->unit : NULL;
+    int code = revisions_update_counted(store, model_id, unit, rows, count, !list->is_partial, note, err);
     for (size_t i = list->count; !code && i-- > 0;) {
         if (!list->rows[i].is_remembered || !list->is_partial)
             list->rows[i].row.id = rows[--count].id;

@@ -296,6 +296,57 @@ static void test_a_part_without_steps_keeps_the_unit(void **state)
     free_names(&fake);
 }
 
+/* A part alone may be of two units equally; with what the store knows it is of one, and its names are read
+ * again. */
+static void test_a_part_gets_the_unit_of_the_whole(void **state)
+{
+    struct fixture *fixture = *state;
+    struct repository_ref rows[] = {ref_of("chck_3M", REPOSITORY_REF_KIND_BRANCH, 'a'),
+                                    ref_of("chck_4M", REPOSITORY_REF_KIND_BRANCH, 'b'),
+                                    ref_of("chck_1M", REPOSITORY_REF_KIND_BRANCH, 'c'),
+                                    ref_of("step5", REPOSITORY_REF_KIND_BRANCH, 'd')};
+    struct fake fake = {{.ops = &ops, .name = "a/b"}, rows, 2, 0, 0};
+    const struct sweep_spec spec = {0};
+    struct revision_list list;
+    OK(revision_list_read(&list, &fake.repository, &spec, &err));
+    OK(revision_list_store(&list, fixture->store, fixture->model_id, NULL, &err));
+    revision_list_free(&list);
+    fake.rows = rows + 2;
+    fake.is_partial = 1;
+    OK(revision_list_read(&list, &fake.repository, &spec, &err));
+    expect(&list, "step5:d chck_1M:c");
+    OK(revision_list_remember(&list, fixture->store, fixture->model_id, "a/b", &spec, &err));
+    assert_int_equal(list.unit, STEP_UNIT_WORDS);
+    OK(revision_list_store(&list, fixture->store, fixture->model_id, NULL, &err));
+    expect_stored(fixture, &list, "chck_1M chck_3M* chck_4M* step5");
+    assert_int_equal(list.rows[0].row.step, 1000000);
+    revision_list_free(&list);
+    fake.rows = rows;
+    fake.count = 4;
+    free_names(&fake);
+}
+
+/* Numbers and what they count change together or not at all. */
+static void test_a_list_that_fails_leaves_the_unit(void **state)
+{
+    struct fixture *fixture = *state;
+    struct repository_ref rows[] = {ref_of("chck_1M", REPOSITORY_REF_KIND_BRANCH, 'a'),
+                                    ref_of("chck_2M", REPOSITORY_REF_KIND_BRANCH, 'b')};
+    struct fake fake = {{.ops = &ops, .name = "a/b"}, rows, 2, 0, 0};
+    const struct sweep_spec spec = {0};
+    struct revision_list list;
+    struct model_row before, model;
+    OK(models_get(fixture->store, fixture->model_id, &before, &err));
+    OK(revision_list_read(&list, &fake.repository, &spec, &err));
+    memcpy(list.rows[1].row.name, list.rows[0].row.name, sizeof list.rows[0].row.name);
+    FAILS(ERR_INVALID, revision_list_store(&list, fixture->store, fixture->model_id, NULL, &err));
+    OK(models_get(fixture->store, fixture->model_id, &model, &err));
+    assert_int_equal(model.step_unit, STEP_UNIT_STEPS);
+    assert_int_equal(model.version, before.version);
+    revision_list_free(&list);
+    free_names(&fake);
+}
+
 /* A run that counts otherwise than the deleted one before it in the folder is the series from its first
  * checkpoint on. */
 static void test_what_is_there_gives_the_unit(void **state)
@@ -331,6 +382,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_one_unit, fixture_open, fixture_close),
         cmocka_unit_test_setup_teardown(test_a_part_without_steps_keeps_the_unit, fixture_open,
                                         fixture_close),
+        cmocka_unit_test_setup_teardown(test_a_part_gets_the_unit_of_the_whole, fixture_open, fixture_close),
+        cmocka_unit_test_setup_teardown(test_a_list_that_fails_leaves_the_unit, fixture_open, fixture_close),
         cmocka_unit_test_setup_teardown(test_what_is_there_gives_the_unit, fixture_open, fixture_close),
     };
     return cmocka_run_group_tests_name("sweep/revision_list", tests, NULL, NULL);
