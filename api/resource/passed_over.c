@@ -1,6 +1,8 @@
 #include "api/resource/passed_over.h"
 
 #include "daemon/base/name_rule.h"
+#include "daemon/base/step_unit.h"
+#include "store/models.h"
 #include "store/revisions.h"
 
 #include <stdio.h>
@@ -64,14 +66,24 @@ static int take(void *context, const struct revision_row *row)
     return 0;
 }
 
-static void append_text(const struct passed_over *passed_over, struct api_json *json)
+/* "2 revisions have names that give no step"; of a run whose names count tokens, "that count no tokens". */
+static int write_what(const struct passed_over *passed_over, enum step_unit unit, char *text, size_t size)
+{
+    char lack[64];
+    const int is_one = passed_over->count == 1;
+    if (unit == STEP_UNIT_STEPS)
+        (void)snprintf(lack, sizeof lack, is_one ? "tells no step" : "give no step");
+    else
+        (void)snprintf(lack, sizeof lack, is_one ? "counts no %s" : "count no %s", step_unit_name(unit));
+    return is_one ? snprintf(text, size, "1 revision has a name that %s", lack)
+                  : snprintf(text, size, "%zu revisions have names that %s", passed_over->count, lack);
+}
+
+static void append_text(const struct passed_over *passed_over, enum step_unit unit, struct api_json *json)
 {
     char text[(NAMES_TOLD + RUNS_TOLD) * (NAME_TOLD_BYTES + 10) + 500];
     size_t told = passed_over->count < NAMES_TOLD ? passed_over->count : NAMES_TOLD;
-    int size =
-        passed_over->count == 1
-            ? snprintf(text, sizeof text, "1 revision has a name that tells no step")
-            : snprintf(text, sizeof text, "%zu revisions have names that give no step", passed_over->count);
+    int size = write_what(passed_over, unit, text, sizeof text);
     for (size_t i = 0; i < told; i++)
         size += snprintf(text + size, sizeof text - (size_t)size, "%s%.*s", i ? ", " : ": ", NAME_TOLD_BYTES,
                          passed_over->names[i]);
@@ -97,6 +109,9 @@ int api_passed_over_append(struct store *store, int64_t model_id, struct api_jso
 {
     static const struct revision_key steps = {.is_stepless = 1, .name = "\1"}; /* come before */
     struct passed_over passed_over = {.count = 0};
+    struct model_row model = {.step_unit = STEP_UNIT_STEPS};
+    struct err ignored = ERR_INIT; /* it may just have been removed */
+    (void)models_get(store, model_id, &model, &ignored);
     int code = revisions_list(store, model_id, &steps, COUNTED_MAX, take, &passed_over, err);
     if (code)
         return code;
@@ -110,7 +125,7 @@ int api_passed_over_append(struct store *store, int64_t model_id, struct api_jso
     for (size_t i = 0; i < passed_over.count && i < NAMES_MAX; i++)
         api_json_text(json, NULL, passed_over.names[i]);
     api_json_close_array(json);
-    append_text(&passed_over, json);
+    append_text(&passed_over, model.step_unit, json);
     api_json_close_object(json);
     return 0;
 }

@@ -1,5 +1,6 @@
 /*
- * Branches and tags that a sweep passes over, since their names give no step: the run has no place for them.
+ * Branches and tags that a sweep passes over, since their names give no step, or count something else than
+ * the run's others: the run has no place for them.
  */
 #ifndef BIFURCATED_API_RESOURCE_PASSED_OVER_H
 #define BIFURCATED_API_RESOURCE_PASSED_OVER_H

@@ -104,9 +104,11 @@ def test_the_audit_counts_in_the_same_unit(runs: Any, garden: Path, tmp_path: Pa
     for millions, step in zip((0, 10, 20, 40, 50, 60, 70), STEPS, strict=True):  # none of 30
         (tmp_path / f"chck_{millions}M").symlink_to(garden / "models/garden/neox-tiny" / f"step{step}")
     (tmp_path / "chck_80M").symlink_to(garden / "models/garden/neox-tiny/step4000")
+    (tmp_path / "best").symlink_to(garden / "models/garden/neox-tiny/step64")
     model = f"file:{tmp_path}"
     assert runs.wait(runs.sweep(model))["state"] == "done"
     said = words_of(runs, "audit", model)
+    assert "1 revision has a name that counts no words: best. They" in said, said
     assert "a revision every 10M words" in said and "30M missing 30M words has no revision; elsewhere there is one every 10M words" in said, said
     assert "80M unchanged chck_80M has the same measured tensor as chck_70M before it: training stood still, or one" in said, said
     assert runs.client("remove", model, "--yes").returncode == 0
