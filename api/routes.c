@@ -45,7 +45,7 @@ static const struct api_route rows[] = {
     {"GET", "/v1/models/{owner}/{name}/displacement", "getDisplacement", api_get_displacement,
      " tensor from to limit format ", API_SCOPE_PATH, 1, API_RIGHT_READ, NULL},
     {"GET", "/v1/models/{owner}/{name}/analysis", "getAnalysis", api_get_analysis,
-     " tensor points schedule peak floor warmup stable total decay ", API_SCOPE_PATH, 0, API_RIGHT_READ,
+     " tensor points schedule peak floor warmup stable total steps decay ", API_SCOPE_PATH, 0, API_RIGHT_READ,
      NULL},
     {"GET", "/v1/models/{owner}/{name}/audit", "getAudit", api_get_audit, " tensor ", API_SCOPE_STORE, 0,
      API_RIGHT_READ, NULL},

@@ -45,26 +45,61 @@ static void print_onset(const json_t *onset, enum step_unit unit)
     client_answer_wrap(head, 36, text);
 }
 
+/* "steady to step 100000", "steady to 2.5T tokens": a number of a schedule need not be a whole one. */
+static void write_place(enum step_unit unit, double number, char text[STEP_UNIT_TEXT_SIZE])
+{
+    if (unit == STEP_UNIT_TOKENS || unit == STEP_UNIT_WORDS || number == nearbyint(number))
+        step_unit_write_place(unit, number, text);
+    else
+        (void)snprintf(text, STEP_UNIT_TEXT_SIZE, "%.*s %.4g", (int)strlen(step_unit_name(unit)) - 1,
+                       step_unit_name(unit), number);
+}
+
+static void print_known_schedule(const json_t *schedule, enum step_unit unit)
+{
+    char text[512], stable[80] = "", warmup[STEP_UNIT_TEXT_SIZE], total[STEP_UNIT_TEXT_SIZE];
+    const char *source =
+        strcmp(client_answer_text(schedule, "source"), "query") == 0 ? "as given" : "built in";
+    if (client_answer_has(schedule, "stable")) {
+        char place[STEP_UNIT_TEXT_SIZE];
+        write_place(unit, client_answer_real(schedule, "stable"), place);
+        (void)snprintf(stable, sizeof stable, ", steady to %s", place);
+    }
+    write_place(unit, client_answer_real(schedule, "warmup"), warmup);
+    write_place(unit, client_answer_real(schedule, "total"), total);
+    if (unit == STEP_UNIT_STEPS)
+        (void)snprintf(text, sizeof text,
+                       "%s (%s), peak %g, floor %g, %.0f steps of warm-up%s, %.0f steps, weight decay %g",
+                       client_answer_text(schedule, "kind"), source, client_answer_real(schedule, "peak"),
+                       client_answer_real(schedule, "floor"), client_answer_real(schedule, "warmup"), stable,
+                       client_answer_real(schedule, "total"), client_answer_real(schedule, "decay"));
+    else
+        (void)snprintf(text, sizeof text,
+                       "%s (%s), peak %g, floor %g, warm-up to %s%s, to %s in %.0f steps, weight decay %g",
+                       client_answer_text(schedule, "kind"), source, client_answer_real(schedule, "peak"),
+                       client_answer_real(schedule, "floor"), warmup, stable, total,
+                       client_answer_real(schedule, "steps"), client_answer_real(schedule, "decay"));
+    client_answer_wrap("Learning rate: ", 2, text);
+}
+
 static void print_schedule(const json_t *schedule, enum step_unit unit)
 {
-    char text[512], stable[64] = "";
-    if (json_is_number(json_object_get(schedule, "stable")))
-        (void)snprintf(stable, sizeof stable, ", steady to step %.0f",
-                       client_answer_real(schedule, "stable"));
-    if (unit != STEP_UNIT_STEPS)
-        (void)snprintf(text, sizeof text, "%s", client_answer_text(schedule, "note"));
-    else if (strcmp(client_answer_text(schedule, "kind"), "unknown") == 0)
+    char text[320];
+    if (strcmp(client_answer_text(schedule, "kind"), "unknown") != 0) {
+        print_known_schedule(schedule, unit);
+        return;
+    }
+    if (unit == STEP_UNIT_STEPS)
         (void)snprintf(text, sizeof text,
                        "unknown: whatever compares with it is left out; name it with --schedule, --peak, "
                        "--floor, --warmup, --stable, --total and --decay");
     else
-        (void)snprintf(text, sizeof text,
-                       "%s (%s), peak %g, floor %g, %.0f steps of warm-up%s, %.0f steps, weight decay %g",
-                       client_answer_text(schedule, "kind"),
-                       strcmp(client_answer_text(schedule, "source"), "query") == 0 ? "as given" : "built in",
-                       client_answer_real(schedule, "peak"), client_answer_real(schedule, "floor"),
-                       client_answer_real(schedule, "warmup"), stable, client_answer_real(schedule, "total"),
-                       client_answer_real(schedule, "decay"));
+        (void)snprintf(
+            text, sizeof text,
+            "unknown: whatever compares with it is left out; name it with --schedule, --peak, "
+            "--floor, --decay, --warmup, --stable and --total, these three in %s, and --steps, how "
+            "many optimiser steps there are until --total",
+            step_unit_name(unit));
     client_answer_wrap("Learning rate: ", 2, text);
 }
 
@@ -187,7 +222,8 @@ int client_run_analyze(const struct client_arguments *arguments)
         {"tensor", CLIENT_OPTION_TENSOR}, {"schedule", CLIENT_OPTION_SCHEDULE},
         {"peak", CLIENT_OPTION_PEAK},     {"floor", CLIENT_OPTION_FLOOR},
         {"warmup", CLIENT_OPTION_WARMUP}, {"stable", CLIENT_OPTION_STABLE},
-        {"total", CLIENT_OPTION_TOTAL},   {"decay", CLIENT_OPTION_DECAY},
+        {"total", CLIENT_OPTION_TOTAL},   {"steps", CLIENT_OPTION_STEPS},
+        {"decay", CLIENT_OPTION_DECAY},
     };
     return client_answer_run(arguments, arguments->words[0], "/analysis", parameters,
                              sizeof parameters / sizeof parameters[0], print_analysis);

@@ -52,13 +52,15 @@
       "wsd_exponential")                                                                                     \
     X(PEAK, "peak", "RATE", 0, "highest learning rate")                                                      \
     X(FLOOR, "floor", "RATE", 0, "lowest learning rate after the peak")                                      \
-    X(WARMUP, "warmup", "STEPS", 0, "steps of linear warm-up")                                               \
+    X(WARMUP, "warmup", "STEP", 0, "linear warm-up until there")                                             \
     X(STABLE, "stable", "STEP", 0, "wsd and its kin: step at which the rate begins to fall")                 \
     X(TOTAL, "total", "STEP", 0, "step at which the schedule ends")                                          \
+    X(STEPS, "steps", "N", 0, "of a run that counts tokens or the like: optimiser steps until --total")      \
     X(DECAY, "decay", "RATE", 0, "decoupled weight decay (AdamW)")                                           \
     X(VIEW, "view", "NAME", 0, "raw (the default) or centred: around column means")                          \
     X(PREFIX, "prefix", "TEXT", 0, "only models whose names begin with this")                                \
-    X(UNIT, "unit", "NAME", 0, "unit of the law: tokens, steps, words or epochs (default: the most known)")  \
+    X(UNIT, "unit", "NAME", 0,                                                                               \
+      "unit of the law: tokens, steps, words, epochs or checkpoints (default: the most known)")              \
     X(AT, "at", "HH:MM", 0, "every day at this time, local to the daemon")                                   \
     X(EVERY_MINUTES, "every-minutes", "N", 0, "every N minutes, the first time at once")                     \
     X(NOW, "now", NULL, 0, "look at once")                                                                   \

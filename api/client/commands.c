@@ -36,12 +36,12 @@ const struct client_command client_commands[] = {
     {"revision", "MODEL REVISION", "Print everything known of one revision", "", BIT(TENSOR) | BIT(FIELDS),
      client_run_revision},
     {"analyze", "MODEL", "Say what the run shows, what that rests on, and what else could explain it",
-     "The learning-rate schedule is built in for Pythia, SmolLM3 and Apertus 8B; for others name it with\n"
-     "--schedule, --peak, --floor, --warmup, --stable, --total and --decay. It is by optimiser step, so not "
-     "for\n"
-     "runs whose names count tokens, words or epochs.",
+     "The learning-rate schedule is built in for Pythia, SmolLM3, Apertus 8B, Amber and K2; for others name\n"
+     "it with --schedule, --peak, --floor, --warmup, --stable, --total and --decay. Where the names of\n"
+     "revisions count tokens, words, epochs or checkpoints, so do --warmup, --stable and --total, and\n"
+     "--steps says how many optimiser steps there are until --total.",
      BIT(TENSOR) | BIT(SCHEDULE) | BIT(PEAK) | BIT(FLOOR) | BIT(WARMUP) | BIT(STABLE) | BIT(TOTAL) |
-         BIT(DECAY),
+         BIT(STEPS) | BIT(DECAY),
      client_run_analyze},
     {"audit", "MODEL", "List revisions that cannot be what their names say",
      "It compares the digests of the weight files, which needs no download, and what was measured.",
@@ -49,7 +49,8 @@ const struct client_command client_commands[] = {
     {"scaling", "", "Print the onset against model size over all models",
      "Two laws, both of token rows: around column means, which counts where the two differ, and\n"
      "as stored. --view chooses one; --csv and --json have the first. A law is over tokens of\n"
-     "training where they are known of the most models, else over steps; the others are named.",
+     "training where they are known of the most models, else over steps; the others are named.\n"
+     "--unit chooses.",
      BIT(CSV) | BIT(VIEW) | BIT(UNIT) | BIT(PREFIX) | BIT(TENSOR), client_run_scaling},
     {"distribution", "MODEL", "Print how many values lie in each bin, a line per revision",
      "In a table the height of a block grows with the square root of the count.",

@@ -21,7 +21,7 @@ static const struct {
     {CLIENT_OPTION_VIEW, NULL, "raw centred"},
     {CLIENT_OPTION_ROWS, NULL, "all tokens"},
     {CLIENT_OPTION_AXIS, NULL, "log linear"},
-    {CLIENT_OPTION_UNIT, NULL, "tokens steps words epochs"},
+    {CLIENT_OPTION_UNIT, NULL, "tokens steps words epochs checkpoints"},
     {CLIENT_OPTION_PANELS, NULL, "heat displacement bimodality dip ashman valley coefficient perplexity"},
     {CLIENT_OPTION_SCOPES, NULL, "read sweep worker admin"},
     {CLIENT_OPTION_STATE, "sweeps", "planning running done failed cancelled"},

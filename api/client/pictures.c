@@ -78,26 +78,43 @@ static void print_cell(const json_t *value, char before)
     client_table_print_csv_text(json_is_string(value) ? json_string_value(value) : text, stdout);
 }
 
+/* Of a table: what the steps count. */
+static enum step_unit unit_of(const json_t *document)
+{
+    return step_unit_find(json_string_value(json_object_get(document, "step_unit")));
+}
+
 /* Above the steps of a table stands what they count. */
 static const char *step_title(const json_t *document)
 {
     static const char *const titles[STEP_UNIT_COUNT] = {[STEP_UNIT_STEPS] = "STEP",
                                                         [STEP_UNIT_TOKENS] = "TOKENS",
                                                         [STEP_UNIT_WORDS] = "WORDS",
-                                                        [STEP_UNIT_EPOCHS] = "EPOCHS"};
-    return titles[step_unit_find(json_string_value(json_object_get(document, "step_unit")))];
+                                                        [STEP_UNIT_EPOCHS] = "EPOCH",
+                                                        [STEP_UNIT_CHECKPOINTS] = "CHECKPT"};
+    return titles[unit_of(document)];
+}
+
+/* A step as short as its unit allows: "512", "220B" of tokens. */
+static void print_step(const json_t *document, const json_t *step, int width)
+{
+    char text[STEP_UNIT_TEXT_SIZE] = "";
+    if (json_is_number(step))
+        step_unit_write_number(unit_of(document), json_number_value(step), text);
+    (void)printf("%*s", width, text);
 }
 
 /* Left of a table's row: the revision and its step. */
-static void print_place(const json_t *revision, const json_t *step)
+static void print_place(const json_t *document, const json_t *revision, const json_t *step)
 {
     char name[CLIENT_CELL_SIZE];
     const int is_terminal = client_terminal_width(stdout) > 0;
     client_plain_copy(revision, "", name, sizeof name);
     name[client_terminal_fit(name, NAME_COLUMNS_MAX, is_terminal)] = '\0';
     const size_t own = client_terminal_columns(name, is_terminal);
-    (void)printf("%s%*s %8" JSON_INTEGER_FORMAT "  ", name,
-                 own < NAME_COLUMNS ? (int)(NAME_COLUMNS - own) : 0, "", json_integer_value(step));
+    (void)printf("%s%*s ", name, own < NAME_COLUMNS ? (int)(NAME_COLUMNS - own) : 0, "");
+    print_step(document, step, 8);
+    (void)fputs("  ", stdout);
 }
 
 /* -- distribution -- */
@@ -154,7 +171,7 @@ static void print_distribution(const json_t *document, int as_table)
     json_array_foreach(rows, i, row)
     {
         if (as_table) {
-            print_place(json_object_get(row, "revision"), json_object_get(row, "step"));
+            print_place(document, json_object_get(row, "revision"), json_object_get(row, "step"));
             print_blocks(json_object_get(row, "counts"));
         } else {
             print_cell(json_object_get(row, "revision"), '\0');
@@ -240,11 +257,11 @@ static void print_spread(const double *numbers, size_t count)
     }
 }
 
-static void print_columns_row(const json_t *row)
+static void print_columns_row(const json_t *document, const json_t *row)
 {
     size_t count = 0, forked = 0;
     double *means = sort_numbers(json_object_get(row, "mean"), &count);
-    print_place(json_object_get(row, "revision"), json_object_get(row, "step"));
+    print_place(document, json_object_get(row, "revision"), json_object_get(row, "step"));
     print_spread(means, count);
     double *bimodalities = sort_numbers(json_object_get(row, "bimodality"), &count);
     print_spread(bimodalities, count);
@@ -267,7 +284,7 @@ static void print_columns(const json_t *document, int as_table)
     json_array_foreach(json_object_get(document, "revisions"), i, row)
     {
         if (as_table) {
-            print_columns_row(row);
+            print_columns_row(document, row);
             continue;
         }
         means = json_object_get(row, "mean");
@@ -307,7 +324,7 @@ static void print_trajectories(const json_t *document, int as_table)
     json_array_foreach(json_object_get(document, "revisions"), i, row)
     {
         if (as_table)
-            print_place(json_object_get(row, "revision"), json_object_get(row, "step"));
+            print_place(document, json_object_get(row, "revision"), json_object_get(row, "step"));
         else
             print_cell(json_object_get(row, "revision"), '\0');
         if (!as_table)
@@ -363,14 +380,14 @@ static void print_displacement(const json_t *document, int as_table)
         return;
     }
     (void)printf("mean square displacement, estimated from %" JSON_INTEGER_FORMAT " entries\n%-14s %8s  ",
-                 json_integer_value(json_object_get(document, "sampled")), "REVISION", "STEP");
+                 json_integer_value(json_object_get(document, "sampled")), "REVISION", step_title(document));
     json_array_foreach(steps, i, value)
     {
-        (void)printf("%11" JSON_INTEGER_FORMAT, json_integer_value(value));
+        print_step(document, value, 11);
     }
     (void)putchar('\n');
     for (i = 0; i < json_array_size(names); i++) {
-        print_place(json_array_get(names, i), json_array_get(steps, i));
+        print_place(document, json_array_get(names, i), json_array_get(steps, i));
         json_array_foreach(json_array_get(matrix, i), k, value)
         {
             if (json_is_number(value))

@@ -86,10 +86,9 @@ void plot_columns(const struct plot_options *options, struct buf *columns)
 const char *plot_unit_title(enum step_unit unit)
 {
     static const char *const titles[STEP_UNIT_COUNT] = {
-        [STEP_UNIT_STEPS] = "training step",
-        [STEP_UNIT_TOKENS] = "training tokens",
-        [STEP_UNIT_WORDS] = "training words",
-        [STEP_UNIT_EPOCHS] = "epoch",
+        [STEP_UNIT_STEPS] = "training step",    [STEP_UNIT_TOKENS] = "training tokens",
+        [STEP_UNIT_WORDS] = "training words",   [STEP_UNIT_EPOCHS] = "epoch",
+        [STEP_UNIT_CHECKPOINTS] = "checkpoint",
     };
     return titles[unit];
 }

@@ -101,6 +101,15 @@ static void print_left_out(const json_t *models, enum step_unit unit)
     }
 }
 
+/* A law of steps compares batches of different sizes; who wants the other has to know that there is one. */
+static void print_other_unit(const json_t *document, enum step_unit unit)
+{
+    const int64_t count = client_answer_integer(json_object_get(document, "units"), "tokens");
+    if (unit != STEP_UNIT_TOKENS && count)
+        (void)printf("known in tokens, too, of %" PRId64 " model%s: --unit tokens gives their law\n", count,
+                     count == 1 ? "" : "s");
+}
+
 static void print_scaling(const json_t *document)
 {
     const json_t *fit = json_object_get(document, "fit");
@@ -125,6 +134,7 @@ static void print_scaling(const json_t *document)
                      client_answer_integer(fit, "unforked"), exp(client_answer_real(fit, "deviation")));
     else
         (void)printf("no law: %s\n", client_answer_text(fit, "reason"));
+    print_other_unit(document, unit);
 }
 
 /* Without --view, both laws for people; what a program reads is one table, the API's own choice. */

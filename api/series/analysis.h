@@ -30,6 +30,7 @@ void api_analysis_render(struct api_json *json, const struct api_run *run,
 struct api_analysis_options {
     const char *tensor;              /* NULL: the model's own */
     const struct schedule *schedule; /* NULL: the built-in one, if the model has one */
+    struct schedule_clock clock;     /* of `schedule` */
     enum api_analysis_source source; /* of `schedule` */
     int has_points;
 };

@@ -18,9 +18,35 @@ const char *const api_analysis_schedule_names[API_ANALYSIS_SCHEDULES] = {
 
 static const char *unknown_schedule(const struct analysis_view *view)
 {
-    return view->run->model.step_unit == STEP_UNIT_STEPS ? "unknown schedule"
-                                                         : "a schedule is by optimiser step, which this run "
-                                                           "does not count";
+    return view->run->model.step_unit == STEP_UNIT_STEPS
+               ? "unknown schedule"
+               : "unknown schedule, or how many optimiser steps it takes";
+}
+
+/* Where the run is at a step of the schedule, in its own unit; 0 of what there is not. */
+static double number_of(const struct analysis_view *view, double step)
+{
+    return step > 0 ? schedule_clock_number(&view->options->clock, step) : 0;
+}
+
+static void print_note(struct analysis_view *view)
+{
+    const char *unit = step_unit_name(view->run->model.step_unit);
+    const int is_of_steps = view->run->model.step_unit == STEP_UNIT_STEPS;
+    if (view->options->schedule.kind != SCHEDULE_KIND_UNKNOWN && is_of_steps)
+        api_json_text(view->json, "note", NULL);
+    else if (view->options->schedule.kind != SCHEDULE_KIND_UNKNOWN)
+        analysis_view_text(view, "note", "warmup, stable and total are in %s", unit);
+    else if (is_of_steps)
+        api_json_text(view->json, "note",
+                      "unknown schedule: whatever compares with the learning rate is left out; name it with "
+                      "schedule, peak, floor, warmup, stable, total and decay");
+    else
+        analysis_view_text(view, "note",
+                           "unknown schedule: whatever compares with the learning rate is left out; name it "
+                           "with schedule, peak, floor, decay, warmup, stable and total, these three in %s, "
+                           "and steps, how many optimiser steps there are until total",
+                           unit);
 }
 
 static void print_schedule(struct analysis_view *view, enum api_analysis_source source)
@@ -34,17 +60,13 @@ static void print_schedule(struct analysis_view *view, enum api_analysis_source 
     api_json_text(view->json, "source", sources[source]);
     api_json_real(view->json, "peak", is_known ? schedule->rate_max : none);
     api_json_real(view->json, "floor", is_known ? schedule->rate_min : none);
-    api_json_real(view->json, "warmup", is_known ? schedule->warmup_steps : none);
-    api_json_real(view->json, "stable", schedule_has_stable(schedule->kind) ? schedule->stable_until : none);
-    api_json_real(view->json, "total", is_known ? schedule->end_step : none);
+    api_json_real(view->json, "warmup", is_known ? number_of(view, schedule->warmup_steps) : none);
+    api_json_real(view->json, "stable",
+                  schedule_has_stable(schedule->kind) ? number_of(view, schedule->stable_until) : none);
+    api_json_real(view->json, "total", is_known ? number_of(view, schedule->end_step) : none);
+    api_json_real(view->json, "steps", is_known && schedule->end_step > 0 ? schedule->end_step : none);
     api_json_real(view->json, "decay", is_known ? schedule->weight_decay : none);
-    api_json_text(view->json, "note",
-                  is_known ? NULL
-                  : view->run->model.step_unit != STEP_UNIT_STEPS
-                      ? "a schedule is by optimiser step, which the names of these revisions do not count: "
-                        "whatever compares with the learning rate is left out"
-                      : "unknown schedule: whatever compares with the learning rate is left out; name it "
-                        "with schedule, peak, floor, warmup, stable, total and decay");
+    print_note(view);
     api_json_close_object(view->json);
 }
 
@@ -223,8 +245,9 @@ static void print_rest(struct analysis_view *view, const char *key, const struct
     if (needs_schedule && options->schedule.kind == SCHEDULE_KIND_UNKNOWN)
         analysis_view_text(view, "reason", "%s", unknown_schedule(view));
     else if (rest->verdict == SERIES_VERDICT_INSUFFICIENT)
-        analysis_view_text(view, "reason", "under %d displacements between neighbours after the warm-up",
-                           options->rest_points + options->points_min);
+        analysis_view_text(view, "reason", "under %d displacements between neighbours%s",
+                           options->rest_points + options->points_min,
+                           options->schedule.warmup_steps > 0 ? " after the warm-up" : "");
     else if (rest->verdict == SERIES_VERDICT_NO)
         analysis_view_text(
             view, "reason",
@@ -252,7 +275,9 @@ static void print_decay(struct analysis_view *view)
         : decay->verdict == SERIES_VERDICT_INSUFFICIENT && view->run->reference[0] &&
                 isinf(view->run->reference_step)
             ? "displacements are against a revision without a step"
-        : decay->verdict == SERIES_VERDICT_INSUFFICIENT ? "too few revisions after the warm-up"
+        : decay->verdict == SERIES_VERDICT_INSUFFICIENT && view->options->schedule.warmup_steps > 0
+            ? "too few revisions after the warm-up"
+        : decay->verdict == SERIES_VERDICT_INSUFFICIENT ? "too few revisions"
         : decay->verdict == SERIES_VERDICT_YES
             ? "weight decay and a random walk alone reproduce the displacements"
         : decay->log_error <= view->options->null_tolerance
@@ -302,6 +327,7 @@ static void print_point(struct analysis_view *view, size_t at)
     api_json_open_object(view->json, NULL);
     api_json_text(view->json, "revision", view->run->points[at].name);
     api_json_integer(view->json, "step", view->run->points[at].step);
+    api_json_real(view->json, "tokens", view->run->points[at].tokens);
     api_json_boolean(view->json, "is_counted", derived->is_counted);
     api_json_boolean(view->json, "is_forked", derived->is_forked[0][0]);
     api_json_boolean(view->json, "tokens_is_forked", derived->is_forked[1][0]);

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum kind { KIND_TEXT, KIND_STATE, KIND_STEP, KIND_INTEGER, KIND_REAL, KIND_TIME };
+enum kind { KIND_TEXT, KIND_STATE, KIND_STEP, KIND_UNIT, KIND_INTEGER, KIND_REAL, KIND_TIME };
 
 /* Where the value lies, and so what must be there for it not to be null. */
 enum source {
@@ -72,6 +72,7 @@ struct column {
 static const struct column columns_table[] = {
     ROW("revision", KIND_TEXT, revision.name),
     ROW("step", KIND_STEP, revision.step),
+    ROW("step_unit", KIND_UNIT, revision.step),
     ROW("commit", KIND_TEXT, revision.commit),
     ROW("state", KIND_STATE, state),
     ROW("error_code", KIND_TEXT, error_code),
@@ -236,7 +237,14 @@ static double real_of(const struct column *column, const struct series_row *row)
     return value;
 }
 
-static void append_json(const struct column *column, const struct series_row *row, struct api_json *json)
+/* What a row's step counts; NULL where it has none. */
+static const char *unit_of(const struct api_columns *columns, const struct series_row *row)
+{
+    return row->revision.step == REVISIONS_STEP_NONE ? NULL : step_unit_name(columns->unit);
+}
+
+static void append_json(const struct api_columns *columns, const struct column *column,
+                        const struct series_row *row, struct api_json *json)
 {
     int64_t integer;
     if (!is_there(column, row)) {
@@ -257,6 +265,9 @@ static void append_json(const struct column *column, const struct series_row *ro
         else
             api_json_integer(json, column->name, integer);
         break;
+    case KIND_UNIT:
+        api_json_text(json, column->name, unit_of(columns, row));
+        break;
     case KIND_INTEGER:
         api_json_integer(json, column->name, integer_of(column, row));
         break;
@@ -269,7 +280,8 @@ static void append_json(const struct column *column, const struct series_row *ro
     }
 }
 
-static void append_csv(const struct column *column, const struct series_row *row, struct api_csv *csv)
+static void append_csv(const struct api_columns *columns, const struct column *column,
+                       const struct series_row *row, struct api_csv *csv)
 {
     int64_t integer;
     if (!is_there(column, row)) {
@@ -290,6 +302,9 @@ static void append_csv(const struct column *column, const struct series_row *row
         else
             api_csv_integer(csv, integer);
         break;
+    case KIND_UNIT:
+        api_csv_text(csv, unit_of(columns, row));
+        break;
     case KIND_INTEGER:
         api_csv_integer(csv, integer_of(column, row));
         break;
@@ -306,14 +321,14 @@ void api_columns_json(const struct api_columns *columns, const struct series_row
 {
     api_json_open_object(json, NULL);
     for (size_t i = 0; i < columns->count; i++)
-        append_json(&columns_table[columns->indices[i]], row, json);
+        append_json(columns, &columns_table[columns->indices[i]], row, json);
     api_json_close_object(json);
 }
 
 void api_columns_csv(const struct api_columns *columns, const struct series_row *row, struct api_csv *csv)
 {
     for (size_t i = 0; i < columns->count; i++)
-        append_csv(&columns_table[columns->indices[i]], row, csv);
+        append_csv(columns, &columns_table[columns->indices[i]], row, csv);
     api_csv_end_line(csv);
 }
 

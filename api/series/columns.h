@@ -10,6 +10,7 @@
 #include "api/form/csv.h"
 #include "api/form/json.h"
 #include "daemon/base/err.h"
+#include "daemon/base/step_unit.h"
 #include "store/series.h"
 
 #include <stddef.h>
@@ -18,6 +19,7 @@
 
 /* Which columns, in which order. */
 struct api_columns {
+    enum step_unit unit; /* of the model; set by the caller */
     size_t count;
     unsigned char indices[API_COLUMNS_MAX];
 };

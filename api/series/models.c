@@ -16,8 +16,8 @@
 static const struct api_listing listing = {"models",
                                            " name kind model_type tensor vocabulary_size token_rows "
                                            "hidden_size layers parameter_count revision_count "
-                                           "measured_count created_at updated_at ",
-                                           " step_unit "};
+                                           "measured_count step_unit created_at updated_at ",
+                                           ""};
 
 struct rows {
     struct api_json json;

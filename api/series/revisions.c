@@ -115,6 +115,7 @@ int api_list_revisions(struct api_request *request, struct api_response *respons
     if (code)
         return code;
     query.model_id = model.id;
+    columns.unit = model.step_unit;
     code = series_count(store, &query, &total, err);
     if (code)
         return code;
@@ -148,6 +149,7 @@ int api_get_revision(struct api_request *request, struct api_response *response,
     struct series_row *row = calloc(1, sizeof *row);
     if (!row)
         return err_set(err, ERR_NO_MEMORY, "out of memory");
+    columns.unit = model.step_unit;
     code = series_find(store, model.id, tensor, request->arguments[2], api_uri_find(&request->uri, "commit"),
                        row, err);
     if (!code) {

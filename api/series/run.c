@@ -381,9 +381,20 @@ void api_run_free(struct api_run *run)
 void api_run_options(const struct api_run *run, struct series_options *options)
 {
     *options = series_options_default();
-    if (run->model.step_unit == STEP_UNIT_STEPS)
-        options->schedule = schedule_of_model(run->model.name);
+    api_run_schedule(&run->model, &options->schedule, &options->clock);
     options->reference_step = run->reference_step;
+}
+
+void api_run_schedule(const struct model_row *model, struct schedule *schedule, struct schedule_clock *clock)
+{
+    const struct schedule_clock known = schedule_clock_of_model(model->name);
+    const int are_steps = known.each == 1 && known.first == 0;
+    *schedule = (struct schedule){.kind = SCHEDULE_KIND_UNKNOWN};
+    *clock = (struct schedule_clock){1, 0};
+    if (model->step_unit != (are_steps ? STEP_UNIT_STEPS : STEP_UNIT_CHECKPOINTS))
+        return; /* a rule of the user's reads the names otherwise */
+    *schedule = schedule_of_model(model->name);
+    *clock = known;
 }
 
 size_t api_run_sampled(const struct api_run *run)

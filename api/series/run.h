@@ -68,9 +68,12 @@ int api_run_revisions(const struct api_run *run);
 /* All zero is allowed. */
 void api_run_free(struct api_run *run);
 
-/* The analysis' options for this run as far as the stored numbers tell: the step of the reference, and the
- * learning-rate schedule where it is built in, and the run's steps are optimiser steps, as a schedule's are.
- */
+/* The learning-rate schedule where it is built in and it is known which optimiser steps the run's numbers
+ * are; else SCHEDULE_KIND_UNKNOWN. */
+void api_run_schedule(const struct model_row *model, struct schedule *schedule, struct schedule_clock *clock);
+
+/* The analysis' options for this run as far as the stored numbers tell: the step of the reference, and its
+ * schedule. */
 void api_run_options(const struct api_run *run, struct series_options *options);
 
 /* How many entries were sampled of each revision's token rows; 0 where nothing is measured. */

@@ -154,7 +154,7 @@ static const char *why_unfit(const struct model_row *model, const struct entry *
         return "diverged";
     if (entry->verdict == SERIES_VERDICT_INSUFFICIENT)
         return "insufficient";
-    if (!is_bounded(&entry->steps))
+    if (!is_bounded(&entry->steps) && !is_bounded(&entry->tokens))
         return "unbounded";
     return model->parameter_count > 0 ? NULL : "size_unknown";
 }
@@ -166,18 +166,25 @@ static const char *why_left_out(const struct model_row *model, const struct entr
     return why || is_bounded(&bounds) ? why : "unit";
 }
 
+/* How many models a law of this unit has. */
+static size_t count_in(const struct models *models, enum step_unit unit)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < models->count; i++)
+        count += !why_left_out(&models->rows[i], &models->entries[i], unit);
+    return count;
+}
+
 /* The unit in which most models have a bound: tokens before steps, whose batches differ; steps without any.
  */
 static enum step_unit choose_unit(const struct models *models)
 {
     static const enum step_unit order[] = {STEP_UNIT_TOKENS, STEP_UNIT_STEPS, STEP_UNIT_WORDS,
-                                           STEP_UNIT_EPOCHS};
+                                           STEP_UNIT_EPOCHS, STEP_UNIT_CHECKPOINTS};
     enum step_unit best = STEP_UNIT_STEPS;
     size_t most = 0;
     for (size_t k = 0; k < sizeof order / sizeof order[0]; k++) {
-        size_t count = 0;
-        for (size_t i = 0; i < models->count; i++)
-            count += !why_left_out(&models->rows[i], &models->entries[i], order[k]);
+        size_t count = count_in(models, order[k]);
         if (count > most)
             best = order[k];
         most = count > most ? count : most;
@@ -215,6 +222,11 @@ static void render(const struct models *models, enum series_variant variant, enu
     api_json_text(&json, "rows", api_query_rows_name(variant));
     api_json_text(&json, "view", api_query_view_name(variant));
     api_json_text(&json, "unit", step_unit_name(unit));
+    api_json_open_object(&json, "units");
+    for (int i = 0; i < STEP_UNIT_COUNT; i++)
+        api_json_integer(&json, step_unit_name((enum step_unit)i),
+                         (int64_t)count_in(models, (enum step_unit)i));
+    api_json_close_object(&json);
     api_json_text(&json, "prefix", models->prefix);
     api_json_text_or_null(&json, "tensor", models->tensor ? models->tensor : "");
     api_json_boolean(&json, "is_cut", models->is_cut);

@@ -12,6 +12,7 @@
 /* One of the four distributions of a revision's tensor. */
 struct exact {
     enum series_variant variant;
+    enum step_unit unit; /* of the model's steps */
     struct series_row series;
     struct distribution_row row;
     uint64_t counts[DISTRIBUTION_CODES];
@@ -34,6 +35,7 @@ static int read_exact(const struct api_request *request, const char *tensor, str
                            api_uri_find(&request->uri, "commit"), &exact->series, err);
     if (code)
         return code;
+    exact->unit = model.step_unit;
     if (!series->has_tensor)
         return err_set(err, ERR_NOT_FOUND, "%s: this tensor is not measured; a sweep measures it",
                        series->revision.name);
@@ -71,6 +73,8 @@ static void print_json(const struct exact *exact, const char *model, struct buf 
     api_json_open_object(&json, NULL);
     api_json_text(&json, "model", model);
     api_query_print_json(&json, &exact->series.revision);
+    api_json_text(&json, "step_unit",
+                  exact->series.revision.step == REVISIONS_STEP_NONE ? NULL : step_unit_name(exact->unit));
     api_json_text(&json, "commit", exact->series.revision.commit);
     api_json_text(&json, "tensor", exact->series.tensor.tensor);
     api_json_text(&json, "digest", exact->series.tensor.content.digest);

@@ -11,6 +11,24 @@ int schedule_has_stable(enum schedule_kind kind)
            kind == SCHEDULE_KIND_WSD_EXPONENTIAL;
 }
 
+/* The whole number that is this near, as far as doubles tell. */
+static double whole_if_near(double value, double tolerance)
+{
+    double whole = round(value);
+    return fabs(value - whole) <= tolerance ? whole : value;
+}
+
+double schedule_clock_step(const struct schedule_clock *clock, double number)
+{
+    return whole_if_near(clock->each * (number + clock->first), 1e-6);
+}
+
+double schedule_clock_number(const struct schedule_clock *clock, double step)
+{
+    double number = step / clock->each - clock->first;
+    return whole_if_near(number, 1e-12 * fabs(number));
+}
+
 double schedule_rate(const struct schedule *schedule, double step)
 {
     double low = schedule->rate_min, range = schedule->rate_max - low;
@@ -68,6 +86,46 @@ double schedule_floor_step(const struct schedule *schedule)
     return (double)NAN;
 }
 
+/* Models that are saved after so many steps, by whose count their checkpoints are named. */
+struct saved {
+    const char *names[2];
+    struct schedule_clock clock;
+    struct schedule schedule;
+};
+
+static const struct saved *find_saved(const char *model)
+{
+    static const struct saved models[] = {
+        {{"LLM360/Amber", "IFM/Amber"},
+         {762, 1},
+         {.kind = SCHEDULE_KIND_COSINE,
+          .rate_max = 3e-4,
+          .rate_min = 3e-5,
+          .warmup_steps = 2000,
+          .end_step = 274320,
+          .weight_decay = 0.1}},
+        {{"LLM360/K2", "IFM/K2"},
+         {941, 0},
+         {.kind = SCHEDULE_KIND_COSINE,
+          .rate_max = 1.5e-4,
+          .rate_min = 1.5e-5,
+          .warmup_steps = 2000,
+          .end_step = 338760,
+          .weight_decay = 0.1}},
+    };
+    for (size_t i = 0; i < sizeof(models) / sizeof(models[0]); i++) {
+        if (strcmp(models[i].names[0], model) == 0 || strcmp(models[i].names[1], model) == 0)
+            return &models[i];
+    }
+    return NULL;
+}
+
+struct schedule_clock schedule_clock_of_model(const char *model)
+{
+    static const struct schedule_clock steps = {1, 0};
+    return find_saved(model) ? find_saved(model)->clock : steps;
+}
+
 struct schedule schedule_of_model(const char *model)
 {
     static const struct {
@@ -91,6 +149,8 @@ struct schedule schedule_of_model(const char *model)
                                  .stable_until = 2429920,
                                  .end_step = 2627139,
                                  .weight_decay = 0.1};
+    if (find_saved(model))
+        return find_saved(model)->schedule;
     if (strncmp(model, prefix, sizeof(prefix) - 1) != 0)
         return schedule;
     const char *size = model + sizeof(prefix) - 1;

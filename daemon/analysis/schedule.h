@@ -35,6 +35,16 @@ struct schedule {
     double stable_until; /* of WSD's kinds, otherwise 0 */
 };
 
+/* Which step a run's number is: the steps are its numbers, or `each` times the number, counted from `first`
+ * before 0 on. Of tokens, `each` is one over those of a batch. */
+struct schedule_clock {
+    double each, first; /* 1, 0 of a run that counts steps */
+};
+
+/* The step of a number, and the number of a step; whole where it is within 1e-6 of that, or rounding. */
+double schedule_clock_step(const struct schedule_clock *clock, double number);
+double schedule_clock_number(const struct schedule_clock *clock, double step);
+
 /* What a run has accumulated by a step. */
 struct schedule_sums {
     double step;
@@ -70,8 +80,13 @@ void schedule_accumulate(const struct schedule *schedule, const double *steps, s
  * huggingface/smollm: decay 0.1, but none of the embedding, which W_U is tied to); swiss-ai/Apertus-8B-2509
  * (pretraining/submit_apertus_8b.sh of swiss-ai/pretrain-code: warm-up over 4,096,000 samples of 1,024 a
  * step, descent over the last 403,905,806 of 3,662,109,375, 2,048 a step since step 1,678,000). Of its 70B
- * that folder has the last phase alone, whose peak is not that of the report. SCHEDULE_KIND_UNKNOWN for other
- * names. */
+ * that folder has the last phase alone, whose peak is not that of the report. LLM360's Amber (main.py of
+ * LLM360/amber-train: 360 chunks of 1,706,976 sequences in batches of 2,240, the function itself not seen)
+ * and K2 (scripts/pretrain_65b.sh of LLM360/k2-train), each saved after every chunk. SCHEDULE_KIND_UNKNOWN
+ * for other names. */
 struct schedule schedule_of_model(const char *model);
+
+/* What the numbers of such a model are in steps. */
+struct schedule_clock schedule_clock_of_model(const char *model);
 
 #endif

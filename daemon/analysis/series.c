@@ -11,6 +11,7 @@ struct series_options series_options_default(void)
 {
     return (struct series_options){
         .schedule = {.kind = SCHEDULE_KIND_UNKNOWN},
+        .clock = {1, 0},
         .reference_step = (double)NAN,
         .dip_on = 0.005,
         .dip_off = 0.003,
@@ -122,7 +123,7 @@ int series_analyze(const struct series_point *points, size_t point_count,
         goto out;
     }
     for (size_t i = 0; i < point_count; i++)
-        steps[i] = points[i].step;
+        steps[i] = schedule_clock_step(&options->clock, points[i].step);
     schedule_accumulate(&options->schedule, steps, point_count, input.sums);
     code = mark_repetitions(&input, &series, err);
     if (!code)

@@ -55,7 +55,8 @@ struct series_point {
 };
 
 struct series_options {
-    struct schedule schedule; /* SCHEDULE_KIND_UNKNOWN: the controls that need it are left out */
+    struct schedule schedule;    /* SCHEDULE_KIND_UNKNOWN: the controls that need it are left out */
+    struct schedule_clock clock; /* {1, 0}: what the points' steps are in the schedule's */
     double reference_step; /* of the point that MSD is against; NaN: of the first one. Without such a point,
                               nothing that needs the time since then is known */
     /* A revision counts as forked if it has the dip, the valley, and either two normals apart (D and the

@@ -52,8 +52,8 @@ static void collect_fitted(const struct series_input *input, const struct series
     }
     for (size_t i = 0; i < input->count; i++) {
         struct null_point point = null_point_at(input, model->start, i);
-        if (series->derived[i].is_counted && input->points[i].step > input->options->schedule.warmup_steps &&
-            !isnan(point.log_msd) && point.walked > 0)
+        if (series->derived[i].is_counted && !series_is_in_warmup(input, i) && !isnan(point.log_msd) &&
+            point.walked > 0)
             model->fitted[model->count++] = point;
     }
 }
@@ -124,7 +124,7 @@ static double find_lag1_error(const struct series_input *input, const struct ser
         const struct series_derived *derived = &series->derived[i];
         double lag1 = input->points[i].lag1_msd[SERIES_ROWS_TOKENS];
         if (!derived->is_counted || isnan(derived->lag1_steps) || derived->is_unresolved || !(lag1 > 0) ||
-            input->points[derived->lag1_from].step < input->options->schedule.warmup_steps)
+            input->sums[derived->lag1_from].step < input->options->schedule.warmup_steps)
             continue;
         double error = log(lag1 / lag1_null(input, series, walk, i));
         if (!isfinite(error))
@@ -168,7 +168,9 @@ int series_fit_decay(const struct series_input *input, struct series *series, st
         return err_set(err, ERR_NO_MEMORY, "no memory for a series");
     collect_fitted(input, series, &model);
     if (input->options->schedule.kind != SCHEDULE_KIND_UNKNOWN && input->count)
-        decay.efold_step = efold_step(&input->options->schedule, input->points[input->count - 1].step);
+        decay.efold_step =
+            schedule_clock_number(&input->options->clock,
+                                  efold_step(&input->options->schedule, input->sums[input->count - 1].step));
     if (model.count >= (size_t)input->options->points_min && model.start >= 0) {
         decay.walk = fit_walk(&model, &decay.log_error);
         decay.lag1_log_error = find_lag1_error(input, series, decay.walk);

@@ -5,6 +5,12 @@
 #include <math.h>
 #include <stdlib.h>
 
+int series_is_in_warmup(const struct series_input *input, size_t at)
+{
+    const struct schedule *schedule = &input->options->schedule;
+    return schedule->kind != SCHEDULE_KIND_UNKNOWN && input->sums[at].step <= schedule->warmup_steps;
+}
+
 struct schedule_sums series_sums_since(const struct series_input *input, size_t at)
 {
     const double none = (double)NAN;

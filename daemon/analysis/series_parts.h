@@ -19,6 +19,9 @@ struct series_input {
 /* Where training diverged; from there on no revision counts. */
 int series_find_divergence(const struct series_input *input, struct series *series, struct err *err);
 
+/* Whether a point lies at the end of the warm-up or before; never, where no schedule is known. */
+int series_is_in_warmup(const struct series_input *input, size_t at);
+
 /* What the schedule has accumulated from the reference to a later point; NaN without one. */
 struct schedule_sums series_sums_since(const struct series_input *input, size_t at);
 

@@ -52,14 +52,13 @@ static double rate_of(const struct series_derived *derived, int kind, enum motio
 static void collect(const struct series_input *input, const struct series *series, int kind,
                     enum motion motion, struct movements *movements)
 {
-    const struct schedule *schedule = &input->options->schedule;
-    double warmup = schedule->kind == SCHEDULE_KIND_UNKNOWN ? 0 : schedule->warmup_steps, largest = 0;
+    double largest = 0;
     movements->count = 0;
     movements->steps = 0;
     for (size_t i = 0; i < input->count; i++) {
         const struct series_derived *derived = &series->derived[i];
         double rate = rate_of(derived, kind, motion);
-        if (isnan(rate) || input->points[i].step <= warmup)
+        if (isnan(rate) || series_is_in_warmup(input, i))
             continue;
         size_t at = movements->count++;
         movements->rows[at] =

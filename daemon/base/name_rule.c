@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* What stands for a number, and the word that names mostly have before it. */
+/* What stands for a number, and the word that names mostly have before it; NULL: that word means another. */
 static const struct {
     const char *placeholder, *word;
 } parts[NAME_RULE_PART_COUNT] = {
@@ -12,6 +12,7 @@ static const struct {
     [NAME_RULE_PART_INGREDIENT] = {"{ingredient}", "ingredient"},
     [NAME_RULE_PART_TOKENS] = {"{tokens}", "tokens"},
     [NAME_RULE_PART_EPOCH] = {"{epoch}", "epoch"},
+    [NAME_RULE_PART_CHECKPOINT] = {"{checkpoint}", NULL}, /* "checkpoint-500" is step 500 */
 };
 
 /* The placeholder at the beginning of `text`, or NAME_RULE_PART_COUNT. */
@@ -71,7 +72,7 @@ static const char *read_number(const char *text, enum name_rule_part part, int64
     if (__builtin_mul_overflow(whole, unit, &whole) ||
         __builtin_add_overflow(whole, fraction * unit / scale, &whole)) /* at most 1e6 * 1e12 */
         return NULL;
-    if (part == NAME_RULE_PART_STEP && whole > NAME_RULE_STEP_MAX)
+    if ((part == NAME_RULE_PART_STEP || part == NAME_RULE_PART_CHECKPOINT) && whole > NAME_RULE_STEP_MAX)
         return NULL;
     *number = whole;
     return text;
@@ -92,17 +93,17 @@ int name_rule_check(const char *rule, struct err *err)
             p += strlen(parts[part].placeholder);
         } else if (*p == '{' || *p == '}') {
             return err_set(err, ERR_INVALID,
-                           "unknown placeholder in \"%.100s\": {step}, {stage}, {ingredient}, {tokens} and "
-                           "{epoch} exist",
+                           "unknown placeholder in \"%.100s\": {step}, {stage}, {ingredient}, {tokens}, "
+                           "{checkpoint} and {epoch} exist",
                            rule);
         } else if (*p++ == '*' && ++star_count > NAME_RULE_STARS_MAX) {
             return err_set(err, ERR_INVALID, "more than %d '*' in the rule for revision names",
                            NAME_RULE_STARS_MAX);
         }
     }
-    if (!seen[NAME_RULE_PART_STEP] && !seen[NAME_RULE_PART_TOKENS])
-        return err_set(err, ERR_INVALID, "the rule \"%.100s\" for revision names lacks {step} or {tokens}",
-                       rule);
+    if (!seen[NAME_RULE_PART_STEP] && !seen[NAME_RULE_PART_TOKENS] && !seen[NAME_RULE_PART_CHECKPOINT])
+        return err_set(err, ERR_INVALID,
+                       "the rule \"%.100s\" for revision names lacks {step}, {tokens} or {checkpoint}", rule);
     return 0;
 }
 
@@ -165,9 +166,9 @@ int name_rule_read(const char *rule, const char *name, int64_t numbers[NAME_RULE
 static int part_at(const char *text, size_t *ret_before, const char **ret_end)
 {
     for (int i = 0; i < NAME_RULE_PART_COUNT; i++) {
-        size_t before = strlen(parts[i].word);
+        size_t before = parts[i].word ? strlen(parts[i].word) : 0;
         int64_t number;
-        if (strncmp(text, parts[i].word, before) != 0)
+        if (!before || strncmp(text, parts[i].word, before) != 0)
             continue;
         before += text[before] && strchr("-_=", text[before]) ? 1 : 0;
         if ((*ret_end = read_number(text + before, (enum name_rule_part)i, &number))) {

@@ -3,7 +3,8 @@
  *
  * Each family of models names its branches or tags in its own way: "step1000", "stage1-step1000-tokens5B",
  * "ckpt_012", "240b_tokens". A rule is a template with the placeholders {step}, {stage}, {ingredient},
- * {tokens} and {epoch}, a number that is not used; it must match the whole name. {step} takes digits and an
+ * {tokens}, {checkpoint} and {epoch}, a number that is not used; it must match the whole name. {step} takes
+ * digits and an
  * optional k (thousand); {tokens} takes digits, an optional fraction and an optional K, M, B or T of either
  * case. '*' takes any text, also none, and as little of it as lets the rest match; a number after it is read
  * from its first digit.
@@ -29,11 +30,12 @@ enum name_rule_part {
     NAME_RULE_PART_INGREDIENT,
     NAME_RULE_PART_TOKENS,
     NAME_RULE_PART_EPOCH,
+    NAME_RULE_PART_CHECKPOINT,
     NAME_RULE_PART_COUNT
 };
 
-/* Whether a rule is well-formed, with at most NAME_RULE_STARS_MAX '*', and holds {step} or {tokens};
- * ERR_INVALID with the reason if not. */
+/* Whether a rule is well-formed, with at most NAME_RULE_STARS_MAX '*', and holds {step}, {tokens} or
+ * {checkpoint}; ERR_INVALID with the reason if not. */
 int name_rule_check(const char *rule, struct err *err);
 
 /* Whether the whole name matches; then the numbers that the rule names are set, the others left as they are.

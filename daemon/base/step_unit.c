@@ -13,6 +13,7 @@ static const struct {
     [STEP_UNIT_TOKENS] = {"tokens", "token", 1},
     [STEP_UNIT_WORDS] = {"words", "word", 1},
     [STEP_UNIT_EPOCHS] = {"epochs", "epoch", 0},
+    [STEP_UNIT_CHECKPOINTS] = {"checkpoints", "checkpoint", 0},
 };
 
 const char *step_unit_name(enum step_unit unit)

@@ -1,17 +1,24 @@
 /*
  * What the number in a revision's name counts: mostly optimiser steps, but the names of some runs count
- * tokens
- * ("240b_tokens"), words ("chck_100M") or epochs. It is one for a whole series, and stands beside the number,
- * which is called its step whatever it counts.
+ * tokens ("240b_tokens"), words ("chck_100M"), epochs, or the checkpoints themselves (Amber's "ckpt_358"). It
+ * is one for a whole series, and stands beside the number, which is called its step whatever it counts.
  */
 #ifndef BIFURCATED_BASE_STEP_UNIT_H
 #define BIFURCATED_BASE_STEP_UNIT_H
 
-enum step_unit { STEP_UNIT_STEPS, STEP_UNIT_TOKENS, STEP_UNIT_WORDS, STEP_UNIT_EPOCHS, STEP_UNIT_COUNT };
+/* Their numbers are stored. */
+enum step_unit {
+    STEP_UNIT_STEPS,
+    STEP_UNIT_TOKENS,
+    STEP_UNIT_WORDS,
+    STEP_UNIT_EPOCHS,
+    STEP_UNIT_CHECKPOINTS,
+    STEP_UNIT_COUNT
+};
 
 #define STEP_UNIT_TEXT_SIZE 48
 
-/* "steps", "tokens", "words", "epochs". */
+/* "steps", "tokens", "words", "epochs", "checkpoints". */
 const char *step_unit_name(enum step_unit unit);
 
 /* The unit of a name; steps for any other and for NULL, as of a daemon that does not know of units. */

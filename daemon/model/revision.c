@@ -16,6 +16,11 @@ static const char words_rule[] = "chck_{tokens}";
 static const char *const epochs_rules[] = {"epoch{step}", "epoch {step}", "epoch-{step}", "epoch_{step}",
                                            "epoch={step}"};
 
+/* Models whose names number the checkpoints, which are saved after every chunk of the data: the code that
+ * trained them says so (LLM360's amber-train and k2-train). The hub calls their owner IFM, too. */
+static const char checkpoints_rule[] = "ckpt_{step}";
+static const char *const numbered[] = {"LLM360/Amber", "IFM/Amber", "LLM360/K2", "IFM/K2"};
+
 /* How the published families name their revisions; the first rule that matches counts. */
 static const struct {
     const char *rule;
@@ -39,7 +44,7 @@ static const struct {
     {"step-{step}-token-{tokens}", 0, NULL},
     {"step_{step}", 0, NULL},                                 /* Gemstones; OLMo 2 and 3, after pretraining */
     {"global_step{step}", 0, NULL},                           /* BLOOM, StableLM 2 */
-    {"ckpt_{step}", 0, NULL},                                 /* Amber, K2 */
+    {checkpoints_rule, 0, NULL},                              /* Amber, K2 */
     {"{tokens}_tokens", 0, NULL},                             /* RedPajama-INCITE: 240b_tokens */
     {"train_{tokens}", 0, NULL},                              /* Baichuan 2: train_00220B */
     {"step{step}-{tokens}tokens", 0, NULL},                   /* TransNormerLLM 3: step13000-50Btokens */
@@ -64,21 +69,29 @@ static const char *const title_rules[] = {"Training in progress, step {step}",
 
 #define TITLE_RULE_COUNT (sizeof title_rules / sizeof title_rules[0])
 
-/* Tokens per step, where a family's names do not say it. The v0 Pythias took batches twice as large but were
- * renamed to the same labels. */
+/* Tokens per step or checkpoint, where a family's names do not say it. The v0 Pythias took batches twice as
+ * large but were renamed to the same labels. */
 static const struct {
     const char *model; /* a pattern of fnmatch */
-    int64_t tokens_per_step;
+    int64_t tokens;    /* of each */
+    int64_t first;     /* so many had been seen at number 0 */
 } batches[] = {
-    {"EleutherAI/pythia-*", 2097152},
-    {"HuggingFaceTB/SmolLM2-1.7B-intermediate-checkpoints", 2097152},
-    {"HuggingFaceTB/SmolLM2-360M-intermediate-checkpoints", 1572864},
-    {"HuggingFaceTB/SmolLM3-*", 2359296},
-    {"OpenCoder-LLM/OpenCoder-1.5B-Base-Checkpoints", 4194304},
-    {"OpenCoder-LLM/OpenCoder-8B-Base-Checkpoints", 8388608},
-    {"HPLT/hplt2c_*_checkpoints", 2097152}, /* the last of 47684 ends 100B */
-    {"tomg-group-umd/Gemstone-*", 4194304}, /* 2048 sequences of 2048 */
-    {"Gemstone-Models/Gemstone-*", 4194304},
+    {"EleutherAI/pythia-*", 2097152, 0},
+    {"HuggingFaceTB/SmolLM2-1.7B-intermediate-checkpoints", 2097152, 0},
+    {"HuggingFaceTB/SmolLM2-360M-intermediate-checkpoints", 1572864, 0},
+    {"HuggingFaceTB/SmolLM3-*", 2359296, 0},
+    {"OpenCoder-LLM/OpenCoder-1.5B-Base-Checkpoints", 4194304, 0},
+    {"OpenCoder-LLM/OpenCoder-8B-Base-Checkpoints", 8388608, 0},
+    {"HPLT/hplt2c_*_checkpoints", 2097152, 0}, /* the last of 47684 ends 100B */
+    {"tomg-group-umd/Gemstone-*", 4194304, 0}, /* 2048 sequences of 2048 */
+    {"Gemstone-Models/Gemstone-*", 4194304, 0},
+    /* 360 chunks of 1,706,976 sequences of 2,049, which are the 1259.13B of the model's card; ckpt_000 is
+     * saved after the first */
+    {"LLM360/Amber", 3497593824, 1},
+    {"IFM/Amber", 3497593824, 1},
+    /* 941 steps of 2,040 sequences of 2,048 each; ckpt_360 is the last of 338,760 */
+    {"LLM360/K2", 3931422720, 0},
+    {"IFM/K2", 3931422720, 0},
 };
 
 #define BATCH_COUNT (sizeof batches / sizeof batches[0])
@@ -101,40 +114,58 @@ static int counts_anew(const char *revision)
     return 0;
 }
 
-/* Tokens that a model has been trained with after so many steps; -1 if that is not known. */
-static int64_t tokens_of(const char *model, int64_t step)
+static int are_numbered(const char *model)
 {
+    size_t i = 0;
+    while (model && i < sizeof numbered / sizeof numbered[0] && strcmp(numbered[i], model) != 0)
+        i++;
+    return model && i < sizeof numbered / sizeof numbered[0];
+}
+
+/* Tokens that a model has been trained with after so many steps or checkpoints, whichever it is known for; -1
+ * if that is not known. */
+static int64_t tokens_of(const char *model, int64_t step, enum step_unit unit)
+{
+    const enum step_unit known = are_numbered(model) ? STEP_UNIT_CHECKPOINTS : STEP_UNIT_STEPS;
     int64_t tokens = -1;
-    for (size_t i = 0; model && step >= 0 && i < BATCH_COUNT; i++) {
+    for (size_t i = 0; model && step >= 0 && unit == known && i < BATCH_COUNT; i++) {
         if (fnmatch(batches[i].model, model, 0) == 0 &&
-            __builtin_mul_overflow(step, batches[i].tokens_per_step, &tokens))
+            __builtin_mul_overflow(step + batches[i].first, batches[i].tokens, &tokens))
             return -1;
     }
     return tokens;
 }
 
-static enum step_unit unit_of(const char *rule, const int64_t numbers[NAME_RULE_PART_COUNT])
+static enum step_unit unit_of(const char *model, const char *rule,
+                              const int64_t numbers[NAME_RULE_PART_COUNT])
 {
+    if (strstr(rule, checkpoints_rule) && are_numbered(model))
+        return STEP_UNIT_CHECKPOINTS;
     if (strstr(rule, words_rule))
         return STEP_UNIT_WORDS;
     for (size_t i = 0; i < sizeof epochs_rules / sizeof epochs_rules[0]; i++) {
         if (strcasestr(rule, epochs_rules[i]))
             return STEP_UNIT_EPOCHS;
     }
-    return numbers[NAME_RULE_PART_STEP] < 0 ? STEP_UNIT_TOKENS : STEP_UNIT_STEPS;
+    return numbers[NAME_RULE_PART_STEP] >= 0         ? STEP_UNIT_STEPS
+           : numbers[NAME_RULE_PART_CHECKPOINT] >= 0 ? STEP_UNIT_CHECKPOINTS
+                                                     : STEP_UNIT_TOKENS;
 }
 
 /* Whether the whole name matches; `stage` is what the words of the rule mean, or 0. */
-static int read_by(const char *rule, const char *name, int64_t stage, struct model_revision *ret_revision)
+static int read_by(const char *model, const char *rule, const char *name, int64_t stage,
+                   struct model_revision *ret_revision)
 {
-    int64_t numbers[NAME_RULE_PART_COUNT] = {-1, -1, -1, -1, -1};
+    int64_t numbers[NAME_RULE_PART_COUNT] = {-1, -1, -1, -1, -1, -1};
     if (!name_rule_read(rule, name, numbers))
         return 0;
     if (stage)
         numbers[NAME_RULE_PART_STAGE] = stage;
-    const enum step_unit unit = unit_of(rule, numbers);
+    const enum step_unit unit = unit_of(model, rule, numbers);
     if (unit == STEP_UNIT_WORDS || unit == STEP_UNIT_TOKENS) /* so that it has a place in the series */
         numbers[NAME_RULE_PART_STEP] = numbers[NAME_RULE_PART_TOKENS];
+    else if (numbers[NAME_RULE_PART_STEP] < 0)
+        numbers[NAME_RULE_PART_STEP] = numbers[NAME_RULE_PART_CHECKPOINT];
     if (unit == STEP_UNIT_WORDS)
         numbers[NAME_RULE_PART_TOKENS] = -1;
     if (numbers[NAME_RULE_PART_STEP] > NAME_RULE_STEP_MAX)
@@ -155,8 +186,8 @@ static int read_by(const char *rule, const char *name, int64_t stage, struct mod
 static int read_by_table(const char *model, const char *name, struct model_revision *ret_revision)
 {
     size_t i = 0;
-    while (i < RULE_COUNT &&
-           (!is_for(rules[i].model, model) || !read_by(rules[i].rule, name, rules[i].stage, ret_revision)))
+    while (i < RULE_COUNT && (!is_for(rules[i].model, model) ||
+                              !read_by(model, rules[i].rule, name, rules[i].stage, ret_revision)))
         i++;
     return i < RULE_COUNT;
 }
@@ -164,7 +195,7 @@ static int read_by_table(const char *model, const char *name, struct model_revis
 static int read_title(const char *title, struct model_revision *ret_revision)
 {
     size_t i = 0;
-    while (i < TITLE_RULE_COUNT && !read_by(title_rules[i], title, 0, ret_revision))
+    while (i < TITLE_RULE_COUNT && !read_by(NULL, title_rules[i], title, 0, ret_revision))
         i++;
     return i < TITLE_RULE_COUNT;
 }
@@ -181,7 +212,7 @@ static const char *read_end(const char *repository, const char **ret_rule,
             continue;
         for (size_t i = 0; i < RULE_COUNT; i++) {
             if (rules[i].rule[0] != '{' && is_for(rules[i].model, repository) &&
-                read_by(rules[i].rule, end, rules[i].stage, ret_revision)) {
+                read_by(NULL, rules[i].rule, end, rules[i].stage, ret_revision)) {
                 *ret_rule = rules[i].rule;
                 return end;
             }
@@ -219,11 +250,11 @@ void model_revision_parse(const char *model, const char *revision, const char *r
 {
     *ret_revision = (struct model_revision){.step = -1, .tokens = -1};
     if (rule)
-        (void)read_by(rule, revision, 0, ret_revision);
+        (void)read_by(model, rule, revision, 0, ret_revision);
     else
         read_place(model, revision, ret_revision);
-    if (ret_revision->tokens < 0 && ret_revision->unit == STEP_UNIT_STEPS && !counts_anew(revision))
-        ret_revision->tokens = tokens_of(model, ret_revision->step);
+    if (ret_revision->tokens < 0 && !counts_anew(revision))
+        ret_revision->tokens = tokens_of(model, ret_revision->step, ret_revision->unit);
 }
 
 int model_revision_write_series_rule(const char *model, char rule[NAME_RULE_SIZE])

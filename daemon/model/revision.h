@@ -21,9 +21,10 @@ struct model_revision {
     int64_t stage; /* 0 if not named: has_stage. Words name it, too: "anneal_iter_0001000" is of stage 2 */
     int64_t ingredient; /* 0 if not named: has_ingredient */
     int64_t step;
-    enum step_unit unit; /* what `step` counts: tokens where the name says these alone, words, epochs */
-    int64_t tokens;      /* seen so far; -1 if unknown; from the name, else step * tokens per step if known,
-                            and steps do not count from 0 again */
+    enum step_unit unit; /* what `step` counts: tokens where the name says these alone, words, epochs,
+                            checkpoints */
+    int64_t tokens;      /* seen so far; -1 if unknown; from the name, else by the tokens of each step or
+                            checkpoint, if these are known and do not count from 0 again */
     int has_stage, has_ingredient;
 };
 

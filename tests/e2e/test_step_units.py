@@ -1,4 +1,4 @@
-"""Runs whose names count tokens, words or epochs: the number keeps its unit wherever it is read, and units are never mixed.
+"""Runs whose names count tokens, words, epochs or checkpoints: the number keeps its unit wherever it is read, and units are never mixed.
 
 The committed run forks at its step 512, after 256; the same checkpoints under other names fork there in other units.
 """
@@ -19,8 +19,9 @@ from dashboards import load, page  # noqa: F401
 from running import Daemon
 
 STEPS = [0, 64, 256, 512, 1000, 2000, 4000]
-NAMES = {"tokens": "{0}b_tokens", "pairs": "step{0}-tokens{1}M", "words": "chck_{0}M", "epochs": "epoch_{0}"}
-UNITS = {"tokens": "tokens", "pairs": "steps", "words": "words", "epochs": "epochs"}
+NAMES = {"tokens": "{0}b_tokens", "pairs": "step{0}-tokens{1}M", "words": "chck_{0}M", "epochs": "epoch_{0}", "checkpoints": "save{0}"}
+UNITS = {"tokens": "tokens", "pairs": "steps", "words": "words", "epochs": "epochs", "checkpoints": "checkpoints"}
+SIZES = {"tokens": 1e9, "pairs": 1, "words": 1e6, "epochs": 1, "checkpoints": 1}  # of a step, in the run's unit
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +35,7 @@ def runs(programs: dict[str, Path], garden: Path, tmp_path_factory: pytest.TempP
     daemon.start()
     daemon.names = {run: f"file:{root / run}" for run in NAMES}  # type: ignore[attr-defined]
     daemon.paths = {run: "/v1/models/file/" + str(root / run).replace("/", "%2F") for run in NAMES}  # type: ignore[attr-defined]
-    rules = {"epochs": {"revisions": {"rule": "epoch_{step}"}}}
+    rules = {"epochs": {"revisions": {"rule": "epoch_{step}"}}, "checkpoints": {"revisions": {"rule": "save{checkpoint}"}}}
     sweeps = [daemon.sweep(name, **rules.get(run, {})) for run, name in daemon.names.items()]  # type: ignore[attr-defined]
     assert {daemon.wait(sweep)["state"] for sweep in sweeps} == {"done"}
     yield daemon
@@ -55,13 +56,24 @@ def onset_of(runs: Any, run: str) -> dict[str, Any]:
 
 def test_every_answer_says_its_unit(runs: Any) -> None:
     for run, path in runs.paths.items():
-        answers = [runs.read(path), *(runs.read(f"{path}/{part}") for part in ("revisions?fields=revision,step", "audit", "displacement", "columns"))]
+        parts = ["revisions?fields=revision,step", "audit", "analysis", "displacement", "distribution", "trajectories", "columns"]
+        last = NAMES[run].format(4000, 8000)
+        parts += [f"revisions/{last}", f"revisions/{last}/values"]
+        answers = [runs.read(path), *(runs.read(f"{path}/{part}") for part in parts)]
         assert [answer["step_unit"] for answer in answers] == [UNITS[run]] * len(answers)
+        rows = list(csv.DictReader(runs.get(f"{path}/revisions?format=csv").text.splitlines()))
+        assert [(int(row["step"]), row["step_unit"]) for row in rows] == [(step * SIZES[run], UNITS[run]) for step in STEPS]
+        assert words_of(runs, "revision", runs.names[run], last).split()[2:6] == ["step", f"{4000 * SIZES[run]:.0f}", "step_unit", UNITS[run]]
+    models = csv.DictReader(runs.get("/v1/models?format=csv").text.splitlines())
+    assert {row["name"]: row["step_unit"] for row in models} == {name: UNITS[run] for run, name in runs.names.items()}
     rows = runs.read(f"{runs.paths['tokens']}/revisions?fields=step,training_tokens")["revisions"]
     assert [row["step"] for row in rows] == [row["training_tokens"] for row in rows] == [step * 10**9 for step in STEPS], "exact, as ever"
     assert runs.read("/v1/models?fields=name,step_unit")["models"][0].keys() == {"name", "step_unit"}
     for table in ("distribution", "columns", "trajectories"):
-        assert words_of(runs, table, runs.names["words"]).split()[:2] == ["REVISION", "WORDS"], "over the numbers stands what they count"
+        said = words_of(runs, table, runs.names["words"])
+        assert said.split()[:2] == ["REVISION", "WORDS"] and " chck_4000M 4B " in said, "over the numbers stands what they count"
+    matrix = words_of(runs, "displacement", runs.names["tokens"])
+    assert "REVISION TOKENS 0 64B 256B 512B 1T 2T 4T " in matrix and " 4000b_tokens 4T " in matrix, matrix
 
 
 @pytest.mark.parametrize(
@@ -71,6 +83,7 @@ def test_every_answer_says_its_unit(runs: Any) -> None:
         ("pairs", 512, 256, 1024e6, "from step 512 (1.024B tokens) on", "after step 256:"),
         ("words", 512e6, 256e6, None, "from 512M words on", "after 256M words:"),
         ("epochs", 512, 256, None, "from epoch 512 on", "after epoch 256:"),
+        ("checkpoints", 512, 256, None, "from checkpoint 512 on", "after checkpoint 256:"),
     ],
 )
 def test_an_onset_in_words(runs: Any, run: str, step: float, before: float, tokens: float | None, place: str, after: str) -> None:
@@ -81,23 +94,44 @@ def test_an_onset_in_words(runs: Any, run: str, step: float, before: float, toke
     assert f"yes, {after} {place}" in said and f"for each {UNITS[run][:-1]} " in said
     assert run == "pairs" or not re.search(r"\bstep \d", said), said
     figure = runs.client("plot", runs.names[run], "-o", "-", "--rows", "tokens", "--view", "centred").stdout
-    title = {"tokens": "training tokens", "pairs": "training step", "words": "training words", "epochs": "epoch"}[run]
+    title = {"tokens": "training tokens", "pairs": "training step", "words": "training words", "epochs": "epoch", "checkpoints": "checkpoint"}[run]
     assert f">{title} (logarithmic)</text>" in figure and "onset: " + place.removeprefix("from ").split(" (")[0].removesuffix(" on") in figure
     assert {"tokens": ">1T</text>", "words": ">1B</text>"}.get(run, ">1000</text>") in figure, "ticks that people read"
 
 
-def test_a_schedule_is_of_steps(runs: Any) -> None:
-    schedule = "schedule=constant&peak=0.001"
+def test_a_schedule_in_the_units_of_a_run(runs: Any) -> None:
+    """Its places are in the run's unit, its sums over optimiser steps: the same run has the same rates and null model under every name."""
+    places = {"warmup": 100, "stable": 1000, "total": 4000}
+
+    def analysis(run: str, **more: float) -> dict[str, Any]:
+        given = {name: place * SIZES[run] for name, place in places.items()} | more
+        query = "&".join(f"{name}={value!r}" for name, value in given.items())
+        return runs.read(f"{runs.paths[run]}/analysis?schedule=wsd&peak=0.001&floor=0.0001&decay=0.1&{query}")
+
+    wanted = analysis("pairs")
+    assert wanted["schedule"]["steps"] == 4000 and wanted["schedule"]["note"] is None
     for run, path in runs.paths.items():
-        answer = runs.get(f"{path}/analysis?{schedule}")
         if run == "pairs":
-            assert answer.status == 200 and answer.json()["schedule"]["kind"] == "constant"
+            assert runs.get(f"{path}/analysis?schedule=constant&peak=0.001&steps=9").json()["field"] == "steps"
             continue
-        problem = answer.json()
-        assert answer.status == 400 and problem["field"] == "schedule" and f"count {run}" in problem["detail"], problem
-        assert "by optimiser step" in runs.read(f"{path}/analysis")["schedule"]["note"]
-        said = words_of(runs, "analyze", runs.names[run])
-        assert "Learning rate: a schedule is by optimiser step" in said and "--warmup" not in said
+        found = analysis(run, steps=4000)
+        assert {name: found["schedule"][name] for name in places} == {name: place * SIZES[run] for name, place in places.items()}
+        assert found["schedule"]["steps"] == 4000 and found["schedule"]["note"] == f"warmup, stable and total are in {run}"
+        for one, other in zip(found["revisions"], wanted["revisions"], strict=True):
+            for name in ("lr", "lr_sum", "msd_null", "rate_per_lr", "rate_per_lr_squared"):
+                assert one[name] == (None if other[name] is None else pytest.approx(other[name], rel=1e-9)), (run, name)
+        assert found["decay"]["log_error"] == pytest.approx(wanted["decay"]["log_error"], rel=1e-6) and found["decay"]["reason"] == wanted["decay"]["reason"]
+        assert found["rest"]["per_lr"]["verdict"] == wanted["rest"]["per_lr"]["verdict"]
+        for lacking, query in (("steps", f"total={4000 * SIZES[run]!r}"), ("total", "steps=4000")):
+            problem = runs.get(f"{path}/analysis?schedule=constant&peak=0.001&{query}")
+            assert problem.status == 400 and problem.json()["field"] == lacking and run in problem.json()["detail"], problem
+        plain = runs.read(f"{path}/analysis")
+        assert plain["schedule"]["kind"] == "unknown" and f"these three in {run}, and steps" in plain["schedule"]["note"]
+        assert "warm-up" not in json.dumps(plain["rest"]) + json.dumps(plain["decay"])
+        assert f"these three in {run}, and --steps" in words_of(runs, "analyze", runs.names[run])
+    options = ["--schedule", "wsd", "--peak", "1e-3", "--warmup", "1e11", "--stable", "1e12", "--total", "4e12", "--steps", "4000"]
+    said = words_of(runs, "analyze", runs.names["tokens"], *options)
+    assert "wsd (as given), peak 0.001, floor 0, warm-up to 100B tokens, steady to 1T tokens, to 4T tokens in 4000 steps, weight decay 0" in said, said
 
 
 def test_the_audit_counts_in_the_same_unit(runs: Any, garden: Path, tmp_path: Path) -> None:
@@ -118,9 +152,9 @@ def test_laws_are_of_one_unit(runs: Any) -> None:
     answer = runs.read("/v1/scaling")
     left_out = {one["model"]: one["left_out"] for one in answer["models"]}
     assert answer["unit"] == "tokens" and {run: left_out[name] for run, name in runs.names.items()} == {
-        "tokens": None, "pairs": None, "words": "unit", "epochs": "unit",
+        "tokens": None, "pairs": None, "words": "unit", "epochs": "unit", "checkpoints": "unit",
     }  # fmt: skip
-    assert answer["fit"]["count"] == 2
+    assert answer["fit"]["count"] == 2 and answer["units"] == {"steps": 1, "tokens": 2, "words": 1, "epochs": 1, "checkpoints": 1}
     by_step = runs.read("/v1/scaling?unit=steps")
     assert by_step["unit"] == "steps" and by_step["fit"]["count"] == 1
     assert {one["model"] for one in by_step["models"] if one["left_out"] is None} == {runs.names["pairs"]}
@@ -130,11 +164,13 @@ def test_laws_are_of_one_unit(runs: Any) -> None:
     said = words_of(runs, "scaling", "--view", "centred")
     assert f"not in the law: {runs.names['words']}, its onset is known in words, not in tokens" in said
     assert f"{runs.names['pairs']} " in said and " yes 1.024B 512M " in said and " yes 512B 256B " in said, said
+    other = "known in tokens, too, of 2 models: --unit tokens gives their law"
+    assert other not in said and other in words_of(runs, "scaling", "--view", "centred", "--unit", "steps")
     rows = {one["model"]: one for one in csv.DictReader(runs.client("scaling", "--csv").stdout.splitlines())}
     pairs = rows[runs.names["pairs"]]
     assert (pairs["step_unit"], float(pairs["onset_step"]), float(pairs["onset_tokens"])) == ("steps", 512, 1024e6)
     figure = runs.client("plot", "scaling", "-o", "-").stdout
-    assert "onset, training tokens (logarithmic)" in figure and "2 of 4 models" in figure
+    assert "onset, training tokens (logarithmic)" in figure and "2 of 5 models" in figure
     assert "onset at 1.024B tokens, after 512M tokens." in figure and "onset at step" not in figure
     assert json.loads(runs.client("scaling", "--json", "--unit", "epochs").stdout)["unit"] == "epochs"
 

@@ -104,6 +104,29 @@ static void test_names(void **state)
                 isnan(schedule_floor_step(&unknown)));
 }
 
+/* Numbers of checkpoints are steps, where the code that trained the model tells how far they lie apart. */
+static void test_clocks(void **state)
+{
+    (void)state;
+    const struct schedule amber = schedule_of_model("IFM/Amber"), k2 = schedule_of_model("LLM360/K2");
+    const struct schedule_clock of_amber = schedule_clock_of_model("LLM360/Amber");
+    const struct schedule_clock of_k2 = schedule_clock_of_model("LLM360/K2");
+    const struct schedule_clock of_pythia = schedule_clock_of_model("EleutherAI/pythia-1b");
+    const struct schedule_clock of_tokens = {40000 / 4e12, 0}; /* 40,000 steps until 4T tokens */
+    assert_near(schedule_clock_step(&of_amber, 0), 762, 0);    /* after the first chunk */
+    assert_near(schedule_clock_step(&of_amber, 359), amber.end_step, 0);
+    assert_near(schedule_clock_step(&of_k2, 360), k2.end_step, 0);
+    assert_near(schedule_clock_number(&of_k2, k2.end_step), 360, 0);
+    assert_near(schedule_clock_number(&of_amber, 2000), 2000 / 762.0 - 1, 1e-12);
+    assert_near(schedule_rate(&amber, amber.end_step), 3e-5, 1e-18);
+    assert_near(schedule_rate(&k2, 1000), 0.75e-4, 1e-18);
+    assert_near(schedule_clock_step(&of_pythia, 143000), 143000, 0);
+    for (double step = 0; step <= 40000; step += 1000) {
+        assert_near(schedule_clock_step(&of_tokens, step * 1e8), step, 0);
+        assert_near(schedule_clock_number(&of_tokens, step), step * 1e8, 0);
+    }
+}
+
 static void test_sums(void **state)
 {
     (void)state;
@@ -447,6 +470,7 @@ int main(void)
         cmocka_unit_test(test_decay),
         cmocka_unit_test(test_cool_downs),
         cmocka_unit_test(test_names),
+        cmocka_unit_test(test_clocks),
         cmocka_unit_test(test_sums),
         cmocka_unit_test(test_sums_equal_those_over_all_updates),
         cmocka_unit_test(test_long_runs_take_few_turns),

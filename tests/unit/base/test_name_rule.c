@@ -26,6 +26,7 @@ static void rules(void **state)
         {"steps-step1", "steps-step{step}"},
         {"main", ""},
         {"epoch-7", ""},
+        {"checkpoint-7", ""}, /* of a step, mostly */
         {"step", ""},
         {"step-x", ""},
         {"step-{3}", ""},
@@ -59,6 +60,8 @@ static void checks(void **state)
         {"{epoch}", ERR_INVALID},
         {"step{step}", 0},
         {"{tokens}", 0},
+        {"ckpt_{checkpoint}", 0},
+        {"{checkpoint}-{checkpoint}", ERR_INVALID},
         {"", ERR_INVALID},
         {"main", ERR_INVALID},
         {"{stage}", ERR_INVALID},

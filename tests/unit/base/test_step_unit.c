@@ -41,6 +41,8 @@ static void test_texts(void **state)
         {STEP_UNIT_WORDS, 1e9, "1B words", "1B words"},
         {STEP_UNIT_EPOCHS, 3, "epoch 3", "3 epochs"},
         {STEP_UNIT_EPOCHS, 1, "epoch 1", "epoch"},
+        {STEP_UNIT_CHECKPOINTS, 358, "checkpoint 358", "358 checkpoints"},
+        {STEP_UNIT_CHECKPOINTS, 1, "checkpoint 1", "checkpoint"},
     };
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {

@@ -36,8 +36,10 @@ static const struct {
     {"allenai/OLMo-2-1124-7B", "stage1-step140000-tokens294B", 1, 1, 0, 140000, 294000000000},
     {"allenai/OLMo-2-1124-7B", "stage2-ingredient1-step11931-tokens50B", 1, 2, 1, 11931, 50000000000},
     {"allenai/OLMo-2-1124-7B-Instruct", "step_360", 1, 0, 0, 360, -1},
-    {"LLM360/Amber", "ckpt_000", 1, 0, 0, 0, -1},
-    {"LLM360/Amber", "ckpt_358", 1, 0, 0, 358, -1},
+    {"LLM360/Amber", "ckpt_000", 1, 0, 0, 0, 3497593824}, /* after the first of 360 chunks */
+    {"LLM360/Amber", "ckpt_358", 1, 0, 0, 358, 1255636182816},
+    {"IFM/Amber", "ckpt_359", 1, 0, 0, 359, 1259133776640}, /* the 1259.13B of its card */
+    {"some/Amber", "ckpt_358", 1, 0, 0, 358, -1},
     {"allenai/OLMoE-1B-7B-0924", "step10000-tokens41B", 1, 0, 0, 10000, 41000000000},
     {"HuggingFaceTB/SmolLM3-3B-checkpoints", "stage1-step-40000", 1, 1, 0, 40000, 94371840000},
     {"HuggingFaceTB/SmolLM3-3B-checkpoints", "stage3-step-4720000", 1, 3, 0, 4720000, 11135877120000},
@@ -70,7 +72,7 @@ static const struct {
     {"Zyphra/Zamba-7B-v1", "iter2500", 1, 0, 0, 2500, -1},
     {"stabilityai/stablelm-2-1_6b", "global_step420000", 1, 0, 0, 420000, -1},
     {"stanford-crfm/alias-gpt2-small-x21", "checkpoint-344000", 1, 0, 0, 344000, -1},
-    {"LLM360/K2", "ckpt_360", 1, 0, 0, 360, -1},
+    {"LLM360/K2", "ckpt_360", 1, 0, 0, 360, 1415312179200}, /* 338,760 steps, 1.4T */
     {"LumiOpen/Poro-34B", "200B", 1, 0, 0, 200000000000, 200000000000},
     {"LumiOpen/Poro-34B", "1000B", 1, 0, 0, 1000000000000, 1000000000000},
     {"LumiOpen/Poro-34B", "main", 0, 0, 0, -1, -1},
@@ -221,6 +223,14 @@ static void test_units(void **state)
         {"a/b", "step1000-tokens4B", "step*-tokens{tokens}", STEP_UNIT_TOKENS},
         {"a/b", "hf://a/x-chck_2M", "hf://a/x-chck_{tokens}", STEP_UNIT_WORDS},
         {"a/b", "main", NULL, STEP_UNIT_STEPS},
+        {"LLM360/Amber", "ckpt_358", NULL, STEP_UNIT_CHECKPOINTS},
+        {"LLM360/Amber", "ckpt_358", "ckpt_{step}", STEP_UNIT_CHECKPOINTS},
+        {"LLM360/K2", "ckpt_360", NULL, STEP_UNIT_CHECKPOINTS},
+        {"LLM360/K2-V2", "base_0020000", NULL, STEP_UNIT_STEPS},
+        {"a/b", "ckpt_358", NULL, STEP_UNIT_STEPS},
+        {NULL, "ckpt_358", NULL, STEP_UNIT_STEPS},
+        {"a/b", "ckpt_358", "ckpt_{checkpoint}", STEP_UNIT_CHECKPOINTS},
+        {"a/b", "save3-step500", "save{checkpoint}-step{step}", STEP_UNIT_STEPS},
     };
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -228,7 +238,10 @@ static void test_units(void **state)
         model_revision_parse(cases[i].model, cases[i].revision, cases[i].rule, &revision);
         assert_int_equal(revision.unit, cases[i].unit);
     }
-    struct model_revision revision; /* a batch of tokens for each step says nothing of words and epochs */
+    struct model_revision revision;
+    model_revision_parse("a/b", "save3", "save{checkpoint}", &revision);
+    assert_true(revision.is_step && revision.step == 3 && revision.tokens == -1);
+    /* a batch of tokens for each step says nothing of words and epochs */
     model_revision_parse("EleutherAI/pythia-14m", "chck_2M", NULL, &revision);
     assert_int_equal(revision.tokens, -1);
     model_revision_parse("EleutherAI/pythia-14m", "main^Training in progress, epoch 3", NULL, &revision);

@@ -137,7 +137,9 @@ static void test_units_of_steps(void **state)
         "(1, 'a/steps', 'hub', '', 1, 1), (2, 'a/tokens', 'hub', '', 1, 1), (3, 'a/words', 'hub', '', 1, 1), "
         "(4, 'a/epochs', 'hub', '', 1, 1), (5, 'a/own', 'hub', 'x/Epoch_{step}', 1, 1), "
         "(6, 'a/none', 'hub', '', 1, 1), (7, 'a/other', 'hub', 'chck_{step}', 1, 1), "
-        "(8, 'a/old', 'hub', '', 1, 1);"
+        "(8, 'a/old', 'hub', '', 1, 1), (9, 'LLM360/Amber', 'hub', '', 1, 1), (10, 'IFM/K2', 'hub', "
+        "'ckpt_{step}', 1, 1), (11, 'LLM360/K2', 'hub', 'main:x-{step}', 1, 1), "
+        "(12, 'a/Amber', 'hub', '', 1, 1);"
         "INSERT INTO revisions (model_id, name, commit_sha, step, tokens, stated, is_current, first_seen_ms) "
         "VALUES (1, 'step0', 'a', 0, 0, 4, 1, 1), (1, 'step1', 'b', 1, 2097152, 4, 1, 1), "
         "(2, '0b_tokens', 'a', 0, 0, 4, 1, 1), (2, '240b_tokens', 'a', 240000000000, 240000000000, 4, 1, 1), "
@@ -149,7 +151,7 @@ static void test_units_of_steps(void **state)
     assert_int_equal(sql_read(connection->db,
                               "SELECT group_concat(step_unit, '') FROM (SELECT step_unit FROM models "
                               "ORDER BY id)"),
-                     1233000); /* 01233000 */
+                     12330004400); /* 012330004400 */
     assert_int_equal(sql_read(connection->db, "SELECT step_unit FROM models WHERE id = 1"), 0);
     connection_close(connection);
 }
