@@ -13,7 +13,7 @@ import { Panel } from "./panel.js";
 import { columns, groups } from "./panels.js";
 import { setUpPrinting } from "./paper.js";
 import { damagedText, fetchPairsOnce, fetchPictures, pictures } from "./pictures.js";
-import { drawFindings, fetchFindings, flags, forgetFindings, marks, nullModel, textsApart } from "./findings.js";
+import { drawFindings, fetchFindings, flags, forgetFindings, marks, nullModel, textsApart, tokensAt } from "./findings.js";
 import { fillRevisions } from "./revisions.js";
 import { drawLegend, setUpLegend } from "./legend.js";
 import { bySize, keyOf, looksOf } from "./looks.js";
@@ -27,8 +27,8 @@ import { renewChildren } from "./table.js";
 import { setUpTokens } from "./tokens.js";
 import { setUpToolbar, showToolbar } from "./toolbar.js";
 import { TrajectoriesPanel } from "./trajectories.js";
-import { learnUnits, unitOf } from "./units.js";
-import { readView, SHOWN_MAX, view, writeView } from "./view.js";
+import { chartUnit, learnUnits, unitOf } from "./units.js";
+import { pictured, readView, SHOWN_MAX, view, writeView } from "./view.js";
 import { refreshWatches, setUpWatches } from "./watches.js";
 
 const MODELS_POLL_MS = 30_000;
@@ -42,6 +42,7 @@ const byId = (id) => document.getElementById(id);
 let models = [];
 const series = new Map(); // model → Map of choice of rows and values → rows
 const panels = [];
+let candidates = []; // models that are shown, if only in the table
 
 const hub = {
   point(step, own) {
@@ -56,14 +57,17 @@ const hub = {
     if (!view.wide.delete(id)) view.wide.add(id);
     show();
   },
+  /** Also those that have no place in the charts: chosen here, they give these their unit. */
+  candidates: () => candidates,
   async picture(name) {
+    if (unitOf(name) !== axis.unit) view.from = view.to = null;
     view.picture = name;
     await whileBusy(fetchPictures(true)).catch(complain);
     show();
   },
   async pairs() {
     if (!await fetchPairsOnce(complain)) return;
-    const shown = shownModels();
+    const shown = shownModels().models.filter((model) => model.isCharted);
     panels.find((panel) => panel.spec.kind === "pairs").update(shown, marks(shown), pictures);
     showSections(shown);
     showDamage();
@@ -307,19 +311,40 @@ function buildPanels() {
 function flagsOf(model) {
   const found = flags(model.name);
   if (!found.size) {
-    for (const row of model.rows) {
+    for (const row of model.all) {
       if (row.same_as && row.step !== null) found.set(row.revision, `same weights as ${row.same_as}`);
     }
   }
   return found;
 }
 
+/** The rows of a chart: where their steps are not what the axis counts, `own` keeps them. */
+function chartRows(all, at) {
+  const measured = ascending(all.filter((row) => row.state === "measured"));
+  return at === itself ? measured : ascending(measured.map((row) => ({ ...row, step: at(row.step), own: row.step })));
+}
+
+const itself = (step) => step;
+
+/** With the unit of the charts; at(step) is where a model's step lies on their axis. */
 function shownModels() {
   const looks = looksOf(view.models);
-  return view.models.map((name) => ({ name, look: looks.get(name), rows: series.get(name)?.get(choice()) })).filter((model) => model.rows)
-    .map((model) => ({ ...model, colour: model.look.colour, all: model.rows, flags: flagsOf(model), nulls: nullModel(model.name), apart: textsApart(model.name),
-      rows: ascending(model.rows.filter((row) => row.state === "measured")) }))
-    .map((model) => ({ ...model, reference: model.rows.findLast((row) => row.reference)?.reference })); // of the newest, as the analysis has it
+  const found = view.models.map((name) => ({ name, look: looks.get(name), all: series.get(name)?.get(choice()), unit: unitOf(name), tokens: tokensAt(name) })).filter((model) => model.all);
+  const chosen = chartUnit(found, found.find((model) => model.name === pictured()) ?? found[0], view.count === "tokens");
+  const models = found.map((model) => {
+    const at = model.unit === chosen.unit ? itself : (step) => model.tokens?.get(step) ?? null;
+    const rows = chartRows(model.all, at);
+    return { ...model, at, rows, isCharted: chosen.isCharted(model), colour: model.look.colour, flags: flagsOf(model), nulls: nullModel(model.name),
+      apart: textsApart(model.name), reference: rows.findLast((row) => row.reference)?.reference }; // of the newest, as the analysis has it
+  });
+  return { ...chosen, models };
+}
+
+/** Models whose names count something else than the axis, and of which it is not known in its unit. */
+function showUnits(shown, unit) {
+  const without = shown.filter((model) => !model.isCharted);
+  if (without.length) say("units", `Not in the charts, whose axis is in ${unit}: ${without.map((model) => `${listName(model.name)} (${model.unit})`).join(", ")}.`);
+  else hush("units");
 }
 
 /** Groups without a chart are left out, or say what to do about it. */
@@ -335,19 +360,22 @@ function showSections(shown) {
 let isPrinting = false;
 
 function show() {
-  const shown = shownModels();
-  axis.use(shown.flatMap((model) => model.rows.map((row) => row.step)), shown.map((model) => unitOf(model.name)));
+  const { models: shown, unit, mayChoose } = shownModels();
+  const charted = shown.filter((model) => model.isCharted);
+  candidates = shown;
+  axis.use(charted.flatMap((model) => model.rows.map((row) => row.step)), unit);
   for (const section of byId("panels").children) section.hidden = false; // charts need a width
-  const marked = marks(shown);
-  for (const panel of panels) panel.update(shown, marked, pictures);
+  const marked = marks(charted);
+  for (const panel of panels) panel.update(charted, marked, pictures);
   if (isPrinting) panels.forEach((panel) => panel.isStale && !panel.root.hidden && panel.draw(true));
-  showSections(shown);
+  showSections(charted);
   if ((shown.length > 1) !== (byId("scaling").nextElementSibling === byId("panels"))) {
     byId("panels")[shown.length > 1 ? "before" : "after"](byId("scaling")); // first where models are compared
   }
   scalingPanel.update(shown);
-  drawLegend(shown);
-  showToolbar();
+  drawLegend(charted);
+  showToolbar(mayChoose ? shown[0].unit : null);
+  showUnits(shown, unit);
   drawFindings(shown);
   fillRevisions(shown);
   showOverview(shown);
@@ -377,8 +405,9 @@ function showOverview(shown) {
 
 /** After a choice above the charts. */
 async function rechoose(name) {
+  if (name === "count") view.from = view.to = null;
   writeView();
-  if (name !== "axis") await whileBusy(Promise.all([...view.models.map((model) => fetchSeries(model, false)), fetchPictures(false), fetchScaling()])).then(() => hush("load"), complain);
+  if (name !== "axis" && name !== "count") await whileBusy(Promise.all([...view.models.map((model) => fetchSeries(model, false)), fetchPictures(false), fetchScaling()])).then(() => hush("load"), complain);
   show();
 }
 
@@ -447,7 +476,7 @@ async function changed(sweep) {
   const isOver = sweep.state !== "planning" && sweep.state !== "running";
   arrange();
   showTitle();
-  showOverview(shownModels());
+  showOverview(shownModels().models);
   if (isNew || isOver) await refreshModels().catch((error) => complain(error, "poll"));
   if (isOver) hub.speak(`Sweep ${sweep.id} of ${sweep.model}: ${sweep.state}, ${sweep.progress.done} of ${sweep.progress.revisions_total} revisions`);
   if (view.models.includes(sweep.model) && sweep.progress.revisions_total > 0) loadSoon(sweep.model, isOver);

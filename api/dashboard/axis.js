@@ -1,6 +1,6 @@
 // The axis of training steps, which all charts share: logarithmic with step 0 beside it, or linear.
 
-import { evenTicks, number, tick } from "./format.js";
+import { evenTicks, tick } from "./format.js";
 import { unitPlace, unitTitle } from "./units.js";
 import { view } from "./view.js";
 
@@ -21,11 +21,11 @@ export const axis = {
   last: 1,
   positive: 1, // the smallest positive step
   steps: [], // all, ascending
-  units: ["steps"], // what they count, each once
+  unit: "steps", // what they count
 
   /** Takes over the steps of what is shown, and what they count. */
-  use(steps, units = []) {
-    this.units = units.length ? [...new Set(units)] : ["steps"];
+  use(steps, unit) {
+    this.unit = unit;
     this.steps = [...new Set(steps)].sort((a, b) => a - b);
     this.first = this.steps[0] ?? 0;
     this.last = this.steps.at(-1) ?? 1;
@@ -33,12 +33,12 @@ export const axis = {
   },
 
   title() {
-    return unitTitle(...this.units);
+    return unitTitle(this.unit);
   },
 
-  /** A step in words; of several units nobody knows which. */
+  /** A step in words. */
   words(step) {
-    return this.units.length > 1 ? number(step) : unitPlace(step, this.units[0]);
+    return unitPlace(step, this.unit);
   },
 
   /** As short as possible, and as people say it: 200B tokens. */

@@ -35,6 +35,12 @@ export function forgetFindings(names) {
 
 const onsetOf = (analysis, values) => analysis?.onsets?.find((one) => one.rows === view.rows && one.view === values);
 
+/** Tokens of training at each step of a model: step → tokens; null where they are not known of all. */
+export function tokensAt(name) {
+  const points = analyses.get(name)?.analysis?.revisions || [];
+  return points.length && points.every((one) => Number.isFinite(one.tokens)) ? new Map(points.map((one) => [one.step, one.tokens])) : null;
+}
+
 /** What weight decay and a random walk alone would do at each revision: name → MSD; empty where the schedule is not known. */
 export function nullModel(name) {
   const points = analyses.get(name)?.analysis?.revisions || [];
@@ -64,13 +70,13 @@ export function marks(shown) {
     const onset = chosen?.verdict === "yes" ? chosen : onsetOf(analysis, "centred");
     const isOther = onset !== chosen;
     if (shown.length > 1) {
-      if (Number.isFinite(onset?.step)) found.push({ model: model.name, step: onset.step, label: "", colour: model.colour });
+      if (Number.isFinite(onset?.step)) found.push({ model: model.name, step: model.at(onset.step), label: "", colour: model.colour });
       continue;
     }
     const { perplexity_fall: fall, stop } = analysis;
-    if (Number.isFinite(fall?.step_from)) found.push({ model: model.name, step: fall.step_from, to: fall.step_to, label: "steepest fall", short: "fall", colour: colour("muted") });
-    if (Number.isFinite(onset?.step)) found.push({ model: model.name, step: onset.step, label: isOther ? "onset (centred)" : "onset", colour: colour("bad") });
-    if (stop?.verdict === "yes") found.push({ model: model.name, step: stop.step, label: "could have stopped", short: "stop", colour: colour("good"), dash: [1.5, 2.5] });
+    if (Number.isFinite(fall?.step_from)) found.push({ model: model.name, step: model.at(fall.step_from), to: model.at(fall.step_to), label: "steepest fall", short: "fall", colour: colour("muted") });
+    if (Number.isFinite(onset?.step)) found.push({ model: model.name, step: model.at(onset.step), label: isOther ? "onset (centred)" : "onset", colour: colour("bad") });
+    if (stop?.verdict === "yes") found.push({ model: model.name, step: model.at(stop.step), label: "could have stopped", short: "stop", colour: colour("good"), dash: [1.5, 2.5] });
   }
   return found;
 }
@@ -188,7 +194,9 @@ function comparison(shown) {
     ];
     return element("tr", {}, element("th", { scope: "row", title: model.name }, keyOf(model.look), shortName(model.name)), ...cells.map((text) => element("td", {}, text)));
   });
-  const heads = ["model", "onset, raw", "onset, centred", "steepest fall of perplexity", "at rest, per step", "could have stopped", "audit findings"];
+  const units = [...new Set(known.map((model) => analyses.get(model.name).analysis.step_unit))];
+  const rest = units.length > 1 ? "at rest, each in its own unit" : `at rest, per ${unitWord(units[0])}`;
+  const heads = ["model", "onset, raw", "onset, centred", "steepest fall of perplexity", rest, "could have stopped", "audit findings"];
   const whole = element("details", {}, element("summary", {}, "Each model in full"), element("div", { class: "verdict" }, ...shown.map(card).filter(Boolean)));
   return [element("section", { class: "card verdict", "data-key": "compared", "aria-label": "Findings compared" },
     element("p", { class: "muted" }, "Upright dashed lines in the charts: the onsets, in the models' colours."),

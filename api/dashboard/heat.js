@@ -5,7 +5,8 @@ import { ascending, axis } from "./axis.js";
 import { counted, csvLine, element, number } from "./format.js";
 import { colour, isDark } from "./colours.js";
 import { Panel } from "./panel.js";
-import { view } from "./view.js";
+import { unitOf } from "./units.js";
+import { pictured, view } from "./view.js";
 
 const BINS = 160;
 const LEVELS = 96;
@@ -59,7 +60,8 @@ export class HeatPanel extends Panel {
   update(models, marks, pictures) {
     const map = pictures.distribution;
     this.damaged = map?.damaged;
-    const rows = ascending((map?.revisions || []).filter((row) => row.elements > 0));
+    const at = models.find((model) => model.name === pictured())?.at ?? ((step) => step);
+    const rows = ascending((map?.revisions || []).filter((row) => row.elements > 0).map((row) => ({ ...row, step: at(row.step), own: row.step })));
     this.map = map && rows.length ? { ...map, rows, width: (map.high - map.low) / map.bins } : null;
     super.update(models, marks, pictures, map === undefined);
   }
@@ -153,8 +155,8 @@ export class HeatPanel extends Panel {
 
   csv() {
     const edges = Array.from({ length: this.map.bins }, (_, bin) => this.middle(bin).toPrecision(6));
-    const lines = [csvLine(["model", "revision", "step", "elements", ...edges])];
-    for (const row of this.map.rows) lines.push(csvLine([this.map.model, row.revision, row.step, row.elements, ...row.counts]));
+    const lines = [csvLine(["model", "revision", "step", "step_unit", "elements", ...edges])];
+    for (const row of this.map.rows) lines.push(csvLine([this.map.model, row.revision, row.own, unitOf(this.map.model), row.elements, ...row.counts]));
     return lines;
   }
 }

@@ -6,6 +6,7 @@ import { counted, csvLine, number } from "./format.js";
 import { ramp, scaleLegend } from "./heat.js";
 import { colour } from "./colours.js";
 import { Panel } from "./panel.js";
+import { unitOf } from "./units.js";
 import { pictured } from "./view.js";
 
 const REVISIONS = 120;
@@ -29,6 +30,8 @@ export class PairsPanel extends Panel {
 
   update(models, marks, pictures) {
     const given = pictures.pairs;
+    this.at = models.find((model) => model.name === pictured())?.at ?? ((step) => step);
+    this.spec.unit = `against ${axis.unit === "steps" ? "step" : axis.unit}`;
     this.isAwaited = given === undefined && pictures.trajectories !== null; // both come from the sample of entries
     if (!this.isAwaited) this.take(given);
     else if (this.map?.model !== pictured()) this.map = null; // what was there stays until what is new has come
@@ -37,7 +40,7 @@ export class PairsPanel extends Panel {
   }
 
   take(given) {
-    this.map = given?.steps?.length > 1 ? given : null;
+    this.map = given?.steps?.length > 1 ? { ...given, steps: given.steps.map((step) => this.at(step)), own: given.steps } : null;
     this.damaged = this.map?.damaged;
     if (!this.map) return;
     const positive = given.msd.flat().filter((value) => value > 0);
@@ -114,7 +117,7 @@ export class PairsPanel extends Panel {
     const k = distances.indexOf(Math.min(...distances));
     const row = { revision: this.map.revisions[i] };
     return [
-      ["against step", axis.words(this.map.steps[k]).replace(/^step /, ""), colour("muted"), row],
+      [axis.unit === "steps" ? "against step" : "against", axis.words(this.map.steps[k]).replace(/^step /, ""), colour("muted"), row],
       ["MSD", number(this.map.msd[i][k], 5), colour("accent"), row],
       ["cosine", number(this.map.cosine?.[i]?.[k], 5), colour("muted"), row],
     ];
@@ -125,8 +128,8 @@ export class PairsPanel extends Panel {
   }
 
   csv() {
-    const lines = [csvLine(["model", "revision", "step", ...this.map.revisions])];
-    this.map.msd.forEach((row, i) => lines.push(csvLine([this.map.model, this.map.revisions[i], this.map.steps[i], ...row])));
+    const lines = [csvLine(["model", "revision", "step", "step_unit", ...this.map.revisions])];
+    this.map.msd.forEach((row, i) => lines.push(csvLine([this.map.model, this.map.revisions[i], this.map.own[i], unitOf(this.map.model), ...row])));
     return lines;
   }
 }

@@ -14,6 +14,7 @@ import { savePicture } from "./picture.js";
 import { listen } from "./pointing.js";
 import { renew, renewChildren } from "./table.js";
 import { fillTip } from "./tip.js";
+import { unitOf } from "./units.js";
 import { chosen, isHidden, pictured, statistic, view } from "./view.js";
 
 const Y_WIDTH = 64; // so that the plots of a column stand below each other
@@ -22,7 +23,7 @@ const nearness = new IntersectionObserver((entries) => {
 }, { rootMargin: "500px" });
 
 export class Panel {
-  /** hub: { point(step, panel), zoom(from, to), turn(id), picture(name), speak(text) } */
+  /** hub: { point(step, panel), zoom(from, to), turn(id), candidates(), picture(name), speak(text) } */
   constructor(spec, hub) {
     this.spec = spec;
     this.hub = hub;
@@ -65,13 +66,12 @@ export class Panel {
 
   // -- Data ------------------------------------------------------------------------------------
 
-  /** models: [{name, look, colour, rows}]; rows of revisions with a step, in order. pictures: as pictures.js has them, for panels that are made of
+  /** models: [{name, look, colour, rows, at}]; rows of revisions with a step, in order. pictures: as pictures.js has them, for panels that are made of
    * them. Of what is on its way there is the empty card, so that
    * nothing jumps once it is there. */
   update(models, marks, pictures, isOnItsWay = false) {
     const pointed = this.pointed ?? null; // by a reader whom a live sweep does not disturb
     const isOwn = !this.tip.hidden;
-    this.candidates = models;
     this.models = this.spec.kind ? models.filter((model) => model.name === pictured()) : models; // a picture is of one model
     this.marks = marks.filter((mark) => (this.spec.kind ? mark.model === pictured() : !isHidden(mark.model)));
     this.lines = isOnItsWay ? [] : this.makeLines();
@@ -222,9 +222,10 @@ export class Panel {
   }
 
   modelSign() {
-    if (this.candidates.length > 1) {
+    const candidates = this.hub.candidates();
+    if (candidates.length > 1) {
       const choice = element("select", { "aria-label": `Model of ${this.spec.title}`, onchange: (event) => this.hub.picture(event.target.value) },
-        ...this.candidates.map((model) => element("option", { value: model.name }, shortName(model.name))));
+        ...candidates.map((model) => element("option", { value: model.name }, shortName(model.name))));
       return element("li", { class: "of" }, keyOf(this.models[0].look), choice);
     }
     return element("li", { class: "muted of", title: this.models[0].name }, keyOf(this.models[0].look), shortName(this.models[0].name));
@@ -380,8 +381,8 @@ export class Panel {
 
   csv() {
     const { columns, rows } = this.rows();
-    const lines = [csvLine(["model", "revision", "step", ...columns])];
-    for (const one of rows) lines.push(csvLine([one.model, one.row.revision, one.row.step, ...columns.map((name) => one.values[name])]));
+    const lines = [csvLine(["model", "revision", "step", "step_unit", ...columns])];
+    for (const one of rows) lines.push(csvLine([one.model, one.row.revision, one.row.own ?? one.row.step, unitOf(one.model), ...columns.map((name) => one.values[name])]));
     return lines;
   }
 

@@ -13,7 +13,7 @@ const shift = (name) => () => moved(name);
  */
 function exponents(rows, model) {
   const column = moved("msd");
-  const steps = new Map(model.all.map((row) => [row.revision, row.step]));
+  const steps = new Map(model.all.map((row) => [row.revision, row.step === null ? null : model.at(row.step)]));
   const since = (row) => row.step - (steps.get(row.reference) ?? NaN);
   const usable = rows.map((row) => ({ row, since: since(row), y: row[column] })).filter((one) => one.since > 0 && one.y > 0 && !one.row.same_as && one.row.reference === model.reference)
     .sort((one, other) => one.since - other.since);

@@ -4,6 +4,7 @@
 
 import { axis } from "./axis.js";
 import { element } from "./format.js";
+import { unitNumber } from "./units.js";
 import { chosen, view } from "./view.js";
 
 const root = document.documentElement;
@@ -16,7 +17,7 @@ function legend() {
 }
 
 function heading() {
-  const range = view.from === null && view.to === null ? null : `${axis.units[0]} ${view.from ?? "…"} to ${view.to ?? "…"}`;
+  const range = view.from === null && view.to === null ? null : `${axis.unit} ${unitNumber(view.from ?? axis.first, axis.unit)} to ${unitNumber(view.to ?? axis.last, axis.unit)}`;
   const words = [location.origin + location.pathname, new Date().toLocaleString(), document.getElementById("service").textContent.split(",")[0], chosen("rows and values").words, range];
   return element("p", { class: "paper-head" }, words.filter(Boolean).join(" · "));
 }

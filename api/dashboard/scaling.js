@@ -88,8 +88,10 @@ export class Scaling {
     const fit = scaling.fit;
     const diverged = this.known.filter((one) => one.left_out === "diverged").map((one) => shortName(one.model));
     const others = this.all.filter((one) => one.left_out === "unit").map((one) => `${shortName(one.model)} (${one.step_unit})`);
+    const tokens = unit() === "tokens" ? 0 : scaling.units?.tokens;
+    const other = tokens ? `; known in tokens, too, of ${counted(tokens, "model")} (/v1/scaling?unit=tokens)` : "";
     const without = [[diverged, "diverged"], [others, `known in other units than ${unit()}`]].filter(([names]) => names.length)
-      .map(([names, why]) => `; not in the law, ${why}: ${names.join(", ")}`).join("");
+      .map(([names, why]) => `; not in the law, ${why}: ${names.join(", ")}`).join("") + other;
     if (!fit?.is_fitted) return `No law: ${fit?.reason || "not fitted"}${without}`;
     return `Onset ${unit() === "steps" ? "step" : unit()} = ${number(fit.prefactor, 3)} · parameters^${number(fit.exponent, 3)}; 95 % confidence of the exponent ${number(fit.exponent_low, 3)} to ${number(fit.exponent_high, 3)}; ${counted(fit.count, "model")} of ${counted(fit.sizes, "size")}, not forked so far: ${fit.unforked}${without}`;
   }

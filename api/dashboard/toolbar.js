@@ -1,13 +1,17 @@
-// The choices above the charts: rows, values, axis, range, and the link to what is shown.
+// The choices above the charts: rows, values, the axis and what it counts, range, and the link to what is shown.
 
 import { axis } from "./axis.js";
 import { copyText } from "./form.js";
+import { readNumber } from "./units.js";
 import { view } from "./view.js";
 
-const CHOICES = ["rows", "values", "axis"];
+const CHOICES = ["rows", "values", "axis", "count"];
 const byId = (id) => document.getElementById(id);
 
-export function showToolbar() {
+/** own: what the names of all that is shown count, where tokens may be counted instead; else null. */
+export function showToolbar(own) {
+  byId("count").hidden = own === null;
+  byId("count-own").textContent = own;
   for (const name of CHOICES) {
     for (const input of document.querySelectorAll(`input[name="${name}"]`)) input.checked = input.value === view[name];
   }
@@ -32,7 +36,7 @@ function watchHeights() {
   window.addEventListener("resize", measure);
 }
 
-/** told.changed(name) after a choice of rows, values or axis; told.zoom(from, to). */
+/** told.changed(name) after a choice of rows, values, axis or what it counts; told.zoom(from, to). */
 export function setUpToolbar(told) {
   for (const name of CHOICES) {
     byId(name).addEventListener("change", (event) => {
@@ -42,8 +46,8 @@ export function setUpToolbar(told) {
   }
   for (const end of ["from", "to"]) {
     byId(end).addEventListener("change", (event) => {
-      const text = event.target.value.trim();
-      const ends = { from: view.from, to: view.to, [end]: /^\d{1,12}$/.test(text) ? Number(text) : null };
+      const text = event.target.value;
+      const ends = { from: view.from, to: view.to, [end]: readNumber(text, axis.unit) };
       if (ends.from !== null && ends.to !== null && ends.from >= ends.to) ends[end === "from" ? "to" : "from"] = null;
       told.zoom(ends.from, ends.to);
     });

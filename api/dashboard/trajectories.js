@@ -21,7 +21,7 @@ export class TrajectoriesPanel extends Panel {
   makeLines() {
     const model = this.models[0];
     if (!model || !this.sample) return [];
-    const revisions = ascending(this.sample.revisions);
+    const revisions = ascending(this.sample.revisions.map((row) => ({ ...row, step: row.step === null ? null : model.at(row.step), own: row.step })));
     return this.sample.entries.map((entry, i) => {
       const name = `row ${entry.row}, column ${entry.column}`;
       const points = revisions.filter((row) => row.values[i] !== null).map((row) => ({ step: row.step, y: row.values[i], row }));

@@ -1,6 +1,6 @@
 // What is shown, kept in the address so that a link restores it.
 
-const CHOICES = { rows: ["all", "tokens"], values: ["raw", "centred"], axis: ["log", "linear"] };
+const CHOICES = { rows: ["all", "tokens"], values: ["raw", "centred"], axis: ["log", "linear"], count: ["names", "tokens"] };
 
 /** So many models can be told apart, and so many requests at once do not trouble the daemon. */
 export const SHOWN_MAX = 16;
@@ -13,13 +13,14 @@ export const view = {
   rows: "all",
   values: "raw",
   axis: "log",
-  from: null, // steps, or null for the whole run
+  count: "names", // what the axis counts: what the names of revisions do, or tokens of training
+  from: null, // steps, in what the axis counts, or null for the whole run
   to: null,
   wide: null, // panels that the reader widened or narrowed: Set of ids
 };
 
 function step(text) {
-  return text !== null && /^\d{1,12}$/.test(text) ? Number(text) : null;
+  return text !== null && /^\d{1,16}$/.test(text) ? Number(text) : null;
 }
 
 export function readView() {

@@ -219,9 +219,43 @@ def test_the_dashboard_says_units(page: Browser, runs: Any) -> None:  # noqa: F8
     assert page.value("document.getElementById('spoken').textContent").startswith("4T tokens: ")
     assert page.value("document.querySelector('#panel-msd .tip b').textContent") == "4T tokens"
     load(page, runs, hash_for("words", "pairs"))
-    assert axis()[0] == "training words, training step"
+    lines = "document.getElementById('panel-msd').panel.lines"
+    note = "document.getElementById('notice').textContent"
+    assert axis()[0] == "training words" and page.value(f"new Set({lines}.map((one) => one.model.unit)).size") == 1
+    said = page.value(note)
+    assert "Not in the charts, whose axis is in words: " in said and said.endswith("pairs (steps)."), said
     assert "512M words" in page.value("document.querySelector('#findings table').textContent")
+    assert "at rest, each in its own unit" in page.value("document.querySelector('#findings table').textContent")
     words = page.value("document.getElementById('panel-scaling-help').textContent")
     assert "not in the law, known in other units than tokens: " in words and "(words)" in words, words
     said = page.value("document.querySelector('#panel-scaling canvas').getAttribute('aria-label')")
     assert "onset at 1.024B tokens, after 512M tokens" in said and "step" not in said, said
+
+
+def test_the_dashboard_compares_over_tokens(page: Browser, runs: Any) -> None:  # noqa: F811
+    """Models of two units lie on one axis where tokens are known of both; of one model that counts steps the reader chooses."""
+    panel = "document.getElementById('panel-msd').panel"
+
+    def onsets() -> dict[str, float]:
+        return page.value(f"Object.fromEntries({panel}.marks.filter((one) => !one.to).map((one) => [one.model.split('/').at(-1), one.step]))")
+
+    def shown(*names: str) -> str:
+        return "#" + "&".join(f"model={urllib.parse.quote(runs.names[name])}" for name in names) + "&rows=tokens&values=centred"
+
+    load(page, runs, shown("pairs", "tokens"))
+    assert page.value(f"{panel}.chart.scales.x.options.title.text") == "training tokens"
+    assert onsets() == {"pairs": 1024e6, "tokens": 512e9}
+    assert page.value("document.getElementById('count').hidden") and "Not in the charts" not in page.value("document.getElementById('notice').textContent")
+    pairs = page.value(f"{panel}.csv().find((one) => one.includes('step4000-tokens8000M'))")
+    assert ",step4000-tokens8000M,4000,steps," in pairs, pairs
+    load(page, runs, shown("pairs"))
+    assert page.value(f"{panel}.chart.scales.x.options.title.text") == "training step" and not page.value("document.getElementById('count').hidden")
+    assert page.value("document.getElementById('count').textContent.trim().split(/\\s+/)") == ["Axis", "steps", "tokens"]
+    page.run("document.querySelector('input[name=count][value=tokens]').click()")
+    assert page.value(f"{panel}.chart.scales.x.options.title.text") == "training tokens"
+    page.run("document.getElementById('to').value = '2.048B'; document.getElementById('to').dispatchEvent(new Event('change', { bubbles: true }))")
+    assert page.value("location.hash").endswith("&count=tokens&to=2048000000")
+    assert page.value(f"{panel}.lines[0].points.map((one) => one.step)")[:3] == [128e6, 512e6, 1024e6], "MSD of step 0 is 0"
+    heat, pairs = ("document.getElementById('panel-heat').panel.map.rows.map((one) => one.step)", "document.getElementById('panel-pairs').panel.map?.steps")
+    assert page.value(heat) == [step * 2e6 for step in STEPS]
+    assert page.value(pairs) in (None, [step * 2e6 for step in STEPS])
