@@ -270,7 +270,6 @@ static int run_long_binget(struct pickle_machine *machine)
 static const struct {
     const char *name;
     int (*run)(struct pickle_machine *machine);
-    enum pickle_dialect dialect; /* the narrower one that has it */
 } opcodes[256] = {
     [0x80] = {"PROTO", run_proto},
     ['.'] = {"STOP", run_stop},
@@ -303,9 +302,10 @@ static const struct {
     ['Q'] = {"BINPERSID", pickle_call_persistent_id},
     ['R'] = {"REDUCE", pickle_call_reduce},
     ['b'] = {"BUILD", pickle_call_build},
-    /* The rest of pickle's protocols 0 to 5: what trainers write, too, and what is known and refused. */
-    ['0'] = {"POP", pickle_later_pop, PICKLE_DIALECT_TRAINER},
-    ['1'] = {"POP_MARK", pickle_later_pop_mark, PICKLE_DIALECT_TRAINER},
+    /* The rest of pickle's protocols 0 to 5: what trainers write has some (pickle_later.c); refused
+       otherwise. */
+    ['0'] = {"POP", NULL},
+    ['1'] = {"POP_MARK", NULL},
     ['2'] = {"DUP", NULL},
     ['F'] = {"FLOAT", NULL},
     ['I'] = {"INT", NULL},
@@ -321,24 +321,24 @@ static const struct {
     ['l'] = {"LIST", NULL},
     ['o'] = {"OBJ", NULL},
     ['p'] = {"PUT", NULL},
-    [0x81] = {"NEWOBJ", pickle_later_new_object, PICKLE_DIALECT_TRAINER},
+    [0x81] = {"NEWOBJ", NULL},
     [0x82] = {"EXT1", NULL},
     [0x83] = {"EXT2", NULL},
     [0x84] = {"EXT4", NULL},
-    [0x8b] = {"LONG4", pickle_later_bytes4, PICKLE_DIALECT_TRAINER},
-    ['B'] = {"BINBYTES", pickle_later_bytes4, PICKLE_DIALECT_TRAINER},
-    ['C'] = {"SHORT_BINBYTES", pickle_later_bytes1, PICKLE_DIALECT_TRAINER},
-    [0x8c] = {"SHORT_BINUNICODE", pickle_later_short_text, PICKLE_DIALECT_TRAINER},
-    [0x8d] = {"BINUNICODE8", pickle_later_long_text, PICKLE_DIALECT_TRAINER},
-    [0x8e] = {"BINBYTES8", pickle_later_bytes8, PICKLE_DIALECT_TRAINER},
-    [0x8f] = {"EMPTY_SET", pickle_later_empty_set, PICKLE_DIALECT_TRAINER},
-    [0x90] = {"ADDITEMS", pickle_later_add_items, PICKLE_DIALECT_TRAINER},
-    [0x91] = {"FROZENSET", pickle_later_frozen_set, PICKLE_DIALECT_TRAINER},
-    [0x92] = {"NEWOBJ_EX", pickle_later_new_object_with_names, PICKLE_DIALECT_TRAINER},
-    [0x93] = {"STACK_GLOBAL", pickle_later_stack_global, PICKLE_DIALECT_TRAINER},
-    [0x94] = {"MEMOIZE", pickle_later_memoize, PICKLE_DIALECT_TRAINER},
-    [0x95] = {"FRAME", pickle_later_frame, PICKLE_DIALECT_TRAINER},
-    [0x96] = {"BYTEARRAY8", pickle_later_bytes8, PICKLE_DIALECT_TRAINER},
+    [0x8b] = {"LONG4", NULL},
+    ['B'] = {"BINBYTES", NULL},
+    ['C'] = {"SHORT_BINBYTES", NULL},
+    [0x8c] = {"SHORT_BINUNICODE", NULL},
+    [0x8d] = {"BINUNICODE8", NULL},
+    [0x8e] = {"BINBYTES8", NULL},
+    [0x8f] = {"EMPTY_SET", NULL},
+    [0x90] = {"ADDITEMS", NULL},
+    [0x91] = {"FROZENSET", NULL},
+    [0x92] = {"NEWOBJ_EX", NULL},
+    [0x93] = {"STACK_GLOBAL", NULL},
+    [0x94] = {"MEMOIZE", NULL},
+    [0x95] = {"FRAME", NULL},
+    [0x96] = {"BYTEARRAY8", NULL},
     [0x97] = {"NEXT_BUFFER", NULL},
     [0x98] = {"READONLY_BUFFER", NULL},
 };
@@ -352,12 +352,15 @@ static int run(struct pickle_machine *machine)
             return machine->err->code;
         if (!opcodes[*opcode].name)
             return err_set(machine->err, ERR_FORMAT, "no opcode at byte %zu: 0x%02x", place, *opcode);
-        if (!opcodes[*opcode].run || opcodes[*opcode].dialect > machine->dialect)
+        int (*function)(struct pickle_machine *) = opcodes[*opcode].run;
+        if (!function && machine->dialect == PICKLE_DIALECT_TRAINER)
+            function = pickle_later_find(*opcode);
+        if (!function)
             return err_set(machine->err, ERR_UNSUPPORTED,
                            "the opcode %s at byte %zu is not allowed: only what torch.save writes for plain "
                            "state dicts is read",
                            opcodes[*opcode].name, place);
-        if (opcodes[*opcode].run(machine))
+        if (function(machine))
             return err_wrap(machine->err, "%s at byte %zu", opcodes[*opcode].name, place);
     }
     return 0;

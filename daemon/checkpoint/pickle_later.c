@@ -45,28 +45,28 @@ static int push_bytes(struct pickle_machine *machine, size_t size_bytes)
 }
 
 /* Frames only say how much a reader may buffer. */
-int pickle_later_frame(struct pickle_machine *machine)
+static int run_frame(struct pickle_machine *machine)
 {
     uint64_t ignored = 0;
     return take_size(machine, 8, &ignored);
 }
 
-int pickle_later_memoize(struct pickle_machine *machine)
+static int run_memoize(struct pickle_machine *machine)
 {
     return pickle_machine_memo_set(machine, machine->memo_count);
 }
 
-int pickle_later_short_text(struct pickle_machine *machine)
+static int run_short_text(struct pickle_machine *machine)
 {
     return push_text(machine, 1);
 }
 
-int pickle_later_long_text(struct pickle_machine *machine)
+static int run_long_text(struct pickle_machine *machine)
 {
     return push_text(machine, 8);
 }
 
-int pickle_later_stack_global(struct pickle_machine *machine)
+static int run_stack_global(struct pickle_machine *machine)
 {
     struct pickle_value module, name;
     const char *data = machine->pickle->data;
@@ -98,37 +98,37 @@ static int new_object(struct pickle_machine *machine, int argument_count)
     return code ? code : push_instance(machine, value);
 }
 
-int pickle_later_new_object(struct pickle_machine *machine)
+static int run_new_object(struct pickle_machine *machine)
 {
     return new_object(machine, 1);
 }
 
-int pickle_later_new_object_with_names(struct pickle_machine *machine)
+static int run_new_object_with_names(struct pickle_machine *machine)
 {
     return new_object(machine, 2);
 }
 
-int pickle_later_bytes1(struct pickle_machine *machine)
+static int run_bytes1(struct pickle_machine *machine)
 {
     return push_bytes(machine, 1);
 }
 
-int pickle_later_bytes4(struct pickle_machine *machine)
+static int run_bytes4(struct pickle_machine *machine)
 {
     return push_bytes(machine, 4);
 }
 
-int pickle_later_bytes8(struct pickle_machine *machine)
+static int run_bytes8(struct pickle_machine *machine)
 {
     return push_bytes(machine, 8);
 }
 
-int pickle_later_empty_set(struct pickle_machine *machine)
+static int run_empty_set(struct pickle_machine *machine)
 {
     return pickle_machine_push_opaque(machine);
 }
 
-int pickle_later_add_items(struct pickle_machine *machine)
+static int run_add_items(struct pickle_machine *machine)
 {
     const struct pickle_value *values = NULL, *top;
     uint32_t count = 0;
@@ -140,7 +140,7 @@ int pickle_later_add_items(struct pickle_machine *machine)
                : err_set(machine->err, ERR_FORMAT, "items are put into something else than a set");
 }
 
-int pickle_later_frozen_set(struct pickle_machine *machine)
+static int run_frozen_set(struct pickle_machine *machine)
 {
     const struct pickle_value *values = NULL;
     uint32_t count = 0;
@@ -148,15 +148,29 @@ int pickle_later_frozen_set(struct pickle_machine *machine)
     return code ? code : pickle_machine_push_opaque(machine);
 }
 
-int pickle_later_pop(struct pickle_machine *machine)
+static int run_pop(struct pickle_machine *machine)
 {
     struct pickle_value ignored;
     return pickle_machine_pop(machine, &ignored);
 }
 
-int pickle_later_pop_mark(struct pickle_machine *machine)
+static int run_pop_mark(struct pickle_machine *machine)
 {
     const struct pickle_value *values = NULL;
     uint32_t count = 0;
     return pickle_machine_pop_mark(machine, &values, &count);
+}
+
+int (*pickle_later_find(unsigned char opcode))(struct pickle_machine *machine)
+{
+    static int (*const opcodes[256])(struct pickle_machine *) = {
+        ['0'] = run_pop,           ['1'] = run_pop_mark,    [0x81] = run_new_object,
+        [0x8b] = run_bytes4, /* LONG4: an integer that is too large for us */
+        ['B'] = run_bytes4,        ['C'] = run_bytes1,      [0x8c] = run_short_text,
+        [0x8d] = run_long_text,    [0x8e] = run_bytes8,     [0x8f] = run_empty_set,
+        [0x90] = run_add_items,    [0x91] = run_frozen_set, [0x92] = run_new_object_with_names,
+        [0x93] = run_stack_global, [0x94] = run_memoize,    [0x95] = run_frame,
+        [0x96] = run_bytes8, /* BYTEARRAY8 */
+    };
+    return opcodes[opcode];
 }

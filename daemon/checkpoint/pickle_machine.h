@@ -60,22 +60,8 @@ int pickle_machine_extend(struct pickle_machine *machine, uint32_t object, const
 /* Pushes a value of which nothing is known. */
 int pickle_machine_push_opaque(struct pickle_machine *machine);
 
-/* The opcodes that only PICKLE_DIALECT_TRAINER has, of protocols 2 to 5; in pickle_later.c. */
-int pickle_later_frame(struct pickle_machine *machine);
-int pickle_later_memoize(struct pickle_machine *machine);
-int pickle_later_short_text(struct pickle_machine *machine);
-int pickle_later_long_text(struct pickle_machine *machine);
-int pickle_later_stack_global(struct pickle_machine *machine);
-int pickle_later_new_object(struct pickle_machine *machine);
-int pickle_later_new_object_with_names(struct pickle_machine *machine);
-int pickle_later_bytes1(struct pickle_machine *machine);
-int pickle_later_bytes4(struct pickle_machine *machine);
-int pickle_later_bytes8(struct pickle_machine *machine);
-int pickle_later_empty_set(struct pickle_machine *machine);
-int pickle_later_add_items(struct pickle_machine *machine);
-int pickle_later_frozen_set(struct pickle_machine *machine);
-int pickle_later_pop(struct pickle_machine *machine);
-int pickle_later_pop_mark(struct pickle_machine *machine);
+/* What runs an opcode that only PICKLE_DIALECT_TRAINER has, of protocols 2 to 5; NULL: it has no such. */
+int (*pickle_later_find(unsigned char opcode))(struct pickle_machine *machine);
 
 /* The value that a name of a module stands for, where both are known or the dialect allows others. */
 int pickle_machine_push_global(struct pickle_machine *machine, const char *module, size_t module_size,

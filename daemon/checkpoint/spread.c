@@ -79,7 +79,7 @@ int spread_open(const struct checkpoint_files *files, const char *metadata, stru
     }
     spread->files = *files;
     int code = read_metadata(spread, metadata, err);
-    if (!code && !(spread->sources = calloc(spread->index->file_count + 1, sizeof *spread->sources)))
+    if (!code && !(spread->sources = calloc(spread->index->file_count + 1, sizeof(struct source *))))
         code = err_set(err, ERR_NO_MEMORY, "%s: out of memory", metadata);
     if (code)
         spread_close(spread);

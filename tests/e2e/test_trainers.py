@@ -113,6 +113,14 @@ def test_chunks_of_other_strides(tmp_path: Path) -> None:
     assert listing(probe(tmp_path)) == {"w": ("I16", [6, 8], hashlib.sha256(whole.data).hexdigest())}
 
 
+def test_large_chunks(tmp_path: Path) -> None:
+    """Those of more than 8 MiB are not read at once."""
+    shape = (100, 180000)
+    whole = Whole("uint8", shape, np.random.default_rng(1).bytes(math.prod(shape)), grid(shape, (1, 2)))
+    chunk_writer.write(tmp_path, {"w": whole}, files=2)
+    assert listing(probe(tmp_path)) == {"w": ("U8", [*shape], hashlib.sha256(whole.data).hexdigest())}
+
+
 def rows(count: int = 4) -> dict[str, Whole]:
     return {"output.weight": Whole("float32", (8, 3), bytes(range(96)), grid((8, 3), (count, 1)))}
 

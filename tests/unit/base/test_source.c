@@ -41,6 +41,35 @@ static void test_memory(void **state)
     source_close(NULL);
 }
 
+/* A part of another source is read as if it stood alone. */
+static void test_part(void **state)
+{
+    struct source *whole = NULL, *part = NULL, *inner = NULL;
+    struct err err = ERR_INIT;
+    char text[4] = "";
+    (void)state;
+    assert_int_equal(source_open_memory("whole", "0123456789", 10, &whole, &err), 0);
+    assert_int_equal(source_open_part(whole, 3, 5, "part", &part, &err), 0);
+    assert_string_equal(part->name, "part");
+    assert_int_equal(part->size_bytes, 5);
+    assert_int_equal(source_read(part, 2, text, 3, &err), 0);
+    assert_string_equal(text, "567");
+    assert_int_equal(source_read(part, 3, text, 3, &err), ERR_FORMAT);
+    assert_non_null(strstr(err.message, "part: truncated"));
+    assert_int_equal(source_open_part(part, 1, 3, "inner", &inner, &err), 0);
+    assert_int_equal(source_read(inner, 0, text, 3, &err), 0);
+    assert_string_equal(text, "456");
+    source_will_need(inner, 0, 3);
+    assert_null(source_map(inner));
+    source_close(inner);
+    inner = NULL;
+    assert_int_equal(source_open_part(whole, 8, 3, "beyond", &inner, &err), ERR_FORMAT);
+    assert_int_equal(source_open_part(whole, UINT64_MAX, 2, "beyond", &inner, &err), ERR_FORMAT);
+    assert_null(inner);
+    source_close(part);
+    source_close(whole);
+}
+
 static void test_file(void **state)
 {
     const char *path = fixture_path(*state, "x.bin");
@@ -156,6 +185,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_memory),
+        cmocka_unit_test(test_part),
         IN_FOLDER(test_file),
         IN_FOLDER(test_empty),
         IN_FOLDER(test_what_is_no_file),
