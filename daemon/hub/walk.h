@@ -13,8 +13,9 @@ typedef int walk_visit(void *context, const char *path, const char *relative, co
                        struct err *err);
 
 /* Visits every regular file below `folder` in no particular order, at most `depth_max` folders deep (0: only
- * the folder itself). Hidden entries but .metadata of torch and broken links are passed over, and so is a folder that we may not
- * read. Ends with the first nonzero return of `visit`, or with ERR_LIMIT: links can make few folders endless.
+ * the folder itself). Hidden entries but .metadata of torch and broken links are passed over, and so is a
+ * folder that we may not read. Ends with the first nonzero return of `visit`, or with ERR_LIMIT: links can
+ * make few folders endless.
  */
 int walk_files(const char *folder, int depth_max, walk_visit *visit, void *context, struct err *err);
 
