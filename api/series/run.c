@@ -1,10 +1,9 @@
 #include "api/series/run.h"
 
-#include "api/http/hash.h"
+#include "api/series/run_texts.h"
 #include "daemon/analysis/sample.h"
 #include "daemon/analysis/tokens_seen.h"
 
-#include <inttypes.h>
 #include <limits.h>
 #include <math.h>
 #include <stdio.h>
@@ -13,16 +12,10 @@
 
 #define LAG1_BACK_MAX 1000 /* so far back the reference of a lag-1 displacement is looked for */
 
-/* A perplexity of a point. */
-struct score {
-    double value, stderror; /* NaN: none */
-    uint64_t texts;         /* the same number for what may be compared: equal texts, cut and scored alike */
-};
-
 struct reader {
     struct api_run *run;
     size_t capacity;
-    struct score (*scores)[PERPLEXITY_MODE_COUNT];
+    struct run_score (*scores)[PERPLEXITY_MODE_COUNT];
     char (*lag1)[LIMIT_REVISION_NAME_BYTES + 1]; /* what each point's lag-1 displacement is against */
     char (*reference)[LIMIT_REVISION_NAME_BYTES + 1];
     struct revision_key last;
@@ -67,16 +60,6 @@ static uint64_t content_number(const char *digest)
     (void)snprintf(head, sizeof head, "%.16s", digest);
     uint64_t number = strtoull(head, NULL, 16);
     return number ? number : 1;
-}
-
-/* A number for the texts of a perplexity and how they are scored. Not for precision and backend, which change
- * it by less than its last digits that count. */
-static uint64_t texts_number(const struct perplexity_row *score)
-{
-    char text[2 * STORE_DIGEST_SIZE + PERPLEXITIES_PARAMETERS_SIZE + 24];
-    int length = snprintf(text, sizeof text, "%s %s %s %" PRId64, score->dataset_digest,
-                          score->tokenizer_digest, score->parameters, score->definition);
-    return api_hash(text, (size_t)length);
 }
 
 static void take_shapes(const struct series_row *row, struct api_run_point *point,
@@ -171,10 +154,10 @@ static int take(void *context, const struct series_row *row)
     }
     for (int mode = 0; mode < PERPLEXITY_MODE_COUNT; mode++) {
         const struct perplexity_row *score = &row->perplexity[mode];
-        reader->scores[at][mode] = (struct score){
+        reader->scores[at][mode] = (struct run_score){
             .value = real_if(score->id != 0, score->perplexity),
             .stderror = real_if(score->id != 0, score->perplexity_stderr),
-            .texts = texts_number(score),
+            .texts = run_texts_number(score),
         };
         if (score->id)
             (void)snprintf(point->weights, sizeof point->weights, "%s", score->weights_digest);
@@ -216,71 +199,6 @@ static void check_references(struct reader *reader)
         if (series->is_measured)
             previous = i + 1;
     }
-}
-
-static int compare_numbers(const void *left, const void *right)
-{
-    uint64_t one, other;
-    memcpy(&one, left, sizeof one);
-    memcpy(&other, right, sizeof other);
-    return (one > other) - (one < other);
-}
-
-/* The texts that most points have of a mode, and how many; `numbers` has room for every point. */
-static size_t find_texts(const struct reader *reader, int mode, uint64_t *numbers, uint64_t *ret_texts)
-{
-    size_t count = 0, best = 0;
-    for (size_t i = 0; i < reader->run->count; i++) {
-        if (!isnan(reader->scores[i][mode].value))
-            numbers[count++] = reader->scores[i][mode].texts;
-    }
-    qsort(numbers, count, sizeof *numbers, compare_numbers);
-    for (size_t begin = 0, i = 1; i <= count; i++) {
-        if (i < count && numbers[i] == numbers[begin])
-            continue;
-        if (i - begin > best)
-            *ret_texts = numbers[begin];
-        best = i - begin > best ? i - begin : best;
-        begin = i;
-    }
-    return best;
-}
-
-/* Marks the points whose perplexity of a mode is of other texts than these. */
-static void mark_other_texts(const struct reader *reader, int mode, uint64_t texts)
-{
-    for (size_t i = 0; i < reader->run->count; i++) {
-        const struct score *score = &reader->scores[i][mode];
-        if (!isnan(score->value) && score->texts != texts)
-            reader->run->points[i].other_texts |= 1U << mode;
-    }
-}
-
-/* One kind of perplexity for the whole run, of the same texts: the one that most revisions have. */
-static int choose_perplexity(struct reader *reader, struct err *err)
-{
-    struct api_run *run = reader->run;
-    uint64_t *numbers = calloc(run->count + 1, sizeof *numbers);
-    if (!numbers)
-        return err_set(err, ERR_NO_MEMORY, "%s: no memory for the series", run->model.name);
-    for (int mode = 0; mode < PERPLEXITY_MODE_COUNT; mode++) {
-        uint64_t texts = 0;
-        size_t count = find_texts(reader, mode, numbers, &texts);
-        mark_other_texts(reader, mode, texts);
-        if (count <= run->perplexities)
-            continue;
-        run->perplexities = count;
-        run->perplexity_mode = (enum perplexity_mode)mode;
-    }
-    for (size_t i = 0; i < run->count; i++) {
-        const struct score *score = &reader->scores[i][run->perplexity_mode];
-        int is_apart = (run->points[i].other_texts >> run->perplexity_mode) & 1U;
-        run->perplexities_apart += (size_t)is_apart;
-        run->series[i].perplexity = real_if(!is_apart, score->value);
-        run->series[i].perplexity_stderr = real_if(!is_apart, score->stderror);
-    }
-    free(numbers);
-    return 0;
 }
 
 /* Tokens at each point, from what the names say. */
@@ -337,7 +255,7 @@ int api_run_read(struct store *store, const struct model_row *model, const char 
         code = err_set(err, ERR_NO_MEMORY, "%s: no memory for the series", model->name);
     if (!code) {
         check_references(&reader);
-        code = choose_perplexity(&reader, err);
+        code = run_texts_choose(&made, reader.scores, err);
     }
     if (!code)
         code = count_tokens(&made, err);
