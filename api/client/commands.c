@@ -91,7 +91,7 @@ const struct client_command client_commands[] = {
      client_run_show},
     {"follow", "[ID...]", "Show the progress of sweeps until they have ended",
      "Of several sweeps it shows the total, and at the end the outcome of each. Without ID it follows\n"
-     "all that are being planned or running.",
+     "all that are being planned or running; --json then prints a list, however many there are.",
      0, client_run_follow},
     {"tasks", "ID", "List the revisions of a sweep and the state of each", "",
      BIT(CSV) | BIT(FIELDS) | BIT(STATE), client_run_tasks},
