@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define ABSENT_MAX 100 /* names that are asked for in vain */
+
 static int is_folder(const char *model)
 {
     return strncmp(model, "file:", 5) == 0;
@@ -111,6 +113,7 @@ struct names {
         size_t at;        /* its place among the refs: of equal names the first counts */
     } * rows;
     size_t count;
+    size_t absent; /* names besides these that were asked for in vain */
 };
 
 static int compare_names(const void *left, const void *right)
@@ -144,17 +147,17 @@ static int collect_names(const struct repository_refs *refs, struct names *names
     return 0;
 }
 
-/* Whether the hub may know a name that is none of its branches and tags: a commit, "refs/pr/1", or a place,
- * whose signs no branch can have. Else ten thousand mistyped names would be ten thousand requests. */
-static int may_be_unlisted(const char *name)
+/* Whether a name is that of no branch: of a commit, "refs/pr/1", or a place. */
+static int is_no_branch(const char *name)
 {
     return digest_is_hex(name, REPOSITORY_COMMIT_SIZE - 1) || strncmp(name, "refs/", 5) == 0 ||
-           strpbrk(name, ":^") || strcmp(name, "HEAD") == 0;
+           strpbrk(name, ":^");
 }
 
-/* A name that is no branch or tag may still be a commit or a pull request. Rows from `named` on are of such.
- */
-static int add_named(struct revision_list *list, const struct names *names, size_t named,
+/* A name that is none of the listed branches and tags may still be something else, and some mirrors of the
+ * hub do not list all. Where so many were asked for in vain, further ones are mistyped, too, and not asked
+ * for. Rows from `named` on are of such. */
+static int add_named(struct revision_list *list, struct names *names, size_t named,
                      struct repository *repository, const char *model, const struct sweep_spec *spec,
                      const char *name, struct err *err)
 {
@@ -166,12 +169,14 @@ static int add_named(struct revision_list *list, const struct names *names, size
         if (strcmp(list->rows[i].row.name, name) == 0)
             return 0;
     }
-    if (names->rows && !list->is_partial && !is_folder(model) && !may_be_unlisted(name))
+    if (names->absent >= ABSENT_MAX && !list->is_partial && !is_folder(model) && !is_no_branch(name))
         return add(list, model, spec, name, REVISION_LIST_NO_COMMIT, err);
     int code = repository_resolve(repository, name, commit, &reason);
     /* Offline nobody knows whether it exists; the hub does, whatever else it does not tell. */
-    if (code == ERR_NOT_FOUND && (!list->is_partial || reason.absent == ERR_ABSENT_REVISION))
+    if (code == ERR_NOT_FOUND && (!list->is_partial || reason.absent == ERR_ABSENT_REVISION)) {
+        names->absent++;
         return add(list, model, spec, name, REVISION_LIST_NO_COMMIT, err);
+    }
     if (code) {
         *err = reason;
         return code;
@@ -244,7 +249,7 @@ static int add_places(struct revision_list *list, const struct places_search *se
     return code;
 }
 
-static int add_all(struct revision_list *list, const struct places_search *search, const struct names *names,
+static int add_all(struct revision_list *list, const struct places_search *search, struct names *names,
                    const struct sweep_spec *spec, struct err *err)
 {
     struct repository *repository = search->repository;

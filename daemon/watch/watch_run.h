@@ -1,9 +1,9 @@
 /*
  * One run of a watch: looks at the refs of its model and starts a sweep of what is left to measure.
  *
- * It costs one request; one more for each pull request or place that the watch names; and where the hub
- * refuses us the model, one more, or three while something of it is new. Nothing else happens unless there
- * are revisions to sweep:
+ * It costs one request; one more for each revision that the watch names and that is no branch or tag; and
+ * where the hub refuses us the model, one more, or three while something of it is new. Nothing else happens
+ * unless there are revisions to sweep:
  *
  *   - new ones, and those that have moved;
  *   - those that could not be measured for a passing reason, or for want of access that was granted since;

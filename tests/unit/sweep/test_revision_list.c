@@ -98,10 +98,35 @@ static void test_each_name_once_in_order_of_steps(void **state)
     spec = (struct sweep_spec){.names = names, .name_count = 4, .reference = words[4]};
     OK(revision_list_read(&list, &fake.repository, &spec, &err));
     expect(&list, "step3:a step20:b step100:a absent:0 main:a refs/pr/1:d");
-    assert_int_equal(fake.resolved, 1); /* the list has all branches and tags */
+    assert_int_equal(fake.resolved, 2);
     revision_list_free(&list);
     fake.is_partial = 1; /* offline: nobody knows whether it exists */
     FAILS(ERR_NOT_FOUND, revision_list_read(&list, &fake.repository, &spec, &err));
+    revision_list_free(&list);
+    free_names(&fake);
+}
+
+/* Ten thousand mistyped names are not ten thousand requests; what is no branch is asked for all the same. */
+static void test_many_absent_names(void **state)
+{
+    enum { COUNT = 1000 };
+    static char words[COUNT + 1][16];
+    static char *names[COUNT + 1];
+    struct repository_ref rows[] = {ref_of("step3", REPOSITORY_REF_KIND_BRANCH, 'a')};
+    struct fake fake = {{.ops = &ops, .name = "a/b"}, rows, 1, 0, 0};
+    struct revision_list list;
+    (void)state;
+    for (int i = 0; i < COUNT; i++)
+        (void)snprintf(words[i], sizeof words[i], "setp%d", i);
+    (void)snprintf(words[COUNT], sizeof words[COUNT], "refs/pr/1");
+    for (int i = 0; i <= COUNT; i++)
+        names[i] = words[i];
+    struct sweep_spec spec = {.names = names, .name_count = COUNT + 1};
+    OK(revision_list_read(&list, &fake.repository, &spec, &err));
+    assert_int_equal(list.count, COUNT + 2);
+    assert_int_equal(revision_list_find(&list, "refs/pr/1")->row.commit[0], 'd');
+    assert_string_equal(revision_list_find(&list, "setp999")->row.commit, REVISION_LIST_NO_COMMIT);
+    assert_int_equal(fake.resolved, 101);
     revision_list_free(&list);
     free_names(&fake);
 }
@@ -376,6 +401,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_each_name_once_in_order_of_steps),
+        cmocka_unit_test(test_many_absent_names),
         cmocka_unit_test(test_many_refs),
         cmocka_unit_test_setup_teardown(test_a_part_is_made_whole, fixture_open, fixture_close),
         cmocka_unit_test_setup_teardown(test_deleted_checkpoints, fixture_open, fixture_close),
