@@ -2,8 +2,11 @@
 
 #include "api/client/commands.h"
 #include "daemon/base/guess.h"
+#include "daemon/base/name_rule.h"
 #include "daemon/base/utf8.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 const struct client_option_row client_options[CLIENT_OPTION_COUNT] = {
@@ -181,6 +184,23 @@ static int check(const struct client_arguments *arguments, struct err *err)
     return 0;
 }
 
+/* People write 200B, not 200000000000: where names of revisions count tokens or words, so do these. */
+static void spell_steps(struct client_arguments *arguments)
+{
+    static const enum client_option options[CLIENT_STEPS_MAX] = {CLIENT_OPTION_FROM, CLIENT_OPTION_TO,
+                                                                 CLIENT_OPTION_WARMUP, CLIENT_OPTION_STABLE,
+                                                                 CLIENT_OPTION_TOTAL};
+    for (size_t i = 0; i < CLIENT_STEPS_MAX; i++) {
+        const char *value = arguments->values[options[i]];
+        int64_t numbers[NAME_RULE_PART_COUNT] = {0};
+        if (!value || !strpbrk(value, "KkMmBbTt") || !name_rule_read("{tokens}", value, numbers))
+            continue;
+        (void)snprintf(arguments->steps[i], sizeof arguments->steps[i], "%" PRId64,
+                       numbers[NAME_RULE_PART_TOKENS]);
+        arguments->values[options[i]] = arguments->steps[i];
+    }
+}
+
 int client_arguments_parse(int argc, char **argv, struct client_arguments *arguments, struct err *err)
 {
     *arguments = (struct client_arguments){0};
@@ -213,6 +233,7 @@ int client_arguments_parse(int argc, char **argv, struct client_arguments *argum
             arguments->words[arguments->word_count++] = word;
         }
     }
+    spell_steps(arguments);
     return check(arguments, err);
 }
 

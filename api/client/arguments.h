@@ -23,7 +23,7 @@
     X(CSV, "csv", NULL, 0, "print CSV")                                                                      \
     X(HELP, "help", NULL, 0, "print this help")                                                              \
     X(FOLLOW, "follow", NULL, 0, "stay until the sweep has ended and show its progress")                     \
-    X(FROM, "from", "STEP", 0, "first training step")                                                        \
+    X(FROM, "from", "STEP", 0, "first training step, or where names count tokens, 200B of them")             \
     X(TO, "to", "STEP", 0, "last training step")                                                             \
     X(EVERY, "every", "N", 0, "only every N-th revision, and the last")                                      \
     X(REVISION, "revision", "NAME", 1,                                                                       \
@@ -106,6 +106,8 @@ struct client_option_row {
 
 extern const struct client_option_row client_options[CLIENT_OPTION_COUNT];
 
+#define CLIENT_STEPS_MAX 5 /* options that are steps */
+
 struct client_arguments {
     const struct client_command *command; /* NULL: only help was asked for */
     const char *words[CLIENT_WORDS_MAX];
@@ -117,6 +119,7 @@ struct client_arguments {
         const char *value;
     } list[CLIENT_LIST_MAX];
     size_t list_count;
+    char steps[CLIENT_STEPS_MAX][24]; /* those with a letter, in digits */
 };
 
 struct client_command {
@@ -138,7 +141,8 @@ const struct client_command *client_command_find(const char *name);
  * what is attached to it, or NULL. */
 int client_option_find(const char *word, const char **ret_value);
 
-/* Parses; ERR_INVALID with a sentence. The values point into argv. */
+/* Parses; ERR_INVALID with a sentence. The values point into argv, but steps such as "2.5T", which become
+ * their digits within *arguments: it must not move. */
 int client_arguments_parse(int argc, char **argv, struct client_arguments *arguments, struct err *err);
 
 /* Prints the help of one command, or of the program for NULL. */

@@ -95,6 +95,15 @@ static void print_reasons(const struct client_arguments *arguments, const json_t
                       left, arguments->words[0]);
 }
 
+static void print_nothing(const struct client_arguments *arguments, const json_t *document)
+{
+    if (arguments->values[CLIENT_OPTION_FROM] || arguments->values[CLIENT_OPTION_TO])
+        (void)fprintf(stderr, "no revision lies between these %s\n",
+                      step_unit_name(client_answer_unit(document)));
+    else
+        (void)fputs("no revisions yet; `bifurcate sweep` measures them\n", stderr);
+}
+
 static int print_series(const struct client_arguments *arguments, const json_t *document)
 {
     struct client_column columns[CLIENT_TABLE_COLUMNS_MAX];
@@ -110,10 +119,7 @@ static int print_series(const struct client_arguments *arguments, const json_t *
     if (status == CLIENT_EXIT_DONE && is_plain(arguments))
         print_reasons(arguments, rows);
     if (status == CLIENT_EXIT_DONE && json_array_size(rows) == 0)
-        (void)fputs(arguments->values[CLIENT_OPTION_FROM] || arguments->values[CLIENT_OPTION_TO]
-                        ? "no revision lies between these steps\n"
-                        : "no revisions yet; `bifurcate sweep` measures them\n",
-                    stderr);
+        print_nothing(arguments, document);
     else if (status == CLIENT_EXIT_DONE && last_tensor(arguments) && wanted &&
              !arguments->values[CLIENT_OPTION_FIELDS] && isatty(STDOUT_FILENO) && !is_measured(rows))
         (void)fprintf(

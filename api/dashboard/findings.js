@@ -182,19 +182,20 @@ function comparison(shown) {
   const known = shown.filter((model) => analyses.get(model.name)?.analysis);
   if (!known.length) return [];
   const word = (one, text) => (!one ? "–" : one.verdict === "yes" ? text(one) : one.verdict === "no" ? "no" : "not enough data");
+  const units = [...new Set(known.map((model) => analyses.get(model.name).analysis.step_unit))];
+  const brief = (text) => (units.length > 1 ? text : text.replace(/^steps? /, "")); // of one unit the heads tell it
   const rows = known.map((model) => {
     const { analysis, audit } = analyses.get(model.name);
     const unit = analysis.step_unit;
     const cells = [
       ...["raw", "centred"].map((values) => word(onsetOf(analysis, values), (one) => `${unitPlace(one.step, unit)}${one.is_lasting ? "" : ` to ${unitNumber(one.step_lost, unit)}`}`)),
-      word(analysis.perplexity_fall, (one) => unitRange(one.step_from, one.step_to, unit).replace(/^steps /, "")),
-      word(analysis.rest?.per_step, (one) => `from ${unitPlace(one.step, unit).replace(/^step /, "")}`),
-      word(analysis.stop, (one) => `${unitPlace(one.step, unit).replace(/^step /, "")}, saving ${number(100 * one.saved, 2)} %`),
+      word(analysis.perplexity_fall, (one) => brief(unitRange(one.step_from, one.step_to, unit))),
+      word(analysis.rest?.per_step, (one) => `from ${brief(unitPlace(one.step, unit))}`),
+      word(analysis.stop, (one) => `${brief(unitPlace(one.step, unit))}, saving ${number(100 * one.saved, 2)} %`),
       audit ? String(audit.findings.length) : "–",
     ];
     return element("tr", {}, element("th", { scope: "row", title: model.name }, keyOf(model.look), shortName(model.name)), ...cells.map((text) => element("td", {}, text)));
   });
-  const units = [...new Set(known.map((model) => analyses.get(model.name).analysis.step_unit))];
   const rest = units.length > 1 ? "at rest, each in its own unit" : `at rest, per ${unitWord(units[0])}`;
   const heads = ["model", "onset, raw", "onset, centred", "steepest fall of perplexity", rest, "could have stopped", "audit findings"];
   const whole = element("details", {}, element("summary", {}, "Each model in full"), element("div", { class: "verdict" }, ...shown.map(card).filter(Boolean)));

@@ -2,7 +2,7 @@
 
 import { axis } from "./axis.js";
 import { copyText } from "./form.js";
-import { readNumber } from "./units.js";
+import { readNumber, unitNumber } from "./units.js";
 import { view } from "./view.js";
 
 const CHOICES = ["rows", "values", "axis", "count"];
@@ -17,8 +17,8 @@ export function showToolbar(own) {
   }
   byId("from").value = view.from ?? "";
   byId("to").value = view.to ?? "";
-  byId("from").placeholder = axis.steps.length ? String(axis.first) : "";
-  byId("to").placeholder = axis.steps.length ? String(axis.last) : "";
+  byId("from").placeholder = axis.steps.length ? unitNumber(axis.first, axis.unit).replaceAll("\u202f", "") : "";
+  byId("to").placeholder = axis.steps.length ? unitNumber(axis.last, axis.unit).replaceAll("\u202f", "") : "";
   byId("reset").disabled = view.from === null && view.to === null;
 }
 

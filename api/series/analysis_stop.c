@@ -2,6 +2,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 #define TEXT_SIZE 600
 
@@ -50,8 +51,7 @@ static const struct meaning controls[] = {
     {SERIES_CONTROL_PADDING,
      "the modes are those of the padded rows: forked over all rows, not over the rows "
      "of tokens"},
-    {SERIES_CONTROL_SCHEDULE, "the schedule froze the weights: at rest for each step, not for each unit of "
-                              "learning rate"},
+    {SERIES_CONTROL_SCHEDULE, NULL}, /* by the unit */
     {SERIES_CONTROL_DECAY, "weight decay and a random walk alone reproduce the displacements"},
     {SERIES_CONTROL_RESOLUTION, "some displacements are within the rounding of the stored weights"},
     {SERIES_CONTROL_DUPLICATES, "revisions were left out because they repeat another one's weights"},
@@ -101,6 +101,16 @@ static void print_control_state(struct analysis_view *view, const struct meaning
         api_json_boolean(view->json, "holds", (series->controls & control->bit) != 0);
 }
 
+/* "at rest for each token": its steps may be others than the schedule's. */
+static void print_schedule_meaning(struct analysis_view *view)
+{
+    const char *unit = step_unit_name(view->run->model.step_unit);
+    analysis_view_text(view, "meaning",
+                       "the schedule froze the weights: at rest for each %.*s, not for each unit of learning "
+                       "rate",
+                       (int)strlen(unit) - 1, unit);
+}
+
 void analysis_view_controls(struct analysis_view *view)
 {
     api_json_open_array(view->json, "controls");
@@ -108,7 +118,10 @@ void analysis_view_controls(struct analysis_view *view)
         api_json_open_object(view->json, NULL);
         api_json_text(view->json, "name", series_control_name(controls[i].bit));
         print_control_state(view, &controls[i]);
-        api_json_text(view->json, "meaning", controls[i].text);
+        if (controls[i].bit == SERIES_CONTROL_SCHEDULE)
+            print_schedule_meaning(view);
+        else
+            api_json_text(view->json, "meaning", controls[i].text);
         api_json_close_object(view->json);
     }
     api_json_close_array(view->json);

@@ -72,6 +72,9 @@ def test_every_answer_says_its_unit(runs: Any) -> None:
     for table in ("distribution", "columns", "trajectories"):
         said = words_of(runs, table, runs.names["words"])
         assert said.split()[:2] == ["REVISION", "WORDS"] and " chck_4000M 4B " in said, "over the numbers stands what they count"
+    near = list(csv.DictReader(runs.client("series", runs.names["tokens"], "--csv", "--from", "0.25T", "--to", "512B").stdout.splitlines()))
+    assert [row["revision"] for row in near] == ["256b_tokens", "512b_tokens"]
+    assert runs.client("series", runs.names["words"], "--from", "5M", "--to", "6m").stderr == "no revision lies between these words\n"
     matrix = words_of(runs, "displacement", runs.names["tokens"])
     assert "REVISION TOKENS 0 64B 256B 512B 1T 2T 4T " in matrix and " 4000b_tokens 4T " in matrix, matrix
 
@@ -127,9 +130,11 @@ def test_a_schedule_in_the_units_of_a_run(runs: Any) -> None:
             assert problem.status == 400 and problem.json()["field"] == lacking and run in problem.json()["detail"], problem
         plain = runs.read(f"{path}/analysis")
         assert plain["schedule"]["kind"] == "unknown" and f"these three in {run}, and steps" in plain["schedule"]["note"]
+        meaning = next(one["meaning"] for one in plain["controls"] if one["name"] == "schedule")
+        assert f"at rest for each {run[:-1]}, not for each unit of learning rate" in meaning
         assert "warm-up" not in json.dumps(plain["rest"]) + json.dumps(plain["decay"])
         assert f"these three in {run}, and --steps" in words_of(runs, "analyze", runs.names[run])
-    options = ["--schedule", "wsd", "--peak", "1e-3", "--warmup", "1e11", "--stable", "1e12", "--total", "4e12", "--steps", "4000"]
+    options = ["--schedule", "wsd", "--peak", "1e-3", "--warmup", "100B", "--stable", "1e12", "--total", "4T", "--steps", "4000"]
     said = words_of(runs, "analyze", runs.names["tokens"], *options)
     assert "wsd (as given), peak 0.001, floor 0, warm-up to 100B tokens, steady to 1T tokens, to 4T tokens in 4000 steps, weight decay 0" in said, said
 
@@ -259,3 +264,21 @@ def test_the_dashboard_compares_over_tokens(page: Browser, runs: Any) -> None:  
     heat, pairs = ("document.getElementById('panel-heat').panel.map.rows.map((one) => one.step)", "document.getElementById('panel-pairs').panel.map?.steps")
     assert page.value(heat) == [step * 2e6 for step in STEPS]
     assert page.value(pairs) in (None, [step * 2e6 for step in STEPS])
+
+
+def test_numbered_checkpoints_of_a_family_are_known_in_steps(daemon: Any, make_hub: Any, garden: Path, tmp_path: Path) -> None:
+    """Amber's names number what was saved: tokens and its built-in schedule follow from the chunks of its data, the first at ckpt_000."""
+    (tmp_path / "models/LLM360/Amber").mkdir(parents=True)
+    for number, step in enumerate(STEPS):
+        (tmp_path / "models/LLM360/Amber" / f"ckpt_{number:03d}").symlink_to(garden / "models/garden/neox-tiny" / f"step{step}")
+    one = daemon(make_hub(tmp_path))
+    assert one.wait(one.sweep("LLM360/Amber"))["state"] == "done"
+    found = one.read("/v1/models/LLM360/Amber/analysis")
+    assert (found["step_unit"], found["schedule"]["kind"], found["schedule"]["source"]) == ("checkpoints", "cosine", "built_in")
+    assert (found["schedule"]["total"], found["schedule"]["steps"]) == (359, 274320) and found["schedule"]["warmup"] == pytest.approx(2000 / 762 - 1)
+    assert [row["tokens"] for row in found["revisions"]] == [3497593824 * (number + 1) for number in range(len(STEPS))]
+    rates = [3e-4 * min(762 * (number + 1), 2000) / 2000 for number in range(2)]
+    assert [row["lr"] for row in found["revisions"][:2]] == pytest.approx(rates, rel=1e-12)
+    said = words_of(one, "analyze", "LLM360/Amber")
+    assert "cosine (built in), peak 0.0003, floor 3e-05, warm-up to checkpoint 1.625, to checkpoint 359 in 274320 steps, weight decay 0.1" in said, said
+    assert "from checkpoint 3 (13.99B tokens) on" in said, said
