@@ -37,6 +37,11 @@ static cudaDataType_t data_type(enum score_type type)
     return type == SCORE_TYPE_F16 ? CUDA_R_16F : type == SCORE_TYPE_BF16 ? CUDA_R_16BF : CUDA_R_32F;
 }
 
+static enum score_type out_type_of(const struct gemm *gemm, const struct gemm_product *product)
+{
+    return product->is_wide || product->is_sum ? SCORE_TYPE_F32 : gemm->type;
+}
+
 static void plan_done(struct gemm_plan *plan)
 {
     if (plan->operation)
@@ -108,8 +113,7 @@ static int describe(struct gemm *gemm, struct gemm_plan *plan, const struct gemm
     const uint64_t weights_width = product->is_transposed ? product->outputs : product->inputs,
                    weights_rows = product->is_transposed ? product->inputs : product->outputs;
     const cublasLtEpilogue_t epilogue = epilogue_of(product->epilogue);
-    cudaDataType_t type = data_type(gemm->type);
-    cudaDataType_t out_type = product->is_wide || product->is_sum ? CUDA_R_32F : type;
+    const cudaDataType_t type = data_type(gemm->type), out_type = data_type(out_type_of(gemm, product));
     struct cuda_device *device = gemm->device;
     int code;
     if ((code = BLAS_CHECK(device, cublasLtMatmulDescCreate(&plan->operation, CUBLAS_COMPUTE_32F, CUDA_R_32F),
@@ -165,24 +169,31 @@ static uint64_t stride_of(uint64_t stride, uint64_t width)
 }
 
 /* Rows of a wave begin where the batch before ends: an algorithm must not expect more than their alignment.
- */
-static int set_alignment(struct cuda_device *device, cublasLtMatmulPreference_t preference,
-                         uint32_t alignment, struct err *err)
+ * Weights of 16 bits may begin at any of them, float32 beside them does not. */
+static int set_alignment(struct gemm *gemm, cublasLtMatmulPreference_t preference,
+                         const struct gemm_product *product, uint32_t alignment, struct err *err)
 {
-    static const cublasLtMatmulPreferenceAttributes_t attributes[] = {
-        CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES,
-        CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES};
+    const uint32_t out_bytes = (uint32_t)score_type_bytes(out_type_of(gemm, product)),
+                   out_alignment = alignment < out_bytes ? out_bytes : alignment;
+    const struct {
+        cublasLtMatmulPreferenceAttributes_t attribute;
+        uint32_t alignment;
+    } all[] = {{CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, alignment},
+               {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, alignment},
+               {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, out_alignment},
+               {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, out_alignment}};
     int code = 0;
-    for (size_t i = 0; i < sizeof attributes / sizeof attributes[0] && !code; i++)
-        code = BLAS_CHECK(
-            device,
-            cublasLtMatmulPreferenceSetAttribute(preference, attributes[i], &alignment, sizeof(alignment)),
-            err);
+    for (size_t i = 0; i < sizeof all / sizeof all[0] && !code; i++)
+        code = BLAS_CHECK(gemm->device,
+                          cublasLtMatmulPreferenceSetAttribute(preference, all[i].attribute,
+                                                               &all[i].alignment, sizeof(all[i].alignment)),
+                          err);
     return code;
 }
 
 /* Asks for the best algorithm; sums of split products only in float32. */
-static int choose(struct gemm *gemm, struct gemm_plan *plan, struct err *err)
+static int choose(struct gemm *gemm, struct gemm_plan *plan, const struct gemm_product *product,
+                  struct err *err)
 {
     const size_t workspace = DEVICE_WORKSPACE_BYTES;
     const uint32_t schemes = CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE;
@@ -202,7 +213,7 @@ static int choose(struct gemm *gemm, struct gemm_plan *plan, struct err *err)
                                                                 CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK,
                                                                 &schemes, sizeof(schemes)),
                            err)) ||
-        (code = set_alignment(device, preference, (uint32_t)plan->key.alignment, err)) ||
+        (code = set_alignment(gemm, preference, product, (uint32_t)plan->key.alignment, err)) ||
         (code =
              BLAS_CHECK(device,
                         cublasLtMatmulAlgoGetHeuristic(device->blas, plan->operation, plan->weights, plan->x,
@@ -224,7 +235,7 @@ static int make_plan(struct gemm *gemm, const struct gemm_product *product, cons
     struct gemm_plan made = {.key = *key, .rows = key->rows};
     struct gemm_plans *plans = gemm->plans;
     if (describe(gemm, &made, product, err) || set_bias(gemm, &made, product, err) ||
-        choose(gemm, &made, err)) {
+        choose(gemm, &made, product, err)) {
         plan_done(&made);
         return err_wrap(err, "product of [%llu, %llu] with [%llu, %llu]", (unsigned long long)product->rows,
                         (unsigned long long)product->inputs, (unsigned long long)product->outputs,
