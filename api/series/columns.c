@@ -3,6 +3,7 @@
 #include "daemon/base/guess.h"
 
 #include <assert.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -14,6 +15,7 @@ enum source {
     SOURCE_NAME,
     SOURCE_TENSOR,
     SOURCE_STATISTICS,
+    SOURCE_NORM, /* of statistics, too */
     SOURCE_DISPLACEMENT,
     SOURCE_PERPLEXITY
 };
@@ -42,6 +44,13 @@ struct column {
 #define MOVED(name, which, member)                                                                           \
     {                                                                                                        \
         name, KIND_REAL, SOURCE_DISPLACEMENT, which, AT(displacement[which].member)                          \
+    }
+/* Of all finite values, whatever they are compared with: a displacement's norm is of the pairs that are
+ * finite.
+ */
+#define NORM(name, variant)                                                                                  \
+    {                                                                                                        \
+        name, KIND_REAL, SOURCE_NORM, variant, 0                                                             \
     }
 #define SCORED(name, kind, mode, member)                                                                     \
     {                                                                                                        \
@@ -99,14 +108,14 @@ static const struct column columns_table[] = {
     ROW("lag1_reference", KIND_TEXT, lag1_reference),
     MOVED("msd", SERIES_DISPLACEMENT_ALL, msd),
     MOVED("cosine", SERIES_DISPLACEMENT_ALL, cosine),
-    MOVED("norm", SERIES_DISPLACEMENT_ALL, norm),
+    NORM("norm", SERIES_VARIANT_ALL),
     MOVED("wasserstein1", SERIES_DISPLACEMENT_ALL, wasserstein1),
     MOVED("lag1_msd", SERIES_DISPLACEMENT_LAG1_ALL, msd),
     MOVED("lag1_cosine", SERIES_DISPLACEMENT_LAG1_ALL, cosine),
     MOVED("lag1_wasserstein1", SERIES_DISPLACEMENT_LAG1_ALL, wasserstein1),
     MOVED("tokens_msd", SERIES_DISPLACEMENT_TOKENS, msd),
     MOVED("tokens_cosine", SERIES_DISPLACEMENT_TOKENS, cosine),
-    MOVED("tokens_norm", SERIES_DISPLACEMENT_TOKENS, norm),
+    NORM("tokens_norm", SERIES_VARIANT_TOKENS),
     MOVED("tokens_lag1_msd", SERIES_DISPLACEMENT_LAG1_TOKENS, msd),
     MOVED("tokens_lag1_cosine", SERIES_DISPLACEMENT_LAG1_TOKENS, cosine),
 #define X(name) VARIANT_COUNT("", SERIES_VARIANT_ALL, name)
@@ -208,6 +217,7 @@ static int is_there(const struct column *column, const struct series_row *row)
     case SOURCE_TENSOR:
         return row->has_tensor;
     case SOURCE_STATISTICS:
+    case SOURCE_NORM:
         return row->has_statistics[column->which];
     case SOURCE_DISPLACEMENT:
         return row->has_displacement[column->which];
@@ -230,9 +240,18 @@ static int64_t integer_of(const struct column *column, const struct series_row *
     return value;
 }
 
+/* NaN where no value is finite. */
+static double norm_of(const struct statistics_row *one)
+{
+    int64_t finite = one->elements - one->nan_count - one->positive_inf_count - one->negative_inf_count;
+    return sqrt((double)finite * (one->variance + one->mean * one->mean));
+}
+
 static double real_of(const struct column *column, const struct series_row *row)
 {
     double value;
+    if (column->source == SOURCE_NORM)
+        return norm_of(&row->statistics[column->which]);
     memcpy(&value, value_of(column, row), sizeof value);
     return value;
 }

@@ -414,10 +414,14 @@ def test_what_is_no_point_of_the_law_and_what_is_not_finite(programs: dict[str, 
         for step in steps[steps.index(first) :]:
             (tmp_path / name / f"step{step}").symlink_to(garden / "models" / MODEL / f"step{step}")
     random = np.random.default_rng(3)
+    norms = {}
     for step in (0, 1000, 2000, 3000):
         values = random.normal(size=(256, 16)).astype(np.float16)
+        if step == 0:
+            values[200:210] = np.inf
         if step == 2000:
             values[:64] = np.nan
+        norms[step] = float(np.sqrt((values[np.isfinite(values)].astype(np.float64) ** 2).sum()))
         place = tmp_path / "odd" / f"step{step}"
         place.mkdir(parents=True)
         (place / "config.json").write_text('{"model_type": "olmo2", "vocab_size": 256, "hidden_size": 16}')
@@ -440,6 +444,9 @@ def test_what_is_no_point_of_the_law_and_what_is_not_finite(programs: dict[str, 
     assert (late["onset_step"], late["onset_step_before"], late["left_out"]) == (512, None, None), late
     assert (odd["verdict"], odd["onset_step"], odd["onset_step_before"]) == ("no", None, 3000), odd
     assert (odd["parameter_count"], odd["left_out"]) == (None, "size_unknown"), odd
+    series = daemon.get(f"/v1/models/file/{odd['model'][5:].replace('/', '%2F')}/revisions?fields=step,norm,tokens_norm").json()["revisions"]
+    for row in series:  # of what is finite there, whatever the reference is
+        assert row["norm"] == row["tokens_norm"] == pytest.approx(norms[row["step"]], rel=1e-12), row
     assert (blown["verdict"], blown["onset_step"], blown["left_out"]) == ("yes", 512, "diverged"), blown
     assert "there are 1" in answer["fit"]["reason"], answer["fit"]
     assert (answer["fit"]["count"], answer["fit"]["sizes"], answer["fit"]["unforked"]) == (2, 1, 0), answer["fit"]
@@ -460,8 +467,9 @@ def test_what_is_no_point_of_the_law_and_what_is_not_finite(programs: dict[str, 
             """)
     assert len(daemon.get("/v1/scaling?view=centred&prefix=file:").json()["models"]) == len(answer["models"])
     audit = daemon.get(f"/v1/models/file/{odd['model'][5:].replace('/', '%2F')}/audit").json()
-    assert [(one["kind"], one["basis"], one["revision"], one["evidence"]) for one in audit["findings"]] == [("not_finite", "values", "step2000", 0.25)]
-    assert "25 % of its values are NaN or Inf" in audit["findings"][0]["text"] and audit["counts"]["not_finite"] == 1
+    found = [(one["kind"], one["basis"], one["revision"], one["evidence"]) for one in audit["findings"]]
+    assert found == [("not_finite", "values", "step0", 10 / 256), ("not_finite", "values", "step2000", 0.25)]
+    assert "25 % of its values are NaN or Inf" in audit["findings"][1]["text"] and audit["counts"]["not_finite"] == 2
     assert "step2000: 25 % of its values" in daemon.client("audit", odd["model"]).stdout
     daemon.check_end()
 
