@@ -196,7 +196,9 @@ static void print_fall_reason(struct analysis_view *view)
                            "%zu revisions with a perplexity; 3 with weights of their own are needed%s", count,
                            others);
     else if (fall->verdict != SERIES_VERDICT_YES)
-        analysis_view_text(view, "reason", "perplexity never falls from one revision to a later one%s",
+        analysis_view_text(view, "reason",
+                           "perplexity nowhere falls by more than 5 %% and three standard errors of how it "
+                           "fluctuates%s",
                            others);
     else if (isnan(fall->ln_ratio_to_onset))
         analysis_view_text(

@@ -19,7 +19,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define SERIES_DEFINITION 16
+#define SERIES_DEFINITION 17
 
 enum series_rows { SERIES_ROWS_ALL, SERIES_ROWS_TOKENS, SERIES_ROWS_COUNT };
 enum series_view { SERIES_VIEW_RAW, SERIES_VIEW_CENTRED, SERIES_VIEW_COUNT };
@@ -87,7 +87,7 @@ struct series_options {
     double fall_factor; /* 1.2 */
     /* Perplexity that ends this factor above its best, and so many standard errors by its fluctuation, has
      * been made worse by late training: geometric means of a ninth of the perplexities in a row, one to five.
-     */
+     * Two single ones must differ by as much where perplexity falls. */
     double late_harm;        /* 1.05 */
     double late_harm_errors; /* 3 */
     /* Training has diverged where, to the end, values are NaN or Inf, or the root mean square of the rows of
@@ -152,7 +152,9 @@ struct series_divergence {
 struct series_fall {
     enum series_verdict verdict;
     double step_from, step_to; /* the steepest fall of ln perplexity over ln(1 + step), from the least up to a
-                                  revision to that of the first one that is far enough behind it */
+                                  revision to that of the first one that is far enough behind it, or, where
+                                  none is beyond late_harm and its errors, from the first to the last; NaN
+                                  unless that is */
     double slope;              /* of it */
     double ln_ratio_to_onset;  /* ln(middle of the fall / onset), 0 if they coincide; NaN without an onset */
     int is_beside_onset;       /* the onset lies within the fall or one known revision of it */

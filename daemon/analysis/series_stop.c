@@ -42,21 +42,23 @@ static size_t next_perplexity(const struct series_input *input, const struct ser
     return at;
 }
 
-/* `least`: of all perplexities up to `from`, since the way back from a spike is no fall. */
+/* `least`: of all perplexities up to `from`, since the way back from a spike is no fall, and nor is what is
+ * within `bound`. */
 static void take_steeper(const struct series_point *from, double least, const struct series_point *to,
-                         struct series_fall *fall)
+                         double bound, struct series_fall *fall)
 {
-    double steepness = -log(to->perplexity / least) / log1p((to->step - from->step) / (1 + from->step));
-    if (steepness <= fall->slope)
+    double fallen = -log(to->perplexity / least);
+    double steepness = fallen / log1p((to->step - from->step) / (1 + from->step));
+    if (!(fallen > bound) || steepness <= fall->slope)
         return;
     fall->slope = steepness;
     fall->step_from = from->step;
     fall->step_to = to->step;
 }
 
-/* The steepest fall between ends that are far enough apart, or between the first and the last if none are;
- * how many perplexities there are. */
-static size_t find_steepest(const struct series_input *input, const struct series *series,
+/* The steepest fall between ends that are far enough apart, or, where none is beyond the bound, from the
+ * first to the last; how many perplexities there are. */
+static size_t find_steepest(const struct series_input *input, const struct series *series, double bound,
                             struct series_fall *fall)
 {
     const struct series_point *points = input->points;
@@ -70,29 +72,11 @@ static size_t find_steepest(const struct series_input *input, const struct serie
                1 + points[to].step < input->options->fall_factor * (1 + points[from].step))
             to = next_perplexity(input, series, to + 1);
         if (to < input->count)
-            take_steeper(&points[from], least, &points[to], fall);
+            take_steeper(&points[from], least, &points[to], bound, fall);
     }
     if (count > 1 && isnan(fall->slope))
-        take_steeper(&points[first], points[first].perplexity, &points[last], fall);
+        take_steeper(&points[first], points[first].perplexity, &points[last], bound, fall);
     return count;
-}
-
-void series_find_fall(const struct series_input *input, struct series *series)
-{
-    struct series_fall fall = {.step_from = (double)NAN,
-                               .step_to = (double)NAN,
-                               .slope = (double)NAN,
-                               .ln_ratio_to_onset = (double)NAN};
-    size_t count = find_steepest(input, series, &fall);
-    if (count >= 3)
-        fall.verdict = fall.slope > 0 ? SERIES_VERDICT_YES : SERIES_VERDICT_NO;
-    const struct series_onset *onset = main_onset(series);
-    if (fall.verdict == SERIES_VERDICT_YES && onset->verdict == SERIES_VERDICT_YES) {
-        double middle = sqrt((1 + fall.step_from) * (1 + fall.step_to));
-        fall.ln_ratio_to_onset = log(middle / (1 + onset->step));
-        fall.is_beside_onset = is_beside(input, series, &fall, onset->step);
-    }
-    series->fall = fall;
 }
 
 static size_t count_perplexities(const struct series_input *input, const struct series *series)
@@ -139,10 +123,29 @@ static double find_fluctuation(const struct series_input *input, const struct se
     return used >= FLUCTUATION_DISTANCES_MIN ? sqrt(sum / (double)used) : (double)NAN;
 }
 
-/* What a difference of ln perplexity between two means of `run` in a row must exceed to be one. */
-static double harm_bound(const struct series_options *options, double fluctuation, size_t run)
+/* What a difference of ln perplexity between two means of `run` in a row must exceed to be one: a fall, late
+ * harm, or what stopping would have given up. */
+static double change_bound(const struct series_options *options, double fluctuation, size_t run)
 {
     return fmax(log(options->late_harm), options->late_harm_errors * fluctuation * sqrt(2 / (double)run));
+}
+
+void series_find_fall(const struct series_input *input, struct series *series)
+{
+    struct series_fall fall = {.step_from = (double)NAN,
+                               .step_to = (double)NAN,
+                               .slope = (double)NAN,
+                               .ln_ratio_to_onset = (double)NAN};
+    double bound = change_bound(input->options, find_fluctuation(input, series), 1);
+    if (find_steepest(input, series, bound, &fall) >= 3)
+        fall.verdict = isnan(fall.slope) ? SERIES_VERDICT_NO : SERIES_VERDICT_YES;
+    const struct series_onset *onset = main_onset(series);
+    if (fall.verdict == SERIES_VERDICT_YES && onset->verdict == SERIES_VERDICT_YES) {
+        double middle = sqrt((1 + fall.step_from) * (1 + fall.step_to));
+        fall.ln_ratio_to_onset = log(middle / (1 + onset->step));
+        fall.is_beside_onset = is_beside(input, series, &fall, onset->step);
+    }
+    series->fall = fall;
 }
 
 /* Whether the end is worse than the best: of as many in a row as make a ninth of the run, since the least of
@@ -164,7 +167,7 @@ static int is_harmed(const struct series_input *input, const struct series *seri
         mean = at >= run ? sum / (double)run : mean;
         least = fmin(least, mean);
     }
-    return mean > least + harm_bound(input->options, fluctuation, run);
+    return mean > least + change_bound(input->options, fluctuation, run);
 }
 
 /* The perplexity there is that of the first revision from there on that has one. One that is the end's, too,
@@ -199,7 +202,7 @@ static void add_perplexities(const struct series_input *input, const struct seri
     if (is_harmed(input, series, stop->fluctuation))
         stop->cautions |= SERIES_CAUTION_LATE_HARM;
     if (stop->verdict == SERIES_VERDICT_YES &&
-        stop->given_up > harm_bound(input->options, stop->fluctuation, 1)) {
+        stop->given_up > change_bound(input->options, stop->fluctuation, 1)) {
         stop->verdict = SERIES_VERDICT_NO; /* the weights rest, but the model was not done */
         stop->saved = (double)NAN;
         stop->cautions |= SERIES_CAUTION_STILL_FALLING;

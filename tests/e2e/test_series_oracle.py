@@ -44,6 +44,7 @@ def test_verdicts_are_those_of_the_words() -> None:
     answers = check_runs([make_run(number) for number in range(35)])
     verdicts = {(key, one["verdict"]) for answer in answers for key in ("onsets", "rest") for one in answer[key]}
     assert len(verdicts) == 6, "runs of every kind"
+    assert {answer["fall"].get("is_beside_onset") for answer in answers} == {0, 1}
     decays = [answer["decay"] for answer in answers if answer["decay"]["log_error"] is not None and answer["decay"]["log_error"] <= 0.2]
     assert {decay["verdict"] for decay in decays} == {"yes", "no"}, "some by displacements between neighbours alone"
     assert {answer["decay"]["walk"] == 0 for answer in answers if answer["decay"]["walk"] is not None} == {True, False}
@@ -55,7 +56,7 @@ def test_verdicts_on_odd_runs_are_those_of_the_words() -> None:
     assert {answer["stop"]["verdict"] for answer in answers} == {"insufficient", "no", "yes"}
     said = [{name for answer in answers for name in found(answer)} for found in (lambda one: one["controls"], lambda one: one["stop"]["cautions"])]
     assert [len(names) for names in said] == [7, 9], said
-    assert {answer["fall"].get("is_beside_onset") for answer in answers} == {0, 1}
+    assert {answer["fall"]["verdict"] for answer in answers} == {"insufficient", "no", "yes"}
 
 
 def test_a_price_is_that_of_two_revisions() -> None:

@@ -180,9 +180,18 @@ def find_fall(points: list[dict[str, Any]]) -> dict[str, Any]:
     least = [min(one["perplexity"] for one in known if one["step"] <= a["step"]) for a, _ in pairs]  # the way back from a spike is no fall
     falls = [math.log(low / b["perplexity"]) for low, (_, b) in zip(least, pairs, strict=True)]
     slopes = [fall / (math.log1p(b["step"]) - math.log1p(a["step"])) for fall, (a, b) in zip(falls, pairs, strict=True)]
-    best = int(np.argmax(slopes))
+    bound = max(math.log(1.05), 3 * math.sqrt(2) * (find_fluctuation(points) or 0))  # two single perplexities differ so much by chance
+    found = [number for number, fall in enumerate(falls) if fall > bound]
+    if not found:
+        pairs = [(known[0], known[-1])]
+        falls = [math.log(known[0]["perplexity"] / known[-1]["perplexity"])]
+        slopes = [falls[0] / (math.log1p(known[-1]["step"]) - math.log1p(known[0]["step"]))]
+        found = [0] if falls[0] > bound else []
+    if not found:
+        return {"verdict": "no", "slope": None}
+    best = max(found, key=lambda number: slopes[number])
     ends = {"step_from": pairs[best][0]["step"], "step_to": pairs[best][1]["step"], "slope": slopes[best]}
-    return {"verdict": "yes" if slopes[best] > 0 else "no", **ends}
+    return {"verdict": "yes", **ends}
 
 
 def find_fluctuation(points: list[dict[str, Any]]) -> float | None:
