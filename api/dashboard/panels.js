@@ -8,7 +8,7 @@ const stat = (name) => () => statistic(name);
 const shift = (name) => () => moved(name);
 
 /**
- * Local exponent d log MSD / d log (t − t₀) between the revisions that lie a factor of at least √2 in steps since the reference
+ * Local exponent d log MSD / d log (t − t₀) between the revisions that lie a factor of at least √2 in training since the reference
  * t₀ before and after (or the last one), so that dense late revisions do not turn it into noise. Repeated weights are left out.
  */
 function exponents(rows, model) {
@@ -55,7 +55,7 @@ export const groups = [
         ],
       },
       {
-        id: "exponent", title: "Local exponent of the MSD", help: "d log MSD / d log (t − t₀) over a factor of two in steps since the reference t₀.",
+        id: "exponent", title: "Local exponent of the MSD", help: "d log MSD / d log (t − t₀) over a factor of two of t − t₀, the training since the reference.",
         guides: [{ y: 1, label: "diffusive" }, { y: 2, label: "ballistic" }, { y: 0, label: "at rest" }],
         quantities: [{ name: "exponent", derive: exponents, needs: shift("msd") }],
       },

@@ -108,6 +108,12 @@ static int refuse_selection(const struct plan *plan, struct err *err)
         steps += listed->place.is_step != 0;
         count++;
     }
+    if (steps && list->unit != STEP_UNIT_STEPS)
+        return err_set(err, ERR_NOT_FOUND,
+                       "%s: none of its %zu %s lies within the bounds of the sweep, which are in %s, as its "
+                       "names count",
+                       plan->sweep.model, count, list->place_count ? "revisions" : "branches and tags",
+                       step_unit_name(list->unit));
     if (steps)
         return err_set(err, ERR_NOT_FOUND,
                        "%s: none of its %zu %s is a training step within the bounds of the sweep",

@@ -102,6 +102,14 @@ def test_an_onset_in_words(runs: Any, run: str, step: float, before: float, toke
     assert {"tokens": ">1T</text>", "words": ">1B</text>"}.get(run, ">1000</text>") in figure, "ticks that people read"
 
 
+def test_bounds_of_a_sweep_are_in_the_units_of_a_run(runs: Any) -> None:
+    """Who asks for steps 5 to 20 of a run of tokens learns why there are none; 256B is what he means."""
+    refused = runs.client("sweep", runs.names["tokens"], "--from", "5", "--to", "20", "--follow")
+    assert refused.returncode == 1 and "lies within the bounds of the sweep, which are in tokens, as its names count" in refused.stderr, refused
+    done = runs.client("sweep", runs.names["tokens"], "--from", "256B", "--to", "0.6T", "--follow")
+    assert done.returncode == 0 and "2/2 revisions" in done.stdout + done.stderr, done
+
+
 def test_a_schedule_in_the_units_of_a_run(runs: Any) -> None:
     """Its places are in the run's unit, its sums over optimiser steps: the same run has the same rates and null model under every name."""
     places = {"warmup": 100, "stable": 1000, "total": 4000}
