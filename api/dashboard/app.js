@@ -16,6 +16,7 @@ import { damagedText, fetchPairsOnce, fetchPictures, pictures } from "./pictures
 import { drawFindings, fetchFindings, flags, forgetFindings, marks, nullModel, textsApart, tokensAt } from "./findings.js";
 import { fillRevisions } from "./revisions.js";
 import { drawLegend, setUpLegend } from "./legend.js";
+import { loadSoon, noteWhole, setUpLive } from "./live.js";
 import { bySize, keyOf, looksOf } from "./looks.js";
 import { arrange, setUpNarrow } from "./narrow.js";
 import { hush, isSaid, say } from "./notice.js";
@@ -32,8 +33,6 @@ import { pictured, readView, SHOWN_MAX, view, writeView } from "./view.js";
 import { refreshWatches, setUpWatches } from "./watches.js";
 
 const MODELS_POLL_MS = 30_000;
-const REFRESH_MS = 1500; // between two readings of a series that a sweep is filling
-const WHOLE_MS = 10_000; // the same for its verdicts and pictures
 const REST_MS = 100; // so long the charts of a series wait for the pictures, which cost the daemon most
 const EARLY_MS = 2000; // and so long for the verdicts
 const KINDS = { heat: HeatPanel, pairs: PairsPanel, trajectories: TrajectoriesPanel };
@@ -217,8 +216,6 @@ async function whileBusy(what, read = what) {
   }
 }
 
-const wholeAt = new Map(); // model → when its verdicts and pictures were asked for last
-
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** Shows what is there before all is: the series with its verdicts soon, the series alone where these take long. */
@@ -231,7 +228,7 @@ async function showEarly(read, whole) {
 
 /** isWhole: the verdicts and pictures too, which cost the daemon more; isAsked: by the reader, who sees what is there before the rest. */
 async function load(names = view.models, isWhole = true, isAsked = true) {
-  if (isWhole) names.forEach((name) => wholeAt.set(name, performance.now()));
+  if (isWhole) noteWhole(names);
   const scaling = isWhole ? fetchScaling() : null;
   const rows = names.map((name) => fetchSeries(name));
   const read = [...rows, ...(isWhole ? names.map(fetchFindings) : []), view.models.length > 1 ? scaling : null]; // of several models it comes first
@@ -248,35 +245,6 @@ async function load(names = view.models, isWhole = true, isAsked = true) {
   if (failed) complain(failed.reason, "load");
   else hush("load");
   show();
-}
-
-const live = new Map(); // model → { timer, isBusy, isWanted, isOver }: events do not pile up requests, however slow the daemon is
-const missed = new Map(); // model → whether its sweep is over: what changed while nobody looked
-
-function loadSoon(name, isOver) {
-  const one = live.get(name) ?? {};
-  live.set(name, one);
-  one.isWanted = true;
-  one.isOver ||= isOver;
-  if (one.isBusy || (one.timer && !isOver)) return; // afterwards
-  clearTimeout(one.timer);
-  one.timer = setTimeout(() => loadLive(name, one), isOver ? 0 : REFRESH_MS);
-}
-
-async function loadLive(name, one) {
-  const { isOver } = one;
-  Object.assign(one, { timer: 0, isBusy: true, isWanted: false, isOver: false });
-  if (document.hidden) missed.set(name, isOver || missed.get(name));
-  else if (view.models.includes(name)) await load([name], isOver || !(performance.now() - wholeAt.get(name) < WHOLE_MS), false);
-  one.isBusy = false;
-  if (one.isWanted) loadSoon(name, one.isOver);
-  else live.delete(name);
-}
-
-function catchUp() {
-  if (document.hidden) return;
-  for (const [name, isOver] of missed) loadSoon(name, isOver);
-  missed.clear();
 }
 
 // -- Showing -------------------------------------------------------------------------------------
@@ -448,7 +416,7 @@ async function start() {
     if (!view.models.includes(sweep.model)) await choose(sweep.model, true);
   });
   document.addEventListener("keydown", (event) => { if (event.key === "Escape") hub.point(null, null); }); // what the mouse has brought up, too
-  document.addEventListener("visibilitychange", catchUp);
+  setUpLive({ isShown: (name) => view.models.includes(name), load: (name, isWhole) => load([name], isWhole, false), failed: complain });
   document.addEventListener("visibilitychange", showTitle);
   window.addEventListener("hashchange", async () => {
     readView();

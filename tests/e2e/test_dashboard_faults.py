@@ -319,6 +319,19 @@ def test_a_stream_that_has_died_is_opened_again(visit: Callable[..., Browser], d
     wait_until(lambda: opened() >= 3)
 
 
+def test_a_chart_that_fails_ends_no_updates(visit: Callable[..., Browser], daemon: Callable[..., Daemon], make_hub: Any, garden: Path) -> None:
+    head = daemon(make_hub(garden))
+    head.wait(head.sweep(MODEL, revisions={"to": 1}))
+    page = visit(head, f"#model={MODEL}")
+    page.run("window.realUpdate = Chart.prototype.update; Chart.prototype.update = () => { throw new Error('spoilt'); }")
+    head.wait(head.sweep(MODEL, revisions={"to": 2}))
+    page.wait("document.getElementById('notice').textContent.includes('spoilt')")
+    page.run("Chart.prototype.update = window.realUpdate")
+    head.wait(head.sweep(MODEL, revisions={"to": 4}))
+    page.wait("document.querySelectorAll('#revisions tbody tr .chip.measured').length === 4")
+    assert "spoilt" not in notice(page)
+
+
 def test_what_a_reader_does_is_not_disturbed(visit: Callable[..., Browser], small: Daemon) -> None:
     """A poll or a live sweep draws anew: focus, places in tables and what was opened stay, and the tab is told of progress."""
     page = visit(small)
