@@ -398,7 +398,7 @@ def test_exponents_and_guides_are_those_of_the_analysis(visit: Callable[..., Bro
     walk = page.run(
         "return import('/assets/panels.js').then((panels) => {"
         " const rows = [0, 1000, 2000, 4000, 8000].map((t) => ({revision: `r${t}`, step: 50000 + t, reference: 'r0', msd: 1e-9 * t}));"
-        f" const of = ({find})('exponent').quantities[0].derive(rows, {{all: rows}}); return rows.map(of); }})"
+        f" const of = ({find})('exponent').quantities[0].derive(rows, {{all: rows, reference: 'r0', at: (step) => step}}); return rows.map(of); }})"
     )
     assert walk[:2] == [None, None] and walk[2:] == pytest.approx([1, 1, 1])
     thresholds = small.get(f"/v1/models/{MODEL}/analysis").json()["thresholds"]
