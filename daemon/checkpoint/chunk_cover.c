@@ -82,6 +82,24 @@ static int find_overlap(const struct chunk_index_tensor *tensor, struct extent *
     return 0;
 }
 
+/* The bytes of a chunk in its file are those of its elements, and more: else sizes that a few bytes of
+ * metadata claim would be believed, and memory be had for them. */
+static int check_lengths(const struct chunk_index_tensor *tensor, struct err *err)
+{
+    for (size_t i = 0; i < tensor->chunk_count; i++) {
+        const struct chunk_index_chunk *chunk = &tensor->chunks[i];
+        char where[128];
+        if (chunk->length / (tensor_dtype_bits(tensor->dtype) / 8) <
+            elements_of(chunk->size, tensor->shape.ndim))
+            return err_set(err, ERR_FORMAT,
+                           "tensor %.200s: its chunk at %s is larger than the %" PRIu64 " bytes that hold it",
+                           tensor->name,
+                           chunk_index_format(chunk->offset, tensor->shape.ndim, where, sizeof where),
+                           chunk->length);
+    }
+    return 0;
+}
+
 int chunk_index_check(const struct chunk_index_tensor *tensor, struct err *err)
 {
     const int ndim = tensor->shape.ndim;
@@ -108,7 +126,7 @@ int chunk_index_check(const struct chunk_index_tensor *tensor, struct err *err)
         code =
             err_set(err, ERR_FORMAT, "tensor %.200s: its chunks hold %" PRIu64 " of its %" PRIu64 " elements",
                     tensor->name, found, wanted);
-    return code;
+    return code ? code : check_lengths(tensor, err);
 }
 
 char *chunk_index_format(const uint64_t *place, int ndim, char *text, size_t size)

@@ -19,7 +19,7 @@ struct chunk_text chunk_field_text(const struct chunk_reader *reader, struct pic
 
 int chunk_field_compare(struct chunk_text a, struct chunk_text b)
 {
-    int order = memcmp(a.bytes, b.bytes, a.size < b.size ? a.size : b.size);
+    int order = a.bytes == b.bytes ? 0 : memcmp(a.bytes, b.bytes, a.size < b.size ? a.size : b.size);
     return order ? order : (a.size > b.size) - (a.size < b.size);
 }
 

@@ -171,7 +171,8 @@ int chunk_index_parse(const void *data, size_t size, struct chunk_index **ret_in
     int code = reader.index ? pickle_load(data, size, PICKLE_DIALECT_TRAINER, &pickle, err)
                             : err_set(err, ERR_NO_MEMORY, "out of memory");
     reader.pickle = pickle;
-    if (!code && !chunk_field_is_record(&reader, pickle->root, "Metadata"))
+    if (!code && !chunk_field_is_record(&reader, pickle->root, "Metadata") &&
+        !chunk_field_is_record(&reader, pickle->root, "MCoreMetadata"))
         code = err_set(err, ERR_UNSUPPORTED, "it is not the metadata of torch.distributed.checkpoint");
     if (!code)
         code = chunk_storage_read(&reader, chunk_field_of(&reader, pickle->root, "storage_data"));

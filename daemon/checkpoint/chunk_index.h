@@ -52,8 +52,9 @@ void chunk_index_free(struct chunk_index *index);
 /* Whether there is such a tensor; then *ret_number is set. */
 int chunk_index_find(const struct chunk_index *index, const char *name, size_t *ret_number);
 
-/* Whether the chunks of a tensor hold each of its elements once: 0, or ERR_FORMAT: some are missing, or
- * chunks overlap; ERR_LIMIT where finding that out takes too long. */
+/* Whether the chunks of a tensor hold each of its elements once, in as many bytes at least as that takes: 0,
+ * or ERR_FORMAT: some are missing, chunks overlap, or claim too much; ERR_LIMIT where finding that out takes
+ * too long. */
 int chunk_index_check(const struct chunk_index_tensor *tensor, struct err *err);
 
 /* "[0, 512]" of a place in a tensor of so many dimensions; returns text. */

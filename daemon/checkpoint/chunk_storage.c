@@ -65,48 +65,73 @@ static int read_stored(struct chunk_reader *reader, struct pickle_value key, str
     return code;
 }
 
-static int compare_files(const void *a, const void *b)
+static int compare_addresses(const void *a, const void *b)
 {
-    char *const *x = a, *const *y = b;
-    return strcmp(*x, *y);
+    const struct chunk_text *x = a, *y = b;
+    return (x->bytes > y->bytes) - (x->bytes < y->bytes);
 }
 
-/* The names of all files, each once. */
+static int compare_names(const void *a, const void *b)
+{
+    const struct chunk_text *x = a, *y = b;
+    return chunk_field_compare(*x, *y);
+}
+
+/* Sorts texts, and keeps one of those that compare equal; returns how many there are. */
+static size_t keep_each_once(struct chunk_text *texts, size_t count,
+                             int (*compare)(const void *, const void *))
+{
+    size_t kept = 0;
+    if (count)
+        qsort(texts, count, sizeof *texts, compare);
+    for (size_t i = 0; i < count; i++) {
+        if (!kept || compare(&texts[kept - 1], &texts[i]) != 0)
+            texts[kept++] = texts[i];
+    }
+    return kept;
+}
+
+static int copy_name(struct chunk_text text, char **ret_name, struct err *err)
+{
+    char *name = *ret_name = strndup(text.bytes, text.size);
+    if (!name)
+        return err_set(err, ERR_NO_MEMORY, "out of memory");
+    if (strlen(name) == text.size && file_is_safe_relative(name))
+        return 0;
+    return err_set(
+        err, ERR_FORMAT,
+        "storage_data: \"%.120s\" is not a file beside it: names with a backslash, control characters "
+        "or a path out of its folder are refused",
+        name);
+}
+
+/* The names of all files, each once. A pickle may name one text any number of times: so texts are told apart
+ * by where they stand before any is compared or copied, and what this takes is bounded by the pickle's size.
+ */
 static int collect_files(struct chunk_reader *reader)
 {
     struct chunk_index *index = reader->index;
-    size_t kept = 0;
-    index->files = calloc(reader->stored_count + 1, sizeof *index->files);
-    if (!index->files)
+    struct chunk_text *texts = calloc(reader->stored_count + 1, sizeof *texts);
+    if (!texts)
         return err_set(reader->err, ERR_NO_MEMORY, "out of memory");
-    for (size_t i = 0; i < reader->stored_count; i++) {
-        const struct chunk_text file = reader->stored[i].file;
-        if (i && reader->stored[i - 1].file.bytes == file.bytes)
-            continue; /* pickles say the same text once */
-        index->files[index->file_count] = strndup(file.bytes, file.size);
-        if (!index->files[index->file_count])
-            return err_set(reader->err, ERR_NO_MEMORY, "out of memory");
-        const char *name = index->files[index->file_count++];
-        if (strlen(name) != file.size || !file_is_safe_relative(name))
-            return err_set(reader->err, ERR_FORMAT,
-                           "storage_data: \"%.120s\" is not a file beside it: names with a backslash, "
-                           "control characters or a path out of its folder are refused",
-                           name);
+    for (size_t i = 0; i < reader->stored_count; i++)
+        texts[i] = reader->stored[i].file;
+    size_t count = keep_each_once(texts, reader->stored_count, compare_addresses);
+    count = keep_each_once(texts, count, compare_names);
+    int code = count > LIMIT_SHARDS
+                   ? err_set(reader->err, ERR_LIMIT, "storage_data: %zu files, more than the limit of %d",
+                             count, LIMIT_SHARDS)
+                   : 0;
+    index->files = calloc(count + 1, sizeof *index->files);
+    index->ends = calloc(count + 1, sizeof *index->ends);
+    if (!code && (!index->files || !index->ends))
+        code = err_set(reader->err, ERR_NO_MEMORY, "out of memory");
+    while (!code && index->file_count < count) {
+        const size_t number = index->file_count++;
+        code = copy_name(texts[number], &index->files[number], reader->err);
     }
-    if (index->file_count)
-        qsort(index->files, index->file_count, sizeof *index->files, compare_files);
-    for (size_t i = 0; i < index->file_count; i++) {
-        if (kept && strcmp(index->files[kept - 1], index->files[i]) == 0)
-            free(index->files[i]);
-        else
-            index->files[kept++] = index->files[i];
-    }
-    index->file_count = kept;
-    if (kept > LIMIT_SHARDS)
-        return err_set(reader->err, ERR_LIMIT, "storage_data: %zu files, more than the limit of %d", kept,
-                       LIMIT_SHARDS);
-    index->ends = calloc(kept + 1, sizeof *index->ends);
-    return index->ends ? 0 : err_set(reader->err, ERR_NO_MEMORY, "out of memory");
+    free(texts);
+    return code;
 }
 
 int chunk_storage_read(struct chunk_reader *reader, struct pickle_value dict)
@@ -115,6 +140,9 @@ int chunk_storage_read(struct chunk_reader *reader, struct pickle_value dict)
         return err_set(reader->err, ERR_UNSUPPORTED,
                        "storage_data is no dict: it does not say where the chunks are");
     const struct pickle_object *object = &reader->pickle->objects[dict.index];
+    if (object->count / 2 > LIMIT_CHUNKS)
+        return err_set(reader->err, ERR_LIMIT, "storage_data: more than the limit of %d chunks",
+                       LIMIT_CHUNKS);
     reader->stored = calloc(object->count / 2 + 1, sizeof *reader->stored);
     if (!reader->stored)
         return err_set(reader->err, ERR_NO_MEMORY, "out of memory");

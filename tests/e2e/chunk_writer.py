@@ -100,11 +100,13 @@ class Style:
     protocol: int = 4
     properties: str = METADATA  # torch 2.3; before it torch.distributed._shard.sharded_tensor.metadata
     storage: str = FILESYSTEM  # OLMo-core has its own
+    whole: tuple[str, str] = (METADATA, "Metadata")  # a class of Megatron Core's own
     has_strides: bool = True
     more: dict[str, Any] = field(default_factory=dict)  # fields of Metadata
 
 
 OLD = Style(2, "torch.distributed._shard.sharded_tensor.metadata", has_strides=False)
+MEGATRON = Style(whole=("megatron.core.dist_checkpointing.strategies.torch", "MCoreMetadata"), more={"mcore_data": {}})
 OLMO_CORE = replace(OLD, protocol=4, storage="olmo_core.distributed.checkpoint.filesystem")
 
 
@@ -129,7 +131,7 @@ def metadata(tensors: dict[str, Whole], style: Style | None = None) -> bytes:
                     "relative_path": chunk.file, "offset": chunk.begin, "length": chunk.length, **chunk.lies})  # fmt: skip
     plan = pickle.record("a.library", "Plan", {"of": [1, 2]})  # Megatron keeps its plans here
     fields = {"state_dict_metadata": described, "planner_data": {"plan": plan}, "storage_data": stored}
-    return pickle.whole(pickle.record(METADATA, "Metadata", fields | style.more))
+    return pickle.whole(pickle.record(*style.whole, fields | style.more))
 
 
 def write(folder: Path, tensors: dict[str, Whole], files: int = 1, style: Style | None = None,

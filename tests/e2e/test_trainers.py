@@ -82,7 +82,7 @@ def test_a_state_that_torch_wrote(tmp_path: Path, name: str) -> None:
     assert refused["error"] == "unsupported" and "is not allowed" in refused["message"], refused
 
 
-@pytest.mark.parametrize("style", [Style(), chunk_writer.OLD, chunk_writer.OLMO_CORE, Style(protocol=5)], ids=["now", "old", "olmo", "5"])
+@pytest.mark.parametrize("style", [Style(), chunk_writer.OLD, chunk_writer.OLMO_CORE, chunk_writer.MEGATRON, Style(protocol=5)], ids=["now", "old", "olmo", "megatron", "5"])
 def test_any_cut(tmp_path: Path, style: Style) -> None:
     source = random.Random(str(style))
     tensors: dict[str, Whole] = {}
@@ -158,6 +158,8 @@ def chunks(tensors: dict[str, Whole]) -> list[Chunk]:
         (lambda t: setattr(t["output.weight"], "dtype", "float16"), "format", "it is float32 [2, 3], and the metadata tells of float16 [2, 3]"),
         (lambda t: setattr(t["output.weight"], "shape", (2**40, 2**40)), "limit", "tensor output.weight"),
         (lambda t: [chunks(t).clear(), chunks(t).append(Chunk((0, 0), (8, 3), "__0_0.distcp", 23, 600))], "format", "tensor output.weight, its chunk at [0, 0]"),
+        (lambda t: [setattr(t["output.weight"], "shape", (2**30, 1024)), t.update({"output.weight": replace(t["output.weight"], chunks=[Chunk((0, 0), (2**30, 1024), "__0_0.distcp", 23, 600)])})],
+         "format", "its chunk at [0, 0] is larger than the 600 bytes that hold it"),
     ],
     ids=lambda value: value if isinstance(value, str) and " " in value else "",
 )  # fmt: skip
@@ -176,6 +178,36 @@ def test_values_that_are_read_by_nobody(tmp_path: Path) -> None:
     (tmp_path / ".metadata").write_bytes(chunk_writer.metadata(tensors))
     found = {tensor["name"]: tensor.get("refused", "read") for tensor in probe(tmp_path)["tensors"]}
     assert found["output.weight"] == "read" and "an extension of torch" in found["packed"] and "unknown dtype" in found["odd"]
+
+
+def repeated_names(count: int, name_bytes: int) -> bytes:
+    """Metadata with so many chunks, which lie by turns in two files whose names the pickle says once."""
+    pickle, chunk, info = chunk_writer.Pickle(2), chunk_writer.METADATA, chunk_writer.FILESYSTEM
+
+    def keep(value: bytes, number: int) -> bytes:
+        return value + b"q" + bytes([number])
+
+    files = [pickle.record(info, "_StorageInfo", {"relative_path": name * name_bytes, "offset": 0, "length": 0}) for name in "ab"]
+    kept = [pickle.named(chunk, "MetadataIndex"), pickle.text("fqn"), pickle.text("offset"), pickle.text("w"), *files]
+    entries = [b"h\x00)\x81}(h\x01h\x03h\x02J" + struct.pack("<i", number) + b"\x85ubh" + bytes([4 + number % 2]) for number in range(count)]
+    stored = b"".join(b"(" + b"".join(entries[at : at + 1000]) + b"u" for at in range(0, count, 1000))
+    first = b"(" + b"".join(keep(value, number) for number, value in enumerate(kept)) + b"1}"
+    return pickle.whole(pickle.record(chunk, "Metadata", {"state_dict_metadata": {}, "storage_data": first + stored}))
+
+
+def test_names_that_are_said_once_are_kept_once(tmp_path: Path) -> None:
+    """What a name takes does not grow with how many chunks lie in that file: 30,000 copies would be 30 MB."""
+    used_kb = []
+    for name_bytes in (1, 1000):
+        (tmp_path / ".metadata").write_bytes(repeated_names(30000, name_bytes))
+        process = subprocess.Popen([find_program("tests/checkpoint_probe"), tmp_path], stdout=subprocess.PIPE)
+        assert process.stdout and json.load(process.stdout) == {"tensors": []}
+        process.stdout.close()
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        assert process.returncode == 0
+        used_kb.append(usage.ru_maxrss)
+    assert used_kb[1] - used_kb[0] < 10000, used_kb
 
 
 @pytest.mark.parametrize(

@@ -170,8 +170,8 @@ static void test_covers(void **state)
         struct err err = ERR_INIT;
         memcpy(tensor.shape.dim, covers[i].shape, sizeof covers[i].shape);
         for (size_t j = 0; j < CHUNKS_MAX && covers[i].chunks[j][1][0]; j++)
-            chunks[tensor.chunk_count++] =
-                (struct chunk_index_chunk){.offset = covers[i].chunks[j][0], .size = covers[i].chunks[j][1]};
+            chunks[tensor.chunk_count++] = (struct chunk_index_chunk){
+                .offset = covers[i].chunks[j][0], .size = covers[i].chunks[j][1], .length = 64};
         int code = chunk_index_check(&tensor, &err);
         if (code != (covers[i].says ? ERR_FORMAT : 0) ||
             (covers[i].says && !strstr(err.message, covers[i].says)))
