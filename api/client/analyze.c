@@ -154,9 +154,10 @@ static void print_other_references(const json_t *document)
     if (count <= 0)
         return;
     (void)snprintf(text, sizeof text,
-                   "%" PRId64 " displacements are from another revision than %s, since a sweep named another "
-                   "--reference, and are left out; a sweep of all has them from one again",
-                   count, client_answer_text(document, "reference"));
+                   "%" PRId64 " displacement%s from another revision than %s, since a sweep named another "
+                   "--reference, and %s left out; a sweep of all has them from one again",
+                   count, count == 1 ? " is" : "s are", client_answer_text(document, "reference"),
+                   count == 1 ? "is" : "are");
     client_answer_wrap("", 0, text);
 }
 

@@ -91,8 +91,7 @@ int client_follow_sweep(struct client_link *link, const struct client_arguments 
 
 /* The same of several sweeps in one line: how many have ended, and the sum of the others; each is told when
  * it ends. They are looked at once a second. Of one, as client_follow_sweep, unless it is the only active one
- * and
- * --json wants them all. */
+ * and --json wants them all. */
 int client_follow_sweeps(struct client_link *link, const struct client_arguments *arguments,
                          const int64_t *ids, size_t count);
 

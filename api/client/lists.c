@@ -1,5 +1,6 @@
 #include "api/client/commands.h"
 
+#include "api/client/answer.h"
 #include "api/client/plain.h"
 #include "api/client/progress.h"
 #include "api/client/sweep_ids.h"
@@ -123,27 +124,16 @@ int client_run_models(const struct client_arguments *arguments)
 int client_run_tensors(const struct client_arguments *arguments)
 {
     static const struct client_column columns[] = {{"tensor", "TENSOR"}, {"measured_count", "MEASURED"}};
-    struct client_link *link = NULL;
-    struct err err = ERR_INIT;
-    struct buf target;
-    json_t *model = NULL;
-    buf_init(&target, 2 * LIMIT_URL_BYTES);
-    int code = client_link_open(arguments, &link, &err);
-    if (!code)
-        code = client_link_model(&target, arguments->words[0], &err);
-    if (!code)
-        code = buf_check(&target, "URL", &err);
-    if (!code)
-        code = client_link_get(link, buf_text(&target), &model, &err);
-    if (link)
-        code = client_check_model(link, arguments->words[0], code, 0, &err);
-    int status = code ? client_report(&err)
-                      : client_print_list(arguments, model, "tensors", columns, COUNT(columns),
-                                          "nothing of it is measured; `bifurcate sweep` measures it");
-    json_decref(model);
-    buf_free(&target);
-    client_link_close(link);
-    return status;
+    struct client_answer answer;
+    int status = CLIENT_EXIT_DONE;
+    client_answer_begin(&answer, arguments, arguments->words[0]);
+    client_answer_get(&answer, NULL);
+    client_answer_check_model(&answer, 0);
+    if (!answer.code)
+        status = client_print_list(arguments, answer.document, "tensors", columns, COUNT(columns),
+                                   "nothing of it is measured; `bifurcate sweep` measures it");
+    const int end = client_answer_end(&answer);
+    return status ? status : end;
 }
 
 int client_run_devices(const struct client_arguments *arguments)

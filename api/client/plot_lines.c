@@ -7,7 +7,7 @@
 
 #define LINES_MAX 3
 #define DOTS_MAX 80    /* more points than these are a line alone */
-#define KEY_LENGTH 14  /* of a revision's name, in a key */
+#define KEY_LENGTH 14  /* bytes of a revision's name, in a key */
 #define ERROR_REACH 10 /* on a logarithmic axis an error bar makes room down to this part of its value */
 
 enum origin {
@@ -213,9 +213,11 @@ static const char *name_of(const struct plot *plot, const struct line *line, cha
     if (line->origin != ORIGIN_REFERENCE || !reference[0] ||
         strcmp(reference, plot_text(first, "revision")) == 0)
         return line->name;
-    int is_long = strlen(reference) > KEY_LENGTH;
-    (void)snprintf(name, size, "from %s%.*s", is_long ? "\xe2\x80\xa6" : "", KEY_LENGTH,
-                   reference + (is_long ? strlen(reference) - KEY_LENGTH : 0));
+    const size_t length = strlen(reference);
+    size_t begin = length > KEY_LENGTH ? length - KEY_LENGTH : 0;
+    while (((unsigned char)reference[begin] & 0xc0) == 0x80) /* not within a character */
+        begin++;
+    (void)snprintf(name, size, "from %s%s", begin ? "\xe2\x80\xa6" : "", reference + begin);
     return name;
 }
 

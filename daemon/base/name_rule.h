@@ -4,10 +4,9 @@
  * Each family of models names its branches or tags in its own way: "step1000", "stage1-step1000-tokens5B",
  * "ckpt_012", "240b_tokens". A rule is a template with the placeholders {step}, {stage}, {ingredient},
  * {tokens}, {checkpoint} and {epoch}, a number that is not used; it must match the whole name. {step} takes
- * digits and an
- * optional k (thousand); {tokens} takes digits, an optional fraction and an optional K, M, B or T of either
- * case. '*' takes any text, also none, and as little of it as lets the rest match; a number after it is read
- * from its first digit.
+ * digits and an optional k (thousand); {tokens} takes digits, an optional fraction and an optional K, M, B or
+ * T of either case. '*' takes any text, also none, and as little of it as lets the rest match; a number after
+ * it is read from its first digit.
  */
 #ifndef BIFURCATED_BASE_NAME_RULE_H
 #define BIFURCATED_BASE_NAME_RULE_H

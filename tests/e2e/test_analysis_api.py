@@ -383,6 +383,9 @@ def test_displacements_from_another_reference_are_told(programs: dict[str, Path]
         daemon.wait(daemon.sweep(MODEL, revisions={"names": names}))
         assert daemon.read(f"{HERE}/analysis")["revisions_of_other_references"] == 0
         assert "--reference" not in daemon.client("analyze", MODEL).stdout
+        daemon.wait(daemon.sweep(MODEL, revisions={"names": ["step64"]}, reference="step256"))
+        said = " ".join(daemon.client("analyze", MODEL).stdout.split())
+        assert "1 displacement is from another revision than step0, since a sweep named another --reference, and is left out" in said
         daemon.wait(daemon.sweep(MODEL, revisions={"names": ["step64", "step128"]}, reference="step256"))
         analysis = daemon.read(f"{HERE}/analysis")
         assert (analysis["reference"], analysis["revisions_of_other_references"]) == ("step0", 2)

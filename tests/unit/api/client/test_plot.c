@@ -349,6 +349,16 @@ static void test_other_references(void **state)
         assert_int_equal(count_of(&svg, text), CASES[i].left_out != 0);
         buf_free(&svg);
     }
+    /* A long name is not cut within a character. */
+    OK(draw(
+        DISTRIBUTION,
+        "{\"revisions\": [{\"revision\": \"b\", \"step\": 1, \"msd\": 1, \"reference\": \"\\u00e9tat-"
+        "\\u00e9\\u00e9\\u00e9\\u00e9\\u00e9\\u00e9-00\"}]}",
+        "{\"reference\": \"\\u00e9tat-\\u00e9\\u00e9\\u00e9\\u00e9\\u00e9\\u00e9-00\", \"revisions\": []}",
+        &standard, &svg, &err));
+    assert_int_equal(count_of(&svg, ">from \xe2\x80\xa6\xc3\xa9"), 1);
+    assert_true(utf8_is_valid(buf_text(&svg), svg.size));
+    buf_free(&svg);
 }
 
 /* Where a text of the figure begins, and on which line. */
