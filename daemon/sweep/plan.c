@@ -3,6 +3,7 @@
 #include "daemon/base/log.h"
 #include "daemon/base/name_rule.h"
 #include "daemon/base/revision_place.h"
+#include "daemon/base/weight_layout.h"
 #include "daemon/sweep/describe.h"
 #include "daemon/sweep/plan_watch.h"
 #include "daemon/sweep/revision_list.h"
@@ -125,10 +126,10 @@ static int refuse_selection(const struct plan *plan, struct err *err)
     if (plan->spec.rule && list->looked[0])
         return refuse_rule(plan, err);
     if (!first)
-        return err_set(err, ERR_NOT_FOUND,
-                       "%s: it has no branches and tags, or no subfolders with checkpoints (config.json, "
-                       "*.safetensors or *.bin)",
-                       plan->sweep.model);
+        return err_set(
+            err, ERR_NOT_FOUND,
+            "%s: it has no branches and tags, or no subfolders with checkpoints (" WEIGHT_LAYOUT_MARKS ")",
+            plan->sweep.model);
     err->code = ERR_NOT_FOUND;
     if (is_told_where(plan, first, err))
         return ERR_NOT_FOUND;

@@ -66,10 +66,8 @@ struct bytes_tensor {
     int64_t shape[9], stride[9];
 };
 
-/* key: tensor, inside of an open dict */
-static inline void pickle_tensor(struct buf *buf, const struct bytes_tensor *tensor)
+static inline void pickle_tensor_alone(struct buf *buf, const struct bytes_tensor *tensor)
 {
-    pickle_text(buf, tensor->name);
     pickle_op(buf, "ctorch._utils\n_rebuild_tensor_v2\n((");
     pickle_text(buf, "storage");
     (void)buf_appendf(buf, "ctorch\n%s\n", tensor->storage);
@@ -82,6 +80,13 @@ static inline void pickle_tensor(struct buf *buf, const struct bytes_tensor *ten
     pickle_tuple(buf, tensor->stride, tensor->ndim);
     pickle_op(buf, "\x89"
                    "ccollections\nOrderedDict\n)RtR");
+}
+
+/* key: tensor, inside of an open dict */
+static inline void pickle_tensor(struct buf *buf, const struct bytes_tensor *tensor)
+{
+    pickle_text(buf, tensor->name);
+    pickle_tensor_alone(buf, tensor);
 }
 
 /* -- Zip archives --------------------------------------------------------------------------------------- */

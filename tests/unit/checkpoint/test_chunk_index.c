@@ -6,90 +6,24 @@
 #include <cmocka.h>
 
 #include "daemon/checkpoint/chunk_index.h"
-#include "tests/unit/checkpoint/bytes.h"
+#include "tests/unit/checkpoint/chunks.h"
 
 #include <stdio.h>
 
-#define CLASS "ctorch.distributed.checkpoint.metadata\n"
 #define SIDE 2500 /* squared, its chunks are more than may be compared with each other */
-
-/* -- Metadata of one tensor "w" of 2-byte elements; protocol 2 -- */
-
-static void put_size(struct buf *buf, const int64_t *numbers, int count)
-{
-    pickle_op(buf, "ctorch\nSize\n");
-    pickle_tuple(buf, numbers, count);
-    pickle_op(buf, "\x85R");
-}
-
-struct piece {
-    int64_t offset[2], size[2];
-    const char *file;
-    int64_t begin, length;
-};
-
-static void put_tensor(struct buf *buf, const int64_t *shape, const struct piece *pieces, int count)
-{
-    pickle_text(buf, "w");
-    pickle_op(buf, CLASS "TensorStorageMetadata\n)\x81}(");
-    pickle_text(buf, "properties");
-    pickle_op(buf, CLASS "TensorProperties\n)\x81(ctorch\nfloat16\nN\x89N\x89tb");
-    pickle_text(buf, "size");
-    put_size(buf, shape, 2);
-    pickle_text(buf, "chunks");
-    pickle_op(buf, "](");
-    for (int i = 0; i < count; i++) {
-        pickle_op(buf, CLASS "ChunkStorageMetadata\n)\x81}(");
-        pickle_text(buf, "offsets");
-        put_size(buf, pieces[i].offset, 2);
-        pickle_text(buf, "sizes");
-        put_size(buf, pieces[i].size, 2);
-        pickle_op(buf, "ub");
-    }
-    pickle_op(buf, "eub");
-}
-
-static void put_metadata(struct buf *buf, const int64_t *shape, const struct piece *pieces, int count)
-{
-    (void)buf_append(buf, "\x80\x02", 2);
-    pickle_op(buf, CLASS "Metadata\n)\x81}(");
-    pickle_text(buf, "state_dict_metadata");
-    pickle_op(buf, "}(");
-    put_tensor(buf, shape, pieces, count);
-    pickle_op(buf, "u");
-    pickle_text(buf, "storage_data");
-    pickle_op(buf, "}(");
-    for (int i = 0; i < count; i++) {
-        pickle_op(buf, CLASS "MetadataIndex\n)\x81}(");
-        pickle_text(buf, "fqn");
-        pickle_text(buf, "w");
-        pickle_text(buf, "offset");
-        put_size(buf, pieces[i].offset, 2);
-        pickle_op(buf, "ub");
-        pickle_op(buf, "ctorch.distributed.checkpoint.filesystem\n_StorageInfo\n)\x81}(");
-        pickle_text(buf, "relative_path");
-        pickle_text(buf, pieces[i].file);
-        pickle_text(buf, "offset");
-        pickle_integer(buf, pieces[i].begin);
-        pickle_text(buf, "length");
-        pickle_integer(buf, pieces[i].length);
-        pickle_op(buf, "ub");
-    }
-    pickle_op(buf, "uub.");
-}
 
 static void test_what_is_read(void **state)
 {
-    static const struct piece pieces[] = {{{0, 0}, {2, 3}, "b", 100, 50},
-                                          {{2, 0}, {1, 3}, "a", 7, 20},
-                                          {{3, 0}, {0, 3}, "c", 0, 0}}; /* a rank without rows */
+    static const struct chunks_piece pieces[] = {{{0, 0}, {2, 3}, "b", 100, 50},
+                                                 {{2, 0}, {1, 3}, "a", 7, 20},
+                                                 {{3, 0}, {0, 3}, "c", 0, 0}}; /* a rank without rows */
     struct buf buf;
     struct chunk_index *index = NULL;
     struct err err = ERR_INIT;
     size_t number = 9;
     (void)state;
     buf_init(&buf, MIB);
-    put_metadata(&buf, (const int64_t[]){3, 3}, pieces, 3);
+    chunks_put_metadata(&buf, (const int64_t[]){3, 3}, pieces, 3);
     if (chunk_index_parse(buf.data, buf.size, &index, &err))
         fail_msg("%s", err.message);
     assert_int_equal(index->count, 1);
@@ -113,11 +47,11 @@ static void test_what_is_read(void **state)
 /* Cut short at any byte, it is refused and leaves nothing. */
 static void test_cut_short(void **state)
 {
-    static const struct piece piece = {{0, 0}, {1, 1}, "a", 0, 9};
+    static const struct chunks_piece piece = {{0, 0}, {1, 1}, "a", 0, 9};
     struct buf buf;
     (void)state;
     buf_init(&buf, MIB);
-    put_metadata(&buf, (const int64_t[]){1, 1}, &piece, 1);
+    chunks_put_metadata(&buf, (const int64_t[]){1, 1}, &piece, 1);
     for (size_t size = 0; size < buf.size; size++) {
         struct chunk_index *index = NULL;
         struct err err = ERR_INIT;
