@@ -5,8 +5,9 @@
  * The file ".metadata" is a pickle of `Metadata` (torch/distributed/checkpoint/metadata.py):
  * state_dict_metadata says of each tensor its dtype, its size and its chunks (where each begins, and its
  * size); storage_data says of each chunk the file, and the bytes of it that hold the chunk (_StorageInfo of
- * filesystem.py). torch 1.13 to 2.15 and OLMo-core write it alike, but for the module that some classes are
- * in. Values that are no tensors are passed over.
+ * filesystem.py). Older versions and OLMo-core write it alike, but for the module that some classes are in:
+ * torch 2.15's files are tested, the others by what their sources say. Values that are no tensors are passed
+ * over.
  */
 #ifndef BIFURCATED_CHECKPOINT_CHUNK_INDEX_H
 #define BIFURCATED_CHECKPOINT_CHUNK_INDEX_H

@@ -131,7 +131,7 @@ static const struct pickle_global globals[] = {
     RECORD("torch.distributed.checkpoint.metadata", "ChunkStorageMetadata"),
     RECORD("torch.distributed.checkpoint.metadata", "MetadataIndex"),
     RECORD("torch.distributed.checkpoint.metadata", "TensorProperties"),
-    RECORD("torch.distributed._shard.sharded_tensor.metadata", "TensorProperties"), /* before torch 2.3 */
+    RECORD("torch.distributed._shard.sharded_tensor.metadata", "TensorProperties"), /* of older torch */
     RECORD("megatron.core.dist_checkpointing.strategies.torch", "MCoreMetadata"), /* of Megatron Core 0.15 */
     RECORD("torch.distributed.checkpoint.filesystem", "_StorageInfo"),
     RECORD("olmo_core.distributed.checkpoint.filesystem", "_StorageInfo"),

@@ -98,7 +98,7 @@ class Style:
     """What versions of torch, and programs beside it, write differently."""
 
     protocol: int = 4
-    properties: str = METADATA  # torch 2.3; before it torch.distributed._shard.sharded_tensor.metadata
+    properties: str = METADATA  # in older torch it was torch.distributed._shard.sharded_tensor.metadata
     storage: str = FILESYSTEM  # OLMo-core has its own
     whole: tuple[str, str] = (METADATA, "Metadata")  # a class of Megatron Core's own
     has_strides: bool = True
