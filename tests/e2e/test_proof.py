@@ -112,6 +112,31 @@ if sys.argv[3] == "removes":
         assert precious.exists() and root.exists() == (end != "removes")
 
 
+def test_changed_files_are_built_anew_in_another_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also one that was changed here before that root's object of it was made: of the version of before."""
+    here, builder = tmp_path / "here", object.__new__(debian.Builder)
+    builder.path = tmp_path / "root"
+    builder.path.mkdir()
+    monkeypatch.setattr(debian, "REPOSITORY", here)
+    for name in ("changed.c", "folder/same.c", "folder/gone.c", ".gitignore"):
+        (here / name).parent.mkdir(parents=True, exist_ok=True)
+        (here / name).write_text("build\n")
+    (here / "link").symlink_to("changed.c")
+    subprocess.run(["git", "init", "--quiet", here], check=True)
+    builder.take_source()
+    source, made = builder.path / "source", builder.path / "source/build/made.o"
+    made.parent.mkdir()
+    made.touch()
+    before = (source / "folder/same.c").stat().st_mtime_ns
+    (here / "changed.c").write_text("other\n")
+    (here / "folder/gone.c").unlink()
+    os.utime(here / "changed.c", ns=(0, made.stat().st_mtime_ns - 10**9))
+    builder.take_source()
+    assert (source / "changed.c").read_text() == "other\n" and (source / "changed.c").stat().st_mtime_ns >= made.stat().st_mtime_ns
+    assert (source / "folder/same.c").stat().st_mtime_ns == before and made.exists()
+    assert not (source / "folder/gone.c").exists() and os.readlink(source / "link") == "changed.c"
+
+
 def test_wrong_numbers_of_an_installed_daemon_are_seen() -> None:
     """Of each kind, the smallest that is told from rounding, and what is no number."""
     scores = json.loads((debian.GARDEN / "golden/last_word_test.json").read_text())["scores"]

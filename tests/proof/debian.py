@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import ctypes
+import filecmp
 import json
 import os
 import platform
@@ -162,15 +163,30 @@ class Builder:
         return self.inside(self.path, *words)
 
     def take_source(self) -> None:
-        """The working tree without what git ignores; what an earlier build made stays."""
+        """The working tree without what git ignores. What an earlier build made stays, and a file that differs is as new as now: by its
+        time here it may be older than what was made, of another version, since then."""
         source = self.path / "source"
         source.mkdir(exist_ok=True)
-        for entry in source.iterdir():
-            if entry.is_dir() and entry.name != "build":
-                shutil.rmtree(entry)
-            elif entry.is_file():
-                entry.unlink()
-        run("sh", "-c", f"git ls-files -z --cached --others --exclude-standard | tar --null --files-from=- --create | tar -C '{source}' --extract", cwd=REPOSITORY)
+        listed = run("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", cwd=REPOSITORY).split("\0")
+        wanted = {name for name in listed if name and os.path.lexists(REPOSITORY / name)}
+        for folder, folders, files in os.walk(source):
+            inside = Path(folder).relative_to(source)
+            folders[:] = [name for name in folders if inside / name != Path("build")]
+            for name in files + [name for name in folders if (Path(folder) / name).is_symlink()]:
+                if str(inside / name) not in wanted:
+                    (Path(folder) / name).unlink()
+        for name in wanted:
+            ours, theirs = REPOSITORY / name, source / name
+            if not is_same(ours, theirs):
+                theirs.parent.mkdir(parents=True, exist_ok=True)
+                theirs.unlink(missing_ok=True)
+                shutil.copy(ours, theirs, follow_symlinks=False)
+
+
+def is_same(one: Path, other: Path) -> bool:
+    if not os.path.lexists(other) or one.lstat().st_mode != other.lstat().st_mode:
+        return False
+    return os.readlink(one) == os.readlink(other) if one.is_symlink() else filecmp.cmp(one, other, shallow=False)
 
 
 def build_packages(cuda: bool, suite: str) -> list[Path]:

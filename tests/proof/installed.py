@@ -111,7 +111,12 @@ class Service:
         self.log = open(PLACE / "daemon.log", "ab")
         words = ["chroot", f"--userspec={user}:{self.unit['Group']}", str(self.root.path), *self.unit["ExecStart"].split()]
         self.process = subprocess.Popen(words, env=env, stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
-        require(self.notified.hears("READY=1"), f"ExecStart={self.unit['ExecStart']} as {user} says READY=1")
+        is_ready, status = self.notified.hears("READY=1"), self.process.poll()
+        if not is_ready and status is None:
+            self.process.kill()
+            self.process.wait()
+        end = "" if is_ready else f" (it does not; status {status}, {self.log.name})"
+        require(is_ready, f"ExecStart={self.unit['ExecStart']} as {user} says READY=1{end}")
         return (state / "address").read_text().strip()
 
     def stop(self) -> None:
