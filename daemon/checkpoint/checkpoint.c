@@ -98,6 +98,9 @@ static int refuse_ranks(const struct checkpoint *checkpoint, const char *path, s
          "the model is divided among ranks of tensor parallelism, of which one alone is read; convert it "
          "with "
          "DeepSpeed's or Megatron's tools"},
+        {"mp_rank_00_model_states.pt", "layer_00-model_00-model_states.pt",
+         "the model is divided into layers for pipeline parallelism; convert it with DeepSpeed's or "
+         "Megatron's tools"},
         {"mp_rank_00_model_states.pt", "layer_01-model_00-model_states.pt",
          "the model is divided into layers for pipeline parallelism; convert it with DeepSpeed's or "
          "Megatron's tools"},

@@ -21,7 +21,13 @@ static const struct {
 };
 
 /* What trainers put before the names of the model's tensors, where they keep more than the model. */
-static const char *const wrappers[] = {"state_dict.", "module.", "model_state_dict."};
+static const char *const wrappers[] = {"state_dict.", "module.", "model_state_dict.", "state.model.",
+                                       "app.model."};
+
+/* What stands beside it where nothing is put before them: the optimizer's (of several in a chain, too), and
+ * where the trainer, its data and its random numbers stand. */
+static const char *const beside[] = {"optim",        "chained_",   "train_state.",
+                                     "lr_scheduler", "dataloader", "rng_state"};
 
 static bool ends_with(const char *name, const char *end)
 {
@@ -89,7 +95,11 @@ struct names {
 
 static bool is_of_model(const struct names *names, const char *name)
 {
-    return strncmp(name, names->wrapper, strlen(names->wrapper)) == 0 && strncmp(name, "optim", 5) != 0 &&
+    for (size_t i = 0; i < sizeof beside / sizeof beside[0]; i++) {
+        if (strncmp(name, beside[i], strlen(beside[i])) == 0)
+            return false;
+    }
+    return strncmp(name, names->wrapper, strlen(names->wrapper)) == 0 &&
            !(names->copy && strcmp(name, names->copy) == 0);
 }
 

@@ -31,6 +31,7 @@ def write_checkpoint(folder: Path, seed: int) -> None:
         (["zero_pp_rank_0_mp_rank_00_model_states.pt", "zero_to_fp32.py"], "zero_to_fp32.py"),
         (["mp_rank_00_model_states.pt", "mp_rank_01_model_states.pt"], "mp_rank_01_model_states.pt is there: the model is divided among ranks"),
         (["mp_rank_00_model_states.pt", "layer_01-model_00-model_states.pt"], "pipeline parallelism"),
+        (["mp_rank_00_model_states.pt", "layer_00-model_00-model_states.pt"], "pipeline parallelism"),
         (["mp_rank_00/model_optim_rng.pt", "mp_rank_01/model_optim_rng.pt"], "mp_rank_01/model_optim_rng.pt is there"),
         (["mp_rank_00_000/model_optim_rng.pt", "mp_rank_00_001/model_optim_rng.pt"], "Megatron"),
         (["layer_01-model_00-model_states.pt"], "DeepSpeed"),

@@ -205,6 +205,20 @@ static void test_what_counts(void **state)
           1, 44);
     check("{}", "lm_head.weight F32 10 4;norm.weight F32 4;optimizer.state.0.exp_avg F32 10 4;optim.step I64",
           1, 44);
+    /* of torchtitan, Megatron Core and Composer */
+    check("{}",
+          "output.weight F32 10 4;norm.weight F32 4;optimizer.state.norm.weight.exp_avg F32 "
+          "4;train_state.step I32",
+          1, 44);
+    check(
+        "{}",
+        "output_layer.weight F32 10 4;norm.weight F32 4;chained_0.optimizer.state.exp_avg.norm.weight F32 4;"
+        "rng_state.0.torch_rng_state U8 16",
+        1, 44);
+    check("{}",
+          "state.model.model.lm_head.weight F32 10 4;state.model.model.norm.weight F32 4;"
+          "state.optimizers.AdamW.state.model.norm.weight.exp_avg F32 4;state.timestamp I64",
+          1, 44);
     /* positions are buffers; packed weights have no shapes of their own */
     check("{}", "lm_head.weight F32 10 4;norm.weight F32 4;embeddings.position_ids I64 1 512", 1, 44);
     assert_int_equal(count("{}", "lm_head.weight F32 10 4;layer.qweight I32 10 4", 1, &found, &err),
