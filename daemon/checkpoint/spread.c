@@ -10,8 +10,16 @@
 #include <string.h>
 
 #define FILES_OPEN_MAX 64
+#define PARTS_OPEN 4 /* where two tensors are read piece by piece by turns, two chunks of each */
 #define WHOLE_BYTES                                                                                          \
     (8 * MIB) /* chunks up to this size are fetched at once, since each read of the hub is a request */
+
+/* A chunk that is open. */
+struct part {
+    const struct chunk_index_chunk *chunk; /* NULL: none is */
+    struct shard *shard;
+    unsigned char *whole; /* its bytes, if they were fetched at once */
+};
 
 struct spread {
     struct checkpoint_files files;
@@ -19,9 +27,8 @@ struct spread {
     struct chunk_index *index;
     struct source **sources; /* one per file; NULL until it is opened */
     size_t open_count;
-    const struct chunk_index_chunk *current; /* the chunk that is open, or NULL: */
-    struct shard *shard;                     /* it, and ... */
-    unsigned char *whole;                    /* ... its bytes, if they were fetched at once */
+    struct part parts[PARTS_OPEN];
+    size_t used, oldest; /* of them: the last one that was asked for, and which the next one replaces */
 };
 
 /* Bytes of one chunk that lie side by side in the tensor, too. All runs of a chunk are equally long and stand
@@ -88,18 +95,17 @@ int spread_open(const struct checkpoint_files *files, const char *metadata, stru
     return code;
 }
 
-static void close_chunk(struct spread *spread)
+static void close_part(struct part *part)
 {
-    shard_close(spread->shard);
-    free(spread->whole);
-    spread->shard = NULL;
-    spread->whole = NULL;
-    spread->current = NULL;
+    shard_close(part->shard);
+    free(part->whole);
+    *part = (struct part){.chunk = NULL};
 }
 
 static void close_files(struct spread *spread)
 {
-    close_chunk(spread);
+    for (size_t i = 0; i < PARTS_OPEN; i++)
+        close_part(&spread->parts[i]);
     for (size_t i = 0; spread->sources && spread->open_count && i < spread->index->file_count; i++) {
         if (!spread->sources[i])
             continue;
@@ -137,11 +143,15 @@ static int open_source(struct spread *spread, size_t file, const char *path, str
     int code = spread->files.open(spread->files.context, path, source, err);
     if (code)
         return code;
-    spread->open_count++;
-    if ((*source)->size_bytes < spread->index->ends[file])
-        return err_set(err, ERR_FORMAT,
+    if ((*source)->size_bytes < spread->index->ends[file]) {
+        code = err_set(err, ERR_FORMAT,
                        "%s: truncated: it has %" PRIu64 " bytes, and the metadata tells of %" PRIu64, path,
                        (*source)->size_bytes, spread->index->ends[file]);
+        source_close(*source);
+        *source = NULL; /* it may be longer the next time */
+        return code;
+    }
+    spread->open_count++;
     return 0;
 }
 
@@ -206,44 +216,50 @@ static int check_described(const struct chunk_index_tensor *tensor, const struct
                    chunk_index_format(chunk->size, tensor->shape.ndim, other, sizeof other));
 }
 
-static int open_part(struct spread *spread, const struct chunk_index_chunk *chunk, struct source **ret_source,
-                     struct err *err)
+static int open_bytes(struct spread *spread, const struct chunk_index_chunk *chunk, struct part *part,
+                      struct source **ret_source, struct err *err)
 {
     struct source *file = spread->sources[chunk->file];
     if (chunk->length > WHOLE_BYTES)
         return source_open_part(file, chunk->begin, chunk->length, file->name, ret_source, err);
-    spread->whole = malloc((size_t)chunk->length + 1);
-    if (!spread->whole)
+    part->whole = malloc((size_t)chunk->length + 1);
+    if (!part->whole)
         return err_set(err, ERR_NO_MEMORY, "out of memory");
-    int code = source_read(file, chunk->begin, spread->whole, (size_t)chunk->length, err);
-    return code ? code
-                : source_open_memory(file->name, spread->whole, (size_t)chunk->length, ret_source, err);
+    int code = source_read(file, chunk->begin, part->whole, (size_t)chunk->length, err);
+    return code ? code : source_open_memory(file->name, part->whole, (size_t)chunk->length, ret_source, err);
 }
 
-/* Makes spread->shard the chunk. */
+/* Makes the chunk the part that is used. */
 static int open_chunk(struct spread *spread, const struct chunk_index_tensor *tensor,
                       const struct chunk_index_chunk *chunk, struct err *err)
 {
-    struct source *part = NULL;
+    struct source *source = NULL;
     char where[128];
-    if (spread->current == chunk)
-        return 0;
-    close_chunk(spread);
+    for (size_t i = 0; i < PARTS_OPEN; i++) {
+        if (spread->parts[i].chunk == chunk) {
+            spread->used = i;
+            return 0;
+        }
+    }
+    spread->used = spread->oldest;
+    spread->oldest = (spread->oldest + 1) % PARTS_OPEN;
+    struct part *part = &spread->parts[spread->used];
+    close_part(part);
     int code = check_form(tensor, chunk, err);
     if (!code)
         code = open_file(spread, chunk->file, err);
     if (!code)
-        code = open_part(spread, chunk, &part, err);
+        code = open_bytes(spread, chunk, part, &source, err);
     if (!code)
-        code = shard_open(part, SHARD_FORMAT_TORCH_TENSOR, &spread->shard, err);
+        code = shard_open(source, SHARD_FORMAT_TORCH_TENSOR, &part->shard, err);
     if (!code)
-        code = check_described(tensor, chunk, spread->shard, err);
+        code = check_described(tensor, chunk, part->shard, err);
     if (code) {
-        close_chunk(spread);
+        close_part(part);
         return err_wrap(err, "tensor %.200s, its chunk at %s", tensor->name,
                         chunk_index_format(chunk->offset, tensor->shape.ndim, where, sizeof where));
     }
-    spread->current = chunk;
+    part->chunk = chunk;
     return 0;
 }
 
@@ -311,17 +327,18 @@ static void clip(const struct runs *runs, uint64_t number, uint64_t begin, uint6
 static int read_runs(struct spread *spread, const struct runs *runs, uint64_t first, uint64_t last,
                      uint64_t begin, uint64_t end, unsigned char *data, struct err *err)
 {
+    struct shard *shard = spread->parts[spread->used].shard;
     uint64_t from = 0, to = 0;
     clip(runs, first, begin, end, &from, &to);
     const uint64_t piece_begin = first * runs->size_bytes + (from - run_begin(runs, first));
     if (first == last)
-        return shard_read(spread->shard, 0, piece_begin, data + (from - begin), (size_t)(to - from), err);
+        return shard_read(shard, 0, piece_begin, data + (from - begin), (size_t)(to - from), err);
     clip(runs, last, begin, end, &from, &to);
     const uint64_t piece_end = last * runs->size_bytes + (to - run_begin(runs, last));
     unsigned char *piece = malloc((size_t)(piece_end - piece_begin));
     if (!piece)
         return err_set(err, ERR_NO_MEMORY, "out of memory");
-    int code = shard_read(spread->shard, 0, piece_begin, piece, (size_t)(piece_end - piece_begin), err);
+    int code = shard_read(shard, 0, piece_begin, piece, (size_t)(piece_end - piece_begin), err);
     for (uint64_t i = first, at = 0; i <= last && !code; i++) {
         clip(runs, i, begin, end, &from, &to);
         memcpy(data + (from - begin), piece + at, (size_t)(to - from));

@@ -180,6 +180,25 @@ static void test_ranges(void **state)
     close_spread(spread, &folder);
 }
 
+/* Two tensors are compared piece by piece: no chunk is fetched for each piece. */
+static void test_by_turns(void **state)
+{
+    struct folder folder = {.hidden = NULL};
+    unsigned char bytes[2];
+    struct err err = ERR_INIT;
+    (void)state;
+    struct spread *spread = open_spread(&folder, 8);
+    for (uint64_t at = 0; at < 4 * CHUNK_BYTES; at += 2) {
+        for (uint64_t half = 0; half < 2; half++) {
+            const uint64_t element = (at + half * 4 * CHUNK_BYTES) / 2;
+            assert_int_equal(spread_read(spread, 0, 2 * element, bytes, 2, &err), 0);
+            assert_int_equal(bytes[0], element);
+        }
+    }
+    assert_int_equal(folder.reads, 8);
+    close_spread(spread, &folder);
+}
+
 /* What fails is named, and may be tried again. */
 static void test_failures(void **state)
 {
@@ -203,7 +222,9 @@ static void test_failures(void **state)
     err = (struct err)ERR_INIT;
     assert_int_equal(spread_check_files(spread, &err), ERR_FORMAT);
     assert_non_null(strstr(err.message, "in/03.distcp: truncated"));
+    assert_int_equal(spread_check_files(spread, &err), ERR_FORMAT); /* as long as it is */
     folder.files[3].size++;
+    assert_int_equal(spread_check_files(spread, &err), 0);
     close_spread(spread, &folder);
 }
 
@@ -233,9 +254,8 @@ static void test_other_chunks(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_all_files),
-        cmocka_unit_test(test_ranges),
-        cmocka_unit_test(test_failures),
+        cmocka_unit_test(test_all_files),    cmocka_unit_test(test_ranges),
+        cmocka_unit_test(test_by_turns),     cmocka_unit_test(test_failures),
         cmocka_unit_test(test_other_chunks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
