@@ -106,7 +106,7 @@ static void print_other_unit(const json_t *document, enum step_unit unit)
 {
     const int64_t count = client_answer_integer(json_object_get(document, "units"), "tokens");
     if (unit != STEP_UNIT_TOKENS && count)
-        (void)printf("known in tokens, too, of %" PRId64 " model%s: --unit tokens gives their law\n", count,
+        (void)printf("known in tokens, too, of %" PRId64 " model%s: --unit tokens shows these\n", count,
                      count == 1 ? "" : "s");
 }
 

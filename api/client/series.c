@@ -4,7 +4,6 @@
 
 #include "daemon/base/step_unit.h"
 
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 

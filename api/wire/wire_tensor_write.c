@@ -5,7 +5,6 @@
 #include "store/blob.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 void wire_append_real(struct api_json *json, const char *key, double value)

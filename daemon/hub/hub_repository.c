@@ -5,7 +5,6 @@
 #include "daemon/hub/client.h"
 #include "daemon/hub/view.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -9,7 +9,6 @@
 #include "daemon/text/tokenizer_parts.h"
 
 #include <jansson.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* The files, parsed. */

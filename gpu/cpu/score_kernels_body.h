@@ -5,6 +5,8 @@
  */
 #include "gpu/cpu/score_math_body.h"
 
+#include <math.h>
+
 /* sums += TERM of all elements, lane by lane; TERM is of x, a vector of which elements past the end are
  * `fill`. */
 #define SUM(sums, from, count, fill, TERM)                                                                   \

@@ -8,7 +8,6 @@
 #include "gpu/cpu/score_kernels.h"
 #include "gpu/half.h"
 
-#include <math.h>
 #include <stdint.h>
 #include <string.h>
 

@@ -6,7 +6,6 @@
 
 #include <stdatomic.h>
 #include <stdlib.h>
-#include <string.h>
 
 #define COMMON_INPUTS 4096U /* of a document for which there must be room at least */
 

@@ -5,7 +5,6 @@
 #include "gpu/half.h"
 
 #include <immintrin.h>
-#include <string.h>
 
 #define TARGET __attribute__((target("avx,avx2,f16c,avx512f,avx512bw,avx512vl,avx512dq")))
 #define KERNELS statistics_kernels_avx512

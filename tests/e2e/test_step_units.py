@@ -177,7 +177,7 @@ def test_laws_are_of_one_unit(runs: Any) -> None:
     said = words_of(runs, "scaling", "--view", "centred")
     assert f"not in the law: {runs.names['words']}, its onset is known in words, not in tokens" in said
     assert f"{runs.names['pairs']} " in said and " yes 1.024B 512M " in said and " yes 512B 256B " in said, said
-    other = "known in tokens, too, of 2 models: --unit tokens gives their law"
+    other = "known in tokens, too, of 2 models: --unit tokens shows these"
     assert other not in said and other in words_of(runs, "scaling", "--view", "centred", "--unit", "steps")
     rows = {one["model"]: one for one in csv.DictReader(runs.client("scaling", "--csv").stdout.splitlines())}
     pairs = rows[runs.names["pairs"]]
