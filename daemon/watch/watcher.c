@@ -8,18 +8,23 @@
 #include <string.h>
 
 #define LOOK_AGAIN_MS 1000 /* whether the hub, or a folder, is back */
+#define LOST_MAX 4 /* runs of a round that are made for nothing: after these it is the store, not a watch */
 
 struct watcher {
     struct store *store;
     struct hub *hub;
     struct watch_others others;
     struct duty *duty;
+    /* A round goes by due time and id, so that a run that was lost is made again in the next one only. */
+    int64_t after_ms, after_id; /* the last one that was lost */
+    int lost;
+    struct err first; /* why */
     _Atomic int64_t counts[WATCH_OUTCOME_COUNT];
 };
 
 struct search {
     int64_t now_ms, due_ms;
-    int64_t after_ms, after_id; /* the run that was made last of this round, which goes by due time and id */
+    int64_t after_ms, after_id; /* which it must come after */
     struct hub *hub;
     int is_found, is_hub_down, has_silent;
     struct watch_row watch;
@@ -72,40 +77,71 @@ static int run(struct watcher *watcher, const struct watch_row *watch, const ato
     return code;
 }
 
-/* Runs the watch that is due for the longest time; *ret_wait_ms becomes the time until the next one is due, 0
- * if one was run. What is lost of one keeps no other waiting: where its run cannot be noted, the next is
- * tried, and the error returned when none is left. */
+/* From the first one on. */
+static void begin_round(struct watcher *watcher)
+{
+    watcher->after_ms = INT64_MIN;
+    watcher->after_id = 0;
+}
+
+/* Why the first run was lost, if one was. */
+static int end_round(struct watcher *watcher, struct err *err)
+{
+    *err = watcher->first;
+    watcher->first = (struct err)ERR_INIT;
+    watcher->lost = 0;
+    return err->code;
+}
+
+/* The watch that is due for the longest time, of those after the last lost one; whether one is due now.
+ * *ret_wait_ms becomes the time until the next one is due. */
+static int find_due(struct watcher *watcher, struct search *search, int64_t *ret_wait_ms, struct err *err)
+{
+    *search = (struct search){.now_ms = clock_wall_ms(),
+                              .after_ms = watcher->after_ms,
+                              .after_id = watcher->after_id,
+                              .hub = watcher->hub,
+                              .is_hub_down = hub_is_down(watcher->hub)};
+    const int code = watches_list(watcher->store, "", INT32_MAX, take, search, err);
+    *ret_wait_ms = search->is_hub_down || search->has_silent ? LOOK_AGAIN_MS : -1;
+    if (code || !search->is_found)
+        return 0;
+    const int64_t wait_ms = search->due_ms - search->now_ms;
+    if (wait_ms > 0 && (*ret_wait_ms < 0 || wait_ms < *ret_wait_ms))
+        *ret_wait_ms = wait_ms;
+    return wait_ms <= 0;
+}
+
+/* Runs one; *ret_wait_ms becomes the time until the next one is due, 0 if one was run. What is lost of one
+ * keeps no other waiting: where its run cannot be noted, the next is tried, and the error returned when none
+ * is left, or too many were lost, after which the next round begins. */
 static int run_next(void *context, const atomic_bool *is_stopping, int64_t *ret_wait_ms, struct err *err)
 {
     struct watcher *watcher = context;
-    struct search search = {.now_ms = clock_wall_ms(), .after_ms = INT64_MIN, .hub = watcher->hub};
-    struct err first = ERR_INIT;
     for (;;) {
+        struct search search;
         struct err reason = ERR_INIT;
-        search.is_found = 0;
-        search.is_hub_down = hub_is_down(watcher->hub);
-        int code = watches_list(watcher->store, "", INT32_MAX, take, &search, &reason);
-        const int is_due = !code && search.is_found && search.due_ms <= search.now_ms;
-        *ret_wait_ms = search.is_hub_down || search.has_silent ? LOOK_AGAIN_MS : -1;
+        int code = 0;
+        const int is_due = find_due(watcher, &search, ret_wait_ms, &reason);
         if (is_due) {
             *ret_wait_ms = 0;
             code = run(watcher, &search.watch, is_stopping, ret_wait_ms, &reason);
             if (!code)
                 return 0;
-            search.after_ms = search.due_ms;
-            search.after_id = search.watch.id;
-        } else if (!code && search.is_found &&
-                   (*ret_wait_ms < 0 || search.due_ms - search.now_ms < *ret_wait_ms)) {
-            *ret_wait_ms = search.due_ms - search.now_ms;
+            watcher->after_ms = search.due_ms;
+            watcher->after_id = search.watch.id;
+            watcher->lost++;
         }
-        if (!first.code)
-            first = reason;
-        if (!is_due || !err_is_of_the_store(code) ||
-            code == ERR_NO_SPACE) /* which would end the others', too */
-            break;
+        if (!watcher->first.code)
+            watcher->first = reason;
+        if (is_due && err_is_of_the_store(code) && code != ERR_NO_SPACE && watcher->lost < LOST_MAX)
+            continue; /* a full disk would end the others', too */
+        const int is_from_middle = watcher->after_ms != INT64_MIN;
+        if (!is_due)
+            begin_round(watcher);
+        if (is_due || !is_from_middle || watcher->first.code)
+            return end_round(watcher, err);
     }
-    *err = first;
-    return first.code;
 }
 
 int watcher_start(struct store *store, struct hub *hub, const struct watch_others *others,
@@ -117,6 +153,7 @@ int watcher_start(struct store *store, struct hub *hub, const struct watch_other
     watcher->store = store;
     watcher->hub = hub;
     watcher->others = *others;
+    begin_round(watcher);
     /* A store that cannot be written: asking the hub again at once would help nobody. */
     int code = duty_start(store, "watches cannot be kept", run_next, watcher, &watcher->duty, err);
     if (code) {

@@ -13,11 +13,15 @@
 #include <dlfcn.h>
 #include <jansson.h>
 #include <sqlite3.h>
+#include <stdatomic.h>
 
 #define WAIT_S 120 /* only a broken watcher lets a test wait for so long */
 
-static int is_cut_off; /* no run can be recorded */
-static int is_busy;    /* another program holds the database while a list is stored */
+#define FAULT_PAUSE_MS 2000 /* the shortest, as daemon/watch/duty.c has it */
+
+static int is_cut_off;                     /* no run can be recorded */
+static atomic_int lost_runs, lost_watches; /* how many were not; whose, a bit for each */
+static int is_busy;                        /* another program holds the database while a list is stored */
 
 int sqlite3_step(sqlite3_stmt *statement)
 {
@@ -25,8 +29,14 @@ int sqlite3_step(sqlite3_stmt *statement)
     if (!real)
         *(void **)&real = dlsym(RTLD_NEXT, "sqlite3_step");
     const char *sql = sqlite3_sql(statement); /* NULL of SQLite's own */
-    if (is_cut_off && sql && strncmp(sql, "UPDATE watches SET run_ms", 25) == 0)
+    if (is_cut_off && sql && strncmp(sql, "UPDATE watches SET run_ms", 25) == 0) {
+        char *whole = sqlite3_expanded_sql(statement);
+        const char *id = strstr(whole, "WHERE id = ");
+        atomic_fetch_or(&lost_watches, 1 << (id ? id[strlen("WHERE id = ")] - '0' : 0));
+        atomic_fetch_add(&lost_runs, 1);
+        sqlite3_free(whole);
         return SQLITE_IOERR;
+    }
     if (is_busy && sql && strncmp(sql, "INSERT INTO revisions", 21) == 0)
         return SQLITE_BUSY;
     return real(statement);
@@ -358,6 +368,34 @@ static void test_a_watch_that_cannot_be_noted_delays_no_other(void **state)
     assert_int_equal(watch.run_ms, 0);
 }
 
+/* A store that cannot be written is not all watches' repositories asked for nothing, again and again: a few
+ * are, and after a pause the next. */
+static void test_a_store_that_takes_no_run(void **state)
+{
+    struct fixture *fixture = *state;
+    const struct watch_others others = {.may_read = may_read};
+    struct watcher *watcher = NULL;
+    char name[224];
+    for (int i = 0; i < 6; i++) {
+        (void)snprintf(name, sizeof name, "%s-%d", fixture->name, i);
+        put_watch_of(fixture, name);
+    }
+    atomic_store(&lost_runs, 0);
+    atomic_store(&lost_watches, 0);
+    is_cut_off = 1;
+    const int64_t begin_ms = clock_monotonic_ms();
+    OK(watcher_start(fixture->store, fixture->hub, &others, &watcher, &err));
+    while (atomic_load(&lost_watches) != 0x7e && clock_monotonic_ms() < begin_ms + WAIT_S * 1000)
+        clock_sleep_ms(5);
+    const int runs = atomic_load(&lost_runs);
+    const int64_t pauses = (clock_monotonic_ms() - begin_ms) / FAULT_PAUSE_MS;
+    watcher_stop(watcher);
+    watcher_free(watcher);
+    is_cut_off = 0;
+    assert_int_equal(atomic_load(&lost_watches), 0x7e);
+    assert_in_range(runs, 6, 4 * (1 + pauses));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -371,6 +409,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_partial_list, fixture_setup, fixture_teardown),
         cmocka_unit_test_setup_teardown(test_a_watch_that_cannot_be_noted_delays_no_other, fixture_setup,
                                         fixture_teardown),
+        cmocka_unit_test_setup_teardown(test_a_store_that_takes_no_run, fixture_setup, fixture_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
