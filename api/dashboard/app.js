@@ -28,8 +28,9 @@ import { renewChildren } from "./table.js";
 import { setUpTokens } from "./tokens.js";
 import { setUpToolbar, showToolbar } from "./toolbar.js";
 import { TrajectoriesPanel } from "./trajectories.js";
+import { fetchTensors } from "./tensors.js";
 import { chartUnit, learnUnits, unitOf } from "./units.js";
-import { pictured, readView, SHOWN_MAX, view, writeView } from "./view.js";
+import { ofTensor, pictured, readView, SHOWN_MAX, view, writeView } from "./view.js";
 import { refreshWatches, setUpWatches } from "./watches.js";
 
 const MODELS_POLL_MS = 30_000;
@@ -39,7 +40,7 @@ const KINDS = { heat: HeatPanel, pairs: PairsPanel, trajectories: TrajectoriesPa
 
 const byId = (id) => document.getElementById(id);
 let models = [];
-const series = new Map(); // model → Map of choice of rows and values → rows
+const series = new Map(); // model → Map of choice of rows, values and tensor → rows
 const panels = [];
 let candidates = []; // models that are shown, if only in the table
 
@@ -182,7 +183,7 @@ const refreshModels = () => Promise.all([listModels(), refreshWatches(byId("watc
 
 // -- Series --------------------------------------------------------------------------------------
 
-const choice = () => `${view.rows} ${view.values}`;
+const choice = () => `${view.rows} ${view.values} ${view.tensor ?? ""}`;
 
 const seriesTurns = new Map(); // model → turns of its requests
 
@@ -192,7 +193,7 @@ async function fetchSeries(name, isFresh = true) {
   if (!isFresh && series.get(name)?.has(chosen)) return;
   if (!seriesTurns.has(name)) seriesTurns.set(name, turns());
   const isNewer = seriesTurns.get(name)();
-  const rows = await all(`${modelPath(name)}/revisions?limit=${REVISIONS_PAGE}&stepless=true&fields=${columns().join(",")}`, "revisions");
+  const rows = await all(ofTensor(`${modelPath(name)}/revisions?limit=${REVISIONS_PAGE}&stepless=true&fields=${columns().join(",")}`), "revisions");
   if (!isNewer()) return;
   if (isFresh || !series.has(name)) series.set(name, new Map());
   series.get(name).set(chosen, rows);
@@ -232,8 +233,9 @@ async function load(names = view.models, isWhole = true, isAsked = true) {
   const scaling = isWhole ? fetchScaling() : null;
   const rows = names.map((name) => fetchSeries(name));
   const read = [...rows, ...(isWhole ? names.map(fetchFindings) : []), view.models.length > 1 ? scaling : null]; // of several models it comes first
+  const tensors = isWhole ? names.map(fetchTensors) : [];
   const rest = isWhole ? Promise.allSettled(rows).then(() => fetchPictures(true)) : null; // not beside the series, which would wait for them
-  const whole = Promise.allSettled([...read, scaling, rest]);
+  const whole = Promise.allSettled([...read, ...tensors, scaling, rest]);
   if (isAsked) {
     const isRead = Promise.allSettled(read);
     showEarly(isRead, whole).catch(complain);
@@ -375,6 +377,11 @@ function showOverview(shown) {
 async function rechoose(name) {
   if (name === "count") view.from = view.to = null;
   writeView();
+  if (name === "tensor") {
+    forgetFindings([]); // no verdict of the one before stands beside the new one's charts
+    await load();
+    return;
+  }
   if (name !== "axis" && name !== "count") await whileBusy(Promise.all([...view.models.map((model) => fetchSeries(model, false)), fetchPictures(false), fetchScaling()])).then(() => hush("load"), complain);
   show();
 }
@@ -419,7 +426,9 @@ async function start() {
   setUpLive({ isShown: (name) => view.models.includes(name), load: (name, isWhole) => load([name], isWhole, false), failed: complain });
   document.addEventListener("visibilitychange", showTitle);
   window.addEventListener("hashchange", async () => {
+    const before = view.tensor;
     readView();
+    if (view.tensor !== before) forgetFindings([]);
     drawModels();
     await load();
   });

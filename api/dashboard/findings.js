@@ -7,7 +7,7 @@ import { colour } from "./colours.js";
 import { keyOf } from "./looks.js";
 import { renewChildren } from "./table.js";
 import { unitNumber, unitPlace, unitRange, unitWord } from "./units.js";
-import { statistic, view } from "./view.js";
+import { ofTensor, statistic, view } from "./view.js";
 
 const FINDINGS_SHOWN = 12;
 const analyses = new Map(); // model → { analysis, audit }
@@ -18,7 +18,7 @@ export async function fetchFindings(name) {
   if (!asked.has(name)) asked.set(name, turns());
   const isNewer = asked.get(name)();
   try {
-    const [analysis, audit] = await Promise.all([getIfThere(`${path}/analysis`), getIfThere(`${path}/audit`)]);
+    const [analysis, audit] = await Promise.all([getIfThere(ofTensor(`${path}/analysis`)), getIfThere(ofTensor(`${path}/audit`))]);
     if (isNewer()) analyses.set(name, { analysis, audit });
   } catch (error) {
     if (!analyses.has(name)) analyses.set(name, { analysis: null, audit: null }); // no chart waits for what does not come

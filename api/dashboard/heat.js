@@ -6,7 +6,7 @@ import { counted, csvLine, element, number } from "./format.js";
 import { colour, isDark } from "./colours.js";
 import { Panel } from "./panel.js";
 import { unitOf } from "./units.js";
-import { pictured, view } from "./view.js";
+import { ofTensor, pictured, view } from "./view.js";
 
 const BINS = 160;
 const LEVELS = 96;
@@ -20,7 +20,7 @@ const keptTurn = turns();
 
 /** The distribution of a model for the chosen rows and values, or null where the daemon has none. */
 export async function fetchDistribution(name, isFresh) {
-  const path = `${modelPath(name)}/distribution?rows=${view.rows}&view=${view.values}&bins=${BINS}&limit=${REVISIONS_PAGE}`;
+  const path = ofTensor(`${modelPath(name)}/distribution?rows=${view.rows}&view=${view.values}&bins=${BINS}&limit=${REVISIONS_PAGE}`);
   if (!isFresh && kept.has(path)) return kept.get(path);
   const isNewer = keptTurn();
   if (isFresh) kept.clear(); // those of other rows and values are as old, and one model is pictured

@@ -7,12 +7,12 @@ import { ramp, scaleLegend } from "./heat.js";
 import { colour } from "./colours.js";
 import { Panel } from "./panel.js";
 import { unitOf } from "./units.js";
-import { pictured } from "./view.js";
+import { ofTensor, pictured } from "./view.js";
 
 const REVISIONS = 120;
 
 /** { revisions, steps, msd: [[…]], cosine: [[…]] }, or null where the daemon has none. */
-export const fetchPairs = (name) => getIfThere(`${modelPath(name)}/displacement?limit=${REVISIONS}`);
+export const fetchPairs = (name) => getIfThere(ofTensor(`${modelPath(name)}/displacement?limit=${REVISIONS}`));
 
 /** The borders of cells: half the way to the neighbours. */
 function borders(places) {

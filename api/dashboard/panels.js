@@ -43,7 +43,7 @@ export const groups = [
   {
     title: "Displacement",
     by: "rows",
-    help: "How far the unembedding has moved from the reference revision, and since the revision before.",
+    help: "How far the tensor has moved from the reference revision, and since the revision before.",
     panels: [
       {
         id: "msd", title: "Mean square displacement", y: "log", wide: true, unit: "weight²",

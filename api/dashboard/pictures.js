@@ -5,7 +5,7 @@ import { listName } from "./format.js";
 import { fetchDistribution } from "./heat.js";
 import { fetchPairs } from "./pairs.js";
 import { fetchTrajectories } from "./trajectories.js";
-import { pictured } from "./view.js";
+import { pictured, view } from "./view.js";
 
 /** undefined: on its way, or not asked for yet; null: there is none. */
 export const pictures = { distribution: null, trajectories: null, pairs: null };
@@ -23,6 +23,7 @@ export function damagedText() {
 const mapTurn = turns();
 const entriesTurn = turns(); // which other rows and values do not change
 let of; // the model that they are of
+let tensorOf = null; // and its tensor
 let pairsOf = null; // { name } whose two-time displacement is on its way; another object once it has to be asked for anew
 
 /** The map and the entries. What was there stays until what is new has come, unless it is of another model. */
@@ -30,8 +31,9 @@ export async function fetchPictures(isFresh) {
   const name = pictured();
   const isNewerMap = mapTurn();
   const areNewerEntries = isFresh ? entriesTurn() : () => false;
-  if (name !== of) pictures.distribution = pictures.trajectories = name && undefined;
+  if (name !== of || view.tensor !== tensorOf) pictures.distribution = pictures.trajectories = name && undefined;
   of = name;
+  tensorOf = view.tensor;
   if (isFresh) {
     pictures.pairs = undefined;
     pairsOf = null;

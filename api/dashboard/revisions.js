@@ -6,7 +6,7 @@ import { hush, say } from "./notice.js";
 import { oneStop } from "./stops.js";
 import { renewChildren } from "./table.js";
 import { unitOf } from "./units.js";
-import { moved, statistic } from "./view.js";
+import { moved, ofTensor, statistic, view } from "./view.js";
 
 const PAPER_ROWS = 400; // more are not printed
 
@@ -79,7 +79,7 @@ function fill(shown) {
     for (const row of [...stepless(model), ...model.all.filter((one) => one.step !== null)]) {
       const note = remarks(model, row);
       body.append(element("tr", {},
-        element("th", { scope: "row" }, link(`${modelPath(model.name)}/revisions/${encodeURIComponent(row.revision)}`, `${row.revision}.json`, row.revision, false)),
+        element("th", { scope: "row" }, link(ofTensor(`${modelPath(model.name)}/revisions/${encodeURIComponent(row.revision)}`), `${row.revision}.json`, row.revision, false)),
         isMany && element("td", { class: "left", title: model.name }, shortName(model.name)),
         element("td", { class: "left" }, element("span", { class: `chip ${row.state}` }, row.state)),
         ...names.map(([, pick]) => element("td", {}, pick(row))),
@@ -89,5 +89,5 @@ function fill(shown) {
   renewChildren(document.getElementById("revisions"), [element("caption", { class: "unseen" }, "Revisions without a step, then those with one in step order"), head, body]);
   settle();
   renewChildren(document.getElementById("table-links"), shown.map((model) =>
-    link(`${modelPath(model.name)}/revisions?format=csv${stepless(model).length ? "&stepless=true" : ""}&limit=10000`, `${model.name.replace(/[^A-Za-z0-9]+/g, "-")}.csv`, isMany ? `CSV of ${shortName(model.name)}` : "All columns as CSV", true)));
+    link(ofTensor(`${modelPath(model.name)}/revisions?format=csv${stepless(model).length ? "&stepless=true" : ""}&limit=10000`), `${[model.name, view.tensor].filter(Boolean).map((name) => name.replace(/[^A-Za-z0-9]+/g, "-")).join("_")}.csv`, isMany ? `CSV of ${shortName(model.name)}` : "All columns as CSV", true)));
 }

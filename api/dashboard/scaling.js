@@ -9,7 +9,7 @@ import { drawUnit } from "./marks.js";
 import { savePicture } from "./picture.js";
 import { renew } from "./table.js";
 import { unitNumber, unitPlace } from "./units.js";
-import { isHidden, view } from "./view.js";
+import { isHidden, ofTensor, view } from "./view.js";
 
 const ID = "panel-scaling";
 let scaling = null;
@@ -17,7 +17,7 @@ const scalingTurn = turns();
 
 export async function fetchScaling() {
   const isNewer = scalingTurn();
-  const found = await getIfThere(`/v1/scaling?rows=${view.rows}&view=${view.values}`);
+  const found = await getIfThere(ofTensor(`/v1/scaling?rows=${view.rows}&view=${view.values}`));
   if (isNewer()) scaling = found;
 }
 

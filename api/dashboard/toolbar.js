@@ -2,6 +2,7 @@
 
 import { axis } from "./axis.js";
 import { copyText } from "./form.js";
+import { showTensors } from "./tensors.js";
 import { readNumber, unitNumber } from "./units.js";
 import { view } from "./view.js";
 
@@ -15,6 +16,7 @@ export function showToolbar(own) {
   for (const name of CHOICES) {
     for (const input of document.querySelectorAll(`input[name="${name}"]`)) input.checked = input.value === view[name];
   }
+  showTensors();
   byId("from").value = view.from ?? "";
   byId("to").value = view.to ?? "";
   byId("from").placeholder = axis.steps.length ? unitNumber(axis.first, axis.unit).replaceAll("\u202f", "") : "";
@@ -36,8 +38,12 @@ function watchHeights() {
   window.addEventListener("resize", measure);
 }
 
-/** told.changed(name) after a choice of rows, values, axis or what it counts; told.zoom(from, to). */
+/** told.changed(name) after a choice of tensor, rows, values, axis or what it counts; told.zoom(from, to). */
 export function setUpToolbar(told) {
+  byId("tensor").addEventListener("change", (event) => {
+    view.tensor = event.target.value || null;
+    told.changed("tensor");
+  });
   for (const name of CHOICES) {
     byId(name).addEventListener("change", (event) => {
       view[name] = event.target.value;

@@ -5,11 +5,12 @@ import { ascending, axis } from "./axis.js";
 import { counted, number } from "./format.js";
 import { colour, fade } from "./colours.js";
 import { Panel } from "./panel.js";
+import { ofTensor } from "./view.js";
 
 const ENTRIES = 48;
 
 /** { entries: [{row, column}], revisions: [{revision, step, values}] }, or null where the daemon has none. */
-export const fetchTrajectories = (name) => whole(`${modelPath(name)}/trajectories?entries=${ENTRIES}&limit=${REVISIONS_PAGE}`, "revisions", getIfThere);
+export const fetchTrajectories = (name) => whole(ofTensor(`${modelPath(name)}/trajectories?entries=${ENTRIES}&limit=${REVISIONS_PAGE}`), "revisions", getIfThere);
 
 export class TrajectoriesPanel extends Panel {
   update(models, marks, pictures) {

@@ -10,6 +10,7 @@ export const view = {
   hidden: new Set(), // those of them that have no line in the charts
   lit: null, // the one of them that stands out
   picture: null, // the one of them whose pictures are shown; null: the first
+  tensor: null, // its name; null: of each model the unembedding
   rows: "all",
   values: "raw",
   axis: "log",
@@ -28,6 +29,7 @@ export function readView() {
   for (const [name, choices] of Object.entries(CHOICES)) {
     view[name] = choices.includes(given.get(name)) ? given.get(name) : choices[0];
   }
+  view.tensor = given.get("tensor") || null;
   view.models = [...new Set(given.getAll("model"))].slice(0, SHOWN_MAX);
   view.picture = given.get("picture");
   view.hidden = new Set(given.getAll("hidden").filter((name) => view.models.includes(name)));
@@ -41,6 +43,7 @@ export function readView() {
 export function writeView() {
   const named = (word, model) => `${word}=${encodeURIComponent(model).replaceAll("%2F", "/")}`;
   const words = view.models.map((model) => named("model", model));
+  if (view.tensor !== null) words.push(named("tensor", view.tensor));
   for (const [name, choices] of Object.entries(CHOICES)) {
     if (view[name] !== choices[0]) words.push(`${name}=${view[name]}`);
   }
@@ -53,6 +56,9 @@ export function writeView() {
   const hash = words.length ? `#${words.join("&")}` : "#";
   if (hash !== location.hash) history.replaceState(null, "", hash);
 }
+
+/** An address of results, of the chosen tensor. */
+export const ofTensor = (path) => (view.tensor === null ? path : `${path}${path.includes("?") ? "&" : "?"}tensor=${encodeURIComponent(view.tensor)}`);
 
 /** One model alone is always seen. */
 export const isHidden = (model) => view.models.length > 1 && view.hidden.has(model);
@@ -68,9 +74,10 @@ export function chosen(by) {
   const isTokens = view.rows === "tokens" && (by === "rows" || by === "rows and values");
   const isCentred = view.values === "centred" && by === "rows and values";
   const rows = { entries: "token rows", nothing: null }[by];
+  const tensor = by === "nothing" ? null : view.tensor;
   return {
-    words: [rows === undefined ? (isTokens ? "token rows" : "all rows") : rows, isCentred ? "centred" : null].filter(Boolean).join(", "),
-    ending: `${isTokens ? "_tokens" : ""}${isCentred ? "_centred" : ""}`,
+    words: [tensor, rows === undefined ? (isTokens ? "token rows" : "all rows") : rows, isCentred ? "centred" : null].filter(Boolean).join(", "),
+    ending: `${tensor ? `_${tensor.replace(/[^A-Za-z0-9]+/g, "-")}` : ""}${isTokens ? "_tokens" : ""}${isCentred ? "_centred" : ""}`,
   };
 }
 

@@ -235,6 +235,33 @@ def test_what_enters_no_verdict_is_said(page: Browser, daemon: Any, make_hub: An
     page.open("about:blank")
 
 
+def test_another_tensor_is_chosen_above_the_charts(page: Browser, daemon: Any, make_hub: Any, garden: Path) -> None:
+    """Where only the unembedding is measured there is no choice; of another tensor all that is shown and saved is of that one."""
+    tensor, names = "gpt_neox.layers.0.attention.query_key_value.weight", ["step0", "step64", "step512", "step1000"]
+    other = daemon(make_hub(garden))
+    assert other.wait(other.sweep(MODEL, revisions={"names": names}))["state"] == "done"
+    load(page, other)
+    assert page.value("document.getElementById('tensor-choice').hidden")
+    assert other.wait(other.sweep(MODEL, revisions={"names": names[:3]}, tensors=[tensor]))["state"] == "done"
+    page.wait("!document.getElementById('tensor-choice').hidden")
+    assert page.value("[...document.getElementById('tensor').options].map(one => one.value)") == ["", tensor]
+    page.requests()
+    page.run(f"const choice = document.getElementById('tensor'); choice.value = '{tensor}'; choice.dispatchEvent(new Event('change'))")
+    page.wait("document.getElementById('panel-msd').panel.lines[0]?.points.length === 2 && document.getElementById('main').ariaBusy === 'false'")
+    asked = [url for url in page.requests() if f"/models/{MODEL}/" in url or "/scaling" in url]
+    assert {urllib.parse.urlsplit(url).path.rpartition("/")[2] for url in asked} >= {"revisions", "analysis", "audit", "distribution", "trajectories", "scaling"}
+    assert all(f"tensor={tensor}" in url for url in asked), asked
+    rows = other.series(MODEL, f"&tensor={tensor}")
+    drawn = page.value("document.getElementById('panel-effect').panel.lines[0].points.map(point => point.y)")
+    assert drawn == [row["dip"] for row in rows if row["state"] == "measured" and row["dip"] is not None]
+    assert page.value("document.getElementById('panel-effect').panel.fileName('csv')").endswith("_effect_gpt-neox-layers-0-attention-query-key-value-weight.csv")
+    assert f"tensor={tensor}" in page.value("document.querySelector('#table-links a').href")
+    assert f"tensor={tensor}" in page.value("location.hash")
+    load(page, other, page.value("location.hash"))
+    assert page.value("[document.getElementById('tensor').value, document.getElementById('panel-msd').panel.lines[0].points.length]") == [tensor, 2]
+    page.open("about:blank")
+
+
 def test_pictures_and_verdicts(page: Browser, service: Daemon) -> None:
     here = f"/v1/models/{model_path(MODEL)}"
     analysis, audit = service.get(f"{here}/analysis"), service.get(f"{here}/audit")
