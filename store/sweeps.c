@@ -20,7 +20,7 @@
     "s.id, s.model_id, m.name, s.state, s.priority, s.idempotency_key, s.created_ms, s.started_ms, "         \
     "s.finished_ms, s.error_code, s.error_message, s.tasks_queued, s.tasks_claimed, s.tasks_done, "          \
     "s.tasks_failed, s.tasks_cancelled, s.bytes_expected, s.bytes_fetched, s.version, s.watch_id, "          \
-    "s.end_number, " SWEEP_METRICS
+    "s.requested_by, s.end_number, " SWEEP_METRICS
 
 static void read_row(struct query *query, struct sweep_row *row)
 {
@@ -47,6 +47,7 @@ static void read_row(struct query *query, struct sweep_row *row)
     row->bytes_fetched = query_int(query);
     row->version = (uint64_t)query_int(query);
     row->watch_id = query_int(query);
+    query_text(query, row->requested_by, sizeof row->requested_by);
     row->end_number = query_int(query);
     query_text(query, row->metrics, sizeof row->metrics);
 }
@@ -111,8 +112,8 @@ int sweeps_create(struct store *store, const struct sweep_request *request, int6
         (request->idempotency_key && (code = find_key(connection, request, &id, err))))
         goto out;
     code = query_begin(&query, connection,
-                       "INSERT INTO sweeps (model_id, state, request, idempotency_key, priority, created_ms) "
-                       "VALUES (?, ?, ?, ?, ?, ?) RETURNING id",
+                       "INSERT INTO sweeps (model_id, state, request, idempotency_key, priority, created_ms, "
+                       "requested_by) VALUES (?, ?, ?, ?, ?, ?, ?) RETURNING id",
                        err);
     if (code)
         goto out;
@@ -122,6 +123,7 @@ int sweeps_create(struct store *store, const struct sweep_request *request, int6
     query_bind_text(&query, request->idempotency_key);
     query_bind_int(&query, request->priority);
     query_bind_int(&query, clock_wall_ms());
+    query_bind_text(&query, request->requested_by ? request->requested_by : "");
     code = query_run_int(&query, &id, err);
     is_new = 1;
 out:

@@ -12,6 +12,7 @@
 #include "daemon/base/limits.h"
 #include "store/machine.h"
 #include "store/store.h"
+#include "store/tokens.h"
 
 #define SWEEPS_KEY_SIZE 256
 #define SWEEPS_METRICS_SIZE 64
@@ -24,6 +25,7 @@ struct sweep_request {
                                     `revisions.rule` are read here */
     const char *idempotency_key; /* or NULL; shorter than SWEEPS_KEY_SIZE */
     int priority;                /* SWEEPS_PRIORITY_MIN to _MAX, higher first; 0 is usual */
+    const char *requested_by;    /* name of the token that came with it; NULL: none did */
 };
 
 struct sweep_row {
@@ -38,13 +40,14 @@ struct sweep_row {
     int64_t finished_ms;                    /* 0 until it ends */
     char error_code[STORE_ERROR_NAME_SIZE]; /* "" unless failed, or waiting for its plan with a reason */
     char error_message[STORE_ERROR_MESSAGE_SIZE];
-    int64_t tasks[TASK_STATE_COUNT];   /* how many are in each state */
-    int64_t bytes_expected;            /* of all tasks */
-    int64_t bytes_fetched;             /* so far; running tasks as of their last heartbeat */
-    uint64_t version;                  /* grows with every change of the sweep or its tasks */
-    int64_t watch_id;                  /* of the watch whose run started it; 0: someone asked for it */
-    char metrics[SWEEPS_METRICS_SIZE]; /* JSON list, never empty: statistics where the request names none */
-    int64_t end_number;                /* its place in the order of ends, from 1; 0 until it ends */
+    int64_t tasks[TASK_STATE_COUNT];    /* how many are in each state */
+    int64_t bytes_expected;             /* of all tasks */
+    int64_t bytes_fetched;              /* so far; running tasks as of their last heartbeat */
+    uint64_t version;                   /* grows with every change of the sweep or its tasks */
+    int64_t watch_id;                   /* of the watch whose run started it; 0: someone asked for it */
+    char requested_by[TOKEN_NAME_SIZE]; /* the name of whose token; "" without one */
+    char metrics[SWEEPS_METRICS_SIZE];  /* JSON list, never empty: statistics where the request names none */
+    int64_t end_number;                 /* its place in the order of ends, from 1; 0 until it ends */
 };
 
 /*

@@ -198,6 +198,7 @@ int client_run_sweeps(const struct client_arguments *arguments)
         {"progress.failed", "FAILED"},
         {"progress.revisions_total", "REVISIONS"},
         {"progress.bytes_fetched", "BYTES"},
+        {"requested_by", "BY"},
         {"created_at", "CREATED"},
         {"error.message", "ERROR"},
     };

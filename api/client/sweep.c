@@ -245,14 +245,17 @@ static void print_jobs(const json_t *sweep)
     }
 }
 
-/* "  asked for: {"metrics": ["perplexity"], "limit": 500}", unless that is all there is by default. */
+/* "  asked for by ci: {"metrics": ["perplexity"], "limit": 500}"; nothing where nobody's token came with it
+ * and all is as it is by default. */
 static void print_request(const json_t *sweep)
 {
+    char by[CLIENT_CELL_SIZE];
     json_t *rest = json_copy(json_object_get(sweep, "request"));
     (void)json_object_del(rest, "model");
     char *text = json_object_size(rest) ? json_text_dump(rest, 0) : NULL;
-    if (text)
-        (void)printf("  asked for: %s\n", text);
+    client_plain_copy(json_object_get(sweep, "requested_by"), "", by, sizeof by);
+    if (text || by[0])
+        (void)printf("  asked for%s%s%s%s\n", by[0] ? " by " : "", by, text ? ": " : "", text ? text : "");
     free(text);
     json_decref(rest);
 }

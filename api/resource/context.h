@@ -27,8 +27,9 @@ struct api_hub_wait {
 
 /* A token, a watch or a model that a request has made, changed or ended. */
 struct api_change {
-    const char *event;   /* "token created", "watch deleted", "model removed" */
+    const char *event;   /* "token created", "watch deleted", "model removed", "sweep cancelled" */
     int64_t token;       /* number of the token; 0: it is of a model */
+    int64_t sweep;       /* number of the sweep; 0: it is of none */
     const char *name;    /* of the token, or of the model */
     const char *by_name; /* of the token that the request carried; "" without one */
     int64_t by_token;    /* its number; 0: none, or that of the option token-file */

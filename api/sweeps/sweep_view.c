@@ -191,6 +191,7 @@ int api_sweep_render(struct store *store, const struct sweep_row *row, int is_wh
         api_json_integer(json, "watch_id", row->watch_id);
     else
         api_json_null(json, "watch_id");
+    api_json_text_or_null(json, "requested_by", row->requested_by);
     api_json_time(json, "created_at", row->created_ms);
     api_json_time(json, "started_at", row->started_ms);
     api_json_time(json, "finished_at", row->finished_ms);

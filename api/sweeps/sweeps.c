@@ -25,7 +25,8 @@
 
 static const struct api_listing sweep_listing = {
     "sweeps",
-    " id model state metrics priority idempotency_key watch_id created_at started_at finished_at error.code "
+    " id model state metrics priority idempotency_key watch_id requested_by created_at started_at "
+    "finished_at error.code "
     "error.message "
     "progress.revisions_total progress.done progress.failed progress.cancelled progress.queued "
     "progress.running "
@@ -76,14 +77,29 @@ int api_get_sweep(struct api_request *request, struct api_response *response, st
     return code ? code : api_precondition_etag(digits, response, err);
 }
 
+/* The log tells who asked for a sweep, and who ended it: a queue is shared. */
+static void note_change(const struct api_request *request, const char *event, int64_t id, const char *model)
+{
+    api_context_note_change(request->context, &(struct api_change){.event = event,
+                                                                   .sweep = id,
+                                                                   .name = model,
+                                                                   .by_name = request->identity.name,
+                                                                   .by_token = request->identity.token_id});
+}
+
 int api_cancel_sweep(struct api_request *request, struct api_response *response, struct err *err)
 {
+    struct sweep_row before;
     int64_t id = 0;
     int code = read_id(request, &id, err);
+    if (!code)
+        code = sweeps_get(request->context->store, id, &before, err);
     if (!code)
         code = sweeps_cancel(request->context->store, id, err);
     if (code)
         return code;
+    if (!sweep_state_is_final(before.state))
+        note_change(request, "sweep cancelled", id, before.model);
     api_context_wake(request->context);
     return append_sweep(request, id, response, err);
 }
@@ -139,10 +155,13 @@ int api_create_sweep(struct api_request *request, struct api_response *response,
     if (!code) {
         row.request = sweep.text;
         row.priority = sweep.priority;
+        row.requested_by = request->identity.name;
         code = sweeps_create(store, &row, &id, &is_new, err);
         if (code == ERR_NOT_FOUND)
             code = err->code = ERR_CONFLICT; /* removed between the two */
     }
+    if (!code && is_new)
+        note_change(request, "sweep asked for", id, sweep.model);
     free(sweep.text);
     if (code)
         return code;

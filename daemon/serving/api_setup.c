@@ -130,6 +130,9 @@ void api_setup_log_change(void *context, const struct api_change *change)
     if (change->token)
         log_info(change->event, log_int("token", change->token), log_text("name", change->name),
                  log_text("by", by), log_int("by_token", change->by_token), log_end);
+    else if (change->sweep)
+        log_info(change->event, log_int("sweep", change->sweep), log_text("model", change->name),
+                 log_text("by", by), log_int("by_token", change->by_token), log_end);
     else
         log_info(change->event, log_text("model", change->name), log_text("by", by),
                  log_int("by_token", change->by_token), log_end);

@@ -104,6 +104,25 @@ def test_a_token_is_kept_as_a_digest_and_shown_once(closed: Daemon, keys: Callab
         assert not file.is_file() or text.encode() not in file.read_bytes(), file
 
 
+def test_whose_sweep_it_is_and_who_ended_it(closed: Daemon, hub: Any, keys: Callable[[Daemon], Keys]) -> None:
+    """Sweeps name the token that asked for them, also once it is revoked; the log tells who cancelled one."""
+    alice, boss = keys(closed).make("alice", "read,sweep"), keys(closed).make("boss", "admin")
+    hub.fault("hold", path="/refs")
+    number = closed.post("/v1/sweeps", SWEEP, bearer(alice)).json()["id"]
+    keys(closed).run("revoke", "alice")
+    assert closed.get(f"/v1/sweeps/{number}", bearer(boss)).json()["requested_by"] == "alice"
+    env = {"BIFURCATE_TOKEN": boss}
+    assert closed.client("show", str(number), env=env).stdout.splitlines()[1].startswith("  asked for by alice")
+    listed = closed.client("sweeps", "--csv", "--fields", "id,requested_by", env=env)
+    assert listed.stdout.splitlines() == ["id,requested_by", f"{number},alice"]
+    for _ in range(2):  # the second one ends nothing
+        assert closed.client("cancel", str(number), env=env).returncode == 0
+    lines = re.findall(r"info +(sweep (?:asked|cancelled).*)", closed.log())
+    here = f"sweep={number} model={SWEEP['model']}"
+    assert lines == [f"sweep asked for {here} by=alice by_token=1", f"sweep cancelled {here} by=boss by_token=2"]
+    hub.restore()
+
+
 def test_made_and_revoked_while_the_daemon_runs(closed: Daemon, keys: Callable[[Daemon], Keys]) -> None:
     text = keys(closed).make("night", "sweep")
     assert closed.post("/v1/sweeps", SWEEP, bearer(text)).status == 201  # from its first use
