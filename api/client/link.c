@@ -354,12 +354,37 @@ void client_link_append(struct buf *target, const char *name, const char *value)
     client_link_encode(target, value);
 }
 
+/* A folder that was moved or deleted has no real path, but its results have a name: that of the place where
+ * it was. */
+static int refuse_folder(const char *model, struct err *err)
+{
+    int number = errno;
+    size_t length = strlen(model);
+    while (length > 1 && model[length - 1] == '/')
+        length--;
+    char *parent = strndup(model, length), *path = NULL, *slash = parent ? strrchr(parent, '/') : NULL;
+    int code = err_set_errno(err, number, "folder %.200s", model);
+    if (number == ENOENT && slash && slash[1] && slash[1] != '.') {
+        slash[0] = '\0';
+        path = realpath(slash == parent ? "/" : parent, NULL);
+    }
+    if (path)
+        code =
+            err_set(err, ERR_NOT_FOUND,
+                    "folder %.200s: there is none; what was measured of one that was there is of the model "
+                    "file:%.200s%s%.100s",
+                    model, strcmp(path, "/") == 0 ? "" : path, "/", slash + 1);
+    free(parent);
+    free(path);
+    return code;
+}
+
 int client_link_model_name(const char *model, struct buf *name, struct err *err)
 {
     if (model[0] == '/' || model[0] == '.') {
         char *path = realpath(model, NULL);
         if (!path)
-            return err_set_errno(err, errno, "folder %.200s", model);
+            return refuse_folder(model, err);
         buf_appendf(name, "file:%s", path);
         free(path);
     } else if (!strchr(model, '/') || strncmp(model, "http://", 7) == 0 ||

@@ -7,6 +7,7 @@ import io
 import json
 import os
 import re
+import shutil
 import signal
 import struct
 import subprocess
@@ -498,3 +499,19 @@ def test_all_sweeps_at_work(
     assert process.returncode == 1, errors
     assert [row["id"] for row in json.loads(output)["sweeps"]] == [2], "a list, however many were at work"
     assert one.client("follow", "1", "2", "3").returncode == 1
+
+
+def test_a_folder_that_was_moved_is_still_named(measured: Daemon, garden: Path, tmp_path: Path) -> None:
+    """Its results have the name of the old place, where a link lets the series go on."""
+    old, new = tmp_path / "old", tmp_path / "new"
+    shutil.copytree(garden / "models" / MODEL / "step8", old / "step8")
+    assert measured.client("sweep", str(old), "--follow").returncode == 0
+    old.rename(new)
+    shutil.copytree(garden / "models" / MODEL / "step64", new / "step64")
+    done = measured.client("series", str(old))
+    assert done.returncode == 4 and f"what was measured of one that was there is of the model file:{old}\n" in done.stderr, done
+    old.symlink_to(new)
+    assert measured.client("sweep", f"file:{old}", "--follow").returncode == 0
+    rows = {row["revision"]: row["reference"] for row in measured.series(f"file:{old}")}
+    assert rows == {"step8": "step8", "step64": "step8"}
+    assert measured.client("series", str(old)).returncode == 4, "the path itself is that of the new place"
