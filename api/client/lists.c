@@ -198,8 +198,8 @@ int client_run_sweeps(const struct client_arguments *arguments)
         {"progress.failed", "FAILED"},
         {"progress.revisions_total", "REVISIONS"},
         {"progress.bytes_fetched", "BYTES"},
-        {"requested_by", "BY"},
         {"created_at", "CREATED"},
+        {"requested_by", "BY"},
         {"error.message", "ERROR"},
     };
     const char *model = arguments->values[CLIENT_OPTION_MODEL];
