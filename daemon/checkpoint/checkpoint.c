@@ -1,9 +1,9 @@
 #include "daemon/checkpoint/checkpoint.h"
 
-#include "daemon/base/file.h"
 #include "daemon/base/guess.h"
 #include "daemon/base/limits.h"
 #include "daemon/base/weight_layout.h"
+#include "daemon/checkpoint/ranks.h"
 #include "daemon/checkpoint/shard.h"
 #include "daemon/checkpoint/shard_index.h"
 #include "daemon/checkpoint/spread.h"
@@ -72,96 +72,6 @@ static int open_shards(struct checkpoint *checkpoint, struct source *source, str
     return source ? shard_open(source, checkpoint->format, &checkpoint->shards[0], err) : 0;
 }
 
-/* -- What trainers write -- */
-
-#define POINTER_BYTES_MAX 256
-
-/* The name of a file in the folder of another one, or NULL without memory. */
-static char *beside(const char *path, const char *name)
-{
-    const char *slash = strrchr(path, '/');
-    const size_t folder = slash ? (size_t)(slash - path) + 1 : 0, size = folder + strlen(name) + 1;
-    char *other = malloc(size);
-    if (other)
-        (void)snprintf(other, size, "%.*s%s", (int)folder, path, name);
-    return other;
-}
-
-/* DeepSpeed and Megatron write a file for each rank of model parallelism; with ZeRO's third stage the ranks
- * of data parallelism hold parts of the weights, too. */
-static int refuse_ranks(const struct checkpoint *checkpoint, const char *path, struct err *err)
-{
-    static const struct {
-        const char *beside, *name, *why;
-    } ranks[] = {
-        {"mp_rank_00_model_states.pt", "mp_rank_01_model_states.pt",
-         "the model is divided among ranks of tensor parallelism, of which one alone is read; convert it "
-         "with "
-         "DeepSpeed's or Megatron's tools"},
-        {"mp_rank_00_model_states.pt", "layer_00-model_00-model_states.pt",
-         "the model is divided into layers for pipeline parallelism; convert it with DeepSpeed's or "
-         "Megatron's tools"},
-        {"mp_rank_00_model_states.pt", "layer_01-model_00-model_states.pt",
-         "the model is divided into layers for pipeline parallelism; convert it with DeepSpeed's or "
-         "Megatron's tools"},
-        {"mp_rank_00_model_states.pt", "zero_pp_rank_0_mp_rank_00_model_states.pt",
-         "ZeRO's stage 3 divides the weights among the ranks; its zero_to_fp32.py makes files of it that are "
-         "read, and "
-         "so does stage3_gather_16bit_weights_on_model_save"},
-        {"model_optim_rng.pt", "../mp_rank_01/model_optim_rng.pt",
-         "the model is divided among ranks of tensor parallelism, of which one alone is read; its converter "
-         "to "
-         "Hugging Face's format makes files of it that are read"},
-    };
-    const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
-    for (size_t i = 0; i < sizeof ranks / sizeof ranks[0]; i++) {
-        const char *other_name = ranks[i].name;
-        if (strcmp(name, ranks[i].beside) != 0)
-            continue;
-        char *other = strncmp(other_name, "../", 3) == 0 ? strdup(other_name + 3) : beside(path, other_name);
-        if (!other)
-            return err_set(err, ERR_NO_MEMORY, "out of memory");
-        const int is_there = checkpoint->files.has(checkpoint->files.context, other);
-        if (is_there)
-            (void)err_set(err, ERR_UNSUPPORTED, "%.200s is there: %s", other, ranks[i].why);
-        free(other);
-        if (is_there)
-            return err->code;
-    }
-    return 0;
-}
-
-/* "latest" holds the name of the folder with DeepSpeed's newest states. */
-static int follow_pointer(struct checkpoint *checkpoint, struct err *err)
-{
-    char folder[POINTER_BYTES_MAX + 1] = "";
-    struct source *source = NULL;
-    int code = checkpoint->files.open(checkpoint->files.context, checkpoint->first_name, &source, err);
-    if (code)
-        return code;
-    size_t size = source->size_bytes > POINTER_BYTES_MAX ? 0 : (size_t)source->size_bytes;
-    code = source_read(source, 0, folder, size, err);
-    source_close(source);
-    if (code)
-        return code;
-    folder[strcspn(folder, " \r\n")] = 0;
-    if (!file_is_safe_relative(folder) || strchr(folder, '/'))
-        return err_set(err, ERR_NOT_FOUND,
-                       "no weights: none of " WEIGHT_LAYOUT_FILES
-                       " is there, and latest does not name a folder, as DeepSpeed's does");
-    char path[POINTER_BYTES_MAX + 64];
-    (void)snprintf(path, sizeof path, "%s/mp_rank_00_model_states.pt", folder);
-    code = refuse_ranks(checkpoint, path, err);
-    if (!code && !checkpoint->files.has(checkpoint->files.context, path))
-        code = err_set(err, ERR_NOT_FOUND,
-                       "no weights: latest is there, but %.200s is not, which it stands for", path);
-    if (code)
-        return code;
-    free(checkpoint->first_name);
-    checkpoint->first_name = strdup(path);
-    return checkpoint->first_name ? 0 : err_set(err, ERR_NO_MEMORY, "out of memory");
-}
-
 static int open_layout(struct checkpoint *checkpoint, const struct weight_layout *layout, struct err *err)
 {
     struct source *source = NULL;
@@ -173,10 +83,12 @@ static int open_layout(struct checkpoint *checkpoint, const struct weight_layout
         code = read_index(checkpoint, layout->file, err);
         break;
     case WEIGHT_FORM_POINTER:
-        code = follow_pointer(checkpoint, err);
+        free(checkpoint->first_name);
+        checkpoint->first_name = NULL;
+        code = ranks_follow(&checkpoint->files, layout->file, &checkpoint->first_name, err);
         break;
     case WEIGHT_FORM_FILE:
-        code = refuse_ranks(checkpoint, layout->file, err);
+        code = ranks_refuse(&checkpoint->files, layout->file, err);
         break;
     }
     if (!code && layout->form != WEIGHT_FORM_INDEX)
