@@ -220,6 +220,25 @@ static int find_shared(struct state_dict *state_dict, struct err *err)
     return 0;
 }
 
+/* DeepSpeed says in each rank's file among how many the model is divided; the others' may not be there yet.
+ */
+static int check_ranks(const struct walk *walk, struct pickle_value root)
+{
+    static const char name[] = "mp_world_size";
+    const struct pickle_object *object = &walk->pickle->objects[root.index];
+    for (uint32_t i = 0; i + 1 < object->count; i += 2) {
+        const struct pickle_value key = object->items[i], value = object->items[i + 1];
+        if (key.kind == PICKLE_KIND_TEXT && key.text.size == sizeof name - 1 &&
+            memcmp(walk->pickle->data + key.text.offset, name, sizeof name - 1) == 0 &&
+            value.kind == PICKLE_KIND_INTEGER && value.integer > 1)
+            return err_set(walk->err, ERR_UNSUPPORTED,
+                           "%s is %" PRId64 ": the model is divided among ranks of tensor parallelism, of "
+                           "which one alone is read; convert it with DeepSpeed's or Megatron's tools",
+                           name, value.integer);
+    }
+    return 0;
+}
+
 /* All tensors below the root. */
 static int walk_all(struct walk *walk, enum state_dict_form form)
 {
@@ -234,7 +253,10 @@ static int walk_all(struct walk *walk, enum state_dict_form form)
         return err_set(walk->err, ERR_UNSUPPORTED, "it holds something else than a tensor");
     if (root.kind != PICKLE_KIND_DICT)
         return err_set(walk->err, ERR_UNSUPPORTED, "the file holds something else than a state dict");
-    code = enter(walk, root);
+    if (form == STATE_DICT_FORM_TRAINER)
+        code = check_ranks(walk, root);
+    if (!code)
+        code = enter(walk, root);
     while (!code && walk->depth)
         code = step(walk);
     return code;

@@ -22,7 +22,8 @@
 
 enum state_dict_form {
     STATE_DICT_FORM_PLAIN,   /* tensors and no more */
-    STATE_DICT_FORM_TRAINER, /* with whatever a trainer keeps (PICKLE_DIALECT_TRAINER) */
+    STATE_DICT_FORM_TRAINER, /* with whatever a trainer keeps (PICKLE_DIALECT_TRAINER); refused where that
+                              * says that it is one of several ranks' */
     STATE_DICT_FORM_TENSOR,  /* a tensor alone */
 };
 

@@ -457,6 +457,8 @@ static void test_bombs(void **state)
     buf_free(&pickle);
 }
 
+#define RANKS "X\x0d\0\0\0mp_world_size"
+
 /* What a trainer keeps beside tensors: later protocols, instances, sets, bytes, names of which nothing is
  * known. */
 static void test_what_trainers_keep(void **state)
@@ -526,6 +528,7 @@ static void test_hostile_pickles_of_trainers(void **state)
         {BYTES("\x80\2ctorch.distributed.checkpoint.metadata\nMetadata\n)\x81}b}b."), "attributes are set"},
         {BYTES("\x80\2}" TEXT_1("a") "ctorch._utils\n_rebuild_tensor_v2\n)Rs."), "described by 0"},
         {BYTES("\x80\2U\1x."), "SHORT_BINSTRING"},
+        {BYTES("\x80\2}(" RANKS "K\2" TEXT_1("a") GOOD "u."), "mp_world_size is 2: the model is divided"},
     };
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
@@ -535,6 +538,23 @@ static void test_hostile_pickles_of_trainers(void **state)
         if (!code || dict || !strstr(err.message, cases[i].says))
             fail_msg("case %zu: %s", i, err.message);
     }
+}
+
+/* One rank holds the whole; and what another form's file says of ranks means nothing. */
+static void test_one_rank(void **state)
+{
+    struct state_dict *dict = NULL;
+    struct err err = ERR_INIT;
+    (void)state;
+    assert_int_equal(state_dict_parse(BYTES("\x80\2}(" RANKS "K\1" TEXT_1("a") GOOD "u."),
+                                      STATE_DICT_FORM_TRAINER, &dict, &err),
+                     0);
+    state_dict_free(dict);
+    dict = NULL;
+    assert_int_equal(state_dict_parse(BYTES("\x80\2}(" RANKS "K\2" TEXT_1("a") GOOD "u."),
+                                      STATE_DICT_FORM_PLAIN, &dict, &err),
+                     0);
+    state_dict_free(dict);
 }
 
 /* A part of a distributed checkpoint: a tensor alone, and nothing else. */
@@ -563,7 +583,7 @@ int main(void)
         cmocka_unit_test(test_accepted),           cmocka_unit_test(test_foreign),
         cmocka_unit_test(test_hostile_pickles),    cmocka_unit_test(test_bombs),
         cmocka_unit_test(test_what_trainers_keep), cmocka_unit_test(test_hostile_pickles_of_trainers),
-        cmocka_unit_test(test_a_tensor_alone),
+        cmocka_unit_test(test_a_tensor_alone),     cmocka_unit_test(test_one_rank),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
