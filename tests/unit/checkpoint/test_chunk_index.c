@@ -137,13 +137,34 @@ static void test_too_irregular(void **state)
     assert_non_null(strstr(err.message, "cut too irregularly"));
 }
 
+/* Places of more chunks than there may be: counted before any is read. */
+static void test_too_many(void **state)
+{
+    struct chunk_index *index = NULL;
+    struct err err = ERR_INIT;
+    struct buf buf;
+    (void)state;
+    buf_init(&buf, 8 * MIB);
+    (void)buf_append(&buf, "\x80\x02", 2);
+    pickle_op(&buf, CHUNKS_CLASS "Metadata\n)\x81}(");
+    pickle_text(&buf, "state_dict_metadata");
+    pickle_op(&buf, "}");
+    pickle_text(&buf, "storage_data");
+    pickle_op(&buf, "}");
+    for (int i = 0; i <= LIMIT_CHUNKS; i++)
+        pickle_op(&buf, "NNs");
+    pickle_op(&buf, "ub.");
+    assert_int_equal(chunk_index_parse(buf.data, buf.size, &index, &err), ERR_LIMIT);
+    assert_null(index);
+    assert_non_null(strstr(err.message, "storage_data: more than the limit of 1000000 chunks"));
+    buf_free(&buf);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_what_is_read),
-        cmocka_unit_test(test_cut_short),
-        cmocka_unit_test(test_covers),
-        cmocka_unit_test(test_too_irregular),
+        cmocka_unit_test(test_what_is_read),  cmocka_unit_test(test_cut_short), cmocka_unit_test(test_covers),
+        cmocka_unit_test(test_too_irregular), cmocka_unit_test(test_too_many),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
