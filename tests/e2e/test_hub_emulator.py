@@ -133,6 +133,14 @@ def test_commits(api: HfApi, hub: Emulator) -> None:
     assert api.list_repo_commits("org/gated"), "the history of a gated repository is no secret"
 
 
+def test_commits_after_other_ways(api: HfApi, hub: Emulator) -> None:
+    """A commit without a title is not taken for an earlier one of the same files whose history was another."""
+    first, short = hub.sha(REPO), hub.move_branch(REPO, "main", "step0")
+    hub.restore()
+    longer = [hub.move_branch(REPO, "main", name) for name in ("step512", "step0")]
+    assert longer[1] != short and [one.commit_id for one in api.list_repo_commits(REPO)] == [*longer[::-1], first]
+
+
 def test_search_for_models(api: HfApi, hub: Emulator) -> None:
     def found(**query: Any) -> list[str]:
         return [one.id for one in api.list_models(**query)]

@@ -253,7 +253,7 @@ class Repository:
         files = self._scan(folder)
         content = [(path, file.oid, file.size) for path, file in sorted(files.items())]
         made_of = [self.kind, self.id, name, content]
-        if title is not None:  # of commits with titles there may be several with the same files
+        if title is not None or parent:  # of several commits with the same files each has its own history
             made_of += [title, parent.sha if parent else None]
         sha = hashlib.sha1(json.dumps(made_of).encode()).hexdigest()
         if sha not in self._commits:
