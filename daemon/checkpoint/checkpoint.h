@@ -18,19 +18,25 @@
 #include "daemon/base/source.h"
 #include "gpu/tensor.h"
 
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 
 struct checkpoint;
 
 /* How a checkpoint comes at its files. `name` is a file's name inside of the revision ("model.safetensors",
- * "sub/x.bin"), always safe (file_is_safe_relative). */
+ * "sub/x.bin"), always safe (file_is_safe_relative). Chunks in several files are read by several threads,
+ * each of which may ask. */
 struct checkpoint_files {
     /* Whether the revision holds this file; answered from its listing, without a request. */
     int (*has)(void *context, const char *name);
     /* Opens it; the checkpoint closes *ret_source. */
     int (*open)(void *context, const char *name, struct source **ret_source, struct err *err);
     void *context; /* outlives the checkpoint */
+
+    /* Which files they are, so that what was parsed of equal ones is parsed once; NULL: that is not known */
+    const char *content;
+    const atomic_bool *cancel; /* ends waits for others who parse, once it is true; or NULL */
 };
 
 /* Which layout is taken where a revision holds both. */

@@ -205,6 +205,20 @@ void chunk_index_free(struct chunk_index *index)
     free(index);
 }
 
+size_t chunk_index_memory(const struct chunk_index *index)
+{
+    size_t bytes = sizeof *index + index->count * sizeof *index->tensors +
+                   index->file_count * (sizeof *index->files + sizeof *index->ends);
+    for (size_t i = 0; i < index->count; i++) {
+        const struct chunk_index_tensor *tensor = &index->tensors[i];
+        const size_t places = 2 * (size_t)tensor->shape.ndim * sizeof *tensor->places;
+        bytes += strlen(tensor->name) + 1 + tensor->chunk_count * (sizeof *tensor->chunks + places);
+    }
+    for (size_t i = 0; i < index->file_count; i++)
+        bytes += strlen(index->files[i]) + 1;
+    return bytes;
+}
+
 int chunk_index_find(const struct chunk_index *index, const char *name, size_t *ret_number)
 {
     const struct chunk_index_tensor key = {.name = (char *)(uintptr_t)name};

@@ -50,6 +50,9 @@ int chunk_index_parse(const void *data, size_t size, struct chunk_index **ret_in
 /* NULL is allowed. */
 void chunk_index_free(struct chunk_index *index);
 
+/* How many bytes of memory it takes. */
+size_t chunk_index_memory(const struct chunk_index *index);
+
 /* Whether there is such a tensor; then *ret_number is set. */
 int chunk_index_find(const struct chunk_index *index, const char *name, size_t *ret_number);
 

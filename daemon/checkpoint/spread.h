@@ -2,10 +2,11 @@
  * The tensors of a distributed checkpoint (chunk_index.h), put together from chunks in several files. Private
  * to checkpoint.c.
  *
- * Opening reads the metadata alone. A chunk is what torch.save writes for a tensor, at some offset of a file
- * with many such: it is opened when bytes of it are wanted, must have the dtype and the size that the
- * metadata says, and only as much of it is read as is asked for (its whole where it is small). Files are
- * opened when a chunk of them is wanted, and no more than a few are open at a time.
+ * Opening reads the metadata alone (chunk_shelf.h). A chunk is what torch.save writes for a tensor, at some
+ * offset of a file with many such: it is opened when bytes of it are wanted, must have the dtype and the size
+ * that the metadata says, and only as much of it is read as is asked for (its whole where it is small). Files
+ * are opened when a chunk of them is wanted, and no more than a few are open at a time. Where they come over
+ * the network, a whole tensor is fetched from several at once (spread_fetch.h).
  */
 #ifndef BIFURCATED_CHECKPOINT_SPREAD_H
 #define BIFURCATED_CHECKPOINT_SPREAD_H

@@ -232,9 +232,15 @@ static int open_source(struct revision_source *source, struct store *store, stru
         code = read_enough(store, revision, wanted, &source->tree, err);
     if (!code && !source->tree)
         code = list_tree(source, store, revision, wanted, err);
-    if (code)
+    if (code) {
         revision_source_close(source);
-    return code;
+        return code;
+    }
+    (void)snprintf(source->content, sizeof source->content, "%s\n%s\n%s", repository->name, revision->name,
+                   source->tree->commit);
+    source->files.content = source->content;
+    source->files.cancel = source->repository->cancel;
+    return 0;
 }
 
 int revision_source_open(struct revision_source *source, struct store *store, struct repository *repository,

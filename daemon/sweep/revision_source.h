@@ -25,7 +25,9 @@ struct revision_source {
     char name[LIMIT_REVISION_NAME_BYTES + 1];
     struct repository_tree *tree;  /* owned */
     struct checkpoint_files files; /* for checkpoint_open; its context is this struct */
-    int forgotten_count;           /* results that were recorded of other files than it has, by its list */
+    char content[LIMIT_MODEL_NAME_BYTES + LIMIT_REVISION_NAME_BYTES + REPOSITORY_COMMIT_SIZE +
+                 4];     /* of them */
+    int forgotten_count; /* results that were recorded of other files than it has, by its list */
 };
 
 /* Lists the files of a stored revision, from the store or else from the repository (and then stores them).

@@ -80,7 +80,8 @@ class Pickle:
         if isinstance(value, list):
             return b"](" + b"".join(map(self.value, value)) + b"e"
         if isinstance(value, dict):
-            return b"}(" + b"".join(self.value(key) + self.value(item) for key, item in value.items()) + b"u"
+            items = [self.value(key) + self.value(item) for key, item in value.items()]
+            return b"}" + b"".join(b"(" + b"".join(items[at : at + 1000]) + b"u" for at in range(0, len(items), 1000))  # as Python cuts them
         return {None: b"N", True: b"\x88", False: b"\x89"}[value]
 
     def record(self, module: str, name: str, state: Any) -> bytes:

@@ -8,10 +8,15 @@
 #include "daemon/checkpoint/spread.h"
 #include "tests/unit/checkpoint/chunks.h"
 
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
+#include <time.h>
 
-#define FILES 70 /* more than are open at a time */
-#define ROWS 3   /* of each chunk */
+#define FILES 70  /* more than are open at a time, but for those that are fetched */
+#define AT_ONCE 8 /* that are fetched at once */
+#define PATIENCE_S 60
+#define ROWS 3 /* of each chunk */
 #define COLUMNS 2
 #define CHUNK_BYTES ((size_t)ROWS * COLUMNS * 2)
 
@@ -20,9 +25,30 @@
 struct folder {
     struct buf metadata, files[FILES];
     const char *hidden; /* a file that is not there */
-    int open_count, opened, reads;
+    const char *content;
+    int is_local;
+    atomic_int open_count, opened, reads;
     int fail_after; /* reads that succeed; -1: all */
+
+    /* The first so many reads end together; 0: none waits */
+    int meeting, present;
+    pthread_mutex_t lock;
+    pthread_cond_t met;
 };
+
+static void meet(struct folder *folder)
+{
+    struct timespec until;
+    (void)clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += PATIENCE_S;
+    (void)pthread_mutex_lock(&folder->lock);
+    if (++folder->present == folder->meeting)
+        (void)pthread_cond_broadcast(&folder->met);
+    int late = 0;
+    while (folder->present < folder->meeting && !late)
+        late = pthread_cond_timedwait(&folder->met, &folder->lock, &until);
+    (void)pthread_mutex_unlock(&folder->lock);
+}
 
 struct counted {
     struct source source, *inner;
@@ -36,6 +62,8 @@ static int counted_read(struct source *source, uint64_t offset, void *data, size
         return err_set(err, ERR_NETWORK, "%s: connection lost", source->name);
     counted->folder->fail_after -= counted->folder->fail_after > 0;
     counted->folder->reads++;
+    if (counted->folder->meeting)
+        meet(counted->folder);
     return source_read(counted->inner, offset, data, size, err);
 }
 
@@ -55,7 +83,8 @@ static int has(void *context, const char *name)
 
 static int open_one(void *context, const char *name, struct source **ret_source, struct err *err)
 {
-    static const struct source_ops ops = {.read = counted_read, .close = counted_close};
+    static const struct source_ops fetched = {.read = counted_read, .close = counted_close},
+                                   local = {.read = counted_read, .close = counted_close, .reads_at_once = 1};
     struct folder *folder = context;
     const struct buf *content = &folder->metadata;
     struct counted *counted = calloc(1, sizeof *counted);
@@ -63,12 +92,13 @@ static int open_one(void *context, const char *name, struct source **ret_source,
     if (strcmp(name, "in/.metadata") != 0)
         content = &folder->files[strtol(name + strlen("in/"), NULL, 10)];
     assert_int_equal(source_open_memory(name, content->data, content->size, &counted->inner, err), 0);
-    counted->source =
-        (struct source){.ops = &ops, .name = counted->inner->name, .size_bytes = counted->inner->size_bytes};
+    counted->source = (struct source){.ops = folder->is_local ? &local : &fetched,
+                                      .name = counted->inner->name,
+                                      .size_bytes = counted->inner->size_bytes};
     counted->folder = folder;
     folder->open_count++;
     folder->opened++;
-    assert_true(folder->open_count <= 65); /* the metadata is closed before */
+    assert_true(folder->open_count <= (folder->is_local ? 65 : FILES)); /* the metadata is closed before */
     *ret_source = &counted->source;
     return 0;
 }
@@ -106,7 +136,8 @@ static struct spread *open_other(struct folder *folder, int count, const char *s
 {
     static char names[FILES][16];
     struct chunks_piece pieces[FILES];
-    const struct checkpoint_files files = {.has = has, .open = open_one, .context = folder};
+    const struct checkpoint_files files = {
+        .has = has, .open = open_one, .context = folder, .content = folder->content};
     struct spread *spread = NULL;
     struct err err = ERR_INIT;
     for (int i = 0; i < count; i++) {
@@ -142,7 +173,7 @@ static void close_spread(struct spread *spread, struct folder *folder)
 
 static void test_all_files(void **state)
 {
-    struct folder folder = {.hidden = NULL};
+    struct folder folder = {.is_local = 1};
     uint16_t values[FILES * ROWS * COLUMNS];
     struct err err = ERR_INIT;
     (void)state;
@@ -156,6 +187,54 @@ static void test_all_files(void **state)
     assert_int_equal(spread_check_files(spread, &err), 0);
     assert_int_equal(spread_read(spread, 0, 1, values, sizeof values, &err), ERR_INVALID);
     close_spread(spread, &folder);
+}
+
+/* What comes over the network is fetched from several files at once, and these stay open: where the bytes of
+ * one are costs a request. */
+static void test_fetched_at_once(void **state)
+{
+    struct folder folder = {.lock = PTHREAD_MUTEX_INITIALIZER, .met = PTHREAD_COND_INITIALIZER};
+    uint16_t values[FILES * ROWS * COLUMNS];
+    struct err err = ERR_INIT;
+    (void)state;
+    struct spread *spread = open_spread(&folder, FILES);
+    folder.meeting = AT_ONCE;
+    for (int round = 0; round < 2; round++) {
+        memset(values, 0, sizeof values);
+        if (spread_read(spread, 0, 0, values, sizeof values, &err))
+            fail_msg("%s", err.message);
+        for (uint16_t i = 0; i < FILES * ROWS * COLUMNS; i++)
+            assert_int_equal(values[i], i);
+        assert_true(folder.present >= AT_ONCE);
+        assert_int_equal(folder.opened, FILES);
+        assert_int_equal(folder.reads, (round + 1) * FILES);
+    }
+    assert_int_equal(folder.open_count, FILES);
+    close_spread(spread, &folder);
+}
+
+/* Whoever is last, the first of the files that fail is the one that is named. */
+static void test_failures_at_once(void **state)
+{
+    (void)state;
+    for (int round = 0; round < 20; round++) {
+        struct folder folder = {.hidden = NULL};
+        uint16_t values[FILES * ROWS * COLUMNS];
+        struct err err = ERR_INIT;
+        struct spread *spread = open_spread(&folder, FILES);
+        folder.files[5].size--;
+        folder.files[7].size--;
+        folder.hidden = "in/06.distcp";
+        assert_int_equal(spread_read(spread, 0, 0, values, sizeof values, &err), ERR_FORMAT);
+        assert_non_null(strstr(err.message, "tensor w, its chunk at [15, 0]: in/05.distcp: truncated"));
+        folder.files[5].size++;
+        folder.files[7].size++;
+        folder.hidden = NULL;
+        err = (struct err)ERR_INIT;
+        assert_int_equal(spread_read(spread, 0, 0, values, sizeof values, &err), 0);
+        assert_int_equal(values[FILES * ROWS * COLUMNS - 1], FILES * ROWS * COLUMNS - 1);
+        close_spread(spread, &folder);
+    }
 }
 
 /* Only what is asked for is opened, and a chunk is kept for the next range. */
@@ -202,7 +281,7 @@ static void test_by_turns(void **state)
 /* What fails is named, and may be tried again. */
 static void test_failures(void **state)
 {
-    struct folder folder = {.hidden = NULL};
+    struct folder folder = {.is_local = 1};
     unsigned char bytes[4 * CHUNK_BYTES];
     struct err err = ERR_INIT;
     (void)state;
@@ -251,12 +330,39 @@ static void test_other_chunks(void **state)
     }
 }
 
+/* Metadata is read once for all that read equal files, at the same time or one after the other, and again for
+ * others. */
+static void test_metadata_once(void **state)
+{
+    struct folder folders[3] = {{.content = "one"}, {.content = "one"}, {.content = "other"}};
+    struct spread *spreads[3];
+    (void)state;
+    for (int i = 0; i < 3; i++)
+        spreads[i] = open_spread(&folders[i], 4);
+    assert_ptr_equal(spread_index(spreads[0]), spread_index(spreads[1]));
+    assert_ptr_not_equal(spread_index(spreads[0]), spread_index(spreads[2]));
+    const struct chunk_index *kept = spread_index(spreads[0]);
+    for (int i = 0; i < 3; i++)
+        close_spread(spreads[i], &folders[i]);
+    spreads[0] = open_spread(&folders[0], 4);
+    assert_ptr_equal(spread_index(spreads[0]), kept);
+    close_spread(spreads[0], &folders[0]);
+    for (int i = 0; i < 2; i++) {
+        folders[i].content = NULL;
+        spreads[i] = open_spread(&folders[i], 4);
+    }
+    assert_ptr_not_equal(spread_index(spreads[0]), spread_index(spreads[1]));
+    for (int i = 0; i < 2; i++)
+        close_spread(spreads[i], &folders[i]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_all_files),    cmocka_unit_test(test_ranges),
-        cmocka_unit_test(test_by_turns),     cmocka_unit_test(test_failures),
-        cmocka_unit_test(test_other_chunks),
+        cmocka_unit_test(test_all_files),        cmocka_unit_test(test_ranges),
+        cmocka_unit_test(test_by_turns),         cmocka_unit_test(test_failures),
+        cmocka_unit_test(test_other_chunks),     cmocka_unit_test(test_fetched_at_once),
+        cmocka_unit_test(test_failures_at_once), cmocka_unit_test(test_metadata_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
