@@ -32,6 +32,12 @@ install_packages() {
     --no-install-recommends install $missing
 }
 
+# are_offered NAME...: whether apt has each of these packages, installed or not; as of the last update of its lists.
+are_offered() {
+  local name
+  for name in "$@"; do apt-cache policy "$name" 2>/dev/null | grep -q '^  Candidate: [^(]' || return 1; done
+}
+
 # Where Debian's packages ask whether they may start a service, and where units lie; a test has others.
 policy=${BIFURCATED_POLICY_RC_D:-/usr/sbin/policy-rc.d}
 units=${BIFURCATED_UNITS:-/usr/lib/systemd/system /lib/systemd/system /etc/systemd/system}

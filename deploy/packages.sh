@@ -43,8 +43,6 @@ packages_cuda="
 
 packages_test="
   git
-  chromium
-  chromium-driver
   curl
   fish
   libcmocka-dev
@@ -60,6 +58,12 @@ packages_test="
   systemd
   zsh
   zstd
+"
+
+# What the tests of the dashboard drive; Ubuntu has no such packages, only a snap, which sees neither the tests' folders nor their driver.
+packages_browser="
+  chromium
+  chromium-driver
 "
 
 # What only makes the tests quicker; where it cannot be had, they take Debian's whole Chromium.

@@ -39,7 +39,7 @@ class Browser:
         self._shell = shutil.which("chromium-headless-shell")
         self._chromium = self._shell or shutil.which("chromium")
         if not self._driver or not self._chromium:
-            pytest.skip("chromium and chromium-driver are not installed")
+            pytest.skip("chromium and chromium-driver are not installed, of which Ubuntu has no packages")
         self.downloads = folder / "downloads"
         self.downloads.mkdir(parents=True, exist_ok=True)
         self._folder, self._size = folder, (width, height)

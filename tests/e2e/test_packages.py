@@ -119,3 +119,13 @@ def test_every_unwanted_service_has_its_package() -> None:
     if not helper:
         pytest.skip("this is no Debian with init-system-helpers")
     assert "/usr/sbin/policy-rc.d" in Path(helper).read_text()
+
+
+def test_packages_that_a_release_has_not(machine: Machine) -> None:
+    """Ubuntu has Chromium as a snap alone: what has no candidate is not asked for, and the rest is."""
+    text = "#!/bin/sh\ncase $2 in chromium) echo 'chromium:'; echo '  Installed: (none)'; echo '  Candidate: (none)' ;; curl) echo '  Candidate: 8.5.0' ;; esac\n"
+    (machine.place / "bin/apt-cache").write_text(text)
+    (machine.place / "bin/apt-cache").chmod(0o755)
+    script = f'. {DEPLOY}/common.sh; for names in curl chromium "curl chromium" unheard-of; do are_offered $names && echo "$names"; done'
+    done = subprocess.run(["bash", "-c", script], env=os.environ | {"PATH": f"{machine.place / 'bin'}:{os.environ['PATH']}"}, capture_output=True, text=True, timeout=60)
+    assert done.stdout == "curl\n", done

@@ -1,9 +1,10 @@
-"""What the proofs on Debian share: statements, a pristine Debian, packages, and the golden numbers of the training run."""
+"""What the proofs on Debian and Ubuntu share: statements, pristine roots, packages, and the golden numbers of the training run."""
 
 from __future__ import annotations
 
 import csv
 import ctypes
+import dataclasses
 import filecmp
 import json
 import os
@@ -22,10 +23,26 @@ GARDEN = REPOSITORY / "tests/fixtures/garden"
 MODEL, DATASET = "garden/neox-tiny", "garden/lambada_garden:data/test.jsonl"
 PLACE = REPOSITORY / "build/proof"
 OURS = platform.freedesktop_os_release().get("VERSION_CODENAME", "")  # this machine's own release
-SUITES = {"bookworm": "Debian 12", "trixie": "Debian 13"}
+SUITES = {"bookworm": "Debian 12", "trixie": "Debian 13", "noble": "Ubuntu 24.04", "resolute": "Ubuntu 26.04"}
 DEFAULT_SUITE = OURS if OURS in SUITES else "bookworm"
 ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "LC_ALL": "C.UTF-8", "DEBIAN_FRONTEND": "noninteractive"}
 passed: list[str] = []
+
+
+@dataclasses.dataclass(frozen=True)
+class Distribution:
+    """What its archives are, for apt and debootstrap."""
+
+    archive: str  # for machines whose apt has none of its mirrors
+    components: tuple[str, ...]
+    pockets: tuple[str, ...] = ("",)  # what has no point releases has its fixes apart
+    script: str = ""  # debootstrap's, for releases that are newer than debootstrap
+
+
+DISTRIBUTIONS = {
+    "Debian": Distribution("http://deb.debian.org/debian", ("main",)),
+    "Ubuntu": Distribution("http://archive.ubuntu.com/ubuntu", ("main", "universe"), ("", "-updates"), "gutsy"),
+}
 
 
 def say(text: str) -> None:
@@ -72,14 +89,16 @@ def remove(path: Path) -> None:
         shutil.rmtree(path)
 
 
-def mirror() -> str:
-    """The mirror that this machine's apt uses for Debian's main archive."""
+def mirror(name: str) -> str:
+    """Of a distribution: what DEBIAN_MIRROR or UBUNTU_MIRROR says, else the mirror that this machine's apt uses, else the public one."""
+    if given := os.environ.get(f"{name.upper()}_MIRROR"):
+        return given
     lines = run("apt-get", "indextargets", "--format", "$(SITE) $(COMPONENT) $(ORIGIN) $(LABEL)", "Created-By: Packages")
     for line in lines.splitlines():
         site, component, *origin = line.split()
-        if component == "main" and origin[-1:] == ["Debian"]:
+        if component == "main" and origin[-1:] == [name]:
             return site
-    raise SystemExit("FAILED: this machine's apt has no mirror of Debian")
+    return DISTRIBUTIONS[name].archive
 
 
 def pristine(suite: str = "bookworm") -> Path:
@@ -89,18 +108,26 @@ def pristine(suite: str = "bookworm") -> Path:
         say(f"{SUITES[suite]} by debootstrap")
         PLACE.mkdir(parents=True, exist_ok=True)
         remove(unfinished)
-        run("debootstrap", "--variant=minbase", "--include=ca-certificates", suite, unfinished, mirror())
+        name = SUITES[suite].split()[0]
+        ours, site = DISTRIBUTIONS[name], mirror(name)
+        scripts = Path("/usr/share/debootstrap/scripts")
+        script = [] if (scripts / suite).exists() or not ours.script else [scripts / ours.script]
+        components = ",".join(ours.components)
+        run("debootstrap", "--variant=minbase", "--include=ca-certificates", f"--components={components}", suite, unfinished, site, *script)
+        lines = [f"deb {site} {suite}{pocket} {' '.join(ours.components)}\n" for pocket in ours.pockets]
+        (unfinished / "etc/apt/sources.list").write_text("".join(lines))
         unfinished.rename(path)
     return path
 
 
 def clone(path: Path, suite: str) -> None:
-    """A copy of the pristine root that reaches the mirror; no service starts in it."""
+    """A copy of the pristine root that reaches the mirror; no service starts in it, and its packages need not outlive a loss of power."""
     path.mkdir(parents=True)
     run("cp", "-a", "--reflink=auto", f"{pristine(suite)}/.", path)
     policy = path / "usr/sbin/policy-rc.d"
     policy.write_text("#!/bin/sh\nexit 101\n")
     policy.chmod(0o755)
+    (path / "etc/dpkg/dpkg.cfg.d/proof").write_text("force-unsafe-io\n")
     for name in ("resolv.conf", "hosts"):
         shutil.copy(f"/etc/{name}", path / "etc" / name)
     for proxy in Path("/etc/apt/apt.conf.d").glob("*proxy*"):
