@@ -2,6 +2,7 @@
 
 hub        an emulated hub of small generated repositories, fresh for every test
 make_hub   another one: make_hub(root, bandwidth_bps=…)
+port       for a server that a test stops and starts again
 certificate  files for make_hub(root, tls=certificate)
 garden     the folder of the committed training run, to be served by make_hub
 places     a folder in which that run is published as folders, as commits and as repositories (tests/hub/places.py)
@@ -45,6 +46,7 @@ from running import Daemon, Logged, find_program, new_certificate  # noqa: E402
 from workers import Worker  # noqa: E402
 
 from tests.hub import Emulator  # noqa: E402
+from tests.hub.client import take_port  # noqa: E402
 from tests.hub.places import write_root as write_places  # noqa: E402
 from tests.hub.samples import write_root  # noqa: E402
 
@@ -147,19 +149,6 @@ def small_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def _session_hub(small_root: Path) -> Iterator[Emulator]:
-    with Emulator(small_root) as hub:
-        yield hub
-
-
-@pytest.fixture
-def hub(_session_hub: Emulator) -> Emulator:
-    """The emulated hub with everything as at its start."""
-    _session_hub.restore()
-    return _session_hub
-
-
-@pytest.fixture(scope="session")
 def _idle_hubs() -> Iterator[list[Emulator]]:
     """Hubs that earlier tests have done with: to begin anew takes next to nothing, to start one a third of a second."""
     hubs: list[Emulator] = []
@@ -189,6 +178,19 @@ def make_hub(_idle_hubs: list[Emulator], tmp_path: Path) -> Iterator[Callable[..
             hub.stop()
         else:
             _idle_hubs.append(hub)
+
+
+@pytest.fixture
+def hub(make_hub: Callable[..., Emulator], small_root: Path) -> Emulator:
+    """The emulated hub with everything as at its start."""
+    return make_hub(small_root)
+
+
+@pytest.fixture
+def port() -> Iterator[int]:
+    """A port on 127.0.0.1 for a server, its own also while it is down."""
+    with take_port() as taken:
+        yield taken.getsockname()[1]
 
 
 @pytest.fixture(scope="session")

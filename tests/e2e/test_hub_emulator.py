@@ -12,8 +12,10 @@ import subprocess
 import sys
 import threading
 import time
+import zlib
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Callable
 
@@ -139,6 +141,31 @@ def test_commits_after_other_ways(api: HfApi, hub: Emulator) -> None:
     hub.restore()
     longer = [hub.move_branch(REPO, "main", name) for name in ("step512", "step0")]
     assert longer[1] != short and [one.commit_id for one in api.list_repo_commits(REPO)] == [*longer[::-1], first]
+
+
+def test_commits_are_made_anew(api: HfApi, hub: Emulator) -> None:
+    """One that an earlier test made beside other branches is dated by its place; here it has another, and is not known before it is made."""
+    hub.move_branch(REPO, "other", "step0")
+    made = hub.move_branch(REPO, "side", "step512")
+    dates = [list(api.list_repo_commits(REPO, revision="side"))[0].created_at]
+    hub.restore()
+    with pytest.raises(RevisionNotFoundError):
+        api.model_info(REPO, revision=made)
+    assert hub.move_branch(REPO, "side", "step512") == made
+    dates.append(list(api.list_repo_commits(REPO, revision="side"))[0].created_at)
+    assert dates[0] - dates[1] == timedelta(hours=1)
+
+
+def test_a_file_that_changes_is_compressed_anew(tmp_path: Path) -> None:
+    file = tmp_path / "models/org/changing/main/text.json"
+    file.parent.mkdir(parents=True)
+    with Emulator(tmp_path, thread=True) as hub:
+        for at, text in enumerate((b"a" * 2000, b"b" * 2000)):
+            file.write_bytes(text)
+            os.utime(file, (at, at))  # however soon after the other
+            hub.restore()
+            reply = ask(hub, "/api/resolve-cache/models/org/changing/main/text.json", Accept_Encoding="gzip")
+            assert zlib.decompress(reply.body, 31) == text
 
 
 def test_search_for_models(api: HfApi, hub: Emulator) -> None:
@@ -411,6 +438,8 @@ def test_stopped_hub_refuses_connections(small_root: Path, tmp_path: Path, make_
     hub.stop()
     with pytest.raises(ConnectionRefusedError):
         ask(hub, f"/api/models/{REPO}")
+    with socket.socket() as other, pytest.raises(OSError, match="in use"):
+        other.bind(("127.0.0.1", hub.port))
     hub.start()
     assert hub.sha(REPO) == sha
 
@@ -424,23 +453,31 @@ def test_thread_mode(small_root: Path) -> None:
 
 
 def test_one_begins_anew(small_root: Path) -> None:
-    """As if it were started with these knobs; not while it answers somebody, nor as what it would have to be started for."""
+    """As if it were started with these knobs, and nobody were there; not as what it would have to be started for."""
     with Emulator(small_root, latency_ms=1) as hub:
         before = hub.repositories()
         hub.delete_branch(REPO, "step512")
         hub.fault("status", status=500)
         hub.set(page_size=3)
-        wait_until(lambda: hub.begin_anew(api_quota=5))  # once it has noticed that the connections above have ended
+        assert hub.begin_anew(api_quota=5)
         assert hub.repositories() == before and hub.faults() == [] and hub.stats()["requests"]["total"] == 0
         assert hub.set() == asdict(Settings(api_quota=5))
         hub.set(api_quota=7)
         hub.restore()
         assert hub.set()["api_quota"] == 5
-        hub.fault("hold")
-        with ThreadPoolExecutor(1) as pool:
-            pool.submit(ask, hub, f"/api/models/{REPO}")
-            wait_until(lambda: hub.stats()["requests"]["total"] == 1)
-            assert not hub.begin_anew()
-            hub.clear_faults()
+        hub.fault("hold", nth=1)
+        hub.fault("stall", seconds=600, nth=2)
+        hub.set(latency_ms=1)
+        with ThreadPoolExecutor(3) as pool, socket.create_connection(("127.0.0.1", hub.port)) as idle:
+            asked = [pool.submit(ask, hub, f"/api/models/{REPO}") for _ in range(2)]
+            wait_until(lambda: [rule["hits"] for rule in hub.faults()] == [1, 1])
+            hub.set(latency_ms=600_000)
+            asked.append(pool.submit(ask, hub, f"/api/models/{REPO}"))
+            wait_until(lambda: hub.stats()["requests"]["total"] == 3)
+            assert hub.begin_anew() and idle.recv(1) == b""
+            now = hub.stats()
+            assert all(isinstance(one.exception(), OSError | http.client.HTTPException) for one in asked)
+        assert now["connections"]["current"] == 1 and now["in_flight"]["api"] == 0
+        assert hub.stats()["requests"]["total"] == 0
         assert not hub.begin_anew(prefix="/mirror")
     assert not hub.begin_anew()

@@ -247,10 +247,8 @@ def test_counters_of_a_client_that_leaves(hub: Emulator) -> None:
     hub.reset()
     with socket.create_connection(("127.0.0.1", hub.port)) as client:
         client.sendall(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
-        time.sleep(0.5)
-    deadline = time.monotonic() + 10
-    while hub.stats()["in_flight"]["cdn"] and time.monotonic() < deadline:
-        time.sleep(0.05)
+        wait_until(lambda: hub.stats()["bytes"].get("cdn", 0) > 10_000)
+    wait_until(lambda: not hub.stats()["in_flight"]["cdn"])
     assert 10_000 < hub.stats()["bytes"]["cdn"] < WEIGHTS_BYTES
     hub.set(bandwidth_bps=0)
     assert hub.log()[0]["bytes"] == hub.stats()["bytes"]["cdn"]
@@ -300,14 +298,16 @@ def test_bandwidth_of_one_connection(hub: Emulator) -> None:
             list(pool.map(lambda _: ask(hub, path), range(parallel)))
         return time.monotonic() - began
 
-    assert seconds(1) > 0.9 and 0.9 < seconds(4) < 3.8
+    assert seconds(1) > 0.9 and seconds(4) > 0.9
+    wait_until(lambda: seconds(4) < 3.8)  # what one after the other takes, on no machine less; a busy one may take as long
 
 
 def test_latency(hub: Emulator) -> None:
     hub.set(latency_ms=60, connect_ms=100)
     connection = http.client.HTTPConnection("127.0.0.1", hub.port)
-    times = []
-    for _ in range(4):
+    times: list[float] = []
+    limit = time.monotonic() + 60
+    while len(times) < 4 or (min(times[1:]) >= 0.16 and time.monotonic() < limit):  # a busy machine is slow for a while
         began = time.monotonic()
         connection.request("HEAD", f"/api/models/{REPO}")
         connection.getresponse().read()
@@ -318,12 +318,15 @@ def test_latency(hub: Emulator) -> None:
 
 @needs_patient_client
 def test_rate_limits(hub: Emulator, api: HfApi) -> None:
-    hub.set(api_quota=2, quota_window_s=3)
+    hub.set(api_quota=2, quota_window_s=300)
     first, second, third = (ask(hub, f"/api/models/{REPO}") for _ in range(3))
     assert [first.status, second.status, third.status] == [200, 200, 429]
     assert first.headers["RateLimit"].startswith('"api";r=1;t=') and third.headers["RateLimit"].startswith(
         '"api";r=0;t='
     )
-    assert third.headers["RateLimit-Policy"] == '"fixed window";"api";q=2;w=3'
+    assert third.headers["RateLimit-Policy"] == '"fixed window";"api";q=2;w=300'
     assert ask(hub, f"/{REPO}/resolve/main/config.json").status == 307, "another bucket"
+    hub.set(quota_window_s=3)
+    for _ in range(2):
+        ask(hub, f"/api/models/{REPO}")
     assert list(api.list_repo_tree(REPO)), "the client waits as it is told, and succeeds"

@@ -90,14 +90,11 @@ def is_busy(daemon: Daemon, name: str) -> bool:
 
 def test_workers_killed_at_any_moment(
     daemon: Callable[..., Daemon], make_hub: Callable[..., Emulator], garden: Path, worker: Callable[..., Worker],
-    undisturbed: dict[str, Any],
+    undisturbed: dict[str, Any], port: int,
 ) -> None:  # fmt: skip
     """Worker after worker is killed at its work, and the daemon, too, which comes back at its address; then one goes on. The hub
     answers each so many requests and no more, so that none has done all before it is seen at work."""
     hub = make_hub(garden, latency_ms=200)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     remote = daemon(hub, *REMOTE, "--lease-s", "2", "--attempts", "50", "--listen", f"127.0.0.1:{port}")
     sweep = remote.sweep(MODEL, **REQUEST)
     remote.wait(sweep, lambda now: now["state"] == "running")
@@ -161,14 +158,11 @@ def test_suspended_worker_wakes_after_its_lease(
 
 
 def test_daemon_that_is_down_for_longer_than_a_lease(
-    daemon: Callable[..., Daemon], make_hub: Callable[..., Emulator], garden: Path, worker: Callable[..., Worker],
+    daemon: Callable[..., Daemon], make_hub: Callable[..., Emulator], garden: Path, worker: Callable[..., Worker], port: int,
 ) -> None:  # fmt: skip
     """It is stopped while a worker measures, and back when the lease is long over. Who claims first then does not get that
     worker's task, whose result counts."""
     hub = make_hub(garden)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     remote = daemon(hub, *REMOTE, "--lease-s", "30", "--listen", f"127.0.0.1:{port}")
     sweep = remote.sweep(MODEL, revisions={"names": ["step0"]})
     remote.wait(sweep, lambda now: now["state"] == "running")

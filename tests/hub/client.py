@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import socket
 import ssl
 import subprocess
 import sys
 import threading
+import time
+import weakref
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -15,12 +18,21 @@ from urllib.request import HTTPSHandler, ProxyHandler, Request, build_opener
 from .server import Server
 from .settings import Settings, to_arguments
 
+QUIET_S = 30.0  # until those who are dropped are gone
 REPOSITORY_ROOT = Path(__file__).resolve().parents[2]
 KNOBS = {name: value for name, value in asdict(Settings()).items() if name not in ("lfs_bytes", "prefix")}  # that may change
 
 
 class EmulatorError(Exception):
     """The emulator did not start, or refused a control request."""
+
+
+def take_port() -> socket.socket:
+    """A free port, which nobody else gets while a server that listens there is not up: bound, but nothing listens."""
+    taken = socket.socket()
+    taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # for the server, which sets it, too
+    taken.bind(("127.0.0.1", 0))
+    return taken
 
 
 class Emulator:
@@ -60,12 +72,16 @@ class Emulator:
     def start(self) -> None:
         """Also starts a stopped emulator again, on the port that it had."""
         self._is_anew = False
+        if not self.port:
+            taken = take_port()
+            self.port = taken.getsockname()[1]
+            weakref.finalize(self, taken.close)
         if self._thread:
             settings = Settings()
             settings.update(self._knobs)
             self._server = Server(self.root, settings, self.port, tls=self._tls)
             threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
-            self.url, self.port = self._server.url, self._server.port
+            self.url = self._server.url
             return
         command = [sys.executable, "-m", "tests.hub", "--root", self.root, "--port", str(self.port)]
         command += ["--log", str(self._log)] if self._log else []
@@ -75,8 +91,7 @@ class Emulator:
         line = self._process.stdout.readline()
         if not line:
             raise EmulatorError(f"the emulator ended with status {self._process.wait()} before it listened")
-        hello = json.loads(line)
-        self.url, self.port = hello["url"], hello["port"]
+        self.url = json.loads(line)["url"]
 
     def stop(self) -> None:
         """Every connection is dropped, as when a hub goes down."""
@@ -90,16 +105,27 @@ class Emulator:
             self._process = None
 
     def begin_anew(self, **knobs: Any) -> bool:
-        """As if it were started now with these knobs; False where it cannot: it does not run, or answers somebody still."""
+        """As if it were started now with these knobs, and without those who are connected; False where it cannot.
+
+        A request of before that was read, matched or counted later would be the next test's.
+        """
         is_other = bool(self._tls or self._log or (set(knobs) | set(self._knobs)) - set(KNOBS))
         if is_other or not self._process or self._process.poll() is not None:
             return False
-        now = self.stats()
-        if any(now["in_flight"].values()) or now["connections"]["current"] > 1:  # our own
-            return False
+        limit = time.monotonic() + QUIET_S
+        while not self._is_quiet():
+            if time.monotonic() > limit:
+                return False
+            self._call("POST", "drop", {})
+            self.clear_faults()  # whoever is held
+            time.sleep(0.005)
         self._knobs, self._is_anew = knobs, True
         self.restore()
         return True
+
+    def _is_quiet(self) -> bool:
+        now = self.stats()
+        return not any(now["in_flight"].values()) and now["connections"]["current"] <= 1  # our own
 
     # ---- questions -----------------------------------------------------------------------------
 

@@ -4,6 +4,7 @@ GET    /_emulator/stats               counters (?log=1 adds the log)
 GET    /_emulator/log                 every request since the last reset
 POST   /_emulator/reset               zeroes counters and log; {"all": true} also removes fault rules, puts
                                       settings and branches back as they were at the start
+POST   /_emulator/drop                ends all other connections and all stalls, as when their clients were gone
 GET    /_emulator/settings            the knobs;  POST {"bandwidth_bps": 2e8, …} sets some
 GET    /_emulator/faults              the rules;  POST {"kind": "cut", …} adds one;  DELETE removes all, ?id=N one
 GET    /_emulator/repositories        what is served: branches, tags and their commits
@@ -64,6 +65,9 @@ class Control:
             self.app.library.scan()
         self.stats.reset()
         return {}
+
+    def _post_drop(self, request: Request) -> Any:
+        return {}  # the server does it, whose the connections are
 
     def _get_settings(self, request: Request) -> Any:
         return dataclasses.asdict(self.app.settings)

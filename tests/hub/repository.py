@@ -107,10 +107,10 @@ class Repository:
         self.load()
 
     def load(self) -> None:
-        """(Re)reads the folder: branches as they were at the start. Commits made before stay known."""
+        """(Re)reads the folder: branches as they were at the start, and no commit that was made since."""
         with self._lock:
             self.config = self._read_config()
-            self._commits: dict[str, Commit] = getattr(self, "_commits", {})
+            self._commits: dict[str, Commit] = {}  # their dates depend on what else there was
             self._sources: dict[str, str] = {}  # branch -> folder, until its commit is needed
             self._heads: dict[str, Commit] = {}
             self._order: list[str] = []

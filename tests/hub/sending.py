@@ -7,10 +7,10 @@ import os
 import socket
 import ssl
 import struct
-import time
+import threading
 from collections import OrderedDict
 from http.client import responses as REASONS
-from typing import Any
+from typing import Any, Callable
 from urllib.parse import quote
 
 from .bandwidth import Link
@@ -22,6 +22,7 @@ GZIP_CACHE_ENTRIES = 64
 BODILESS = (204, 304)
 
 _gzip_cache: "OrderedDict[Any, bytes]" = OrderedDict()
+_gzip_lock = threading.Lock()
 
 
 class Cut(Exception):
@@ -31,8 +32,10 @@ class Cut(Exception):
 class Sender:
     """One answer on its way out."""
 
-    def __init__(self, sock: socket.socket, links: list[Link], stats: Stats, entry: dict[str, Any]) -> None:
-        self._socket, self._links, self._stats, self._entry = sock, links, stats, entry
+    def __init__(
+        self, sock: socket.socket, links: list[Link], stats: Stats, entry: dict[str, Any], pause: Callable[[float], None]
+    ) -> None:
+        self._socket, self._links, self._stats, self._entry, self._pause = sock, links, stats, entry, pause
         self.aborted = False  # the connection is to end with RST
 
     def send(self, request: Request, response: Response, allow_gzip: bool) -> bool:
@@ -45,7 +48,7 @@ class Sender:
             self._links = [*self._links, Link(response.trickle_bps)]
         for at, seconds in response.stalls:
             if at is None:
-                time.sleep(seconds)
+                self._pause(seconds)
         self._stats.answering(self._entry, response.status, response.faults)
         head = self._head(request, response, chunked)
         if request.method == "HEAD" or response.status in BODILESS:
@@ -93,7 +96,7 @@ class Sender:
                 self._part(part, head, chunked)
                 head = b""
             if seconds:
-                time.sleep(seconds)
+                self._pause(seconds)
 
     def _part(self, part: Part, head: bytes, chunked: bool) -> None:
         file = os.open(part.path, os.O_RDONLY) if isinstance(part, FilePart) else None
@@ -162,13 +165,16 @@ def compress(request: Request, response: Response) -> bool:
 
 
 def _gzipped(parts: list[Part]) -> bytes:
-    key = tuple(parts)
-    if key not in _gzip_cache:
-        data = b"".join(_read(part) for part in parts)
-        _gzip_cache[key] = gzip.compress(data, 6, mtime=0)
-        while len(_gzip_cache) > GZIP_CACHE_ENTRIES:
-            _gzip_cache.popitem(last=False)
-    return _gzip_cache[key]
+    key = tuple(part if isinstance(part, BytesPart) else (part, os.stat(part.path).st_mtime_ns) for part in parts)
+    with _gzip_lock:
+        found = _gzip_cache.get(key)
+    if found is None:
+        found = gzip.compress(b"".join(_read(part) for part in parts), 6, mtime=0)
+        with _gzip_lock:
+            _gzip_cache[key] = found
+            while len(_gzip_cache) > GZIP_CACHE_ENTRIES:
+                _gzip_cache.popitem(last=False)
+    return found
 
 
 def _read(part: Part) -> bytes:

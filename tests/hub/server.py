@@ -7,7 +7,6 @@ import socketserver
 import ssl
 import sys
 import threading
-import time
 import uuid
 from http.server import BaseHTTPRequestHandler
 from typing import Any, TextIO
@@ -51,6 +50,7 @@ class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
         self.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER) if tls else None
         if self.tls:
             self.tls.load_cert_chain(*tls)
+        self._dropped = threading.Event()
         self._sockets: set[socket.socket] = set()
         self._sockets_lock = threading.Lock()
         super().__init__(("127.0.0.1", port), Connection)
@@ -70,14 +70,23 @@ class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
     def stop(self) -> None:
         """Ends serve_forever (which runs in another thread) and drops every connection."""
         self.shutdown()
+        self.drop()
+        self.server_close()
+        self.app.digests.save()
+
+    def drop(self, but: socket.socket | None = None) -> None:
+        """Ends every connection but one, also those that wait."""
+        waiting, self._dropped, self.link = self._dropped, threading.Event(), Link()
+        waiting.set()
         with self._sockets_lock:
-            for one in self._sockets:
+            for one in self._sockets - {but}:
                 try:
                     one.shutdown(socket.SHUT_RDWR)
                 except OSError:
                     pass
-        self.server_close()
-        self.app.digests.save()
+
+    def pause(self, seconds: float) -> None:
+        self._dropped.wait(seconds)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Programming errors go to stderr; a client that left is no error."""
@@ -132,6 +141,8 @@ class Connection(BaseHTTPRequestHandler):
     do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = _serve
 
     def _send_control(self, request: Request) -> None:
+        if (request.method, request.path) == ("POST", f"{PREFIX}drop"):
+            self.server.drop(but=self.connection)
         response = self.server.control.answer(request)
         data = b"".join(part.data for part in response.body)
         head = f"HTTP/1.1 {response.status} OK\r\nContent-Type: application/json\r\nContent-Length: {len(data)}\r\n\r\n"
@@ -147,10 +158,10 @@ class Connection(BaseHTTPRequestHandler):
             wait_ms = settings.latency_ms + (settings.connect_ms if self._is_first else 0)
             self._is_first = False
             if wait_ms:
-                time.sleep(wait_ms / 1000)
+                server.pause(wait_ms / 1000)
             response = self._answer(request, target)
             links = [server.link, self._link]
-            sender = Sender(self.connection, links, server.stats, entry)
+            sender = Sender(self.connection, links, server.stats, entry, server.pause)
             keep = sender.send(request, response, settings.gzip)
             self._aborted = sender.aborted
             self.close_connection |= not keep
