@@ -185,17 +185,31 @@ static int insert_displacement(struct connection *connection, int64_t content_id
     return query_run(&query, err);
 }
 
+/* A sweep that thins out is told the last of its own revisions, and what an earlier one has measured against
+ * a nearer one stays. */
+static const char LINK_DISPLACEMENT[] =
+    "INSERT INTO series_links (revision_id, tensor, kind, reference_revision_id, reference_id, token_rows, "
+    "definition, backend) VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
+    "reference_revision_id = excluded.reference_revision_id, reference_id = excluded.reference_id, "
+    "token_rows = excluded.token_rows, definition = excluded.definition, backend = excluded.backend "
+    "WHERE kind <> 'previous' OR token_rows <> excluded.token_rows OR definition < excluded.definition "
+    "OR NOT EXISTS (SELECT 1 FROM revisions r JOIN revisions f ON f.id = excluded.reference_revision_id "
+    "JOIN revisions s ON s.id = series_links.revision_id "
+    "WHERE r.id = series_links.reference_revision_id AND r.is_current = 1 "
+    "AND (" ROWS_ORDER ") > (f.is_stepless, f.stage, f.ingredient, f.step_key, f.tokens, f.name) "
+    "AND (" ROWS_ORDER ") < (s.is_stepless, s.stage, s.ingredient, s.step_key, s.tokens, s.name)) "
+    "OR NOT EXISTS (SELECT 1 FROM revision_tensors t JOIN displacements d ON d.content_id = t.content_id "
+    "AND d.reference_id = series_links.reference_id AND d.definition = series_links.definition "
+    "AND d.backend = series_links.backend "
+    "WHERE t.revision_id = series_links.revision_id AND t.tensor = series_links.tensor)";
+
 /* Which of the displacements the series shows. */
 static int link_displacement(struct connection *connection, const struct task_row *task, const char *tensor,
                              const struct task_displacement *displacement, int64_t reference_id,
                              struct err *err)
 {
     struct query query;
-    int code =
-        query_begin(&query, connection,
-                    "INSERT OR REPLACE INTO series_links (revision_id, tensor, kind, reference_revision_id, "
-                    "reference_id, token_rows, definition, backend) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                    err);
+    int code = query_begin(&query, connection, LINK_DISPLACEMENT, err);
     if (code)
         return code;
     query_bind_int(&query, task->revision_id);

@@ -103,6 +103,77 @@ static void test_measured(void **state)
     free(page);
 }
 
+/* Records three revisions, each with its displacement from the one before; then the last one's from the
+ * first, in a sweep that leaves out the second, which `is_gone` by then, or not. `last` names the last one's
+ * bytes then. */
+static void measure_thinned(struct fixture *fixture, int64_t definition, int is_gone, const char *last)
+{
+    int64_t ids[4], contents[3];
+    struct task_row task;
+    struct task_lease lease;
+    struct fixture_result *made = malloc(sizeof *made);
+    fixture_add_revisions(fixture, 3, ids);
+    (void)fixture_sweep(fixture, ids, 3, 0);
+    for (int i = 0; i < 5; i++) { /* steps 0, 1, 2, and then 0 and 2 again */
+        const int step = i < 3 ? i : 2 * (i - 3), before = i < 3 ? i - 1 : 0;
+        char name[16];
+        struct content_row content;
+        struct revision_row left[2];
+        fixture_revision(&left[0], 0, "commit 0");
+        fixture_revision(&left[1], 2, "commit 2");
+        if (i == 3 && is_gone)
+            OK(revisions_update(fixture->store, fixture->model_id, left, 2, 1, NULL, &err));
+        if (i == 3)
+            (void)fixture_sweep(fixture, (const int64_t[]){ids[0], ids[2]}, 2, 0);
+        (void)snprintf(name, sizeof name, "step%d", step);
+        fixture_result(made, i == 4 ? last : name, 100 * step);
+        if (step > 0)
+            fixture_displace(made, TASK_LINK_PREVIOUS, ids[before], contents[before], i == 4 ? 70 : 7);
+        for (size_t k = 0; i == 4 && k < 2; k++)
+            made->displacements[0].definition = made->rows[0][k].definition = definition;
+        fixture_claim(fixture, "local/1", &task);
+        task_lease_of(&task, &lease);
+        assert_int_equal(task.revision_id, ids[step]);
+        OK(tasks_record(fixture->store, &lease, &made->result, &err));
+        OK(contents_find(fixture->store, &made->tensor.content, &content, &err));
+        contents[step] = content.id;
+    }
+    free(made);
+}
+
+static void check_last_neighbour(struct fixture *fixture, const char *name, double msd)
+{
+    struct page *page = read_page(fixture, &(struct series_query){0});
+    assert_string_equal(page->rows[page->count - 1].lag1_reference, name);
+    assert_true(page->rows[page->count - 1].displacement[2].msd == msd);
+    free(page);
+}
+
+/* What is known of the revision right before is not given up for a sweep that leaves that one out. */
+static void test_a_nearer_neighbour_stays(void **state)
+{
+    measure_thinned(*state, 1, 0, "step2");
+    check_last_neighbour(*state, "step1", 7);
+}
+
+static void test_a_nearer_neighbour_of_an_older_definition_gives_way(void **state)
+{
+    measure_thinned(*state, 2, 0, "step2");
+    check_last_neighbour(*state, "step0", 70);
+}
+
+static void test_a_nearer_neighbour_that_is_gone_gives_way(void **state)
+{
+    measure_thinned(*state, 1, 1, "step2");
+    check_last_neighbour(*state, "step0", 70);
+}
+
+static void test_a_nearer_neighbour_of_other_bytes_gives_way(void **state)
+{
+    measure_thinned(*state, 1, 0, "other bytes");
+    check_last_neighbour(*state, "step0", 70);
+}
+
 /* Bounds on steps and the cursor cut the same rows out, whatever the size of a page. */
 static void test_bounds_and_cursor(void **state)
 {
@@ -338,6 +409,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(test_unmeasured_in_step_order),
         CASE(test_measured),
+        CASE(test_a_nearer_neighbour_stays),
+        CASE(test_a_nearer_neighbour_of_an_older_definition_gives_way),
+        CASE(test_a_nearer_neighbour_that_is_gone_gives_way),
+        CASE(test_a_nearer_neighbour_of_other_bytes_gives_way),
         CASE(test_bounds_and_cursor),
         CASE(test_stages),
         CASE(test_states),
