@@ -207,6 +207,27 @@ def test_bytes_of_a_large_tensor(
     assert rows_of[1]["msd"] == rows_of[1]["lag1_msd"] == pytest.approx(expected["msd"], rel=1e-9)
 
 
+def test_tensors_of_another_form_have_no_displacement(daemon: Callable[..., Daemon], tmp_path: Path) -> None:
+    """A run that goes on in another precision, and one whose matrix was turned: as many entries, and nothing to compare."""
+    random = np.random.default_rng(5)
+    forms = {"step0": ("float32", (16, 8)), "step1": ("float16", (16, 8)), "step2": ("float16", (8, 16)), "step3": ("float16", (8, 16))}
+    made = {name: random.normal(0, 0.02, shape).astype(dtype) for name, (dtype, shape) in forms.items()}
+    for name, values in made.items():
+        (tmp_path / "run" / name).mkdir(parents=True)
+        reference.safetensors.save_file({"w": values}, tmp_path / "run" / name / "model.safetensors")
+    running = daemon(None)
+    sweep = running.wait(running.sweep(f"file:{tmp_path / 'run'}", tensors=["w"]))
+    assert sweep["state"] == "done", sweep
+    rows = running.series(f"file:{tmp_path / 'run'}", "&tensor=w")
+    assert [(row["msd"], row["reference"]) for row in rows] == [(0, "step0"), *[(None, None)] * 3]
+    assert [row["lag1_reference"] for row in rows] == [None, None, None, "step2"]
+    assert rows[3]["lag1_msd"] == pytest.approx(reference.displacement(made["step3"], made["step2"], "")["msd"], rel=1e-9)
+    tasks = running.read(f"/v1/sweeps/{sweep['id']}/tasks")["tasks"]
+    for task, name in zip(tasks[1:3], ("step0", "step0"), strict=True):
+        told = [event["detail"] for event in running.read(f"/v1/sweeps/{sweep['id']}/tasks/{task['id']}/events")["events"] if event["detail"]]
+        assert any(f"revision {name}: w has another shape or dtype" in text for text in told), told
+
+
 # ---- JSON, CSV, the database ---------------------------------------------------------------------
 
 
