@@ -22,7 +22,7 @@ struct exact {
 };
 
 static int read_exact(const struct api_request *request, const char *tensor, struct exact *exact,
-                      struct err *err)
+                      struct api_response *response, struct err *err)
 {
     struct store *store = request->context->store;
     const struct series_row *series = &exact->series;
@@ -36,6 +36,10 @@ static int read_exact(const struct api_request *request, const char *tensor, str
     if (code)
         return code;
     exact->unit = model.step_unit;
+    if (!series->has_tensor && tensor)
+        return api_response_refuse(response, "query", "tensor", err, ERR_NOT_FOUND,
+                                   "%s: %s is not measured; a sweep measures it", series->revision.name,
+                                   tensor);
     if (!series->has_tensor)
         return err_set(err, ERR_NOT_FOUND, "%s: this tensor is not measured; a sweep measures it",
                        series->revision.name);
@@ -111,7 +115,7 @@ int api_get_values(struct api_request *request, struct api_response *response, s
     if (!code)
         code = api_query_model_name(request, model, err);
     if (!code)
-        code = read_exact(request, tensor, exact, err);
+        code = read_exact(request, tensor, exact, response, err);
     if (!code && request->format == API_FORMAT_CSV)
         print_csv(exact, &response->body);
     else if (!code)

@@ -102,5 +102,6 @@ def test_values_as_csv(swept: Daemon) -> None:
     assert [[float(cell) for cell in line.split(",")] for line in printed.splitlines()[1:]] == [[float(cell) for cell in line] for line in lines[1:]]
     assert json.loads(swept.client("values", MODEL, "step512", "--view", "centred", "--json").stdout) == exact
     absent = swept.get(f"{HERE}{path}?tensor=absent")
-    assert absent.status == 404 and "not measured; a sweep measures it" in absent.json()["detail"]
+    assert absent.status == 404 and "step512: absent is not measured; a sweep measures it" in absent.json()["detail"]
+    assert (absent.json()["in"], absent.json()["field"]) == ("query", "tensor")
     assert swept.get(f"{HERE}/revisions/none/values").status == 404
