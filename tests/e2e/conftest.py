@@ -174,10 +174,10 @@ def make_hub(_idle_hubs: list[Emulator], tmp_path: Path) -> Iterator[Callable[..
 
     yield make
     for hub in used:
-        if Path(hub.root).is_relative_to(tmp_path):
-            hub.stop()
-        else:
+        if hub.may_begin_anew() and not Path(hub.root).is_relative_to(tmp_path):
             _idle_hubs.append(hub)
+        else:
+            hub.stop()
 
 
 @pytest.fixture

@@ -49,7 +49,7 @@ def main() -> int:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: threading.Thread(target=server.stop).start())
         print(json.dumps({"url": server.url, "port": server.port}), flush=True)
-        server.serve_forever(0.05)
+        server.serve()
     return 0
 
 

@@ -80,10 +80,10 @@ class Emulator:
             settings = Settings()
             settings.update(self._knobs)
             self._server = Server(self.root, settings, self.port, tls=self._tls)
-            threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
+            threading.Thread(target=self._server.serve, daemon=True).start()
             self.url = self._server.url
             return
-        command = [sys.executable, "-m", "tests.hub", "--root", self.root, "--port", str(self.port)]
+        command = [sys.executable, "-S", "-m", "tests.hub", "--root", self.root, "--port", str(self.port)]
         command += ["--log", str(self._log)] if self._log else []
         command += ["--tls", *self._tls] if self._tls else []
         command += to_arguments(self._knobs)
@@ -109,8 +109,7 @@ class Emulator:
 
         A request of before that was read, matched or counted later would be the next test's.
         """
-        is_other = bool(self._tls or self._log or (set(knobs) | set(self._knobs)) - set(KNOBS))
-        if is_other or not self._process or self._process.poll() is not None:
+        if not self.may_begin_anew() or set(knobs) - set(KNOBS):
             return False
         limit = time.monotonic() + QUIET_S
         while not self._is_quiet():
@@ -122,6 +121,11 @@ class Emulator:
         self._knobs, self._is_anew = knobs, True
         self.restore()
         return True
+
+    def may_begin_anew(self) -> bool:
+        """It runs, and is nothing that it would have to be started for."""
+        is_running = self._process is not None and self._process.poll() is None
+        return is_running and not self._tls and not self._log and not set(self._knobs) - set(KNOBS)
 
     def _is_quiet(self) -> bool:
         now = self.stats()

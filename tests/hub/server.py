@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import socketserver
 import ssl
@@ -67,9 +68,18 @@ class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
     def scheme(self) -> str:
         return "https" if self.tls else "http"
 
+    def serve(self) -> None:
+        """Until stop. An idle hub sleeps: beside the tests stand dozens."""
+        self.serve_forever(poll_interval=3600)
+
     def stop(self) -> None:
-        """Ends serve_forever (which runs in another thread) and drops every connection."""
-        self.shutdown()
+        """Ends serve (which runs in another thread) and drops every connection."""
+        ending = threading.Thread(target=self.shutdown)
+        ending.start()
+        while ending.is_alive():  # serve looks once somebody comes
+            with contextlib.suppress(OSError):
+                socket.create_connection(self.server_address, timeout=1).close()
+            ending.join(0.05)
         self.drop()
         self.server_close()
         self.app.digests.save()
