@@ -7,7 +7,7 @@ import re
 import sqlite3
 import time
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any, Callable
 
@@ -108,8 +108,10 @@ def set_back(db: Path, days: int) -> None:
 def test_missed_runs_are_made_up_for_once(daemon: Callable[..., Daemon], make_hub: Any, garden: Path) -> None:
     hub = make_hub(garden)
     one = daemon(hub, env={"TZ": "Asia/Kathmandu"})
-    watch = put(one, {"at": "02:30", "revisions": {"names": ["step0"]}})
-    assert watch["last_run_at"] is None and watch["next_run_at"].endswith("T20:45:00.000Z")  # 02:30 less 05:45
+    later = datetime.now(timezone.utc) + timedelta(hours=12)
+    local, moment = later + timedelta(hours=5, minutes=45), f"{later:T%H:%M}:00.000Z"
+    watch = put(one, {"at": f"{local:%H:%M}", "revisions": {"names": ["step0"]}})
+    assert watch["last_run_at"] is None and watch["next_run_at"].endswith(moment)
     assert watch_now(one)["last_run"]["swept"] == 1
     one.stop()
     set_back(one.db, 4)
@@ -118,7 +120,7 @@ def test_missed_runs_are_made_up_for_once(daemon: Callable[..., Daemon], make_hu
     wait_until(lambda: len(api_requests(hub)) > 0)
     wait_until(lambda: one.get(HERE).json()["last_run"]["outcome"] == "unchanged")
     ran = one.get(HERE).json()
-    assert ran["next_run_at"].endswith("T20:45:00.000Z") and ran["next_run_at"] > ran["last_run_at"]
+    assert ran["next_run_at"].endswith(moment) and ran["next_run_at"] > ran["last_run_at"]
     one.restart()
     wait_until(lambda: one.get("/readyz").status == 200)
     time.sleep(1)  # a second run would begin at once
