@@ -29,7 +29,8 @@ struct connection {
     sqlite3 *db;
     enum connection_durability durability; /* as last set */
     sqlite3_int64 changes;                 /* sqlite3_total_changes64 when the transaction began */
-    int64_t boot_ms; /* of the writer: see queue_lengthen_leases; 0 before its first call */
+    /* of the writer: see queue_lengthen_leases; 0 before its first call. A rollback takes it back, too. */
+    int64_t boot_ms, boot_before_ms; /* the second: when the transaction began */
     size_t statement_count;
     struct connection_statement statements[CONNECTION_STATEMENTS];
     struct connection *next; /* in the pool */

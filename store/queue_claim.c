@@ -278,16 +278,16 @@ int tasks_claim(struct store *store, const struct tasks_claimant *claimant, cons
     struct connection *connection = NULL;
     struct task_row task = {0};
     const struct tasks_policy *policy = queue_policy(claimant->policy);
-    struct search search = {.choice = choice ? choice : &any,
-                            .now = clock_wall_ms(),
-                            .pause_ms_max = queue_longest_pause(policy)};
-    int64_t id = 0, wait_ms = -1, now = search.now;
+    struct search search = {.choice = choice ? choice : &any, .pause_ms_max = queue_longest_pause(policy)};
+    int64_t id = 0, wait_ms = -1;
     int code = queue_check_lease(claimant->worker, claimant->lease_ms, err);
     if (code)
         return code;
     search_for(&search, claimant->worker);
     if ((code = store_write_begin(store, CONNECTION_DURABILITY_CRASH, &connection, err)))
         return code;
+    /* Not before: who waited for a long write would take leases for over that were renewed meanwhile. */
+    const int64_t now = search.now = clock_wall_ms();
     search.connection = connection;
     if ((code = queue_lengthen_leases(connection, now, clock_monotonic_ms(), err)) ||
         (code = queue_cut_leases(connection, now, claimant->lease_ms, err)) ||

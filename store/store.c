@@ -270,6 +270,7 @@ int store_write_begin(struct store *store, enum connection_durability durability
         return code;
     }
     writer->changes = sqlite3_total_changes64(writer->db);
+    writer->boot_before_ms = writer->boot_ms;
     *ret_connection = writer;
     return 0;
 }
@@ -305,6 +306,8 @@ int store_write_end(struct store *store, int result, struct err *err)
     /* SQLite has rolled back by itself after some errors, such as a full disk. */
     if (result && !sqlite3_get_autocommit(writer->db))
         (void)sqlite3_exec(writer->db, "ROLLBACK", NULL, NULL, NULL);
+    if (result)
+        writer->boot_ms = writer->boot_before_ms;
     if (!result && version) {
         (void)pthread_mutex_lock(&store->mutex);
         atomic_store(&store->version, (uint64_t)version);

@@ -58,6 +58,29 @@ static void test_leases_outlast_a_daemon_that_was_away(void **state)
     OK(record(fixture, &lease, &err));
 }
 
+/* The first transaction after a start fails, as on a full disk: the next one lengthens the leases. */
+static void test_a_rollback_shortens_no_lease(void **state)
+{
+    struct fixture *fixture = *state;
+    struct connection *connection = NULL;
+    int64_t ids[2];
+    struct task_row task, other;
+    struct task_lease lease;
+    fixture_add_revisions(fixture, 1, ids);
+    (void)fixture_sweep(fixture, ids, 1, 0);
+    lease_task(fixture, "living/1", LEASE_MS, &task, &lease);
+    (void)sql_run(fixture->path, "UPDATE tasks SET lease_until_ms = lease_until_ms - 36000000");
+    fixture_reopen(fixture);
+    OK(store_write_begin(fixture->store, CONNECTION_DURABILITY_CRASH, &connection, &err));
+    OK(queue_lengthen_leases(connection, clock_wall_ms(), clock_monotonic_ms(), &err));
+    FAILS(ERR_NO_SPACE,
+          store_write_end(fixture->store, err_set(&err, ERR_NO_SPACE, "the disk is full"), &err));
+    FAILS(ERR_NOT_FOUND, tasks_claim(fixture->store, BY("c", 500, &QUICK), NULL, &other, NULL, &err));
+    OK(tasks_get(fixture->store, task.id, &other, &err));
+    assert_int_equal(other.failures, 0);
+    OK(record(fixture, &lease, &err));
+}
+
 /* Who had died before the daemon went has no more time for that, however often it comes back. */
 static void test_leases_of_the_dead_end(void **state)
 {
@@ -469,6 +492,7 @@ int main(void)
         CASE(test_worker_alone_goes_in_order),
         CASE(test_lease_of_a_clock_that_was_ahead),
         CASE(test_leases_outlast_a_daemon_that_was_away),
+        CASE(test_a_rollback_shortens_no_lease),
         CASE(test_leases_outlast_a_machine_that_slept),
         CASE(test_leases_of_the_dead_end),
         CASE(test_refused_results),
