@@ -1,6 +1,7 @@
 #include "store/store.h"
 
 #include "daemon/base/clock.h"
+#include "daemon/base/condition.h"
 #include "store/checkpointer.h"
 #include "store/connection.h"
 #include "store/lock.h"
@@ -96,7 +97,6 @@ static int open_store(const char *path, int is_beside, struct upgrade_hook hook,
                       struct err *err)
 {
     int code;
-    pthread_condattr_t attributes;
     struct store *store = calloc(1, sizeof *store);
     if (!store)
         return err_set(err, ERR_NO_MEMORY, "store: out of memory");
@@ -104,10 +104,7 @@ static int open_store(const char *path, int is_beside, struct upgrade_hook hook,
     (void)pthread_mutex_init(&store->writer_mutex, NULL);
     (void)pthread_mutex_init(&store->mutex, NULL);
     (void)pthread_cond_init(&store->reader_returned, NULL);
-    (void)pthread_condattr_init(&attributes);
-    (void)pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    (void)pthread_cond_init(&store->changed, &attributes);
-    (void)pthread_condattr_destroy(&attributes);
+    (void)pthread_cond_init(&store->changed, NULL);
     store->path = strdup(path);
     if (!store->path) {
         code = err_set(err, ERR_NO_MEMORY, "store: out of memory");
@@ -333,20 +330,11 @@ uint64_t store_version(struct store *store)
 uint64_t store_wait_change(struct store *store, uint64_t since, int64_t timeout_ms,
                            const atomic_bool *is_ending)
 {
-    struct timespec deadline;
-    (void)clock_gettime(CLOCK_MONOTONIC, &deadline);
-    if (timeout_ms < 0)
-        timeout_ms = 0;
-    deadline.tv_sec += timeout_ms / 1000;
-    deadline.tv_nsec += timeout_ms % 1000 * 1000000;
-    if (deadline.tv_nsec >= 1000000000) {
-        deadline.tv_nsec -= 1000000000;
-        deadline.tv_sec++;
-    }
+    const int64_t until_ms = clock_monotonic_ms() + (timeout_ms > 0 ? timeout_ms : 0);
     (void)pthread_mutex_lock(&store->mutex);
     uint64_t wakes = store->wakes;
     while (store->version == since && store->wakes == wakes && !(is_ending && atomic_load(is_ending))) {
-        if (pthread_cond_timedwait(&store->changed, &store->mutex, &deadline))
+        if (condition_wait_until(&store->changed, &store->mutex, until_ms))
             break;
     }
     uint64_t version = store->version;

@@ -303,7 +303,7 @@ static void *run(void *context)
             version = now;
             waited = wait;
             update_channels(events);
-            pause_wait(events->pause, TICK_MS); /* a busy sweep changes many times a second */
+            (void)pause_wait(events->pause, TICK_MS); /* a busy sweep changes many times a second */
         }
         send_heartbeats(events);
         api_http_tick(events->http);

@@ -10,8 +10,8 @@ struct pause;
 
 int pause_new(struct pause **ret_pause, struct err *err);
 
-/* Waits; returns at once, now and in future, after pause_end(). */
-void pause_wait(struct pause *pause, int64_t duration_ms);
+/* Waits; returns at once, now and in future, after pause_end(). Whether that was called. */
+int pause_wait(struct pause *pause, int64_t duration_ms);
 void pause_end(struct pause *pause);
 
 /* Nobody may wait. NULL is allowed. */

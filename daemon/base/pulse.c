@@ -1,10 +1,10 @@
 #include "daemon/base/pulse.h"
 
 #include "daemon/base/clock.h"
+#include "daemon/base/condition.h"
 
 #include <stdatomic.h>
 #include <stddef.h>
-#include <time.h>
 
 static _Thread_local struct pulse *own;
 
@@ -39,14 +39,8 @@ void pulse_call(const char *callee)
 
 void pulse_wait(pthread_cond_t *changed, pthread_mutex_t *lock, int64_t at_most_ms)
 {
-    struct timespec until;
-    (void)clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += at_most_ms / 1000;
-    until.tv_nsec += at_most_ms % 1000 * 1000000L;
-    until.tv_sec += until.tv_nsec / 1000000000L;
-    until.tv_nsec %= 1000000000L;
     pulse_beat();
-    (void)pthread_cond_clockwait(changed, lock, CLOCK_MONOTONIC, &until);
+    (void)condition_wait(changed, lock, at_most_ms);
     pulse_beat();
 }
 

@@ -65,13 +65,13 @@ static void *watch_queue(void *context)
             break;
         if (code) {
             log_error("slurm executor", log_text("reason", err.message), log_end);
-            pause_wait(executor->pause, ERROR_PAUSE_MS);
+            (void)pause_wait(executor->pause, ERROR_PAUSE_MS);
             continue;
         }
         int64_t left_ms = watched_ms + executor->poll_ms - clock_monotonic_ms();
         if (left_ms > 0)
             (void)store_wait_change(executor->store, version, left_ms, &executor->is_stopping);
-        pause_wait(executor->pause, ROUND_PAUSE_MS);
+        (void)pause_wait(executor->pause, ROUND_PAUSE_MS);
     }
     return NULL;
 }

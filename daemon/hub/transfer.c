@@ -1,6 +1,7 @@
 #include "daemon/hub/transfer.h"
 
 #include "daemon/base/clock.h"
+#include "daemon/base/condition.h"
 #include "daemon/base/pulse.h"
 #include "daemon/hub/client.h"
 #include "daemon/hub/network.h"
@@ -20,7 +21,6 @@ static void start_curl(void)
 int transfers_open(const struct hub_options *options, struct token *token, struct transfers **ret_transfers,
                    struct err *err)
 {
-    pthread_condattr_t attributes;
     (void)pthread_once(&curl_once, start_curl);
     struct transfers *transfers = calloc(1, sizeof *transfers);
     if (!transfers)
@@ -43,10 +43,7 @@ int transfers_open(const struct hub_options *options, struct token *token, struc
     (void)curl_multi_setopt(transfers->multi, CURLMOPT_PIPELINING, (long)CURLPIPE_NOTHING);
     (void)curl_multi_setopt(transfers->multi, CURLMOPT_MAXCONNECTS, 2L * options->connections_max);
     (void)pthread_mutex_init(&transfers->mutex, NULL);
-    (void)pthread_condattr_init(&attributes);
-    (void)pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    (void)pthread_cond_init(&transfers->done, &attributes);
-    (void)pthread_condattr_destroy(&attributes);
+    (void)pthread_cond_init(&transfers->done, NULL);
     int failed = pthread_create(&transfers->thread, NULL, network_main, transfers);
     if (failed) {
         (void)pthread_cond_destroy(&transfers->done);
@@ -101,14 +98,7 @@ void transfers_submit(struct transfers *transfers, struct transfer *transfer)
 
 static void wait_a_little(struct transfers *transfers)
 {
-    struct timespec until;
-    (void)clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_nsec += CANCEL_POLL_MS * 1000000L;
-    if (until.tv_nsec >= 1000000000L) {
-        until.tv_nsec -= 1000000000L;
-        until.tv_sec++;
-    }
-    (void)pthread_cond_timedwait(&transfers->done, &transfers->mutex, &until);
+    (void)condition_wait(&transfers->done, &transfers->mutex, CANCEL_POLL_MS);
 }
 
 int transfers_wait_any(struct transfers *transfers, struct transfer *const *list, size_t count,

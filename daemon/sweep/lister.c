@@ -1,5 +1,6 @@
 #include "daemon/sweep/lister.h"
 
+#include "daemon/base/condition.h"
 #include "daemon/base/limits.h"
 #include "daemon/base/log.h"
 #include "daemon/sweep/revision_source.h"
@@ -10,7 +11,6 @@
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdlib.h>
-#include <time.h>
 
 #define LOOK_MS 250      /* whether a sweep was cancelled */
 #define PAUSE_MS 1000    /* until what was in the way is looked at again */
@@ -41,17 +41,6 @@ struct lister {
     pthread_t keeper, threads[LISTER_THREADS_MAX];
     int has_keeper, thread_count;
 };
-
-/* Waits for a change, or so long; the lock is held. */
-static void wait_locked(struct lister *lister, int64_t timeout_ms)
-{
-    struct timespec until;
-    (void)clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_nsec += timeout_ms % 1000 * 1000000;
-    until.tv_sec += timeout_ms / 1000 + until.tv_nsec / 1000000000;
-    until.tv_nsec %= 1000000000;
-    (void)pthread_cond_timedwait(&lister->changed, &lister->lock, &until);
-}
 
 /* -- Jobs, under the lock -- */
 
@@ -113,7 +102,7 @@ static int pause_is_worth(struct lister *lister, const struct job *job)
 {
     (void)pthread_mutex_lock(&lister->lock);
     if (!lister->is_stopping && !atomic_load(&job->cancel))
-        wait_locked(lister, PAUSE_MS);
+        (void)condition_wait(&lister->changed, &lister->lock, PAUSE_MS);
     int goes_on = !lister->is_stopping && !atomic_load(&job->cancel);
     (void)pthread_mutex_unlock(&lister->lock);
     return goes_on;
@@ -299,7 +288,7 @@ static void *keep(void *context)
             (void)pthread_cond_wait(&lister->changed, &lister->lock);
             continue;
         }
-        wait_locked(lister, LOOK_MS);
+        (void)condition_wait(&lister->changed, &lister->lock, LOOK_MS);
         (void)pthread_mutex_unlock(&lister->lock);
         check_jobs(lister);
         (void)pthread_mutex_lock(&lister->lock);
@@ -341,16 +330,12 @@ int lister_start(struct store *store, struct hub *hub, int thread_count, struct 
 {
     const enum sweep_state running = SWEEP_STATE_RUNNING;
     const struct sweeps_query wanted = {.state = &running, .limit = RUNNING_MAX};
-    pthread_condattr_t attributes;
     struct lister *lister = calloc(1, sizeof *lister);
     if (!lister)
         return err_set(err, ERR_NO_MEMORY, "lists of files: out of memory");
     *lister = (struct lister){.store = store, .hub = hub};
     (void)pthread_mutex_init(&lister->lock, NULL);
-    (void)pthread_condattr_init(&attributes);
-    (void)pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    (void)pthread_cond_init(&lister->changed, &attributes);
-    (void)pthread_condattr_destroy(&attributes);
+    (void)pthread_cond_init(&lister->changed, NULL);
     int code = sweeps_list(store, &wanted, add_running, lister, err);
     int failed = code ? 0 : pthread_create(&lister->keeper, NULL, keep, lister);
     lister->has_keeper = !code && !failed;

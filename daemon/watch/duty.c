@@ -36,7 +36,7 @@ static void *run(void *context)
         if (code) {
             log_error(duty->complaint, log_text("reason", err.message), log_int("again_after_ms", fault_ms),
                       log_end);
-            pause_wait(duty->pause, fault_ms);
+            (void)pause_wait(duty->pause, fault_ms);
             fault_ms = 2 * fault_ms < FAULT_PAUSE_LONGEST_MS ? 2 * fault_ms : FAULT_PAUSE_LONGEST_MS;
             continue;
         }
@@ -45,7 +45,7 @@ static void *run(void *context)
             wait_ms = WAIT_LONGEST_MS;
         if (wait_ms > 0) {
             (void)store_wait_change(duty->store, version, wait_ms, &duty->is_stopping);
-            pause_wait(duty->pause, wait_ms < LOOK_SHORTEST_MS ? wait_ms : LOOK_SHORTEST_MS);
+            (void)pause_wait(duty->pause, wait_ms < LOOK_SHORTEST_MS ? wait_ms : LOOK_SHORTEST_MS);
         }
     }
     return NULL;

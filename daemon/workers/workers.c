@@ -157,7 +157,7 @@ static void *keep_leases(void *context)
         }
         for (int i = 0; i < workers->options.count; i++)
             keep_lease(workers, &workers->slots[i]);
-        pause_wait(workers->pause, HEARTBEAT_MS / 4);
+        (void)pause_wait(workers->pause, HEARTBEAT_MS / 4);
     }
     return NULL;
 }
