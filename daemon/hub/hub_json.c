@@ -1,12 +1,12 @@
 #include "daemon/hub/hub_json.h"
 
 #include "daemon/base/digest.h"
-#include "daemon/base/file.h"
 #include "daemon/base/json_bound.h"
 #include "daemon/base/json_text.h"
 #include "daemon/base/limits.h"
 #include "daemon/base/repository_name.h"
 #include "daemon/base/utf8.h"
+#include "daemon/hub/hub_json_parts.h"
 
 #include <jansson.h>
 #include <stdio.h>
@@ -15,7 +15,7 @@
 #include <strings.h>
 #include <time.h>
 
-static int parse(const char *data, size_t size, const char *what, json_t **ret_root, struct err *err)
+int hub_json_parse(const char *data, size_t size, const char *what, json_t **ret_root, struct err *err)
 {
     json_error_t error;
     if (size > LIMIT_HUB_JSON_BYTES)
@@ -33,14 +33,13 @@ static int parse(const char *data, size_t size, const char *what, json_t **ret_r
     return 0;
 }
 
-static const char *text_of(const json_t *object, const char *key)
+const char *hub_json_text_of(const json_t *object, const char *key)
 {
     const char *text = json_string_value(json_object_get(object, key));
     return text ? text : "";
 }
 
-/* Doubles the rows of a list when its count is a power of two; nonzero without memory. */
-static int grow(void **rows, size_t count, size_t row_size)
+int hub_json_grow(void **rows, size_t count, size_t row_size)
 {
     if (count & (count - 1))
         return 0;
@@ -84,7 +83,7 @@ int hub_json_append_ref(struct repository_refs *refs, enum repository_ref_kind k
         return err_set(err, ERR_FORMAT, "refs: %.100s: its commit is not 40 hexadecimal digits", name);
     void *rows = refs->rows;
     char *copy = strdup(name);
-    if (!copy || grow(&rows, refs->count, sizeof *refs->rows)) {
+    if (!copy || hub_json_grow(&rows, refs->count, sizeof *refs->rows)) {
         free(copy);
         return err_set(err, ERR_NO_MEMORY, "refs: out of memory");
     }
@@ -107,7 +106,7 @@ int hub_json_parse_refs_page(const char *data, size_t size, struct repository_re
         {"pullRequests", "ref", REPOSITORY_REF_KIND_PULL_REQUEST},
     };
     json_t *root = NULL;
-    int code = parse(data, size, "refs", &root, err);
+    int code = hub_json_parse(data, size, "refs", &root, err);
     if (code)
         return code;
     if (!json_is_array(json_object_get(root, "branches")))
@@ -117,153 +116,12 @@ int hub_json_parse_refs_page(const char *data, size_t size, struct repository_re
         json_t *row;
         json_array_foreach(json_object_get(root, lists[i].list), index, row)
         {
-            code = hub_json_append_ref(refs, lists[i].kind, text_of(row, lists[i].name),
-                                       text_of(row, "targetCommit"), err);
+            code = hub_json_append_ref(refs, lists[i].kind, hub_json_text_of(row, lists[i].name),
+                                       hub_json_text_of(row, "targetCommit"), err);
             if (code)
                 break;
         }
     }
-    json_decref(root);
-    return code;
-}
-
-/* -- Trees ----------------------------------------------------------------------------------------- */
-
-/* Names that git allows and that nothing here reads: nobody's checkpoint depends on such a file, and one that
- * does is told by whoever asks for it. */
-static int is_odd_path(const char *path)
-{
-    const char *p = path;
-    while (*p && *p != '\\' && *p != 0x7f && (unsigned char)*p >= 0x20)
-        p++;
-    return *p || p - path >= LIMIT_FILE_NAME_BYTES;
-}
-
-int hub_json_append_file(struct repository_tree *tree, const char *path, uint64_t size_bytes,
-                         const char *git_oid, const char *sha256, struct err *err)
-{
-    if (tree->count >= LIMIT_HUB_TREE_FILES)
-        return err_set(err, ERR_LIMIT, "tree: more than %d files", LIMIT_HUB_TREE_FILES);
-    if (is_odd_path(path))
-        return 0;
-    if (!file_is_safe_relative(path))
-        return err_set(err, ERR_FORMAT, "tree: %.100s: not a path inside of the repository, refused", path);
-    if (git_oid[0] && !digest_is_hex(git_oid, REPOSITORY_COMMIT_SIZE - 1))
-        return err_set(err, ERR_FORMAT, "tree: %.100s: its id is not 40 hexadecimal digits", path);
-    if (sha256[0] && !digest_is_hex(sha256, REPOSITORY_SHA256_SIZE - 1))
-        return err_set(err, ERR_FORMAT, "tree: %.100s: its SHA-256 is not 64 hexadecimal digits", path);
-    if (size_bytes > INT64_MAX)
-        return err_set(err, ERR_FORMAT, "tree: %.100s: its size is impossible", path);
-    void *files = tree->files;
-    char *copy = strdup(path);
-    if (!copy || grow(&files, tree->count, sizeof *tree->files)) {
-        free(copy);
-        return err_set(err, ERR_NO_MEMORY, "tree: out of memory");
-    }
-    tree->files = files;
-    struct repository_file *file = &tree->files[tree->count++];
-    *file = (struct repository_file){.path = copy, .size_bytes = size_bytes};
-    (void)snprintf(file->git_oid, sizeof file->git_oid, "%s", git_oid);
-    (void)snprintf(file->sha256, sizeof file->sha256, "%s", sha256);
-    return 0;
-}
-
-static int parse_tree_row(const json_t *row, struct repository_tree *tree, struct err *err)
-{
-    const char *type = text_of(row, "type"), *path = text_of(row, "path");
-    const json_t *size = json_object_get(row, "size"), *lfs = json_object_get(row, "lfs");
-    if (!type[0])
-        return err_set(err, ERR_FORMAT, "tree: an entry says not what it is");
-    if (strcmp(type, "file") != 0)
-        return 0; /* a directory, or what no file can be read from: a submodule */
-    if (json_is_object(lfs) && json_object_get(lfs, "size"))
-        size = json_object_get(lfs, "size");
-    if (!json_is_integer(size) || json_integer_value(size) < 0)
-        return err_set(err, ERR_FORMAT, "tree: %.100s: has no size", path);
-    if (json_is_object(lfs) && !text_of(lfs, "oid")[0])
-        return err_set(err, ERR_FORMAT, "tree: %.100s: an LFS file without a digest", path);
-    return hub_json_append_file(tree, path, (uint64_t)json_integer_value(size), text_of(row, "oid"),
-                                text_of(lfs, "oid"), err);
-}
-
-int hub_json_parse_tree_page(const char *data, size_t size, struct repository_tree *tree, struct err *err)
-{
-    json_t *root = NULL;
-    int code = parse(data, size, "tree", &root, err);
-    if (code)
-        return code;
-    if (!json_is_array(root))
-        code = err_set(err, ERR_FORMAT, "tree: the reply is not a list");
-    size_t index;
-    json_t *row;
-    json_array_foreach(root, index, row)
-    {
-        if (!code)
-            code = parse_tree_row(row, tree, err);
-    }
-    json_decref(root);
-    return code;
-}
-
-static int compare_files(const void *a, const void *b)
-{
-    return strcmp(((const struct repository_file *)a)->path, ((const struct repository_file *)b)->path);
-}
-
-int hub_json_finish_tree(struct repository_tree *tree, struct err *err)
-{
-    if (tree->count)
-        qsort(tree->files, tree->count, sizeof *tree->files, compare_files);
-    for (size_t i = 1; i < tree->count; i++) {
-        if (strcmp(tree->files[i - 1].path, tree->files[i].path) == 0)
-            return err_set(err, ERR_FORMAT, "tree: %.200s: listed twice", tree->files[i].path);
-    }
-    return 0;
-}
-
-int hub_json_parse_cached_tree(const char *data, size_t size, const char *commit,
-                               struct repository_tree **ret_tree, struct err *err)
-{
-    json_t *root = NULL;
-    struct repository_tree *tree = NULL;
-    int code = parse(data, size, "cached tree", &root, err);
-    if (code)
-        return code;
-    json_t *files = json_object_get(root, "files");
-    if (json_integer_value(json_object_get(root, "format_version")) != 1 || !json_is_object(files)) {
-        code = err_set(err, ERR_UNSUPPORTED, "cached tree: not of format version 1");
-        goto out;
-    }
-    tree = calloc(1, sizeof *tree);
-    if (!tree) {
-        code = err_set(err, ERR_NO_MEMORY, "tree: out of memory");
-        goto out;
-    }
-    (void)snprintf(tree->commit, sizeof tree->commit, "%s", commit);
-    const char *path;
-    json_t *row;
-    json_object_foreach(files, path, row)
-    {
-        const char *sha256 = text_of(row, "lfs_sha256");
-        const json_t *length = json_object_get(row, sha256[0] ? "lfs_size" : "size");
-        if (!json_is_integer(length))
-            length = json_object_get(row, "size");
-        if (!json_is_integer(length) || json_integer_value(length) < 0) {
-            code = err_set(err, ERR_FORMAT, "cached tree: %.100s: has no size", path);
-            goto out;
-        }
-        code = hub_json_append_file(tree, path, (uint64_t)json_integer_value(length), text_of(row, "blob_id"),
-                                    sha256, err);
-        if (code)
-            goto out;
-    }
-    code = hub_json_finish_tree(tree, err);
-    if (code)
-        goto out;
-    *ret_tree = tree;
-    tree = NULL;
-out:
-    repository_tree_free(tree);
     json_decref(root);
     return code;
 }
@@ -294,7 +152,7 @@ static int append_commit(struct repository_commits *commits, const char *id, con
         return 0;
     void *rows = commits->rows;
     char *copy = strdup(title);
-    if (!copy || grow(&rows, commits->count, sizeof *commits->rows)) {
+    if (!copy || hub_json_grow(&rows, commits->count, sizeof *commits->rows)) {
         free(copy);
         return err_set(err, ERR_NO_MEMORY, "commits: out of memory");
     }
@@ -309,7 +167,7 @@ int hub_json_parse_commits_page(const char *data, size_t size, struct repository
                                 struct err *err)
 {
     json_t *root = NULL;
-    int code = parse(data, size, "commits", &root, err);
+    int code = hub_json_parse(data, size, "commits", &root, err);
     if (code)
         return code;
     if (!json_is_array(root))
@@ -319,8 +177,8 @@ int hub_json_parse_commits_page(const char *data, size_t size, struct repository
     json_array_foreach(root, index, row)
     {
         if (!code)
-            code = append_commit(commits, text_of(row, "id"), text_of(row, "title"),
-                                 read_date(text_of(row, "date")), err);
+            code = append_commit(commits, hub_json_text_of(row, "id"), hub_json_text_of(row, "title"),
+                                 read_date(hub_json_text_of(row, "date")), err);
     }
     json_decref(root);
     return code;
@@ -341,7 +199,7 @@ static int append_model(struct hub_listing *listing, const char *owner, const ch
         return err_set(err, ERR_FORMAT, "models: %s: its commit is not 40 hexadecimal digits", name);
     void *rows = listing->rows;
     char *copy = strdup(name);
-    if (!copy || grow(&rows, listing->count, sizeof *listing->rows)) {
+    if (!copy || hub_json_grow(&rows, listing->count, sizeof *listing->rows)) {
         free(copy);
         return err_set(err, ERR_NO_MEMORY, "models: out of memory");
     }
@@ -356,7 +214,7 @@ int hub_json_parse_models_page(const char *data, size_t size, const char *owner,
                                struct err *err)
 {
     json_t *root = NULL;
-    int code = parse(data, size, "models", &root, err);
+    int code = hub_json_parse(data, size, "models", &root, err);
     if (code)
         return code;
     if (!json_is_array(root))
@@ -365,11 +223,12 @@ int hub_json_parse_models_page(const char *data, size_t size, const char *owner,
     json_t *row;
     json_array_foreach(root, index, row)
     {
-        const char *name = text_of(row, "id")[0] ? text_of(row, "id") : text_of(row, "modelId");
+        const char *name =
+            hub_json_text_of(row, "id")[0] ? hub_json_text_of(row, "id") : hub_json_text_of(row, "modelId");
         if (!code && !name[0])
             code = err_set(err, ERR_FORMAT, "models: an entry has no name");
         if (!code)
-            code = append_model(listing, owner, name, text_of(row, "sha"), err);
+            code = append_model(listing, owner, name, hub_json_text_of(row, "sha"), err);
     }
     json_decref(root);
     return code;
@@ -380,10 +239,10 @@ int hub_json_parse_models_page(const char *data, size_t size, const char *owner,
 int hub_json_parse_commit(const char *data, size_t size, char *commit, struct err *err)
 {
     json_t *root = NULL;
-    int code = parse(data, size, "revision", &root, err);
+    int code = hub_json_parse(data, size, "revision", &root, err);
     if (code)
         return code;
-    const char *sha = text_of(root, "sha");
+    const char *sha = hub_json_text_of(root, "sha");
     if (digest_is_hex(sha, REPOSITORY_COMMIT_SIZE - 1))
         (void)snprintf(commit, REPOSITORY_COMMIT_SIZE, "%s", sha);
     else
@@ -395,10 +254,10 @@ int hub_json_parse_commit(const char *data, size_t size, char *commit, struct er
 int hub_json_parse_user(const char *data, size_t size, char *name, size_t name_size, struct err *err)
 {
     json_t *root = NULL;
-    int code = parse(data, size, "user", &root, err);
+    int code = hub_json_parse(data, size, "user", &root, err);
     if (code)
         return code;
-    const char *found = text_of(root, "name");
+    const char *found = hub_json_text_of(root, "name");
     if (!found[0])
         code = err_set(err, ERR_FORMAT, "user: the reply has no name");
     for (const char *p = found; *p && !code; p++) {
@@ -414,9 +273,9 @@ int hub_json_parse_user(const char *data, size_t size, char *name, size_t name_s
 void hub_json_parse_error(const char *data, size_t size, char *text, size_t text_size)
 {
     json_t *root = json_text_load(data, size, 0, NULL);
-    const char *found = text_of(root, "error");
+    const char *found = hub_json_text_of(root, "error");
     if (!found[0])
-        found = text_of(json_array_get(json_object_get(root, "errors"), 0), "message");
+        found = hub_json_text_of(json_array_get(json_object_get(root, "errors"), 0), "message");
     (void)snprintf(text, text_size, "%s", found);
     json_decref(root);
 }
