@@ -7,9 +7,9 @@
 #include "store/lock.h"
 #include "store/place.h"
 #include "store/query.h"
+#include "store/readers.h"
 #include "store/restore.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -17,8 +17,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#define READERS_MAX 8
 
 struct store {
     char *path;
@@ -31,10 +29,9 @@ struct store {
     struct connection *writer;
     struct checkpointer *checkpointer; /* NULL beside a daemon, which has one */
 
+    struct readers readers;
+
     pthread_mutex_t mutex; /* guards everything below */
-    pthread_cond_t reader_returned;
-    struct connection *idle_readers;
-    int reader_count;
     pthread_cond_t changed;
     _Atomic uint64_t version; /* written under the mutex */
     uint64_t wakes;           /* calls of store_wake */
@@ -103,9 +100,9 @@ static int open_store(const char *path, int is_beside, struct upgrade_hook hook,
     store->lock_fd = -1;
     (void)pthread_mutex_init(&store->writer_mutex, NULL);
     (void)pthread_mutex_init(&store->mutex, NULL);
-    (void)pthread_cond_init(&store->reader_returned, NULL);
     (void)pthread_cond_init(&store->changed, NULL);
     store->path = strdup(path);
+    readers_init(&store->readers, store->path);
     if (!store->path) {
         code = err_set(err, ERR_NO_MEMORY, "store: out of memory");
         goto out;
@@ -151,20 +148,12 @@ void store_close(struct store *store)
 {
     if (!store)
         return;
-    int closed = 0;
     checkpointer_stop(store->checkpointer);
-    while (store->idle_readers) {
-        struct connection *reader = store->idle_readers;
-        store->idle_readers = reader->next;
-        connection_close(reader);
-        closed++;
-    }
-    assert(closed == store->reader_count);
+    readers_close(&store->readers);
     connection_close(store->writer);
     if (store->lock_fd >= 0)
         (void)close(store->lock_fd);
     (void)pthread_cond_destroy(&store->changed);
-    (void)pthread_cond_destroy(&store->reader_returned);
     (void)pthread_mutex_destroy(&store->mutex);
     (void)pthread_mutex_destroy(&store->writer_mutex);
     free(store->path);
@@ -175,30 +164,7 @@ void store_close(struct store *store)
 
 int store_read_begin(struct store *store, struct connection **ret_connection, struct err *err)
 {
-    struct connection *connection = NULL;
-    (void)pthread_mutex_lock(&store->mutex);
-    while (!store->idle_readers && store->reader_count == READERS_MAX)
-        (void)pthread_cond_wait(&store->reader_returned, &store->mutex);
-    if (store->idle_readers) {
-        connection = store->idle_readers;
-        store->idle_readers = connection->next;
-        connection->next = NULL;
-    } else {
-        store->reader_count++; /* opened below, outside of the mutex */
-    }
-    (void)pthread_mutex_unlock(&store->mutex);
-    if (!connection) {
-        int code = connection_open(store->path, 0, &connection, err);
-        if (code) {
-            (void)pthread_mutex_lock(&store->mutex);
-            store->reader_count--;
-            (void)pthread_cond_signal(&store->reader_returned);
-            (void)pthread_mutex_unlock(&store->mutex);
-            return code;
-        }
-    }
-    *ret_connection = connection;
-    return 0;
+    return readers_take(&store->readers, ret_connection, err);
 }
 
 int store_snapshot_begin(struct store *store, struct connection **ret_connection, struct err *err)
@@ -220,23 +186,8 @@ int store_snapshot_begin(struct store *store, struct connection **ret_connection
 
 void store_read_end(struct store *store, struct connection *connection)
 {
-    if (!connection)
-        return;
-    if (!sqlite3_get_autocommit(connection->db)) {
-        struct query query;
-        struct err err = ERR_INIT;
-        if (!query_begin(&query, connection, "COMMIT", &err))
-            (void)query_run(&query, &err);
-        if (!sqlite3_get_autocommit(connection->db))
-            (void)sqlite3_exec(connection->db, "ROLLBACK", NULL, NULL, NULL);
-    }
-    /* A statement that was not ended would keep the log from ever beginning anew. */
-    assert(sqlite3_txn_state(connection->db, NULL) == SQLITE_TXN_NONE);
-    (void)pthread_mutex_lock(&store->mutex);
-    connection->next = store->idle_readers;
-    store->idle_readers = connection;
-    (void)pthread_cond_signal(&store->reader_returned);
-    (void)pthread_mutex_unlock(&store->mutex);
+    if (connection)
+        readers_give(&store->readers, connection);
 }
 
 /* -- Writes ---------------------------------------------------------------------------------------------- */
