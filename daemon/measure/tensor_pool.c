@@ -8,7 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define WAIT_MS 250 /* how often who waits shows that it does */
+#define WAIT_MS 250   /* how often who waits shows that it does */
+#define PASSES_MAX 32 /* of who came later and went before it */
 
 enum entry_state { ENTRY_STATE_LOADING, ENTRY_STATE_READY, ENTRY_STATE_FAILED };
 
@@ -22,10 +23,17 @@ struct entry {
     struct entry *next;
 };
 
+/* Who waits for room. */
+struct waiter {
+    struct waiter *next;
+    int passes;
+};
+
 struct tensor_pool {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     struct entry *entries;
+    struct waiter *waiters; /* the first came first */
     uint64_t budget_bytes;
     uint64_t size_bytes; /* of all entries */
     uint64_t used_bytes; /* of entries in use */
@@ -124,21 +132,60 @@ static int is_first_of_key(const struct tensor_request *requests, size_t index)
     return 1;
 }
 
+static int is_cancelled(const atomic_bool *cancel)
+{
+    return cancel && atomic_load(cancel);
+}
+
 static uint64_t saturating_add(uint64_t a, uint64_t b)
 {
     return a > UINT64_MAX - b ? UINT64_MAX : a + b;
 }
 
-/* Whether the requests fit beside what others use; with nothing else in use they always do. */
-static int has_room(struct tensor_pool *pool, const struct tensor_request *requests, size_t count)
+/* The bytes of what nobody uses yet. */
+static uint64_t need_of(struct tensor_pool *pool, const struct tensor_request *requests, size_t count)
 {
-    uint64_t need = pool->used_bytes;
+    uint64_t need = 0;
     for (size_t i = 0; i < count; i++) {
         struct entry *entry = find_entry(pool, &requests[i]);
         if (is_first_of_key(requests, i) && !(entry && entry->use_count))
             need = saturating_add(need, requests[i].size_bytes);
     }
-    return need <= pool->budget_bytes || pool->used_bytes == 0;
+    return need;
+}
+
+/* Whether the one that waits may go on: its requests fit beside what others use (with nothing in use they
+ * always do), and nobody before it was passed too often. Small tensors that come and go would otherwise leave
+ * no room for a large one for as long as there are any. Called with the lock. */
+static int may_enter(struct tensor_pool *pool, const struct waiter *own,
+                     const struct tensor_request *requests, size_t count)
+{
+    const uint64_t need = need_of(pool, requests, count);
+    if (!need)
+        return 1;
+    for (const struct waiter *other = pool->waiters; other != own; other = other->next) {
+        if (other->passes >= PASSES_MAX)
+            return 0;
+    }
+    return saturating_add(need, pool->used_bytes) <= pool->budget_bytes || pool->used_bytes == 0;
+}
+
+/* Waits for room; *cancel ends it. Called with the lock. */
+static void wait_for_room(struct tensor_pool *pool, const struct tensor_request *requests, size_t count,
+                          const atomic_bool *cancel)
+{
+    struct waiter own = {0}, **at = &pool->waiters;
+    int enters = 0;
+    while (*at)
+        at = &(*at)->next;
+    *at = &own;
+    while (!is_cancelled(cancel) && !(enters = may_enter(pool, &own, requests, count)))
+        pulse_wait(&pool->changed, &pool->lock, WAIT_MS);
+    for (at = &pool->waiters; *at != &own; at = &(*at)->next)
+        (*at)->passes += enters;
+    *at = own.next;
+    if (own.passes >= PASSES_MAX) /* those behind it may go on */
+        (void)pthread_cond_broadcast(&pool->changed);
 }
 
 /* Adds an entry in the state of loading. NULL without memory. Called with the lock. */
@@ -236,11 +283,6 @@ static void enter(struct tensor_pool *pool, const struct tensor_request *request
     }
 }
 
-static int is_cancelled(const atomic_bool *cancel)
-{
-    return cancel && atomic_load(cancel);
-}
-
 /* Waits for one entry; gives its result. Called with the lock, which is held again on return. */
 static void settle(struct tensor_pool *pool, struct entry *entry, const atomic_bool *cancel,
                    struct pooled_tensor **ret_tensor, int *code, struct err *err)
@@ -276,8 +318,7 @@ int tensor_pool_acquire(struct tensor_pool *pool, const struct tensor_request *r
         codes[i] = 0;
     }
     (void)pthread_mutex_lock(&pool->lock);
-    while (!has_room(pool, requests, count) && !is_cancelled(cancel))
-        pulse_wait(&pool->changed, &pool->lock, WAIT_MS);
+    wait_for_room(pool, requests, count, cancel);
     if (is_cancelled(cancel)) {
         (void)pthread_mutex_unlock(&pool->lock);
         return ERR_CANCELLED;
@@ -342,6 +383,16 @@ int tensor_pool_has(struct tensor_pool *pool, const char *key)
         found = entry->state != ENTRY_STATE_FAILED && strcmp(entry->key, key) == 0;
     (void)pthread_mutex_unlock(&pool->lock);
     return found;
+}
+
+int tensor_pool_count_waiting(struct tensor_pool *pool)
+{
+    int count = 0;
+    (void)pthread_mutex_lock(&pool->lock);
+    for (const struct waiter *waiter = pool->waiters; waiter; waiter = waiter->next)
+        count++;
+    (void)pthread_mutex_unlock(&pool->lock);
+    return count;
 }
 
 void tensor_pool_wake(struct tensor_pool *pool)

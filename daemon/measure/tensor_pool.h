@@ -7,7 +7,7 @@
  *
  * All tensors of a task are acquired together, so tasks never wait for memory while they hold some: there is
  * no deadlock whatever the budget. A single task may exceed the budget when nothing else is in use, so work
- * always goes on.
+ * always goes on. One that waits for room is passed by others that fit, but not for ever.
  */
 #ifndef BIFURCATED_MEASURE_TENSOR_POOL_H
 #define BIFURCATED_MEASURE_TENSOR_POOL_H
@@ -74,6 +74,9 @@ void tensor_pool_release(struct tensor_pool *pool, struct pooled_tensor *tensor)
 
 /* Whether a tensor with this key is in memory or being loaded. */
 int tensor_pool_has(struct tensor_pool *pool, const char *key);
+
+/* How many wait for room. */
+int tensor_pool_count_waiting(struct tensor_pool *pool);
 
 /* Wakes waiting threads so that they look at their cancel flags. */
 void tensor_pool_wake(struct tensor_pool *pool);

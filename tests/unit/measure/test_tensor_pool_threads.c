@@ -10,6 +10,7 @@ struct taker {
     struct tensor_pool *pool;
     const char *key;
     struct loader *loader;
+    uint64_t size_bytes; /* 0: the usual one */
     const atomic_bool *cancel;
     atomic_bool is_done;
     int result, code;
@@ -20,7 +21,8 @@ struct taker {
 static void *run_taker(void *context)
 {
     struct taker *taker = context;
-    struct tensor_request request = request_of(taker->key, taker->loader, UNIT);
+    struct tensor_request request =
+        request_of(taker->key, taker->loader, taker->size_bytes ? taker->size_bytes : UNIT);
     taker->err = (struct err)ERR_INIT;
     taker->result = tensor_pool_acquire(taker->pool, &request, 1, taker->cancel, &taker->tensor, &taker->code,
                                         &taker->err);
@@ -67,6 +69,42 @@ static void test_shared_tensors_need_no_room(void **state)
     struct pooled_tensor *held = take_good(pool, "a", &a);
     tensor_pool_release(pool, take_good(pool, "a", &a));
     tensor_pool_release(pool, held);
+    tensor_pool_free(pool);
+}
+
+/* Small ones take turns, so that there is never room for a large one: after a while they wait for it. */
+static void test_a_large_one_is_not_passed_for_ever(void **state)
+{
+    (void)state;
+    struct tensor_pool *pool = new_pool(2 * UNIT);
+    struct loader loaders[] = {{.byte = 1}, {.byte = 2}}, large_loader = {.byte = 3};
+    static const char *const keys[] = {"a", "b"};
+    struct pooled_tensor *held = take_good(pool, keys[1], &loaders[1]);
+    struct taker large = {.pool = pool, .key = "large", .loader = &large_loader, .size_bytes = 2 * UNIT};
+    int was_let_in = 0;
+    start_taker(&large);
+    while (!tensor_pool_count_waiting(pool))
+        clock_sleep_ms(1);
+    for (int round = 0; round < 100 && !was_let_in; round++) {
+        struct taker next = {.pool = pool, .key = keys[round % 2], .loader = &loaders[round % 2]};
+        start_taker(&next);
+        while (!atomic_load(&next.is_done) && tensor_pool_count_waiting(pool) < 2)
+            clock_sleep_ms(1);
+        was_let_in = !atomic_load(&next.is_done);
+        tensor_pool_release(pool, held);
+        if (was_let_in) {
+            join_taker(&large);
+            tensor_pool_release(pool, large.tensor);
+        }
+        join_taker(&next);
+        held = next.tensor;
+    }
+    tensor_pool_release(pool, held);
+    if (!was_let_in) {
+        join_taker(&large);
+        tensor_pool_release(pool, large.tensor);
+    }
+    assert_true(was_let_in);
     tensor_pool_free(pool);
 }
 
@@ -294,6 +332,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_waits_for_room),
+        cmocka_unit_test(test_a_large_one_is_not_passed_for_ever),
         cmocka_unit_test(test_shared_tensors_need_no_room),
         cmocka_unit_test(test_cancel_while_waiting_for_room),
         cmocka_unit_test(test_cancelled_before),
