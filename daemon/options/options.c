@@ -142,6 +142,8 @@ int options_load(int argc, char **argv, struct options *options, enum options_ac
     const char *config = getenv("BIFURCATED_CONFIG");
     char *found = NULL;
     int code = set_defaults(options, err);
+    if (config && !*config) /* as if it were not set, which a unit or a script cannot always do */
+        config = NULL;
     if (!code)
         code = read_arguments(argc, argv, NULL, &action, &config, err);
     if (code || action != OPTIONS_ACTION_RUN)

@@ -104,6 +104,10 @@ static void test_which_file(void **state)
     LOAD(&options, "--config", fixture_path(folder, "given.conf"), NULL);
     assert_int_equal(options.fetchers, 14);
     options_free(&options);
+    assert_int_equal(setenv("BIFURCATED_CONFIG", "", 1), 0);
+    LOAD(&options, NULL);
+    assert_int_equal(options.fetchers, 12); /* the one that is found */
+    options_free(&options);
 }
 
 static void print_config(const char *path)
