@@ -36,11 +36,13 @@ export const unitPlace = (step, unit) => (isLarge(unit) ? `${unitNumber(step, un
 /** From one place to another: "steps 400 to 1000", "200B to 220B tokens". */
 export const unitRange = (from, to, unit) => (isLarge(unit) ? `${unitNumber(from, unit)} to ${unitNumber(to, unit)} ${unit}` : `${unit ?? "steps"} ${number(from)} to ${number(to)}`);
 
-/** A number as people type it, "2.5T" of tokens or words, or null. */
+/** A number as people type it, "2.5T" of tokens or words, "10k" of steps, or null. */
 export function readNumber(text, unit) {
   const [, digits, letter] = /^(\d{1,16}(?:\.\d+)?)([kmbt]?)$/i.exec(text.trim()) ?? [];
-  if (digits === undefined || (letter && !isLarge(unit)) || (!letter && digits.includes("."))) return null;
-  return Math.round(Number(digits) * (SCALES[letter.toUpperCase()] ?? 1));
+  if (digits === undefined || (!letter && digits.includes("."))) return null;
+  const value = Number(digits) * (SCALES[letter.toUpperCase()] ?? 1);
+  const whole = Math.round(value);
+  return isLarge(unit) || Math.abs(value - whole) < 1e-6 ? whole : null; // there are no parts of steps
 }
 
 /** Of each model { unit, tokens }, tokens being those seen at each of its steps, or null where one is not known: the unit of the charts,

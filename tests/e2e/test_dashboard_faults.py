@@ -412,6 +412,8 @@ def test_the_table_is_made_anew_only_for_new_numbers(visit: Callable[..., Browse
     bimodality = "[...document.querySelectorAll('#revisions tbody tr')].find((row) => row.cells[0].textContent === 'step512').cells[6].textContent"
     before = page.value(bimodality)
     page.click("#axis input[value=linear]")
+    typed = ["16", "10k", "1.001K", "2.5T", "0.5", "1.0005k", "k"]
+    assert page.run("return import('/assets/units.js').then(({readNumber}) => arguments[0].map((text) => readNumber(text, 'steps')))", typed) == [16, 10000, 1001, 2.5e12, None, None, None]
     page.type("#from", "16" + ENTER)
     page.wait("location.hash.includes('axis=linear') && location.hash.includes('from=16')")
     assert page.value("changes") == 0
