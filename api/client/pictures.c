@@ -66,6 +66,12 @@ static int run(const struct client_arguments *arguments, const char *resource, c
     return client_answer_end(&answer);
 }
 
+/* Of CSV as the API and the lists end theirs. */
+static void end_line(int as_table)
+{
+    (void)fputs(as_table ? "\n" : "\r\n", stdout);
+}
+
 static void print_cell(const json_t *value, char before)
 {
     char text[CLIENT_CELL_SIZE] = "";
@@ -166,7 +172,7 @@ static void print_distribution(const json_t *document, int as_table)
         (void)printf("revision,step,elements,not_finite");
         for (int bin = 0; bin < bins; bin++)
             (void)printf(",%.9g", low + (high - low) / bins * (bin + 0.5));
-        (void)putchar('\n');
+        end_line(0);
     }
     json_array_foreach(rows, i, row)
     {
@@ -183,7 +189,7 @@ static void print_distribution(const json_t *document, int as_table)
                 print_cell(count, ',');
             }
         }
-        (void)putchar('\n');
+        end_line(as_table);
     }
 }
 
@@ -200,7 +206,7 @@ static void print_values(const json_t *document, int as_table)
     if (as_table)
         (void)printf("%-24s %12s\n", "VALUE", "COUNT");
     else
-        (void)puts("value,count");
+        (void)fputs("value,count\r\n", stdout);
     json_array_foreach(json_object_get(document, "values"), i, value)
     {
         if (as_table) {
@@ -210,7 +216,7 @@ static void print_values(const json_t *document, int as_table)
         }
         print_cell(value, '\0');
         print_cell(json_array_get(counts, i), ',');
-        (void)putchar('\n');
+        end_line(0);
     }
 }
 
@@ -280,7 +286,7 @@ static void print_columns(const json_t *document, int as_table)
         (void)printf("%-14s %8s  %12s%12s%12s%12s%12s%12s%8s\n", "REVISION", step_title(document),
                      "MEAN_LOWEST", "MEDIAN", "HIGHEST", "BC_LOWEST", "MEDIAN", "HIGHEST", "BC>5/9");
     else
-        (void)puts("revision,step,column,mean,bimodality");
+        (void)fputs("revision,step,column,mean,bimodality\r\n", stdout);
     json_array_foreach(json_object_get(document, "revisions"), i, row)
     {
         if (as_table) {
@@ -294,7 +300,7 @@ static void print_columns(const json_t *document, int as_table)
             (void)printf(",%zu", k);
             print_cell(json_array_get(means, k), ',');
             print_cell(json_array_get(json_object_get(row, "bimodality"), k), ',');
-            (void)putchar('\n');
+            end_line(0);
         }
     }
 }
@@ -320,7 +326,7 @@ static void print_trajectories(const json_t *document, int as_table)
                        json_integer_value(json_object_get(entry, "column")));
         (void)printf(as_table ? "%12s" : ",%s", name);
     }
-    (void)putchar('\n');
+    end_line(as_table);
     json_array_foreach(json_object_get(document, "revisions"), i, row)
     {
         if (as_table)
@@ -338,7 +344,7 @@ static void print_trajectories(const json_t *document, int as_table)
             else
                 print_cell(value, ',');
         }
-        (void)putchar('\n');
+        end_line(as_table);
     }
 }
 
@@ -355,7 +361,7 @@ static void print_pairs(const json_t *document)
 {
     const json_t *names = json_object_get(document, "revisions"), *steps = json_object_get(document, "steps");
     static const char *const members[] = {"pairs", "msd", "msd_stderr", "cosine"};
-    (void)puts("revision,step,reference,reference_step,pairs,msd,msd_stderr,cosine");
+    (void)fputs("revision,step,reference,reference_step,pairs,msd,msd_stderr,cosine\r\n", stdout);
     for (size_t i = 0; i < json_array_size(names); i++) {
         for (size_t k = 0; k < i; k++) {
             print_cell(json_array_get(names, i), '\0');
@@ -365,7 +371,7 @@ static void print_pairs(const json_t *document)
             for (size_t member = 0; member < sizeof members / sizeof members[0]; member++)
                 print_cell(json_array_get(json_array_get(json_object_get(document, members[member]), i), k),
                            ',');
-            (void)putchar('\n');
+            end_line(0);
         }
     }
 }
