@@ -232,10 +232,47 @@ int client_run_analyze(const struct client_arguments *arguments)
 
 /* -- audit -- */
 
+/* How many findings from this one on say the same of weights that stand still. */
+static size_t count_alike(const json_t *findings, size_t from)
+{
+    const json_t *first = json_array_get(findings, from);
+    const char *digest = client_answer_text(first, "digest");
+    size_t count = 1;
+    while (digest[0] && strcmp(client_answer_text(first, "kind"), "unchanged") == 0) {
+        const json_t *next = json_array_get(findings, from + count);
+        if (strcmp(client_answer_text(next, "kind"), "unchanged") != 0 ||
+            strcmp(client_answer_text(next, "basis"), client_answer_text(first, "basis")) != 0 ||
+            strcmp(client_answer_text(next, "digest"), digest) != 0)
+            break;
+        count++;
+    }
+    return count;
+}
+
+/* A line for a finding; of `alike` ones that follow each other, for all of them. */
+static void print_finding(const json_t *findings, size_t at, size_t alike, enum step_unit unit)
+{
+    const json_t *finding = json_array_get(findings, at);
+    char head[96], kind[32], number[STEP_UNIT_TEXT_SIZE];
+    step_unit_write_number(unit, (double)client_answer_integer(finding, "step"), number);
+    (void)snprintf(kind, sizeof kind, "%s", client_answer_text(finding, "kind"));
+    for (char *c = kind; *c; c++)
+        *c = *c == '_' ? ' ' : *c;
+    (void)snprintf(head, sizeof head, "  %-9s %-12s ", number, kind);
+    if (alike == 1) {
+        client_answer_wrap(head, 25, client_answer_text(finding, "text"));
+        return;
+    }
+    json_t *text =
+        json_sprintf("%s; the same holds of the next %zu, up to %s", client_answer_text(finding, "text"),
+                     alike - 1, client_answer_text(json_array_get(findings, at + alike - 1), "revision"));
+    client_answer_wrap(head, 25, json_is_string(text) ? json_string_value(text) : "");
+    json_decref(text);
+}
+
 static void print_audit(const json_t *document)
 {
-    const json_t *findings = json_object_get(document, "findings"), *finding;
-    size_t i;
+    const json_t *findings = json_object_get(document, "findings");
     const enum step_unit unit = client_answer_unit(document);
     char grid[80] = "", every[STEP_UNIT_TEXT_SIZE];
     client_answer_line(
@@ -258,15 +295,9 @@ static void print_audit(const json_t *document)
         client_answer_wrap("", 0, client_answer_text(json_object_get(document, "passed_over"), "text"));
     if (json_array_size(findings) == 0)
         (void)puts("nothing found");
-    json_array_foreach(findings, i, finding)
-    {
-        char head[96], kind[32], number[STEP_UNIT_TEXT_SIZE];
-        step_unit_write_number(unit, (double)client_answer_integer(finding, "step"), number);
-        (void)snprintf(kind, sizeof kind, "%s", client_answer_text(finding, "kind"));
-        for (char *at = kind; *at; at++)
-            *at = *at == '_' ? ' ' : *at;
-        (void)snprintf(head, sizeof head, "  %-9s %-12s ", number, kind);
-        client_answer_wrap(head, 25, client_answer_text(finding, "text"));
+    for (size_t i = 0, alike; i < json_array_size(findings); i += alike) {
+        alike = count_alike(findings, i);
+        print_finding(findings, i, alike, unit);
     }
 }
 
