@@ -33,6 +33,69 @@ static void ask_models(struct client_link *link, const char *name, char question
     json_decref(document);
 }
 
+/* The revisions of the model that the daemon knows, those without a step too; NULL: that cannot be learned.
+ * The caller releases it. */
+static json_t *get_revisions(struct client_link *link, const char *model)
+{
+    struct err ignored = ERR_INIT;
+    struct buf target;
+    json_t *document = NULL;
+    buf_init(&target, 2 * LIMIT_URL_BYTES);
+    int code = client_link_model(&target, model, &ignored);
+    buf_append_text(&target, "/revisions?limit=10000&stepless=true&fields=revision");
+    if (!code && !target.failed)
+        (void)client_get_all(link, buf_text(&target), "revisions", &document, &ignored);
+    buf_free(&target);
+    return document;
+}
+
+/* What a name is meant for that is none of these; "" if it is one, or near to none. */
+static const char *ask_revision(const json_t *document, const char *name, char question[GUESS_QUESTION_SIZE])
+{
+    struct guess guess;
+    const json_t *row;
+    size_t i;
+    question[0] = '\0';
+    guess_init(&guess, name);
+    json_array_foreach(json_object_get(document, "revisions"), i, row)
+    {
+        const char *known = json_string_value(json_object_get(row, "revision"));
+        if (known && strcmp(known, name) == 0)
+            return question;
+        if (known)
+            guess_offer(&guess, known);
+    }
+    return guess_ask(&guess, "", question);
+}
+
+int client_check_revision(struct client_link *link, const char *model, const char *revision, int code,
+                          struct err *err)
+{
+    char question[GUESS_QUESTION_SIZE], message[ERR_MESSAGE_BYTES];
+    if (client_link_is_interrupted || code != ERR_NOT_FOUND || err->absent != ERR_ABSENT_REVISION)
+        return code;
+    json_t *document = get_revisions(link, model);
+    (void)snprintf(message, sizeof message, "%s", err->message);
+    code =
+        err_set_absent(err, ERR_ABSENT_REVISION, "%s%s", message, ask_revision(document, revision, question));
+    json_decref(document);
+    return code;
+}
+
+void client_note_revisions(struct client_link *link, const struct client_arguments *arguments,
+                           const char *model)
+{
+    json_t *document = arguments->values[CLIENT_OPTION_REVISION] ? get_revisions(link, model) : NULL;
+    for (size_t i = 0; i < arguments->list_count && document; i++) {
+        char question[GUESS_QUESTION_SIZE];
+        const char *name = arguments->list[i].value;
+        if (arguments->list[i].option == CLIENT_OPTION_REVISION && ask_revision(document, name, question)[0])
+            (void)fprintf(stderr, "%s of %s is not known so far, and is asked for%s\n", name, model,
+                          question);
+    }
+    json_decref(document);
+}
+
 /* The newest sweep of the model, or NULL; the caller releases it. */
 static json_t *find_sweep(struct client_link *link, const char *name)
 {

@@ -89,6 +89,7 @@ void client_answer_begin(struct client_answer *answer, const struct client_argum
 
 void client_answer_name_revision(struct client_answer *answer, const char *revision)
 {
+    answer->revision = revision;
     buf_append_text(&answer->target, "/revisions/");
     client_link_encode(&answer->target, revision);
 }
@@ -116,6 +117,9 @@ void client_answer_check_model(struct client_answer *answer, int is_empty)
 {
     if (answer->link)
         answer->code = client_check_model(answer->link, answer->model, answer->code, is_empty, &answer->err);
+    if (answer->link && answer->revision)
+        answer->code =
+            client_check_revision(answer->link, answer->model, answer->revision, answer->code, &answer->err);
 }
 
 void client_answer_print(const struct client_answer *answer, void (*print)(const json_t *document))

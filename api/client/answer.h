@@ -19,7 +19,8 @@ struct client_parameter {
 /* A request for what a command prints. What goes wrong stays in `err`, and the steps after it do nothing. */
 struct client_answer {
     const struct client_arguments *arguments;
-    const char *model; /* NULL: it is of none */
+    const char *model;    /* NULL: it is of none */
+    const char *revision; /* NULL: of none, or of many */
     struct client_link *link;
     struct buf target;
     json_t *document; /* NULL: not there yet */

@@ -100,6 +100,15 @@ int client_follow_sweeps(struct client_link *link, const struct client_arguments
  * nothing was found), says so with ERR_NOT_FOUND. Else returns `code`. */
 int client_check_model(struct client_link *link, const char *model, int code, int is_empty, struct err *err);
 
+/* The same for a revision: where the daemon does not know it, asks which one is meant. Returns `code`. */
+int client_check_revision(struct client_link *link, const char *model, const char *revision, int code,
+                          struct err *err);
+
+/* Tells of each --revision that the daemon does not know of the model so far which one may be meant: it may
+ * be new, and a sweep takes a while to find that it is not there. Where nothing is near, nothing is said. */
+void client_note_revisions(struct client_link *link, const struct client_arguments *arguments,
+                           const char *model);
+
 /* Tells on stderr which revisions an answer leaves out since their stored values are damaged, and what to do
  * about that; returns how many. */
 size_t client_note_damaged(const json_t *document);

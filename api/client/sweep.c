@@ -192,6 +192,8 @@ int client_run_sweep(const struct client_arguments *arguments)
     int code = make_requests(arguments, requests, &err);
     if (!code)
         code = client_link_open(arguments, &link, &err);
+    for (size_t i = 0; i < arguments->word_count && !code; i++)
+        client_note_revisions(link, arguments, arguments->words[i]);
     for (; count < arguments->word_count && !code; count += !code)
         code = start(link, arguments, requests[count], all, &ids[count], &err);
     if (count && code)

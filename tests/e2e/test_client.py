@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Callable, Iterator
 
 import pytest
-from running import Daemon, wait_until
+from running import Daemon, model_path, wait_until
 
 from tests.hub import Emulator
 
@@ -78,6 +78,7 @@ def test_a_proxy_of_the_environment_is_not_for_this_machine(measured: Daemon) ->
         ["sweep", MODEL, MODEL, "--key", "a"],
         ["sweep", MODEL, "--limit", "500"],
         ["sweep", MODEL, "--metric", "statistics", "--mode", "tokens"],
+        ["series"],
         ["series", MODEL, MODEL],
         ["cancel"],
         ["cancel", "1", "all"],
@@ -210,6 +211,27 @@ def test_lists_and_single_things(measured: Daemon) -> None:
     assert "bimodality" in measured.client("revision", MODEL, "step512").stdout
     assert "cpu" in measured.client("devices").stdout
     assert measured.url in measured.client("status").stdout
+
+
+def test_weights_that_stand_still_are_told_in_one_line(measured: Daemon, garden: Path, tmp_path: Path) -> None:
+    for step in range(5):
+        (tmp_path / f"step{step}").symlink_to(garden / "models" / MODEL / "step0")
+    (tmp_path / "step512").symlink_to(garden / "models" / MODEL / "step512")
+    model = f"file:{tmp_path}"
+    assert measured.wait(measured.sweep(model))["state"] == "done"
+    assert [one["kind"] for one in measured.get(f"/v1/models/{model_path(model)}/audit").json()["findings"]] == ["unchanged"] * 4
+    told = measured.client("audit", model).stdout
+    assert told.count("unchanged") == 1 and "the same holds of the next 3, up to step4" in " ".join(told.split()), told
+
+
+def test_a_mistyped_revision_gets_a_guess(measured: Daemon) -> None:
+    for command in ("revision", "values"):
+        done = measured.client(command, MODEL, "stpe512")
+        assert done.returncode == 4 and 'revision stpe512 is not known; did you mean "step512"?\n' in done.stderr, done
+    assert "did you mean" not in measured.client("revision", MODEL, "anything").stderr
+    done = measured.client("sweep", MODEL, "--revision", "step512", "--revision", "step51Z")
+    assert done.returncode == 0 and done.stderr.startswith(f"step51Z of {MODEL} is not known so far, and is asked for; did you mean ") and done.stderr.count("\n") == 1, done
+    assert not measured.client("sweep", "garden/unheard-of", "--revision", "step1").stderr, "of a model that is not known, nothing is"
 
 
 def test_not_found_is_4(measured: Daemon) -> None:
