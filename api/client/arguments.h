@@ -60,7 +60,7 @@
     X(VIEW, "view", "NAME", 0, "raw (the default) or centred: around column means")                          \
     X(PREFIX, "prefix", "TEXT", 0, "only models whose names begin with this")                                \
     X(UNIT, "unit", "NAME", 0,                                                                               \
-      "unit of the law: tokens, steps, words, epochs or checkpoints (default: the most known)")              \
+      "of law or axis: tokens, steps, words, epochs or checkpoints (default: the most known)")               \
     X(AT, "at", "HH:MM", 0, "every day at this time, local to the daemon")                                   \
     X(EVERY_MINUTES, "every-minutes", "N", 0, "every N minutes, the first time at once")                     \
     X(NOW, "now", NULL, 0, "look at once")                                                                   \

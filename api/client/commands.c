@@ -30,9 +30,12 @@ const struct client_command client_commands[] = {
      BIT(REVISION) | BIT(FILE) | BIT(DATASET) | BIT(FIELD) | BIT(MODE) | BIT(WINDOW) | BIT(STRIDE) |
          BIT(TOKENIZER) | BIT(LIMIT),
      client_run_perplexity},
-    {"series", "MODEL", "Print what is measured, a row per revision in step order",
-     "The table shows a choice of columns; --csv and --json give all, with every digit.",
-     BIT(CSV) | BIT(FIELDS) | BIT(FROM) | BIT(TO) | BIT(TENSOR) | BIT(STEPLESS), client_run_series},
+    {"series", "[MODEL...]", "Print what is measured, a row per revision in step order",
+     "The table shows a choice of columns; --csv and --json give all, with every digit. Several models,\n"
+     "or with --prefix all whose names begin so, are one table whose first column says which it is;\n"
+     "--json has them in `series`, a list.",
+     BIT(CSV) | BIT(FIELDS) | BIT(FROM) | BIT(TO) | BIT(TENSOR) | BIT(STEPLESS) | BIT(PREFIX),
+     client_run_series},
     {"revision", "MODEL REVISION", "Print everything known of one revision", "", BIT(TENSOR) | BIT(FIELDS),
      client_run_revision},
     {"analyze", "MODEL", "Say what the run shows, what that rests on, and what else could explain it",
@@ -67,10 +70,13 @@ const struct client_command client_commands[] = {
      BIT(CSV) | BIT(ENTRIES) | BIT(TENSOR), client_run_trajectories},
     {"displacement", "MODEL", "Print how far apart any two revisions are, estimated from sampled entries", "",
      BIT(CSV) | BIT(FROM) | BIT(TO) | BIT(LIMIT) | BIT(TENSOR), client_run_displacement},
-    {"plot", "MODEL", "Draw the picture of the forking as SVG",
+    {"plot", "[MODEL...]", "Draw the picture of the forking as SVG",
      "The distribution over training as a map; below it, on the same axis of steps, what\n"
      "--panels names (default: displacement, bimodality and perplexity as far as measured),\n"
      "with the onset, the fall of perplexity and the step at which it could have stopped.\n"
+     "Of several models, or with --prefix of all whose names begin so, each panel has a line for\n"
+     "each, and there is no map; over steps if the names of all count these, else over tokens\n"
+     "(--unit).\n"
      "`plot scaling` instead of a model: onset against model size over all models (--prefix:\n"
      "of some), as stored and around column means (--view: one of them), of token rows.",
      BIT(OUTPUT) | BIT(PREFIX) | BIT(UNIT) | BIT(VIEW) | BIT(ROWS) | BIT(AXIS) | BIT(PANELS) | BIT(FROM) |

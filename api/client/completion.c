@@ -154,10 +154,12 @@ static void read_words(struct completion *completion, int count, char **words, i
 }
 
 /* Whether the next argument of the command is a model: of "MODEL" or "MODEL REVISION" the first, of
- * "MODEL..." any. */
+ * "MODEL..." and "[MODEL...]" any. */
 static int is_model_next(const struct client_arguments *arguments)
 {
     const char *words = arguments->command->words;
+    if (strcmp(words, "[MODEL...]") == 0)
+        return 1;
     return strncmp(words, "MODEL", 5) == 0 && (arguments->word_count == 0 || strcmp(words, "MODEL...") == 0);
 }
 

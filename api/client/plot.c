@@ -133,7 +133,7 @@ static int has_values(json_t *row)
     return 0;
 }
 
-static int read_run(struct plot *plot, struct err *err)
+int plot_read_run(struct plot *plot, struct err *err)
 {
     const json_t *rows = json_object_get(plot->source->series, "revisions");
     json_t *row;
@@ -223,7 +223,7 @@ static int draw(struct plot *plot, struct err *err)
     unsigned chosen = 0;
     double height = HEAD_HEIGHT + FOOT_HEIGHT - GAP;
     int is_first = 1;
-    int code = read_run(plot, err);
+    int code = plot_read_run(plot, err);
     if (!code)
         code = digest_contents(plot, contents, err);
     if (code)

@@ -1,8 +1,11 @@
 #include "api/client/commands.h"
 
+#include "api/client/models_named.h"
 #include "api/client/plot.h"
+#include "api/client/plot_compare.h"
 #include "api/client/plot_scaling.h"
 #include "daemon/base/limits.h"
+#include "daemon/base/step_unit.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -33,26 +36,30 @@ static int choose(const struct client_arguments *arguments, enum client_option o
 /* Whether the figure is of all models: no model is called so. */
 static int is_of_suite(const struct client_arguments *arguments)
 {
-    return strcmp(arguments->words[0], "scaling") == 0;
+    return arguments->word_count == 1 && strcmp(arguments->words[0], "scaling") == 0;
 }
 
-/* Refuses options of the other kind of figure. */
+/* Whether the figure has a line for each of several models. */
+static int is_of_several(const struct client_arguments *arguments)
+{
+    return arguments->word_count != 1;
+}
+
+/* Refuses options of other kinds of figures. */
 static int check_kind(const struct client_arguments *arguments, struct err *err)
 {
-    static const enum client_option of_run[] = {CLIENT_OPTION_AXIS, CLIENT_OPTION_PANELS, CLIENT_OPTION_FROM,
-                                                CLIENT_OPTION_TO};
-    static const enum client_option of_suite[] = {CLIENT_OPTION_PREFIX, CLIENT_OPTION_UNIT};
-    for (size_t i = 0; i < sizeof of_suite / sizeof of_suite[0] && !is_of_suite(arguments); i++) {
-        if (arguments->values[of_suite[i]])
-            return err_set(err, ERR_INVALID, "--%s is for `bifurcate plot scaling`",
-                           client_options[of_suite[i]].name);
+    static const enum client_option of_runs[] = {CLIENT_OPTION_AXIS, CLIENT_OPTION_PANELS, CLIENT_OPTION_FROM,
+                                                 CLIENT_OPTION_TO};
+    if (!is_of_suite(arguments)) {
+        if (arguments->values[CLIENT_OPTION_UNIT] && !is_of_several(arguments))
+            return err_set(err, ERR_INVALID,
+                           "--unit is for figures of several models, and `bifurcate plot scaling`");
+        return client_models_check(arguments, err);
     }
-    if (!is_of_suite(arguments))
-        return 0;
-    for (size_t i = 0; i < sizeof of_run / sizeof of_run[0]; i++) {
-        if (arguments->values[of_run[i]])
+    for (size_t i = 0; i < sizeof of_runs / sizeof of_runs[0]; i++) {
+        if (arguments->values[of_runs[i]])
             return err_set(err, ERR_INVALID, "--%s is for `bifurcate plot MODEL`",
-                           client_options[of_run[i]].name);
+                           client_options[of_runs[i]].name);
     }
     return 0;
 }
@@ -91,12 +98,12 @@ static int read_options(const struct client_arguments *arguments, struct plot_op
 }
 
 /* GET of a resource of the model; `key` is its list, of which all pages are read, or NULL. */
-static int fetch(struct client_link *link, const struct client_arguments *arguments, const char *resource,
-                 const char *key, json_t **ret_document, struct err *err)
+static int fetch(struct client_link *link, const struct client_arguments *arguments, const char *model,
+                 const char *resource, const char *key, json_t **ret_document, struct err *err)
 {
     struct buf target;
     buf_init(&target, 2 * LIMIT_URL_BYTES);
-    int code = client_link_model(&target, arguments->words[0], err);
+    int code = client_link_model(&target, model, err);
     buf_append_text(&target, resource);
     client_link_append(&target, "tensor", arguments->values[CLIENT_OPTION_TENSOR]);
     if (!code)
@@ -108,29 +115,56 @@ static int fetch(struct client_link *link, const struct client_arguments *argume
     return code;
 }
 
-static int fetch_documents(struct client_link *link, const struct client_arguments *arguments,
-                           const struct plot_options *options, struct documents *documents, struct err *err)
+/* A figure of a tensor that was named shows it. */
+static int check_tensor(const struct client_arguments *arguments, const char *model, const json_t *series,
+                        struct err *err)
+{
+    const char *tensor = arguments->values[CLIENT_OPTION_TENSOR];
+    size_t i;
+    json_t *row;
+    json_array_foreach(json_object_get(series, "revisions"), i, row)
+    {
+        if (!tensor || json_is_string(json_object_get(row, "tensor")))
+            return 0;
+    }
+    return tensor
+               ? err_set(err, ERR_NOT_FOUND,
+                         "nothing of the tensor %.200s is measured, or not between these steps; `bifurcate "
+                         "sweep %.200s --tensor %.200s` measures it",
+                         tensor, model, tensor)
+               : 0;
+}
+
+/* The series with the columns, and the analysis. */
+static int fetch_run(struct client_link *link, const struct client_arguments *arguments, const char *model,
+                     const char *columns, struct documents *documents, struct err *err)
 {
     struct buf resource;
     buf_init(&resource, LIMIT_URL_BYTES);
-    buf_append_text(&resource, "/revisions?limit=1000&fields=");
-    plot_columns(options, &resource);
+    buf_appendf(&resource, "/revisions?limit=1000&fields=%s", columns);
     client_link_append(&resource, "from", arguments->values[CLIENT_OPTION_FROM]);
     client_link_append(&resource, "to", arguments->values[CLIENT_OPTION_TO]);
     int code = buf_check(&resource, "URL", err);
     if (!code)
-        code = fetch(link, arguments, buf_text(&resource), "revisions", &documents->series, err);
-    code = client_check_model(link, arguments->words[0], code,
+        code = fetch(link, arguments, model, buf_text(&resource), "revisions", &documents->series, err);
+    code = client_check_model(link, model, code,
                               json_array_size(json_object_get(documents->series, "revisions")) == 0, err);
-    buf_clear(&resource);
-    buf_appendf(&resource, "/distribution?bins=%d&rows=%s&view=%s", BINS,
-                options->is_tokens ? "tokens" : "all", options->is_centred ? "centred" : "raw");
     if (!code)
-        code = fetch(link, arguments, buf_text(&resource), "revisions", &documents->distribution, err);
+        code = check_tensor(arguments, model, documents->series, err);
     if (!code)
-        code = fetch(link, arguments, "/analysis", NULL, &documents->analysis, err);
+        code = fetch(link, arguments, model, "/analysis", NULL, &documents->analysis, err);
     buf_free(&resource);
     return code;
+}
+
+static int fetch_distribution(struct client_link *link, const struct client_arguments *arguments,
+                              const struct plot_options *options, struct documents *documents,
+                              struct err *err)
+{
+    char resource[96];
+    (void)snprintf(resource, sizeof resource, "/distribution?bins=%d&rows=%s&view=%s", BINS,
+                   options->is_tokens ? "tokens" : "all", options->is_centred ? "centred" : "raw");
+    return fetch(link, arguments, arguments->words[0], resource, "revisions", &documents->distribution, err);
 }
 
 /* The onset against model size; of one view if the arguments name it, else of both. */
@@ -165,40 +199,80 @@ static int draw_suite(struct client_link *link, const struct client_arguments *a
     return code;
 }
 
-/* A figure of a tensor that was named shows it. */
-static int check_tensor(const struct client_arguments *arguments, const json_t *series, struct err *err)
+static void free_documents(struct documents *documents)
 {
-    const char *tensor = arguments->values[CLIENT_OPTION_TENSOR];
-    size_t i;
-    json_t *row;
-    json_array_foreach(json_object_get(series, "revisions"), i, row)
-    {
-        if (!tensor || json_is_string(json_object_get(row, "tensor")))
-            return 0;
-    }
-    return tensor
-               ? err_set(err, ERR_NOT_FOUND,
-                         "nothing of the tensor %.200s is measured, or not between these steps; `bifurcate "
-                         "sweep %.200s --tensor %.200s` measures it",
-                         tensor, arguments->words[0], tensor)
-               : 0;
+    json_decref(documents->distribution);
+    json_decref(documents->series);
+    json_decref(documents->analysis);
 }
 
 static int draw_run(struct client_link *link, const struct client_arguments *arguments,
                     const struct plot_options *options, struct buf *svg, struct err *err)
 {
     struct documents documents = {0};
-    int code = fetch_documents(link, arguments, options, &documents, err);
+    struct buf columns;
+    buf_init(&columns, LIMIT_URL_BYTES);
+    plot_columns(options, &columns);
+    int code = fetch_run(link, arguments, arguments->words[0], buf_text(&columns), &documents, err);
     if (!code)
-        code = check_tensor(arguments, documents.series, err);
+        code = fetch_distribution(link, arguments, options, &documents, err);
     if (!code) {
         (void)client_note_damaged(documents.distribution);
         struct plot_source source = {documents.distribution, documents.series, documents.analysis};
         code = plot_draw(&source, options, svg, err);
     }
-    json_decref(documents.distribution);
-    json_decref(documents.series);
-    json_decref(documents.analysis);
+    buf_free(&columns);
+    free_documents(&documents);
+    return code;
+}
+
+static int read_unit(const struct client_arguments *arguments, enum step_unit *ret_unit, struct err *err)
+{
+    const char *name = arguments->values[CLIENT_OPTION_UNIT];
+    *ret_unit = STEP_UNIT_COUNT;
+    for (int i = 0; i < STEP_UNIT_COUNT && name; i++) {
+        if (strcmp(step_unit_name((enum step_unit)i), name) == 0)
+            *ret_unit = (enum step_unit)i;
+    }
+    return name && *ret_unit == STEP_UNIT_COUNT
+               ? err_set(err, ERR_INVALID,
+                         "--unit: \"%.40s\" is none of tokens, steps, words, epochs and checkpoints", name)
+               : 0;
+}
+
+/* A line for each model; without --unit, over steps where the names of all count these, else over tokens. */
+static int draw_several(struct client_link *link, const struct client_arguments *arguments,
+                        const struct plot_options *options, struct buf *svg, struct err *err)
+{
+    struct documents documents[PLOT_MODELS_MAX] = {{0}};
+    struct plot_source runs[PLOT_MODELS_MAX];
+    const char *names[PLOT_MODELS_MAX];
+    struct client_models models;
+    struct buf columns;
+    enum step_unit unit;
+    int code = read_unit(arguments, &unit, err);
+    if (code)
+        return code;
+    code = client_models_find(arguments, link, &models, err);
+    if (!code && models.count > PLOT_MODELS_MAX)
+        code = err_set(err, ERR_INVALID, "%zu models; a figure tells %d apart: name fewer", models.count,
+                       PLOT_MODELS_MAX);
+    buf_init(&columns, LIMIT_URL_BYTES);
+    plot_compare_columns(options, &columns);
+    for (size_t i = 0; i < models.count && !code; i++) {
+        code = fetch_run(link, arguments, models.names[i], buf_text(&columns), &documents[i], err);
+        runs[i] = (struct plot_source){NULL, documents[i].series, documents[i].analysis};
+        const char *name = json_string_value(json_object_get(documents[i].series, "model"));
+        names[i] = name ? name : models.names[i];
+    }
+    if (!code) {
+        const struct plot_compare_source source = {models.count, names, runs};
+        code = plot_compare_draw(&source, options, unit, svg, err);
+    }
+    for (size_t i = 0; i < PLOT_MODELS_MAX; i++)
+        free_documents(&documents[i]);
+    buf_free(&columns);
+    client_models_free(&models);
     return code;
 }
 
@@ -295,7 +369,9 @@ int client_run_plot(const struct client_arguments *arguments)
     if (!code)
         code = client_link_open(arguments, &link, &err);
     if (!code)
-        code = (is_of_suite(arguments) ? draw_suite : draw_run)(link, arguments, &options, &svg, &err);
+        code = (is_of_suite(arguments)     ? draw_suite
+                : is_of_several(arguments) ? draw_several
+                                           : draw_run)(link, arguments, &options, &svg, &err);
     if (!code)
         code = write_figure(&svg, arguments->values[CLIENT_OPTION_OUTPUT], &err);
     client_link_close(link);

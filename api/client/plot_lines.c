@@ -300,13 +300,9 @@ static int draw_line(const struct plot *plot, const struct panel *panel, int k,
     return count > 0;
 }
 
-int plot_lines_draw(const struct plot *plot, enum plot_panel which, struct err *err)
+struct plot_axis plot_lines_values(const struct plot *plot, enum plot_panel which, double low, double high)
 {
     const struct panel *panel = &panels[which];
-    double low = 0, high = 0;
-    char name[64];
-    int position = 0;
-    (void)find_range(plot, panel, &low, &high);
     if (panel->from_zero)
         low = fmin(low, 0);
     if (panel->threshold) { /* the threshold is part of what is read off */
@@ -316,11 +312,35 @@ int plot_lines_draw(const struct plot *plot, enum plot_panel which, struct err *
     struct plot_axis values = plot_axis_values(low, high, panel->is_log, plot->bottom, plot->top);
     if (panel->from_zero && low == 0)
         values.low = 0;
+    return values;
+}
+
+void plot_lines_draw_frame(const struct plot *plot, enum plot_panel which, const struct plot_axis *values)
+{
+    plot_draw_frame(plot, values, panels[which].title);
+    draw_guide(plot, &panels[which], values);
+}
+
+double plot_lines_value(const struct plot *plot, enum plot_panel which, int k, size_t i, size_t *at)
+{
+    if (k >= LINES_MAX || !panels[which].lines[k].column)
+        return (double)NAN;
+    double value = value_of(plot, &panels[which].lines[k], i, at);
+    return is_drawn(&panels[which], value) ? value : (double)NAN;
+}
+
+int plot_lines_draw(const struct plot *plot, enum plot_panel which, struct err *err)
+{
+    const struct panel *panel = &panels[which];
+    double low = 0, high = 0;
+    char name[64];
+    int position = 0;
+    (void)find_range(plot, panel, &low, &high);
+    struct plot_axis values = plot_lines_values(plot, which, low, high);
     struct svg_point *points = calloc(plot->count, sizeof *points);
     if (!points)
         return err_set(err, ERR_NO_MEMORY, "plot: out of memory");
-    plot_draw_frame(plot, &values, panel->title);
-    draw_guide(plot, panel, &values);
+    plot_lines_draw_frame(plot, which, &values);
     for (int k = 0; k < LINES_MAX && panel->lines[k].column; k++) {
         if (draw_line(plot, panel, k, &values, points) && panel->lines[1].column)
             draw_key(plot, name_of(plot, &panel->lines[k], name, sizeof name), k, position++);

@@ -52,6 +52,17 @@ void plot_heat_draw(const struct plot *plot);
 int plot_lines_is_there(const struct plot *plot, enum plot_panel panel);
 int plot_lines_draw(const struct plot *plot, enum plot_panel panel, struct err *err);
 
+/* The parts of it that figures of several runs have, too: the axis of a panel's values over what is drawn and
+ * its threshold; frame and guide; and the value of row i in line k, NaN where it is not drawn (no such line,
+ * nothing measured, not comparable with the rest of the run). `at` goes on from row to row, from 0. */
+struct plot_axis plot_lines_values(const struct plot *plot, enum plot_panel panel, double low, double high);
+void plot_lines_draw_frame(const struct plot *plot, enum plot_panel panel, const struct plot_axis *values);
+double plot_lines_value(const struct plot *plot, enum plot_panel panel, int k, size_t i, size_t *at);
+
+/* Reads the rows of plot->source->series that have a step and a value into count, rows and steps, which the
+ * caller frees. ERR_NOT_FOUND: there is none. ERR_LIMIT. */
+int plot_read_run(struct plot *plot, struct err *err);
+
 /* The sheet: api/client/plot_sheet.c. Opens the document of a run with its style, its metadata and an empty
  * page. */
 void plot_open_document(const struct plot *plot, double height, const char *contents);

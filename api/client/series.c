@@ -1,5 +1,6 @@
 #include "api/client/answer.h"
 #include "api/client/commands.h"
+#include "api/client/models_named.h"
 #include "api/client/sweep_outcome.h"
 
 #include "daemon/base/step_unit.h"
@@ -62,13 +63,14 @@ static void name_unit(struct client_column *columns, size_t count, const json_t 
 }
 
 /* Columns in the order of the rows' members. */
-static size_t columns_of(const json_t *array, char *fields, int is_chosen, struct client_column *columns)
+static size_t columns_of(const json_t *array, char *fields, int is_chosen, struct client_column *columns,
+                         size_t room)
 {
     size_t count = 0;
     const char *key;
     json_t *value;
     if (fields[0]) {
-        for (char *name = fields; name && count < CLIENT_TABLE_COLUMNS_MAX;) {
+        for (char *name = fields; name && count < room;) {
             char *comma = strchr(name, ',');
             if (comma)
                 *comma++ = '\0';
@@ -79,19 +81,19 @@ static size_t columns_of(const json_t *array, char *fields, int is_chosen, struc
     }
     json_object_foreach(json_array_get(array, 0), key, value)
     {
-        if (count < CLIENT_TABLE_COLUMNS_MAX)
+        if (count < room)
             columns[count++] = (struct client_column){key, NULL};
     }
     return count;
 }
 
-static void print_reasons(const struct client_arguments *arguments, const json_t *rows)
+static void print_reasons(const char *model, const json_t *rows)
 {
     (void)fflush(stdout);
     size_t left = client_print_alike(rows, "error", REASONS_MAX);
     if (left)
         (void)fprintf(stderr, "  and %zu more: `bifurcate series %s --fields revision,error` lists all\n",
-                      left, arguments->words[0]);
+                      left, model);
 }
 
 static void print_nothing(const struct client_arguments *arguments, const json_t *document)
@@ -103,20 +105,21 @@ static void print_nothing(const struct client_arguments *arguments, const json_t
         (void)fputs("no revisions yet; `bifurcate sweep` measures them\n", stderr);
 }
 
-static int print_series(const struct client_arguments *arguments, const json_t *document)
+static int print_series(const struct client_arguments *arguments, const char *model, const json_t *document)
 {
     struct client_column columns[CLIENT_TABLE_COLUMNS_MAX];
     const json_t *rows = json_object_get(document, "revisions");
     const char *wanted = fields_of(arguments);
     char fields[FIELDS_BYTES_MAX];
     (void)snprintf(fields, sizeof fields, "%s", wanted ? wanted : "");
-    size_t count = columns_of(rows, fields, arguments->values[CLIENT_OPTION_FIELDS] != NULL, columns);
+    size_t count = columns_of(rows, fields, arguments->values[CLIENT_OPTION_FIELDS] != NULL, columns,
+                              CLIENT_TABLE_COLUMNS_MAX);
     if (wanted && count && !arguments->values[CLIENT_OPTION_FIELDS] && !has_number(rows, "perplexity"))
         count--;
     name_unit(columns, count, document);
     int status = client_print_list(arguments, document, "revisions", columns, count, NULL);
     if (status == CLIENT_EXIT_DONE && is_plain(arguments))
-        print_reasons(arguments, rows);
+        print_reasons(model, rows);
     if (status == CLIENT_EXIT_DONE && json_array_size(rows) == 0)
         print_nothing(arguments, document);
     else if (status == CLIENT_EXIT_DONE && last_tensor(arguments) && wanted &&
@@ -125,20 +128,20 @@ static int print_series(const struct client_arguments *arguments, const json_t *
             stderr,
             "nothing of this tensor is measured; `bifurcate sweep %s --tensor %s` measures it, `bifurcate "
             "tensors %s` lists those that are\n",
-            arguments->words[0], last_tensor(arguments), arguments->words[0]);
+            model, last_tensor(arguments), model);
     return status;
 }
 
-int client_run_series(const struct client_arguments *arguments)
+/* GET of the series of one model. Returns the exit status; the caller releases *ret_document. */
+static int fetch_series(const struct client_arguments *arguments, const char *model, const char *fields,
+                        json_t **ret_document)
 {
     static const struct client_parameter range[] = {
         {"from", CLIENT_OPTION_FROM}, {"to", CLIENT_OPTION_TO}, {"tensor", CLIENT_OPTION_TENSOR}};
     struct client_answer answer;
-    int status = CLIENT_EXIT_DONE;
-    client_answer_begin(&answer, arguments, arguments->words[0]);
+    client_answer_begin(&answer, arguments, model);
     buf_append_text(&answer.target, "/revisions?limit=" PAGE_LIMIT);
-    client_link_append(&answer.target, "fields",
-                       is_plain(arguments) ? TABLE_FIELDS ",error" : fields_of(arguments));
+    client_link_append(&answer.target, "fields", fields);
     client_answer_ask(&answer, range, sizeof range / sizeof range[0]);
     if (arguments->values[CLIENT_OPTION_STEPLESS])
         client_link_append(&answer.target, "stepless", "true");
@@ -147,10 +150,112 @@ int client_run_series(const struct client_arguments *arguments)
     client_answer_check_model(&answer, count == 0);
     if (!answer.code) {
         (void)json_object_set_new(answer.document, "count", json_integer((json_int_t)count));
-        status = print_series(arguments, answer.document);
+        *ret_document = json_incref(answer.document);
     }
-    const int end = client_answer_end(&answer);
-    return status ? status : end;
+    return client_answer_end(&answer);
+}
+
+static int print_one(const struct client_arguments *arguments, const char *model)
+{
+    json_t *document = NULL;
+    int status = fetch_series(arguments, model,
+                              is_plain(arguments) ? TABLE_FIELDS ",error" : fields_of(arguments), &document);
+    if (status == CLIENT_EXIT_DONE)
+        status = print_series(arguments, model, document);
+    json_decref(document);
+    return status;
+}
+
+/* Appends the rows of a model to those of all, each with the model's name before the rest. */
+static void take_rows(json_t *all, const json_t *document, const char *unit_before)
+{
+    const json_t *row;
+    json_t *rows = json_object_get(all, "revisions");
+    const char *unit = client_answer_text(document, "step_unit");
+    size_t i;
+    json_array_foreach(json_object_get(document, "revisions"), i, row)
+    {
+        json_t *named = json_pack("{s:O}", "model", json_object_get(document, "model"));
+        (void)json_object_update(named, (json_t *)(uintptr_t)row);
+        (void)json_array_append_new(rows, named);
+    }
+    if (unit_before && strcmp(unit_before, unit) != 0)
+        (void)json_object_set_new(all, "step_unit", json_null());
+    else if (!unit_before)
+        (void)json_object_set_new(all, "step_unit", json_string(unit));
+}
+
+/* The models below each other in one table, whose first column names them. `documents` is what the daemon
+ * gave of each, in that order. */
+static int print_several(const struct client_arguments *arguments, const json_t *documents)
+{
+    struct client_column columns[CLIENT_TABLE_COLUMNS_MAX] = {
+        {"model", is_plain(arguments) ? "model" : NULL}};
+    const char *wanted = fields_of(arguments);
+    char fields[FIELDS_BYTES_MAX];
+    const json_t *document;
+    size_t i, count = 1;
+    json_t *all = json_pack("{s:[]}", "revisions");
+    json_array_foreach(documents, i, document)
+    {
+        const json_t *unit = json_object_get(all, "step_unit");
+        take_rows(all, document, unit ? json_is_string(unit) ? json_string_value(unit) : "" : NULL);
+    }
+    const json_t *rows = json_object_get(all, "revisions");
+    (void)snprintf(fields, sizeof fields, "%s", wanted ? wanted : "");
+    if (!wanted)
+        count = 0; /* the rows' own members */
+    count +=
+        columns_of(rows, fields, !is_plain(arguments), columns + count, CLIENT_TABLE_COLUMNS_MAX - count);
+    if (is_plain(arguments) && !has_number(rows, "perplexity"))
+        count--;
+    if (is_plain(arguments) && json_is_null(json_object_get(all, "step_unit")))
+        columns[count++] = (struct client_column){"step_unit", NULL};
+    else if (is_plain(arguments))
+        name_unit(columns, count, all);
+    int status = client_print_list(arguments, all, "revisions", columns, count, NULL);
+    json_decref(all);
+    return status;
+}
+
+/* One document, as sweeps of several models are. */
+static void print_all(json_t *documents)
+{
+    json_t *all = json_pack("{s:O}", "series", documents);
+    client_print_json(all);
+    json_decref(all);
+}
+
+int client_run_series(const struct client_arguments *arguments)
+{
+    struct client_link *link = NULL;
+    struct client_models models = {.count = 0};
+    struct err err = ERR_INIT;
+    json_t *documents = json_array();
+    const char *fields = is_plain(arguments) ? TABLE_FIELDS ",step_unit" : fields_of(arguments);
+    int status = CLIENT_EXIT_DONE, code = client_models_check(arguments, &err);
+    if (!code && arguments->word_count != 1)
+        code = client_link_open(arguments, &link, &err);
+    if (!code)
+        code = client_models_find(arguments, link, &models, &err);
+    client_link_close(link);
+    for (size_t i = 0; i < models.count && !code && !status && arguments->word_count != 1; i++) {
+        json_t *document = NULL;
+        status = fetch_series(arguments, models.names[i], fields, &document);
+        if (!status)
+            (void)json_array_append_new(documents, document);
+    }
+    if (code)
+        status = client_report(&err);
+    else if (arguments->word_count == 1)
+        status = print_one(arguments, arguments->words[0]);
+    else if (!status && arguments->values[CLIENT_OPTION_JSON])
+        print_all(documents);
+    else if (!status)
+        status = print_several(arguments, documents);
+    json_decref(documents);
+    client_models_free(&models);
+    return status;
 }
 
 /* Two columns: the name of each member and its value, null left out. */

@@ -60,6 +60,54 @@ def test_the_figure_says_what_the_analysis_says(made_up: Daemon) -> None:
     assert not re.search(r'"[^"]*\b(nan|inf)\b[^"]*"', data.replace(model, ""))
 
 
+def test_several_models_in_one_figure(made_up: Daemon) -> None:
+    """A line for each in each panel, the ring where the analysis has its onset, over steps and over tokens."""
+    models = [made_up.runs[size] for size in (32, 64, 256)]
+    figure = plot(made_up, *models)
+    drawn = [one.get("class") for one in figure.iter(f"{SVG}path") if re.fullmatch(r"m\d", one.get("class"))]
+    assert sorted(drawn) == ["m0"] * 4 + ["m1"] * 4 + ["m2"] * 3, "perplexity is measured of two"
+    words = texts(figure)
+    assert {"3 models over training", "run-32", "run-64", "run-256", "MSD", "dip", "perplexity", "training step (logarithmic)"} <= set(words)
+    about = next(figure.iter(FIGURE))
+    assert about.get("kind") == "comparison" and [run.get("model") for run in about] == models
+    for number, model in enumerate(models):
+        onset = next(one for one in made_up.get(f"/v1/models/{model_path(model)}/analysis").json()["onsets"] if (one["rows"], one["view"]) == ("all", "raw"))
+        rings = {one.get("cx") for one in figure.iter(f"{SVG}circle") if one.get("class") == f"r{number}"}
+        alone = plot(made_up, model, "--width", "760")
+        assert len(rings) == 1 and f"onset: step {onset['step']:.0f}" in texts(alone)
+    assert figure.findtext(f"{SVG}desc").count("onset of bifurcation at step") == 3
+    prefix = models[0].removesuffix("32")
+    assert texts(plot(made_up, "--prefix", prefix, "--panels", "coefficient", "--view", "centred", "--dark"))[0] == "4 models over training"
+    for words, status, told in (
+        (["--unit", "tokens"], 2, "its revisions count steps, and where they lie in tokens is not known"),
+        (["--unit", "token"], 2, "is none of tokens, steps"),
+        (["--panels", "heat"], 2, "is of one model"),
+        (["--panels", "valley", "--from", "999999"], 4, "nothing of this run is measured yet, or not between"),
+    ):  # fmt: skip
+        done = made_up.client("plot", *models, *words)
+        assert done.returncode == status and told in done.stderr and not done.stdout, done
+    for words, told in (([], "needs MODEL"), ([models[0], models[0]], "is named twice"), ([models[0], "--prefix", "a"], "not both"), ([models[0], "--unit", "steps"], "--unit is for")):
+        done = made_up.client("plot", *words)
+        assert done.returncode == 2 and told in done.stderr, done
+    assert made_up.client("plot", "--prefix", "nobody").returncode == made_up.client("plot", models[0], "no/body").returncode == 4
+
+
+def test_the_series_of_several_models_in_one_table(made_up: Daemon) -> None:
+    models = [made_up.runs[size] for size in (64, 32)]
+    rows = list(csv.DictReader(made_up.client("series", *models, "--csv").stdout.splitlines()))
+    assert next(iter(rows[0])) == "model" and [row["model"] for row in rows] == [models[0]] * (len(rows) // 2) + [models[1]] * (len(rows) // 2)
+    for model in models:
+        alone = list(csv.DictReader(made_up.client("series", model, "--csv").stdout.splitlines()))
+        assert alone == [{name: value for name, value in row.items() if name != "model"} for row in rows if row["model"] == model]
+    documents = json.loads(made_up.client("series", *models, "--json", "--to", "8").stdout)["series"]
+    assert [document["model"] for document in documents] == models and [document["count"] for document in documents] == [5, 5]
+    few = made_up.client("series", "--prefix", models[1].removesuffix("32"), "--fields", "step,dip", "--from", "512", "--to", "512", "--csv").stdout.splitlines()
+    assert few[0] == "model,step,dip" and len(few) == 1 + len(made_up.runs), "a model of which nothing is measured is none of them"
+    table = made_up.client("series", *models, "--to", "2").stdout.splitlines()
+    assert table[0].split()[:3] == ["model", "revision", "step"] and len(table) == 7 and "perplexity" in table[0]
+    assert made_up.client("series", "--prefix", "nobody").returncode == made_up.client("series", models[0], "no/body", "--csv").returncode == 4
+
+
 def test_options_change_what_is_drawn(made_up: Daemon) -> None:
     model = made_up.runs[128]
     linear = plot(made_up, model, "--axis", "linear", "--panels", "displacement,valley,coefficient", "--width", "500")
@@ -98,7 +146,7 @@ def test_other_programs_draw_it(made_up: Daemon, tmp_path: Path) -> None:
         assert png.stat().st_size > 20_000, "a picture with something on it"
 
 
-def test_the_numbers_behind_the_pictures(made_up: Daemon) -> None:
+def test_the_numbers_behind_the_pictures(programs: dict[str, Path], made_up: Daemon) -> None:
     """Tables for people, CSV and JSON with every digit, equal to the API's."""
     model = made_up.runs[64]
     here = f"/v1/models/{model_path(model)}"
@@ -118,6 +166,8 @@ def test_the_numbers_behind_the_pictures(made_up: Daemon) -> None:
             for name, value in one.items():
                 same = value == other[name] if name in ("revision", "reference") else float(value) == float(other[name])
                 assert same, (command, name)
+        raw = subprocess.run([programs["bifurcate"], command, model, "--csv", *options, "--server", made_up.url], env=made_up.env, capture_output=True, check=True).stdout
+        assert raw.count(b"\n") == raw.count(b"\r\n") == len(ours) + 1, "lines end as the API's"
         table = made_up.client(command, model, *options).stdout
         assert "REVISION" in table and "step16" in table and not made_up.client(command, "nobody/nothing").returncode == 0
     columns = made_up.get(f"{here}/columns").json()["revisions"]
@@ -219,7 +269,6 @@ def test_onset_against_size_of_some_models(made_up: Daemon) -> None:
     ):
         done = made_up.client("plot", "scaling", *arguments)
         assert done.returncode == status and told in done.stderr and not done.stdout, done
-    assert "plot scaling" in made_up.client("plot", made_up.runs[64], "--prefix", "x").stderr
 
 
 def test_a_pipe_is_written_to_and_stays_one(made_up: Daemon, tmp_path: Path) -> None:

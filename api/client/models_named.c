@@ -1,0 +1,79 @@
+#include "api/client/models_named.h"
+
+#include "api/client/answer.h"
+
+#include <string.h>
+
+int client_models_check(const struct client_arguments *arguments, struct err *err)
+{
+    const size_t count = arguments->word_count;
+    const char *name = arguments->command->name;
+    if (arguments->values[CLIENT_OPTION_PREFIX] && count)
+        return err_set(err, ERR_INVALID, "%s takes models or --prefix, not both", name);
+    if (!arguments->values[CLIENT_OPTION_PREFIX] && !count)
+        return err_set(err, ERR_INVALID, "%s needs MODEL..., or --prefix TEXT for all whose names begin so",
+                       name);
+    for (size_t i = 0; i < count; i++) {
+        for (size_t k = 0; k < i; k++) {
+            if (strcmp(arguments->words[i], arguments->words[k]) == 0)
+                return err_set(err, ERR_INVALID, "%.200s is named twice", arguments->words[i]);
+        }
+    }
+    return 0;
+}
+
+static int is_before(const json_t *model, const json_t *other)
+{
+    const int64_t size = client_answer_integer(model, "parameter_count"),
+                  other_size = client_answer_integer(other, "parameter_count");
+    return size != other_size
+               ? size < other_size
+               : strcmp(client_answer_text(model, "name"), client_answer_text(other, "name")) < 0;
+}
+
+/* Those of the list that count, in order. */
+static int choose(const json_t *list, const char *prefix, struct client_models *models, struct err *err)
+{
+    const json_t *chosen[CLIENT_WORDS_MAX] = {NULL}, *model;
+    size_t i;
+    json_array_foreach(list, i, model)
+    {
+        if (strncmp(client_answer_text(model, "name"), prefix, strlen(prefix)) != 0 ||
+            client_answer_integer(model, "measured_count") == 0)
+            continue;
+        if (models->count == CLIENT_WORDS_MAX)
+            return err_set(err, ERR_LIMIT, "--prefix %.100s: more than %d models; a longer one names fewer",
+                           prefix, CLIENT_WORDS_MAX);
+        size_t at = models->count++;
+        for (; at > 0 && is_before(model, chosen[at - 1]); at--)
+            chosen[at] = chosen[at - 1];
+        chosen[at] = model;
+    }
+    for (i = 0; i < models->count; i++)
+        models->names[i] = client_answer_text(chosen[i], "name");
+    return models->count ? 0
+                         : err_set(err, ERR_NOT_FOUND,
+                                   "--prefix %.100s: no measured model has a name that begins so; `bifurcate "
+                                   "models` lists them",
+                                   prefix);
+}
+
+int client_models_find(const struct client_arguments *arguments, struct client_link *link,
+                       struct client_models *models, struct err *err)
+{
+    const char *prefix = arguments->values[CLIENT_OPTION_PREFIX];
+    *models = (struct client_models){.count = 0};
+    if (prefix) {
+        int code = client_get_all(link, "/v1/models?limit=10000&fields=name,parameter_count,measured_count",
+                                  "models", &models->document, err);
+        return code ? code : choose(json_object_get(models->document, "models"), prefix, models, err);
+    }
+    models->count = arguments->word_count;
+    memcpy(models->names, arguments->words, models->count * sizeof models->names[0]);
+    return 0;
+}
+
+void client_models_free(struct client_models *models)
+{
+    json_decref(models->document);
+}
