@@ -5,11 +5,12 @@ from __future__ import annotations
 import csv
 import io
 import json
+import subprocess
 from pathlib import Path
 from typing import Any, Iterator
 
 import pytest
-from running import Daemon
+from running import Daemon, find_program
 
 np = pytest.importorskip("numpy", reason="numpy is the reference")
 import reference  # noqa: E402  (needs numpy)
@@ -90,6 +91,49 @@ def test_values_are_those_of_numpy(swept: Daemon, tensors: dict[str, Any], rows:
         else:
             apart = np.abs(ours - np.sort(entries, axis=None))
             assert np.count_nonzero(apart) <= 1e-3 * ours.size and apart.max() <= 2.0**-10 * np.abs(ours).max()
+
+
+P_VALUES = {0.3785: 0.5, 0.5026: 0.1, 0.5452: 0.05, 0.6327: 0.01, 0.6664: 0.005, 0.7386: 0.001, 0.8301: 0.0001}  # of sqrt(n) dip; R's diptest
+
+
+def p_value(sqrt_n_dip: float) -> float:
+    if sqrt_n_dip < 0.3785:
+        return 1 - 0.5 * sqrt_n_dip / 0.3785
+    return float(np.exp(np.interp(sqrt_n_dip, list(P_VALUES), np.log(list(P_VALUES.values())))))
+
+
+@pytest.mark.parametrize("rows,view", VARIANTS)
+def test_each_statistic_of_the_series_is_that_of_its_values(swept: Daemon, rows: str, view: str) -> None:
+    """In its own column: counts and quantiles by numpy, shapes by the functions that test_shapes_oracle.py holds against others."""
+    prefix = {"all": "", "tokens": "tokens_"}[rows] + {"raw": "", "centred": "centred_"}[view]
+    series = [row for row in swept.series(MODEL) if row["revision"] in ("step16", "step512", "step14000")]
+    spread, lines = [], []
+    for row in series:
+        exact = swept.read(f"{HERE}/revisions/{row['revision']}/values?rows={rows}&view={view}")
+        lines += [str(len(exact["values"])), *(f"{value!r} {count}" for value, count in zip(exact["values"], exact["counts"], strict=True))]
+        spread.append(np.repeat(exact["values"], exact["counts"]))
+    done = subprocess.run([find_program("tests/statistics_probe"), "dip"], input="\n".join(lines), capture_output=True, text=True, check=True)
+    names = {"dip_low": "low", "dip_high": "high"} | {f"mixture_{name}": name for name in ("weight1", "mean1", "sd1", "mean2", "sd2")}
+    names |= {name: name for name in ("dip", "ashman_d", "delta_bic", "valley_to_peak", "modes")}
+    for row, values, shape in zip(series, spread, map(json.loads, done.stdout.splitlines()), strict=True):
+        expected = {name: shape[of_probe] for name, of_probe in names.items()}
+        for digits in ("001", "01", "05", "25", "50", "75", "95", "99", "999"):
+            expected[f"q{digits}"] = np.quantile(values, float(f"0.{digits}"), method="inverted_cdf")
+        expected |= {"zero_count": (values == 0).sum(), "minimum": values[0], "maximum": values[-1], "elements": values.size}
+        expected["sparsity"] = (np.abs(values) < 0.1 * np.sqrt(row[prefix + "variance"])).mean()
+        expected["dip_sqrt_n"] = np.sqrt(values.size) * shape["dip"]
+        expected["dip_p"] = p_value(expected["dip_sqrt_n"])
+        for name, value in expected.items():
+            assert row[prefix + name] == pytest.approx(value, rel=1e-12, abs=0), (row["revision"], name)
+        others = {"mean", "variance", "skewness", "kurtosis", "bimodality", "nan_count", "positive_inf_count", "negative_inf_count"}
+        assert {name.removeprefix("centred_") for name in row if name.startswith("centred_")} <= others | set(expected), "test_sweep.py has the others"
+
+
+def test_norms_are_numpys(swept: Daemon, tensors: dict[str, Any]) -> None:
+    for row in swept.series(MODEL):
+        for prefix in ("", "tokens_"):
+            wanted = np.linalg.norm(reference.view(tensors[row["revision"]], prefix))
+            assert row[prefix + "norm"] == pytest.approx(wanted, rel=1e-12), row["revision"]
 
 
 def test_values_as_csv(swept: Daemon) -> None:

@@ -252,6 +252,13 @@ def test_mixture_likelihood_is_what_it_says(probe: Path) -> None:
         assert measured["delta_bic"] == pytest.approx(2 * (n * likelihood - single) - 3 * math.log(n), rel=1e-5, abs=1e-3)
 
 
+def test_no_component_is_narrower_than_a_thousandth(probe: Path) -> None:
+    """Of two values, each has a component, which would be infinitely narrow."""
+    case = np.array([0.0] * 90 + [1.0] * 60)
+    measured = run_shapes(probe, [case])[0]
+    assert [measured["sd1"], measured["sd2"]] == pytest.approx([1e-3 * case.std()] * 2, rel=1e-9)
+
+
 def test_mixture_equals_scikit_learn(probe: Path) -> None:
     """Where two components are there, the parameters agree to 1e-3; everywhere, ours is as likely (within 1/5 in all)."""
     mixture = pytest.importorskip("sklearn.mixture", reason="scikit-learn is an optional oracle")

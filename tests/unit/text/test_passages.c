@@ -270,6 +270,43 @@ static void windows_cover_each_token_once(void **state)
     }
 }
 
+/* Where the request gives none, the window is the context and the stride half of it: what a result's
+ * parameters say, too. */
+static void standard_windows(void **state)
+{
+    const char *const texts[] = {"She walked along the forking paths, and at every fork she stopped.", NULL};
+    for (uint32_t context = 2; context < 12; context++) {
+        struct passages_options options = {
+            .mode = PASSAGES_MODE_TOKENS, .context_tokens = context, .prefix_id = PASSAGES_NO_PREFIX};
+        struct passages passages = build(*state, options, texts);
+        assert_true(passages.count > 1);
+        assert_int_equal(passages.length[0], context);
+        assert_int_equal(passages.begin[1], context / 2);
+        passages_free(&passages);
+    }
+}
+
+/* A text of text_mean keeps as many tokens as the context has, and the rest is cut off. */
+static void whole_texts_are_cut_to_the_context(void **state)
+{
+    const char *const texts[] = {"She walked along the forking paths, and at every fork she stopped.", NULL};
+    struct passages_options options = {
+        .mode = PASSAGES_MODE_TEXT_MEAN, .context_tokens = 64, .prefix_id = PASSAGES_NO_PREFIX};
+    struct passages whole = build(*state, options, texts);
+    const uint32_t count = whole.length[0];
+    assert_in_range(count, 8, 63);
+    for (options.context_tokens = count - 2; options.context_tokens <= count + 1; options.context_tokens++) {
+        struct passages passages = build(*state, options, texts);
+        const uint32_t kept = options.context_tokens < count ? options.context_tokens : count;
+        assert_int_equal(passages.length[0], kept);
+        assert_int_equal(passages.target_count[0], kept - 1);
+        assert_int_equal(passages.truncated_count, kept < count);
+        assert_memory_equal(passages.tokens, whole.tokens, kept * sizeof *whole.tokens);
+        passages_free(&passages);
+    }
+    passages_free(&whole);
+}
+
 static void options_out_of_range(void **state)
 {
     struct fixture *fixture = *state;
@@ -309,10 +346,16 @@ static void names(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(equal_to_the_goldens),        cmocka_unit_test(nothing_to_score),
-        cmocka_unit_test(texts_start_with_the_prefix), cmocka_unit_test(no_answer_names_the_text),
-        cmocka_unit_test(invalid_utf8_is_repaired),    cmocka_unit_test(windows_cover_each_token_once),
-        cmocka_unit_test(options_out_of_range),        cmocka_unit_test(names),
+        cmocka_unit_test(equal_to_the_goldens),
+        cmocka_unit_test(nothing_to_score),
+        cmocka_unit_test(texts_start_with_the_prefix),
+        cmocka_unit_test(no_answer_names_the_text),
+        cmocka_unit_test(invalid_utf8_is_repaired),
+        cmocka_unit_test(windows_cover_each_token_once),
+        cmocka_unit_test(standard_windows),
+        cmocka_unit_test(whole_texts_are_cut_to_the_context),
+        cmocka_unit_test(options_out_of_range),
+        cmocka_unit_test(names),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
