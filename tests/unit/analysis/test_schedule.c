@@ -26,6 +26,33 @@ static void test_pythia(void **state)
     assert_true(schedule_rate(&schedule, 110000) > 1.05e-4);
 }
 
+/* The table of EleutherAI/pythia's README, and what LLM360's training scripts say. */
+static void test_peaks(void **state)
+{
+    static const struct {
+        const char *model;
+        double peak;
+    } table[] = {{"EleutherAI/pythia-14m", 1e-3},
+                 {"EleutherAI/pythia-31m-seed9", 1e-3},
+                 {"EleutherAI/pythia-70m", 1e-3},
+                 {"EleutherAI/pythia-160m-data-seed1", 6e-4},
+                 {"EleutherAI/pythia-410m-deduped", 3e-4},
+                 {"EleutherAI/pythia-1b", 3e-4},
+                 {"EleutherAI/pythia-1.4b", 2e-4},
+                 {"EleutherAI/pythia-2.8b-deduped", 1.6e-4},
+                 {"EleutherAI/pythia-6.9b", 1.2e-4},
+                 {"EleutherAI/pythia-12b-deduped", 1.2e-4},
+                 {"LLM360/Amber", 3e-4},
+                 {"LLM360/K2", 1.5e-4}};
+    (void)state;
+    for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+        const struct schedule schedule = schedule_of_model(table[i].model);
+        assert_near(schedule.rate_max, table[i].peak, 1e-15);
+        assert_near(schedule.rate_min, table[i].peak / 10, 1e-15);
+        assert_near(schedule.weight_decay, 0.1, 0);
+    }
+}
+
 /* Where decay alone leaves 1/e of the first weights: steps that were worked out from the code of gpt-neox. */
 static void test_decay(void **state)
 {
@@ -467,6 +494,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_pythia),
+        cmocka_unit_test(test_peaks),
         cmocka_unit_test(test_decay),
         cmocka_unit_test(test_cool_downs),
         cmocka_unit_test(test_names),
