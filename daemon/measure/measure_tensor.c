@@ -154,12 +154,13 @@ static int check_content(const struct location *location, struct pooled_tensor *
 {
     if (!location->is_content_known || strcmp(location->content.digest, tensor->digest) == 0)
         return 0;
-    tensor_pool_distrust(location->context->pool, tensor);
-    return err_set(
+    (void)err_set(
         err, ERR_MISMATCH,
         "revision %s: the bytes of %s differ from those that the same file held before; the cache or "
         "the hub serves damaged data",
         location->revision.name, location->tensor);
+    tensor_pool_distrust(location->context->pool, tensor, err);
+    return err->code;
 }
 
 /* Acquires the tensor and those references whose displacement is wanted. */

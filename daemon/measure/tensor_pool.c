@@ -357,11 +357,11 @@ struct pooled_tensor *tensor_pool_find(struct tensor_pool *pool, const struct te
     return entry ? &entry->tensor : NULL;
 }
 
-void tensor_pool_distrust(struct tensor_pool *pool, struct pooled_tensor *tensor)
+void tensor_pool_distrust(struct tensor_pool *pool, struct pooled_tensor *tensor, const struct err *reason)
 {
     struct entry *entry = tensor->private_entry;
     (void)pthread_mutex_lock(&pool->lock);
-    (void)err_set(&entry->reason, ERR_MISMATCH, "%s: damaged bytes were loaded", entry->key);
+    entry->reason = *reason;
     entry->state = ENTRY_STATE_FAILED; /* goes with its last user */
     (void)pthread_mutex_unlock(&pool->lock);
 }

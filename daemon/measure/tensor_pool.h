@@ -65,9 +65,9 @@ int tensor_pool_acquire(struct tensor_pool *pool, const struct tensor_request *r
  * may wait for its room. */
 struct pooled_tensor *tensor_pool_find(struct tensor_pool *pool, const struct tensor_request *request);
 
-/* Its bytes are not what they should be: from now on it is loaded again for whoever asks. The caller still
- * releases it. */
-void tensor_pool_distrust(struct tensor_pool *pool, struct pooled_tensor *tensor);
+/* Its bytes are not what they should be, for that reason, which those are told who wait for it: from now on
+ * it is loaded again for whoever asks. The caller still releases it. */
+void tensor_pool_distrust(struct tensor_pool *pool, struct pooled_tensor *tensor, const struct err *reason);
 
 /* NULL is allowed. */
 void tensor_pool_release(struct tensor_pool *pool, struct pooled_tensor *tensor);

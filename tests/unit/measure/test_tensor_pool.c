@@ -155,7 +155,9 @@ static void test_what_is_not_trusted(void **state)
     struct loader loader = {.byte = 1};
     struct tensor_request request = request_of("k", &loader, UNIT);
     struct pooled_tensor *bad = take_good(pool, "k", &loader), *other = take_good(pool, "k", &loader);
-    tensor_pool_distrust(pool, bad);
+    struct err reason = ERR_INIT;
+    (void)err_set(&reason, ERR_MISMATCH, "not the bytes that it had");
+    tensor_pool_distrust(pool, bad, &reason);
     assert_false(tensor_pool_has(pool, "k"));
     assert_null(tensor_pool_find(pool, &request));
     loader.byte = 2;
