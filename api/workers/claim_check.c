@@ -164,9 +164,9 @@ static int check_place(const struct check *check, const struct task_tensor *tens
                        tensor->file_path);
     if (code && code != ERR_NOT_FOUND)
         return code;
-    /* Of chunks in several files the place is the file that names these, and no file's digest is the
-     * tensor's. */
-    if (!tensor->file_digest[0] && weight_layout_is_of_chunks(tensor->file_path))
+    /* Of parts in several files the place is the one that names these, or the first, and no file's digest
+     * is the tensor's. */
+    if (!tensor->file_digest[0] && weight_layout_is_of_parts(tensor->file_path))
         return 0;
     if (are_known && strcmp(file.digest, tensor->file_digest) != 0)
         return contradicts(tensor, "its file has another digest in this revision", err);

@@ -18,11 +18,12 @@ static const struct weight_layout published[] = {
 static const struct weight_layout of_trainers[] = {
     {".metadata", 1, WEIGHT_FORM_CHUNKS},                 /* torchtitan, Lightning, Composer, Megatron Core */
     {"model_and_optim/.metadata", 1, WEIGHT_FORM_CHUNKS}, /* OLMo-core */
-    {"pytorch_model_fsdp_0/.metadata", 1, WEIGHT_FORM_CHUNKS}, /* Accelerate, and Trainer with it */
-    {"weights/.metadata", 1, WEIGHT_FORM_CHUNKS},              /* NeMo 2 */
-    {"mp_rank_00_model_states.pt", 1, WEIGHT_FORM_FILE},       /* DeepSpeed */
-    {"mp_rank_00/model_optim_rng.pt", 1, WEIGHT_FORM_FILE},    /* Megatron */
-    {"latest", 1, WEIGHT_FORM_POINTER},                        /* DeepSpeed, below a folder of its user's */
+    {"pytorch_model_fsdp_0/.metadata", 1, WEIGHT_FORM_CHUNKS},   /* Accelerate, and Trainer with it */
+    {"weights/.metadata", 1, WEIGHT_FORM_CHUNKS},                /* NeMo 2 */
+    {"mp_rank_00_model_states.pt", 1, WEIGHT_FORM_RANKS},        /* DeepSpeed, GPT-NeoX */
+    {"mp_rank_00/model_optim_rng.pt", 1, WEIGHT_FORM_RANKS},     /* Megatron */
+    {"mp_rank_00_000/model_optim_rng.pt", 1, WEIGHT_FORM_RANKS}, /* with stages of a pipeline, or experts */
+    {"latest", 1, WEIGHT_FORM_POINTER},                          /* DeepSpeed, below a folder of its user's */
 };
 
 #define PUBLISHED_COUNT (sizeof published / sizeof published[0])
@@ -104,11 +105,30 @@ static const char *shard_end(const struct weight_layout *layout, const char *pat
     return at + 1 + NUMBER_BYTES;
 }
 
+static int is_of_rank(const char *path)
+{
+    return ends_with(path, "model_states.pt") || ends_with(path, "/model_optim_rng.pt");
+}
+
+/* Whether the first rank's is the only one. */
+static int is_alone(const struct weight_layout *layout, const char *(*name_at)(void *context, size_t index),
+                    size_t count, void *context)
+{
+    for (size_t i = 0; i < count; i++) {
+        const char *name = name_at(context, i);
+        if (is_of_rank(name) && strcmp(name, layout->file) != 0)
+            return 0;
+    }
+    return 1;
+}
+
 int weight_layout_is_told(const struct weight_layout *layout,
                           const char *(*name_at)(void *context, size_t index), size_t count, void *context)
 {
     const char *first = NULL, *first_end = NULL;
     unsigned long found = 0;
+    if (layout && layout->form == WEIGHT_FORM_RANKS)
+        return is_alone(layout, name_at, count, context);
     if (!layout || layout->form != WEIGHT_FORM_INDEX)
         return layout && layout->form == WEIGHT_FORM_FILE;
     for (size_t i = 0; i < count; i++) {
@@ -145,13 +165,12 @@ int weight_layout_is_of_trainer(const char *file)
     return 0;
 }
 
-int weight_layout_is_of_chunks(const char *path)
+int weight_layout_is_of_parts(const char *path)
 {
-    for (size_t i = 0; i < TRAINER_COUNT; i++) {
-        if (of_trainers[i].form == WEIGHT_FORM_CHUNKS && strcmp(of_trainers[i].file, path) == 0)
-            return 1;
-    }
-    return 0;
+    int is_one = is_of_rank(path);
+    for (size_t i = 0; i < TRAINER_COUNT; i++)
+        is_one |= of_trainers[i].form == WEIGHT_FORM_CHUNKS && strcmp(of_trainers[i].file, path) == 0;
+    return is_one;
 }
 
 /* Whether `file` is the end of `path`, below some folder or the top; *size becomes the size of that, if it is

@@ -16,6 +16,7 @@ enum weight_form {
     WEIGHT_FORM_INDEX,   /* it names shards, which hold the tensors */
     WEIGHT_FORM_CHUNKS,  /* .metadata of torch.distributed.checkpoint: it names files that hold parts of
                             tensors */
+    WEIGHT_FORM_RANKS,   /* the first rank's of DeepSpeed or Megatron: it may hold a part of the model */
     WEIGHT_FORM_POINTER, /* DeepSpeed's "latest": it names the folder in which the file lies */
 };
 
@@ -48,14 +49,14 @@ int weight_layout_has(const struct weight_layout *layout, const char *path);
 /* Whether the first file of a layout is one that only trainers write, not publishers. */
 int weight_layout_is_of_trainer(const char *file);
 
-/* Whether a path is of a file that names parts of tensors in other files, so that no file holds a tensor by
- * itself, and none's digest tells its content. */
-int weight_layout_is_of_chunks(const char *path);
+/* Whether a path is of a file that may stand for a tensor of which other files hold parts, so that no file's
+ * digest tells its content: metadata of chunks, or one of several ranks' files. */
+int weight_layout_is_of_parts(const char *path);
 
 /* The files that make their folder a checkpoint, for messages. */
 #define WEIGHT_LAYOUT_MARKS                                                                                  \
     "config.json, *.safetensors, *.bin, .metadata of torch, mp_rank_00_model_states.pt or "                  \
-    "mp_rank_00/model_optim_rng.pt"
+    "mp_rank_00*/model_optim_rng.pt"
 
 /* Whether a file at this path makes the folder that the path starts from a checkpoint: config.json in it,
  * *.safetensors or *.bin, or what a trainer's layout reads first. */

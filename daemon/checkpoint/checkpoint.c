@@ -22,6 +22,7 @@ struct checkpoint {
     struct shard_index *index; /* NULL for a single file */
     struct shard **shards;     /* one per file; NULL until it is opened */
     struct spread *spread;     /* of chunks, in place of shards */
+    struct ranks *ranks;       /* of several ranks, in place of shards */
     char *first_name;          /* of the file that is read first, which is the only one without an index */
 };
 
@@ -72,6 +73,19 @@ static int open_shards(struct checkpoint *checkpoint, struct source *source, str
     return source ? shard_open(source, checkpoint->format, &checkpoint->shards[0], err) : 0;
 }
 
+static int open_ranks(struct checkpoint *checkpoint, struct err *err)
+{
+    const struct checkpoint_files *files = &checkpoint->files;
+    struct source *source = NULL;
+    int code = ranks_open(files, checkpoint->first_name, &checkpoint->ranks, err);
+    if (code || checkpoint->ranks)
+        return code;
+    code = files->open(files->context, checkpoint->first_name, &source, err);
+    if (!code)
+        code = open_shards(checkpoint, source, err);
+    return code ? code : ranks_check_alone(files, checkpoint->first_name, checkpoint->shards[0], err);
+}
+
 static int open_layout(struct checkpoint *checkpoint, const struct weight_layout *layout, struct err *err)
 {
     struct source *source = NULL;
@@ -86,13 +100,13 @@ static int open_layout(struct checkpoint *checkpoint, const struct weight_layout
         free(checkpoint->first_name);
         checkpoint->first_name = NULL;
         code = ranks_follow(&checkpoint->files, layout->file, &checkpoint->first_name, err);
-        break;
+        return code ? code : open_ranks(checkpoint, err);
+    case WEIGHT_FORM_RANKS:
+        return open_ranks(checkpoint, err);
     case WEIGHT_FORM_FILE:
-        code = ranks_refuse(&checkpoint->files, layout->file, err);
+        code = checkpoint->files.open(checkpoint->files.context, checkpoint->first_name, &source, err);
         break;
     }
-    if (!code && layout->form != WEIGHT_FORM_INDEX)
-        code = checkpoint->files.open(checkpoint->files.context, checkpoint->first_name, &source, err);
     return code ? code : open_shards(checkpoint, source, err);
 }
 
@@ -130,6 +144,7 @@ void checkpoint_close(struct checkpoint *checkpoint)
     free(checkpoint->shards);
     shard_index_free(checkpoint->index);
     spread_close(checkpoint->spread);
+    ranks_close(checkpoint->ranks);
     free(checkpoint->first_name);
     free(checkpoint);
 }
@@ -138,6 +153,8 @@ size_t checkpoint_name_count(const struct checkpoint *checkpoint)
 {
     if (checkpoint->spread)
         return spread_index(checkpoint->spread)->count;
+    if (checkpoint->ranks)
+        return ranks_count(checkpoint->ranks);
     return checkpoint->index ? checkpoint->index->entry_count : shard_count(checkpoint->shards[0]);
 }
 
@@ -145,6 +162,8 @@ const char *checkpoint_name(const struct checkpoint *checkpoint, size_t index)
 {
     if (checkpoint->spread)
         return spread_index(checkpoint->spread)->tensors[index].name;
+    if (checkpoint->ranks)
+        return ranks_name(checkpoint->ranks, index);
     return checkpoint->index ? checkpoint->index->entries[index].tensor
                              : shard_name(checkpoint->shards[0], index);
 }
@@ -256,6 +275,19 @@ static int find_spread(struct checkpoint *checkpoint, const char *name, struct c
     return 0;
 }
 
+static int find_in_ranks(const struct checkpoint *checkpoint, const char *name,
+                         struct checkpoint_tensor *ret_tensor, struct err *err)
+{
+    const char *foreign = NULL;
+    size_t number = 0;
+    if (!ranks_find(checkpoint->ranks, name, &number)) {
+        (void)refuse_name(checkpoint, name, err);
+        return err_wrap(err, "of several ranks' files the embeddings and the output layer alone are read");
+    }
+    ranks_describe(checkpoint->ranks, number, ret_tensor, &foreign);
+    return foreign ? refuse_foreign(name, foreign, err) : 0;
+}
+
 int checkpoint_find(struct checkpoint *checkpoint, const char *name, struct checkpoint_tensor *ret_tensor,
                     struct err *err)
 {
@@ -263,6 +295,8 @@ int checkpoint_find(struct checkpoint *checkpoint, const char *name, struct chec
     struct shard_tensor tensor;
     if (checkpoint->spread)
         return find_spread(checkpoint, name, ret_tensor, err);
+    if (checkpoint->ranks)
+        return find_in_ranks(checkpoint, name, ret_tensor, err);
     if (checkpoint->index) {
         const struct shard_index_entry *entry = shard_index_find(checkpoint->index, name);
         if (!entry)
@@ -305,12 +339,21 @@ int checkpoint_find(struct checkpoint *checkpoint, const char *name, struct chec
 
 int checkpoint_check_files(struct checkpoint *checkpoint, struct err *err)
 {
+    if (checkpoint->ranks)
+        return ranks_check_files(checkpoint->ranks, err);
     return checkpoint->spread ? spread_check_files(checkpoint->spread, err) : 0;
+}
+
+int checkpoint_is_part(const struct checkpoint *checkpoint)
+{
+    return checkpoint->ranks != NULL;
 }
 
 void checkpoint_will_need(struct checkpoint *checkpoint, const struct checkpoint_tensor *tensor)
 {
-    if (!checkpoint->spread) /* chunks are read one after the other, most at once */
+    if (checkpoint->ranks)
+        ranks_will_need(checkpoint->ranks, tensor->index);
+    else if (!checkpoint->spread) /* chunks are read whole, most with one request */
         shard_will_need(checkpoint->shards[tensor->shard], tensor->index);
 }
 
@@ -328,20 +371,22 @@ int checkpoint_read_range(struct checkpoint *checkpoint, const struct checkpoint
 {
     if (checkpoint->spread)
         return spread_read(checkpoint->spread, tensor->index, offset, data, size, err);
+    if (checkpoint->ranks)
+        return ranks_read(checkpoint->ranks, tensor->index, offset, data, size, err);
     return shard_read(checkpoint->shards[tensor->shard], tensor->index, offset, data, size, err);
 }
 
 int checkpoint_locate(struct checkpoint *checkpoint, const struct checkpoint_tensor *tensor,
                       struct source **ret_source, uint64_t *ret_offset)
 {
-    if (checkpoint->spread)
+    if (checkpoint->spread || checkpoint->ranks)
         return 0;
     return shard_locate(checkpoint->shards[tensor->shard], tensor->index, ret_source, ret_offset);
 }
 
 const void *checkpoint_map(struct checkpoint *checkpoint, const struct checkpoint_tensor *tensor)
 {
-    if (checkpoint->spread)
+    if (checkpoint->spread || checkpoint->ranks)
         return NULL;
     return shard_map(checkpoint->shards[tensor->shard], tensor->index);
 }

@@ -4,10 +4,10 @@
  * It reads through byte sources that the caller opens by name, so it does not know whether a file is local or
  * on the hub. Four published layouts are read: model.safetensors, model.safetensors.index.json with shards,
  * pytorch_model.bin (torch zip) and pytorch_model.bin.index.json with shards; and what trainers write to go
- * on from: chunks of torch.distributed.checkpoint, and the one file of DeepSpeed or Megatron where no rank
- * holds a part of the model alone (base/weight_layout.h). Opening reads one header or one index; with shards,
- * only the shard that holds a wanted tensor is opened. Bytes are handed out contiguous, in row-major order
- * and little-endian, whatever their layout in the file.
+ * on from: chunks of torch.distributed.checkpoint, and the ranks' files of DeepSpeed, GPT-NeoX or Megatron
+ * (base/weight_layout.h; where there are several, the embeddings and the output layer alone). Opening reads
+ * one header or one index; with shards, only the shard that holds a wanted tensor is opened. Bytes are handed
+ * out contiguous, in row-major order and little-endian, whatever their layout in the file.
  *
  * A checkpoint is used by one thread at a time.
  */
@@ -50,7 +50,7 @@ struct checkpoint_tensor {
     const char
         *same_as;      /* tied weights of a torch file: the first of their names, of the others; else NULL */
     const char *file;  /* the one file that its bytes lie in (for digests) */
-    int is_spread;     /* they lie in several, which `file` names: no digest of a file is theirs */
+    int is_spread;     /* they lie in several, which `file` names or is the first of: no digest is theirs */
     int is_contiguous; /* 0: gathered from a strided layout on reading */
     size_t shard;      /* private: which file ... */
     size_t index;      /* ... and which of its tensors */
@@ -75,9 +75,12 @@ const char *checkpoint_name(const struct checkpoint *checkpoint, size_t index);
 int checkpoint_find(struct checkpoint *checkpoint, const char *name, struct checkpoint_tensor *ret_tensor,
                     struct err *err);
 
-/* Whether all files are there and none ends before the last chunk of a tensor in it does: of chunks, which
- * finding a tensor does not look at. */
+/* Whether all files are there and whole, as far as that can be told without reading tensors: of chunks and
+ * ranks, of which finding a tensor looks at few. */
 int checkpoint_check_files(struct checkpoint *checkpoint, struct err *err);
+
+/* Whether the model has more tensors than there are names. */
+int checkpoint_is_part(const struct checkpoint *checkpoint);
 
 /* Says that the tensor will be read soon, so that its source may fetch ahead. May read a torch record's
  * header. */

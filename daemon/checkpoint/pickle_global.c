@@ -28,7 +28,7 @@
         module, name, PICKLE_GLOBAL_KIND_OPAQUE, 0, NULL                                                     \
     }
 
-/* Of torch.distributed.checkpoint. */
+/* Of torch.distributed.checkpoint, and the options of Megatron. */
 #define RECORD(module, name)                                                                                 \
     {                                                                                                        \
         module, name, PICKLE_GLOBAL_KIND_RECORD, 0, NULL                                                     \
@@ -135,6 +135,7 @@ static const struct pickle_global globals[] = {
     RECORD("megatron.core.dist_checkpointing.strategies.torch", "MCoreMetadata"), /* of Megatron Core 0.15 */
     RECORD("torch.distributed.checkpoint.filesystem", "_StorageInfo"),
     RECORD("olmo_core.distributed.checkpoint.filesystem", "_StorageInfo"),
+    RECORD("argparse", "Namespace"),
 };
 
 /* Any other name, where it may stand. */
@@ -160,7 +161,7 @@ int pickle_global_find(const char *module, size_t module_size, const char *name,
                        uint32_t *ret_index, struct err *err)
 {
     *ret_index = pickle_global_find_any(module, module_size, name, name_size);
-    if (*ret_index < GLOBAL_COUNT)
+    if (*ret_index < GLOBAL_COUNT && globals[*ret_index].kind != PICKLE_GLOBAL_KIND_RECORD)
         return 0;
     int module_shown = module_size > 100 ? 100 : (int)module_size;
     int name_shown = name_size > 100 ? 100 : (int)name_size;

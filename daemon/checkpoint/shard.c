@@ -98,6 +98,11 @@ int shard_find(const struct shard *shard, const char *name, size_t *ret_index)
     return 0;
 }
 
+const struct state_dict_told *shard_told(const struct shard *shard)
+{
+    return shard->torch_zip ? &torch_zip_state_dict(shard->torch_zip)->told : NULL;
+}
+
 static uint64_t torch_size_bytes(const struct state_dict_tensor *tensor)
 {
     uint64_t size_bytes = 0;

@@ -33,6 +33,7 @@ struct shard_tensor {
 };
 
 struct shard;
+struct state_dict_told;
 
 /* Opens a file of a known format. Takes over `source`, also when it fails. */
 int shard_open(struct source *source, enum shard_format format, struct shard **ret_shard, struct err *err);
@@ -49,6 +50,9 @@ int shard_find(const struct shard *shard, const char *name, size_t *ret_index);
 
 /* Describes a tensor. */
 void shard_describe(const struct shard *shard, size_t index, struct shard_tensor *ret_tensor);
+
+/* What a trainer's file says of how the model is divided; NULL: it is of another format. */
+const struct state_dict_told *shard_told(const struct shard *shard);
 
 /* Reads `size` of the tensor's contiguous bytes from `offset`. */
 int shard_read(struct shard *shard, size_t index, uint64_t offset, void *data, size_t size, struct err *err);

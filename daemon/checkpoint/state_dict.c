@@ -220,23 +220,41 @@ static int find_shared(struct state_dict *state_dict, struct err *err)
     return 0;
 }
 
-/* DeepSpeed says in each rank's file among how many the model is divided; the others' may not be there yet.
- */
-static int check_ranks(const struct walk *walk, struct pickle_value root)
+/* What stands under a name in a dict; NONE: nothing. */
+static struct pickle_value item_of(const struct walk *walk, struct pickle_value dict, const char *name)
 {
-    static const char name[] = "mp_world_size";
-    const struct pickle_object *object = &walk->pickle->objects[root.index];
-    for (uint32_t i = 0; i + 1 < object->count; i += 2) {
-        const struct pickle_value key = object->items[i], value = object->items[i + 1];
-        if (key.kind == PICKLE_KIND_TEXT && key.text.size == sizeof name - 1 &&
-            memcmp(walk->pickle->data + key.text.offset, name, sizeof name - 1) == 0 &&
-            value.kind == PICKLE_KIND_INTEGER && value.integer > 1)
-            return err_set(walk->err, ERR_UNSUPPORTED,
-                           "%s is %" PRId64 ": the model is divided among ranks of tensor parallelism, of "
-                           "which one alone is read; convert it with DeepSpeed's or Megatron's tools",
-                           name, value.integer);
+    if (dict.kind == PICKLE_KIND_DICT) {
+        const struct pickle_object *object = &walk->pickle->objects[dict.index];
+        for (uint32_t i = 0; i + 1 < object->count; i += 2) {
+            const struct pickle_value key = object->items[i];
+            if (key.kind == PICKLE_KIND_TEXT && key.text.size == strlen(name) &&
+                memcmp(walk->pickle->data + key.text.offset, name, key.text.size) == 0)
+                return object->items[i + 1];
+        }
     }
-    return 0;
+    return (struct pickle_value){.kind = PICKLE_KIND_NONE};
+}
+
+/* The number that stands under a name in a dict; 0: none does. */
+static int64_t number_in(const struct walk *walk, struct pickle_value dict, const char *name)
+{
+    const struct pickle_value value = item_of(walk, dict, name);
+    return value.kind == PICKLE_KIND_INTEGER && value.integer > 0 ? value.integer : 0;
+}
+
+/* Megatron keeps its options in a Namespace, GPT-NeoX in a dict. */
+static void read_told(const struct walk *walk, struct state_dict_told *told)
+{
+    const struct pickle_value root = walk->pickle->root;
+    struct pickle_value options = item_of(walk, root, "args");
+    if (options.kind == PICKLE_KIND_RECORD && walk->pickle->objects[options.index].count > 1)
+        options = walk->pickle->objects[options.index].items[1];
+    told->rank_count = number_in(walk, root, "mp_world_size");
+    told->tensor_ranks = number_in(walk, options, "tensor_model_parallel_size");
+    if (!told->tensor_ranks)
+        told->tensor_ranks = number_in(walk, options, "model_parallel_size");
+    told->pipeline_ranks = number_in(walk, options, "pipeline_model_parallel_size");
+    told->padded_rows = number_in(walk, options, "padded_vocab_size");
 }
 
 /* All tensors below the root. */
@@ -254,9 +272,8 @@ static int walk_all(struct walk *walk, enum state_dict_form form)
     if (root.kind != PICKLE_KIND_DICT)
         return err_set(walk->err, ERR_UNSUPPORTED, "the file holds something else than a state dict");
     if (form == STATE_DICT_FORM_TRAINER)
-        code = check_ranks(walk, root);
-    if (!code)
-        code = enter(walk, root);
+        read_told(walk, &walk->state_dict->told);
+    code = enter(walk, root);
     while (!code && walk->depth)
         code = step(walk);
     return code;

@@ -22,8 +22,7 @@
 
 enum state_dict_form {
     STATE_DICT_FORM_PLAIN,   /* tensors and no more */
-    STATE_DICT_FORM_TRAINER, /* with whatever a trainer keeps (PICKLE_DIALECT_TRAINER); refused where that
-                              * says that it is one of several ranks' */
+    STATE_DICT_FORM_TRAINER, /* with whatever a trainer keeps (PICKLE_DIALECT_TRAINER) */
     STATE_DICT_FORM_TENSOR,  /* a tensor alone */
 };
 
@@ -41,9 +40,18 @@ struct state_dict_tensor {
                      itself */
 };
 
+/* What a trainer's file says of how the model is divided; 0: nothing. */
+struct state_dict_told {
+    int64_t rank_count;     /* of model parallelism: DeepSpeed's mp_world_size */
+    int64_t tensor_ranks;   /* of tensor parallelism: Megatron's and GPT-NeoX's options */
+    int64_t pipeline_ranks; /* of pipeline parallelism: Megatron's */
+    int64_t padded_rows;    /* of the whole embedding: padded_vocab_size */
+};
+
 struct state_dict {
     struct state_dict_tensor *tensors; /* sorted by name */
     size_t count;
+    struct state_dict_told told;
 };
 
 /* Reads data.pkl from memory; errors as pickle_load. The caller frees *ret_state_dict. */

@@ -112,6 +112,8 @@ int model_parameters_count(const struct model_config *config, struct checkpoint 
     uint64_t count = 0;
     size_t file_count = 0;
     bool has_layers = false;
+    if (checkpoint_is_part(checkpoint))
+        return err_set(err, ERR_UNSUPPORTED, "of several ranks' files not all tensors are known");
     (void)model_role_find(config, checkpoint, MODEL_ROLE_EMBEDDING, &embedding, &ignored);
     if (config->is_tied && embedding[0] && strcmp(embedding, unembedding) != 0)
         names.copy = unembedding;

@@ -41,29 +41,56 @@ static const struct family {
     {"t5", {"lm_head.weight", NULL}, {"shared.weight", "decoder.embed_tokens.weight"}}, /* and BART */
     /* Trainers' own names; of torchtitan, and Meta's, see openlm. */
     {"olmo_core", {"lm_head.w_out.weight", NULL}, {"embeddings.weight", NULL}},
-    {"megatron", {"output_layer.weight", NULL}, {"embedding.word_embeddings.weight", NULL}},
+    {"megatron",
+     {"output_layer.weight", "word_embeddings_for_head.weight"},
+     {"embedding.word_embeddings.weight", NULL}},
+    {"neox",
+     {"final_linear.weight", NULL},
+     {"word_embeddings.weight", NULL}}, /* GPT-NeoX, which trained Pythia */
 };
 
 #define FAMILY_COUNT (sizeof families / sizeof families[0])
 
-/* What trainers, compilers and models of several parts put around a state dict. */
+/* What trainers, compilers and models of several parts put around a state dict; '#' is any number. */
 static const char *const wrappers[] = {
-    "state_dict.",      "model_state_dict.",     "model.", "module.", "language_model.", "_orig_mod.",
-    "_forward_module.", "_fsdp_wrapped_module.", "app.",   "state.", /* of torch's tutorials, of Composer */
+    "state_dict.",
+    "model_state_dict.",
+    "model.",
+    "module.",
+    "language_model.",
+    "_orig_mod.",
+    "_forward_module.",
+    "_fsdp_wrapped_module.",
+    "app.",
+    "state.", /* of torch's tutorials, of Composer */
+    "sequential.#.",
+    "model#.", /* layers of DeepSpeed's pipelines, Megatron's interleaved stages */
 };
 
 #define WRAPPER_COUNT (sizeof wrappers / sizeof wrappers[0])
+
+/* How many of the bytes this wrapper takes; 0: they do not begin with it. */
+static size_t wrapper_size(const char *wrapper, const char *bytes, size_t size)
+{
+    size_t at = 0;
+    for (; *wrapper; wrapper++) {
+        const size_t digits = strspn(bytes + at, "0123456789");
+        if (*wrapper == '#' ? !digits : at >= size || bytes[at] != *wrapper)
+            return 0;
+        at += *wrapper == '#' ? digits : 1;
+    }
+    return at <= size ? at : 0;
+}
 
 /* Whether these bytes are wrappers, one inside of the other, and nothing else. */
 static int are_wrappers(const char *bytes, size_t size)
 {
     size_t i = 0;
     while (size && i < WRAPPER_COUNT) {
-        size_t length = strlen(wrappers[i]);
-        int is_this = size >= length && memcmp(bytes, wrappers[i], length) == 0;
-        bytes += is_this ? length : 0;
-        size -= is_this ? length : 0;
-        i = is_this ? 0 : i + 1;
+        const size_t length = wrapper_size(wrappers[i], bytes, size);
+        bytes += length;
+        size -= length;
+        i = length ? 0 : i + 1;
     }
     return size == 0;
 }

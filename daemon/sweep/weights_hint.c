@@ -22,11 +22,11 @@ static const struct {
      "a checkpoint of DeepSpeed whose stage 3 divides the weights among the ranks; its "
      "zero_to_fp32.py makes files of it that are read"},
     {"*model_states.pt",
-     "a checkpoint of DeepSpeed, which is read where mp_rank_00_model_states.pt holds the whole model, "
-     "at the top or in the folder that \"latest\" names; its converters make files of others that are read"},
+     "a checkpoint of DeepSpeed, which is read where mp_rank_00_model_states.pt is there, at the top or in "
+     "the folder that \"latest\" names"},
     {"*mp_rank_*",
-     "a checkpoint of Megatron that is divided into stages of pipeline parallelism, or lies in a folder; its "
-     "converter to Hugging Face's format makes files of it that are read"},
+     "a checkpoint of Megatron, which is read where mp_rank_00 or mp_rank_00_000 is there; its converter to "
+     "Hugging Face's format makes files of others that are read"},
     {"*consolidated*.pth", "a checkpoint in Meta's own format; transformers' convert_llama_weights_to_hf.py "
                            "makes files of it that are read"},
     {"*consolidated*.safetensors", "a checkpoint in Mistral's own format; transformers' "

@@ -75,7 +75,7 @@ def _tuple(numbers: tuple[int, ...]) -> bytes:
     return b"(" + b"".join(map(_integer, numbers)) + b"t"
 
 
-def _tensor(tensor: Tensor) -> bytes:
+def tensor_pickle(tensor: Tensor) -> bytes:
     count, size = len(tensor.storage), element_bytes(tensor.dtype)
     if tensor.dtype in STORAGES:
         function, storage, count = "_rebuild_tensor_v2", f"torch\n{STORAGES[tensor.dtype][0]}", count // size
@@ -101,7 +101,7 @@ def _tensor(tensor: Tensor) -> bytes:
 
 def pickle_state_dict(tensors: dict[str, Tensor]) -> bytes:
     """data.pkl, as Module.state_dict() gives it: an OrderedDict with _metadata."""
-    items = b"".join(_text(name) + _tensor(tensor) for name, tensor in tensors.items())
+    items = b"".join(_text(name) + tensor_pickle(tensor) for name, tensor in tensors.items())
     return (
         b"\x80\x02ccollections\nOrderedDict\nq\x00)Rq\x01("
         + items
@@ -115,7 +115,7 @@ def tensor_bytes(tensor: Tensor) -> bytes:
     """What torch.save writes for a tensor alone."""
     tensor.key = tensor.key or "0"
     file = io.BytesIO()
-    records = {"data.pkl": b"\x80\x02" + _tensor(tensor) + b".", "byteorder": b"little"}
+    records = {"data.pkl": b"\x80\x02" + tensor_pickle(tensor) + b".", "byteorder": b"little"}
     write_records(file, records | {f"data/{tensor.key}": tensor.storage, "version": b"3\n"})
     return file.getvalue()
 

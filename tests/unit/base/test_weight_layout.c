@@ -39,17 +39,21 @@ static void test_what_trainers_write(void **state)
         const struct weight_layout *layout = choose(files, 0);
         assert_string_equal(layout->file, chunks[i]);
         assert_int_equal(layout->form, WEIGHT_FORM_CHUNKS);
-        assert_true(weight_layout_is_of_trainer(chunks[i]) && weight_layout_is_of_chunks(chunks[i]));
+        assert_true(weight_layout_is_of_trainer(chunks[i]) && weight_layout_is_of_parts(chunks[i]));
         (void)snprintf(files, sizeof files, " %s pytorch_model.bin.index.json ", chunks[i]);
         assert_string_equal(choose(files, 0)->file, "pytorch_model.bin.index.json");
     }
-    assert_int_equal(choose(" mp_rank_00_model_states.pt latest ", 0)->form, WEIGHT_FORM_FILE);
-    assert_int_equal(choose(" mp_rank_00/model_optim_rng.pt ", 0)->form, WEIGHT_FORM_FILE);
+    assert_int_equal(choose(" mp_rank_00_model_states.pt latest ", 0)->form, WEIGHT_FORM_RANKS);
+    assert_int_equal(choose(" mp_rank_00/model_optim_rng.pt ", 0)->form, WEIGHT_FORM_RANKS);
+    assert_int_equal(choose(" mp_rank_00_000/model_optim_rng.pt ", 0)->form, WEIGHT_FORM_RANKS);
     assert_int_equal(choose(" global_step5/mp_rank_00_model_states.pt latest ", 1)->form,
                      WEIGHT_FORM_POINTER);
     assert_null(choose(" __0_0.distcp mp_rank_01_model_states.pt ", 0));
     assert_false(weight_layout_is_of_trainer("pytorch_model.bin"));
-    assert_false(weight_layout_is_of_chunks("mp_rank_00_model_states.pt"));
+    assert_true(weight_layout_is_of_parts("global_step5/mp_rank_00_model_states.pt"));
+    assert_true(weight_layout_is_of_parts("layer_07-model_00-model_states.pt"));
+    assert_true(weight_layout_is_of_parts("mp_rank_00_003/model_optim_rng.pt"));
+    assert_false(weight_layout_is_of_parts("model.safetensors"));
 }
 
 /* The checkpoint's folder, of what is read first in it; -1: that file is not. */
