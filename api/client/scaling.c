@@ -33,7 +33,8 @@ static const struct client_column csv_columns[] = {{"model", NULL},
                                                    {"left_out", "left_out"},
                                                    {"step_unit", NULL},
                                                    {"onset_tokens", NULL},
-                                                   {"onset_tokens_before", NULL}};
+                                                   {"onset_tokens_before", NULL},
+                                                   {"is_lasting", NULL}};
 
 static void print_scaling_csv(const json_t *document)
 {
@@ -76,7 +77,7 @@ static void print_table(json_t *models, enum step_unit unit)
         (void)client_report(&err);
 }
 
-/* "not in the law: a/b, forked already at its first revision" */
+/* "not in the law: a/b, forked already at its first revision", and whose onset is no lasting one. */
 static void print_left_out(const json_t *models, enum step_unit unit)
 {
     static const struct {
@@ -94,6 +95,9 @@ static void print_left_out(const json_t *models, enum step_unit unit)
                 (void)printf("not in the law: %s, %s\n", client_answer_text(model, "model"),
                              reasons[k].words);
         }
+        if (json_is_false(json_object_get(model, "is_lasting")))
+            (void)printf("not to the end: %s, whose fork has closed again\n",
+                         client_answer_text(model, "model"));
         if (strcmp(client_answer_text(model, "left_out"), "unit") == 0)
             (void)printf("not in the law: %s, its onset is known in %s, not in %s\n",
                          client_answer_text(model, "model"), step_unit_name(client_answer_unit(model)),

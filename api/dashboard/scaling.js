@@ -39,7 +39,7 @@ const stepOf = (one) => (isForked(one) ? one.onset : one.before);
 /** What a pointed-at model says, in words and exact numbers. */
 function describe(one) {
   const since = Number.isFinite(one.before) ? `, after ${unitPlace(one.before, unit())}` : "";
-  const onset = isForked(one) ? `onset at ${unitPlace(one.onset, unit())}` : "no onset so far";
+  const onset = isForked(one) ? `onset at ${unitPlace(one.onset, unit())}${one.is_lasting === false ? ", not to the end" : ""}` : "no onset so far";
   return `${one.model}: ${number(one.parameter_count)} parameters, ${onset}${since}`;
 }
 
@@ -216,8 +216,8 @@ export class Scaling {
   }
 
   csv() {
-    const rows = (scaling.models || []).map((one) => csvLine([one.model, one.parameter_count, one.verdict, one.onset_step, one.onset_step_before, one.left_out, one.step_unit, one.onset_tokens, one.onset_tokens_before]));
-    return [csvLine(["model", "parameters", "verdict", "onset_step", "onset_step_before", "left_out", "step_unit", "onset_tokens", "onset_tokens_before"]), ...rows];
+    const rows = (scaling.models || []).map((one) => csvLine([one.model, one.parameter_count, one.verdict, one.onset_step, one.onset_step_before, one.left_out, one.step_unit, one.onset_tokens, one.onset_tokens_before, one.is_lasting]));
+    return [csvLine(["model", "parameters", "verdict", "onset_step", "onset_step_before", "left_out", "step_unit", "onset_tokens", "onset_tokens_before", "is_lasting"]), ...rows];
   }
 
   fillTable() {

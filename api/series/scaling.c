@@ -18,7 +18,7 @@
 static const struct api_listing listing = {
     "models",
     " model parameter_count verdict onset_step onset_step_before left_out step_unit onset_tokens "
-    "onset_tokens_before ",
+    "onset_tokens_before is_lasting ",
     ""};
 
 /* A bound in some unit; NaN where it is not known. */
@@ -29,6 +29,7 @@ struct bounds {
 /* What is known of one model. */
 struct entry {
     enum series_verdict verdict;
+    int is_lasting; /* of an onset */
     int is_diverged;
     enum step_unit unit;
     struct bounds steps; /* in its own unit */
@@ -78,6 +79,7 @@ static int find_onset(struct store *store, const struct model_row *model, const 
         double step = onset->verdict == SERIES_VERDICT_YES ? onset->step : (double)NAN;
         *ret_entry = (struct entry){
             .verdict = onset->verdict,
+            .is_lasting = onset->is_lasting,
             .is_diverged = series.divergence.is_found,
             .unit = model->step_unit,
             .steps = {onset->step_before, step},
@@ -207,6 +209,10 @@ static void print_model(struct api_json *json, const struct model_row *model, co
     api_json_real(json, "onset_step_before", entry->steps.before);
     api_json_real(json, "onset_tokens", entry->tokens.value);
     api_json_real(json, "onset_tokens_before", entry->tokens.before);
+    if (entry->verdict == SERIES_VERDICT_YES)
+        api_json_boolean(json, "is_lasting", entry->is_lasting);
+    else
+        api_json_null(json, "is_lasting");
     api_json_text(json, "left_out", left_out);
     api_json_close_object(json);
 }

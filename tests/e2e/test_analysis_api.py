@@ -437,12 +437,15 @@ def test_what_is_no_point_of_the_law_and_what_is_not_finite(programs: dict[str, 
     for step, values in ((5000, 1e4 * random.normal(size=shape)), (6000, np.full(shape, np.nan))):
         (tmp_path / "blown" / f"step{step}").mkdir()
         (tmp_path / "blown" / f"step{step}" / "model.safetensors").write_bytes(safetensors("embed_out.weight", values.astype(np.float16)))
+    (tmp_path / "closed").mkdir()  # has one mode again, of early weights
+    for step, source in [(step, step) for step in steps] + [(5000, 8), (6000, 16), (7000, 32)]:
+        (tmp_path / "closed" / f"step{step}").symlink_to(garden / "models" / MODEL / f"step{source}")
     daemon = Daemon(programs, tmp_path, None, [], {})
     daemon.start()
-    sweeps = [daemon.sweep(f"file:{tmp_path / name}") for name in ("whole", "late", "odd", "blown")]
+    sweeps = [daemon.sweep(f"file:{tmp_path / name}") for name in ("whole", "late", "odd", "blown", "closed")]
     assert {daemon.wait(sweep)["state"] for sweep in sweeps} == {"done"}
     answer = daemon.get("/v1/scaling?view=centred").json()
-    whole, late, odd, blown = (next(one for one in answer["models"] if one["model"].endswith(name)) for name in ("/whole", "/late", "/odd", "/blown"))
+    whole, late, odd, blown, closed = (next(one for one in answer["models"] if one["model"].endswith(name)) for name in ("/whole", "/late", "/odd", "/blown", "/closed"))
     assert (whole["onset_step"], whole["onset_step_before"], whole["left_out"]) == (512, 256, None), whole
     assert (late["onset_step"], late["onset_step_before"], late["left_out"]) == (512, None, None), late
     assert (odd["verdict"], odd["onset_step"], odd["onset_step_before"]) == ("no", None, 3000), odd
@@ -451,11 +454,14 @@ def test_what_is_no_point_of_the_law_and_what_is_not_finite(programs: dict[str, 
     for row in series:  # of what is finite there, whatever the reference is
         assert row["norm"] == row["tokens_norm"] == pytest.approx(norms[row["step"]], rel=1e-12), row
     assert (blown["verdict"], blown["onset_step"], blown["left_out"]) == ("yes", 512, "diverged"), blown
+    assert (closed["onset_step"], closed["left_out"]) == (512, None), closed
+    assert [one["is_lasting"] for one in (whole, late, odd, closed)] == [True, True, None, False]
     assert "there are 1" in answer["fit"]["reason"], answer["fit"]
-    assert (answer["fit"]["count"], answer["fit"]["sizes"], answer["fit"]["unforked"]) == (2, 1, 0), answer["fit"]
+    assert (answer["fit"]["count"], answer["fit"]["sizes"], answer["fit"]["unforked"]) == (3, 1, 0), answer["fit"]
     said = daemon.client("scaling", "--view", "centred").stdout
     assert f"not in the law: {odd['model']}, its number of parameters" in said and whole["model"] + "," not in said, said
     assert f"not in the law: {blown['model']}, its training diverged" in said, said
+    assert f"not to the end: {closed['model']}, whose fork has closed again" in said and said.count("not to the end") == 1, said
     analysis = daemon.get(f"/v1/models/file/{blown['model'][5:].replace('/', '%2F')}/analysis").json()
     assert (analysis["divergence"]["verdict"], analysis["divergence"]["revision"]) == ("yes", "step5000"), analysis["divergence"]
     said = " ".join(daemon.client("analyze", blown["model"]).stdout.split())
