@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -12,7 +13,7 @@ from typing import Iterator
 
 import pytest
 
-COPY_BYTES = 64 << 20  # so that a restore takes long enough to be stopped in its middle
+COPY_BYTES = 16 << 20  # a restore can mostly be stopped in its middle, and ends long before who waits for it gives up
 
 
 def start(programs: dict[str, Path], state: Path, *words: object) -> subprocess.Popen[str]:
@@ -30,6 +31,22 @@ def names_in(database: Path) -> set[str]:
         return {name for (name,) in connection.execute("SELECT name FROM tokens")}
 
 
+def stop_midway(programs: dict[str, Path], state: Path, copy: Path) -> subprocess.Popen[str] | None:
+    """A restore that is stopped while it copies; None where it was too fast for that."""
+    part = state / "bifurcated.db.part"
+    restore = start(programs, state, "restore", copy)
+    while not part.exists() and restore.poll() is None:
+        pass
+    restore.send_signal(signal.SIGSTOP)
+    while restore.poll() is None and Path(f"/proc/{restore.pid}/stat").read_text().rsplit(")")[-1].split()[0] != "T":
+        pass
+    if part.exists() and not list(state.glob("*.before-*")) and restore.poll() is None:
+        return restore
+    restore.send_signal(signal.SIGCONT)
+    assert finish(restore)[0] == 0
+    return None
+
+
 @pytest.fixture
 def stopped_restore(programs: dict[str, Path], tmp_path: Path) -> Iterator[tuple[Path, subprocess.Popen[str]]]:
     """A state folder with a token "old", and a restore of an empty large database into it that is stopped while it copies."""
@@ -41,12 +58,11 @@ def stopped_restore(programs: dict[str, Path], tmp_path: Path) -> Iterator[tuple
         connection.execute("CREATE TABLE ballast AS SELECT zeroblob(?) AS data", (COPY_BYTES,))
         connection.execute("DROP TABLE ballast")
     connection.close()
-    part = state / "bifurcated.db.part"
-    restore = start(programs, state, "restore", copy)
-    while not part.exists():
-        assert restore.poll() is None, finish(restore)
-    restore.send_signal(signal.SIGSTOP)
-    assert not list(state.glob("*.before-*")) and restore.poll() is None, "the restore was too fast to be stopped"
+    restore = stop_midway(programs, state, copy)
+    while not restore:  # this process did not come to run for that long; anew
+        shutil.rmtree(state)
+        assert finish(start(programs, state, "token", "create", "--name", "old"))[0] == 0
+        restore = stop_midway(programs, state, copy)
     yield state, restore
     if restore.poll() is None:
         restore.send_signal(signal.SIGCONT)
