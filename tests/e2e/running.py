@@ -274,7 +274,7 @@ class Daemon(Logged):
             cursor = "&cursor=" + urllib.parse.quote(page["next_cursor"], safe="")
 
     def client(
-        self, *arguments: str, timeout_s: float = 120, env: dict[str, str] | None = None
+        self, *arguments: str, timeout_s: float = 300, env: dict[str, str] | None = None
     ) -> subprocess.CompletedProcess[str]:
         """Runs `bifurcate` against this daemon."""
         env = self.env | {"BIFURCATE_SERVER": self.url} | (env or {})

@@ -36,6 +36,7 @@ def test_backup_of_a_running_sweep_and_its_restore(
 ) -> None:  # fmt: skip
     """The copy is made beside the writers, is whole, and a daemon on it goes on to the same series."""
     hub = make_hub(garden, bandwidth_bps=2_000_000)
+    hub.fault("hold", route="cdn", revision="step13000")  # until the copy is made, however long that takes
     first = daemon(hub)
     sweep = first.sweep(MODEL)
     first.wait(sweep, until=lambda now: now["progress"]["done"] >= 3)
@@ -55,6 +56,7 @@ def test_backup_of_a_running_sweep_and_its_restore(
     assert again.returncode == 1 and "exists already" in again.stderr
 
     hub.set(bandwidth_bps=0)
+    hub.clear_faults()
     assert first.wait(sweep)["state"] == "done"
     whole = first.series(MODEL)
     refused = command("restore", copy, "--state", first.state)
