@@ -89,10 +89,13 @@ def test_etag_changes_only_with_the_model(measured: Daemon) -> None:
     coded = measured.get(SERIES, {"Accept-Encoding": "gzip"})
     assert coded.headers["Content-Encoding"] == "gzip" and coded.headers["ETag"] != etag
     assert gzip.decompress(coded.body) == first.body
+    lists = {path: measured.get(path).headers["ETag"] for path in ("/v1/models", "/v1/sweeps", "/v1/scaling")}
     sweep = measured.sweep(MODEL, revisions={"names": ["step256"]})
     measured.wait(sweep)
     again = measured.get(SERIES, {"If-None-Match": etag})
     assert again.status == 200 and again.headers["ETag"] != etag
+    for path, before in lists.items():  # which hold what all models have
+        assert measured.get(path, {"If-None-Match": before}).status == 200, path
 
 
 def test_large_answers_are_the_same_from_the_cache(daemon: Callable[..., Daemon], make_hub: Callable[..., Any], garden: Any) -> None:

@@ -130,6 +130,33 @@ static void test_methods(void **state)
     }
 }
 
+/* A database of another past that has changed as often (a restored copy, a new state folder) is not taken for
+ * the one that a client has read: its ETags are others. */
+static void test_another_database(void **state)
+{
+    struct api_fixture *fixture = *state, *other = NULL;
+    struct exchange exchange;
+    char header[128] = "If-None-Match: ", etag[100];
+    void *inner = NULL;
+    assert_int_equal(fixture_serve(&inner), 0);
+    other = inner;
+    fill(fixture);
+    fill(other);
+    assert_int_equal(store_version(fixture->store.store), store_version(other->store.store));
+    static const char *const targets[] = {series, "/v1/models"};
+    for (size_t i = 0; i < sizeof targets / sizeof targets[0]; i++) {
+        expect(fixture, "GET", targets[i], NULL, 200, &exchange);
+        fixture_header(&exchange, "ETag", etag, sizeof etag);
+        free(exchange.body);
+        (void)snprintf(header, sizeof header, "If-None-Match: %s", etag);
+        expect(fixture, "GET", targets[i], header, 304, &exchange);
+        free(exchange.body);
+        expect(other, "GET", targets[i], header, 200, &exchange);
+        free(exchange.body);
+    }
+    assert_int_equal(fixture_unserve(&inner), 0);
+}
+
 /* Who may read is asked each time. */
 static void test_access(void **state)
 {
@@ -231,8 +258,8 @@ static void test_ids(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        SERVED(test_forms),  SERVED(test_methods),       SERVED(test_access),
-        SERVED(test_limits), SERVED(test_without_cache), SERVED(test_ids),
+        SERVED(test_forms),         SERVED(test_methods), SERVED(test_access),           SERVED(test_limits),
+        SERVED(test_without_cache), SERVED(test_ids),     SERVED(test_another_database),
     };
     (void)curl_global_init(CURL_GLOBAL_DEFAULT);
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
