@@ -91,10 +91,58 @@ static void test_heads_and_multipliers_count(void **state)
     }
 }
 
+/* What a result is kept under in the database: the text of each must never change, since no result would be
+ * found again, and whatever changes the texts that are scored has to be in it. */
+static void test_parameters(void **state)
+{
+    static const struct {
+        const char *parameters;
+        enum passages_mode mode;
+        const char *data, *field;
+        uint64_t limit, context;
+        uint32_t window, stride;
+        int64_t prefix_id;
+        int is_started;
+    } cases[] = {
+        {"{}", PASSAGES_MODE_LAST_WORD, "x.jsonl", NULL, 0, 2048, 0, 0, 0, 0},
+        {"{}", PASSAGES_MODE_TEXT_MEAN, "x.jsonl.gz", "text", 0, 2048, 0, 0, 0, 0},
+        {"{\"context\":128}", PASSAGES_MODE_LAST_WORD, "x.jsonl", NULL, 0, 128, 0, 0, 0, 0},
+        {"{\"field\":\"a\\u0022b\"}", PASSAGES_MODE_LAST_WORD, "x.jsonl", "a\"b", 0, 2048, 0, 0, 0, 0},
+        {"{\"kind\":\"text\"}", PASSAGES_MODE_LAST_WORD, "x.txt", NULL, 0, 2048, 0, 0, 0, 0},
+        {"{\"limit\":500}", PASSAGES_MODE_LAST_WORD, "x.jsonl", NULL, 500, 2048, 0, 0, 0, 0},
+        {"{\"prefix\":null}", PASSAGES_MODE_LAST_WORD, "x.jsonl", NULL, 0, 2048, 0, 0, -1, 0},
+        {"{\"prefix\":2,\"start\":true}", PASSAGES_MODE_LAST_WORD, "x.jsonl", NULL, 0, 2048, 0, 0, 2, 1},
+        {"{\"context\":64,\"field\":\"passage\",\"limit\":9,\"prefix\":1}", PASSAGES_MODE_TEXT_MEAN,
+         "x.jsonl", "passage", 9, 64, 0, 0, 1, 0},
+        {"{\"stride\":1024,\"window\":2048}", PASSAGES_MODE_TOKENS, "x.jsonl", NULL, 0, 2048, 0, 0, -1, 0},
+        {"{\"stride\":5,\"window\":10}", PASSAGES_MODE_TOKENS, "x.jsonl", NULL, 0, 64, 10, 0, 7, 0},
+        {"{\"kind\":\"text\",\"limit\":3,\"stride\":9,\"window\":64}", PASSAGES_MODE_TOKENS, "x.txt", NULL, 3,
+         64, 0, 9, 0, 0},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char name[16], text[SCORING_PARAMETERS_BYTES];
+        (void)snprintf(name, sizeof name, "%s", cases[i].data);
+        struct source data = {.name = name};
+        const struct scoring_request request = {.data = &data,
+                                                .dataset = {.field = cases[i].field, .limit = cases[i].limit},
+                                                .mode = cases[i].mode,
+                                                .window_tokens = cases[i].window,
+                                                .stride_tokens = cases[i].stride};
+        const struct score_config config = {.max_positions = cases[i].context};
+        const struct tokenizer_use use = {.prefix_id = cases[i].prefix_id,
+                                          .start_id = cases[i].is_started ? cases[i].prefix_id : -1};
+        struct err err = ERR_INIT;
+        assert_int_equal(scoring_identity_write_parameters(&request, &config, &use, text, sizeof text, &err),
+                         0);
+        assert_string_equal(text, cases[i].parameters);
+    }
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_every_number_counts),
-                                       cmocka_unit_test(test_windows_count),
-                                       cmocka_unit_test(test_heads_and_multipliers_count)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_every_number_counts), cmocka_unit_test(test_windows_count),
+        cmocka_unit_test(test_heads_and_multipliers_count), cmocka_unit_test(test_parameters)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
