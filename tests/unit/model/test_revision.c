@@ -278,20 +278,28 @@ static int compare(const void *a, const void *b)
 static void test_order(void **state)
 {
     (void)state;
-    const char *names[] = {"main",    "step1000",
-                           "step2",   "stage2-ingredient2-step1-tokens1B",
-                           "step512", "stage1-step900-tokens2B",
-                           "step0",   "stage2-ingredient1-step9-tokens1B"};
+    const char *names[] = {"main",
+                           "step1000",
+                           "step2",
+                           "stage2-ingredient2-step1-tokens1B",
+                           "step512",
+                           "stage1-step900-tokens2B",
+                           "step0",
+                           "stage2-ingredient1-step9-tokens1B",
+                           "step1000-tokens5B",
+                           "step1000-tokens4B"};
     static const char *const expected[] = {"step0",
                                            "step2",
                                            "step512",
                                            "step1000",
+                                           "step1000-tokens4B",
+                                           "step1000-tokens5B",
                                            "stage1-step900-tokens2B",
                                            "stage2-ingredient1-step9-tokens1B",
                                            "stage2-ingredient2-step1-tokens1B",
                                            "main"};
-    qsort(names, 8, sizeof names[0], compare);
-    for (int i = 0; i < 8; i++)
+    qsort(names, 10, sizeof names[0], compare);
+    for (int i = 0; i < 10; i++)
         assert_string_equal(names[i], expected[i]);
 }
 
