@@ -45,6 +45,16 @@ def test_routes_and_description_are_the_same() -> None:
         assert ("text/csv" in content) == route["csv"], key
 
 
+def test_every_column_of_the_series_is_explained() -> None:
+    """Also where only a pattern has its name: then the text of the pattern names it."""
+    revision = DESCRIPTION["components"]["schemas"]["Revision"]
+    assert not [name for name, column in revision["properties"].items() if not column.get("description")]
+    for pattern, columns in revision["patternProperties"].items():
+        names = re.search(r"\(([^()]*)\)\$$", pattern)[1].split("|")
+        unsaid = [name for name in names if name not in columns["description"] and not re.fullmatch(r"q\d+|\w+_count", name)]
+        assert len(names) >= 5 and not unsaid, unsaid
+
+
 def test_the_codes_of_problems_are_those_of_the_program() -> None:
     names = re.findall(r'X\(ERR_\w+, -\d+, "(\w+)"', (ROOT / "daemon/base/err.h").read_text())
     codes = DESCRIPTION["components"]["schemas"]["ErrorCode"]
