@@ -274,23 +274,26 @@ static void print_audit(const json_t *document)
 {
     const json_t *findings = json_object_get(document, "findings");
     const enum step_unit unit = client_answer_unit(document);
-    char grid[80] = "", every[STEP_UNIT_TEXT_SIZE];
+    const long long files = client_answer_integer(document, "revisions_with_files");
+    char grid[80] = "", every[STEP_UNIT_TEXT_SIZE], known[80] = "", sets[80] = "";
+    if (files) { /* a folder's files have no digests */
+        (void)snprintf(known, sizeof known, ", the files of %lld", files);
+        (void)snprintf(sets, sizeof sets, "%lld different sets of weight files, ",
+                       (long long)client_answer_integer(document, "distinct_files"));
+    }
     client_answer_line(
-        json_sprintf("%s, %s: %" JSON_INTEGER_FORMAT " revisions known, the files of %" JSON_INTEGER_FORMAT
-                     ", %" JSON_INTEGER_FORMAT " measured",
+        json_sprintf("%s, %s: %" JSON_INTEGER_FORMAT " revisions known%s, %" JSON_INTEGER_FORMAT " measured",
                      client_answer_text(document, "model"), client_answer_text(document, "tensor"),
-                     (json_int_t)client_answer_integer(document, "revisions_known"),
-                     (json_int_t)client_answer_integer(document, "revisions_with_files"),
+                     (json_int_t)client_answer_integer(document, "revisions_known"), known,
                      (json_int_t)client_answer_integer(document, "revisions_measured")));
     if (client_answer_has(document, "grid")) {
         step_unit_write_every(unit, client_answer_real(document, "grid"), every);
         (void)snprintf(grid, sizeof grid, "; a revision every %s", every);
     }
-    client_answer_line(json_sprintf("%" JSON_INTEGER_FORMAT
-                                    " different sets of weight files, %" JSON_INTEGER_FORMAT
-                                    " different tensors%s",
-                                    (json_int_t)client_answer_integer(document, "distinct_files"),
-                                    (json_int_t)client_answer_integer(document, "distinct_tensors"), grid));
+    client_answer_line(
+        json_sprintf("%s%" JSON_INTEGER_FORMAT " different tensors%s%s", sets,
+                     (json_int_t)client_answer_integer(document, "distinct_tensors"), grid,
+                     files ? "" : "; files are not compared, since no digests of them are known"));
     if (json_is_object(json_object_get(document, "passed_over")))
         client_answer_wrap("", 0, client_answer_text(json_object_get(document, "passed_over"), "text"));
     if (json_array_size(findings) == 0)

@@ -73,7 +73,7 @@ const struct option_row option_rows[] = {
     CHOICE("hub", "keep", keep, "nothing", "nothing|ranges|files", 0,
          "What is kept on disk of the bytes that are fetched: nothing (only measured tensors are fetched, into memory), "
          "ranges (the same bytes, in STATE/ranges, so that measuring again needs no network), or whole files in the "
-         "cache shared with Python."),
+         "cache shared with Python (of what trainers go on from, that is the optimizer's states, too)."),
     BOOL("hub", "offline", offline, "no",
          "Make no requests; use only the cache. A sweep measures what is there, and leaves out displacements whose reference "
          "(the first or the previous revision that the database knows) is not. HF_HUB_OFFLINE=1 does the same."),

@@ -8,12 +8,14 @@ import os
 import shutil
 import subprocess
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Callable
 
+import chunk_writer
 import pytest
 import rank_writer
-from chunk_writer import Whole
+from chunk_writer import Whole, grid
 from rank_writer import deepspeed, megatron, neox, write
 from running import Daemon, find_program, model_path
 from watches import LONG, first_run, watch_now
@@ -207,3 +209,19 @@ def test_a_trainer_whose_ranks_are_late(daemon: Start, tmp_path: Path) -> None:
     assert {row["revision"]: row["digest"] for row in one.series(f"file:{run}")} == wanted
     failed = one.wait(one.sweep(f"file:{run}", tensors=["sequential.3.attention.dense.weight"]))
     assert "the embeddings and the output layer alone are read" in failed["errors"][0]["message"], failed
+
+
+def test_audit_of_parts(daemon: Start, make_hub: Any, tmp_path: Path) -> None:
+    """Chunks of one cut have equal metadata, whatever is in them: all files tell whether two checkpoints are one."""
+    for step, seed in ((1, 1), (2, 2), (3, 1)):
+        for folder in (tmp_path / f"root/models/org/chunks/step{step}", tmp_path / f"run/step{step}"):
+            chunk_writer.write(folder, {"output.weight": replace(outputs(seed), chunks=grid((ROWS, COLUMNS), (4, 1)))}, files=2)
+    one = daemon(make_hub(tmp_path / "root", thread=True))
+    said = {}
+    for model in ("org/chunks", f"file:{tmp_path}/run"):
+        assert one.wait(one.sweep(model))["state"] == "done"
+        findings = one.read(f"/v1/models/{model_path(model)}/audit")["findings"]
+        assert [(row["kind"], row["revision"], row["other"]) for row in findings] == [("duplicate", "step1", "step3")], findings
+        said[model[:3]] = one.client("audit", model).stdout
+    assert "the files of 3, 3 measured" in said["org"] and "2 different sets of weight files, 2 different tensors" in said["org"]
+    assert "3 revisions known, 3 measured\n2 different tensors; files are not compared" in said["fil"], said

@@ -148,6 +148,17 @@ static const struct {
     {"", 0, "app.model.lm_head.weight app.optim.lm_head.weight", MODEL_ROLE_UNEMBEDDING,
      "app.model.lm_head.weight"},
     {"", 0, "state.model.model.lm_head.weight", MODEL_ROLE_UNEMBEDDING, "state.model.model.lm_head.weight"},
+    /* layers by their number, as DeepSpeed's pipelines have them, and interleaved stages */
+    {"", 0, "sequential.0.word_embeddings.weight sequential.16.final_linear.weight", MODEL_ROLE_UNEMBEDDING,
+     "sequential.16.final_linear.weight"},
+    {"", 0, "module.sequential.0.word_embeddings.weight", MODEL_ROLE_EMBEDDING,
+     "module.sequential.0.word_embeddings.weight"},
+    {"", 0, "model1.output_layer.weight model0.embedding.word_embeddings.weight", MODEL_ROLE_UNEMBEDDING,
+     "model1.output_layer.weight"},
+    {"", 0, "embedding.word_embeddings.weight model.word_embeddings_for_head.weight", MODEL_ROLE_UNEMBEDDING,
+     "model.word_embeddings_for_head.weight"},
+    {"", 0, "sequential.final_linear.weight sequential..final_linear.weight sequential.1",
+     MODEL_ROLE_UNEMBEDDING, NULL},
 };
 
 /* Who finds no unembedding is told what there is. */
