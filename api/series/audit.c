@@ -148,7 +148,8 @@ static int finding_compare(const void *a, const void *b)
 enum equality { EQUALITY_UNKNOWN, EQUALITY_NO, EQUALITY_YES };
 
 /* Of all weights that make up the model. Their digest, which comes with a perplexity, is formed of the files'
- * digests where those are known: then equal weights may have two, by what else is in the files. */
+ * digests where those are known: then equal weights may have two, by what else is in the files. On the hub
+ * they are, though no list of files may be: offline the cache tells a part of it. */
 static enum equality compare_models(const struct finding *finding, const struct api_run *run,
                                     const struct api_audit_files *files)
 {
@@ -158,7 +159,8 @@ static enum equality compare_models(const struct finding *finding, const struct 
         return EQUALITY_UNKNOWN;
     if ((content && content == other_content) || (one[0] && strcmp(one, other) == 0))
         return EQUALITY_YES;
-    return one[0] && other[0] && !content && !other_content ? EQUALITY_NO : EQUALITY_UNKNOWN;
+    const int is_of_content = strncmp(run->model.name, "file:", 5) == 0 && !content && !other_content;
+    return one[0] && other[0] && is_of_content ? EQUALITY_NO : EQUALITY_UNKNOWN;
 }
 
 static const char *why_unchanged(const struct api_run_point *point, enum equality models, enum step_unit unit)

@@ -29,12 +29,14 @@ static int visit_ref(void *context, const char *path, const char *relative, cons
     struct err ignored = ERR_INIT;
     (void)path;
     (void)status;
-    if (cache_read_ref(listing->cache, relative, commit, &ignored))
-        return 0; /* a temporary file of another program */
-    return hub_json_append_ref(listing->refs,
-                               strncmp(relative, "refs/pr/", 8) == 0 ? REPOSITORY_REF_KIND_PULL_REQUEST
-                                                                     : REPOSITORY_REF_KIND_BRANCH,
-                               relative, commit, err);
+    if (!hub_json_is_ref_name(relative) || cache_read_ref(listing->cache, relative, commit, &ignored))
+        return 0; /* a temporary file of another program, or none that anybody could ask for */
+    enum repository_ref_kind kind = REPOSITORY_REF_KIND_BRANCH;
+    if (strncmp(relative, "refs/pr/", 8) == 0)
+        kind = REPOSITORY_REF_KIND_PULL_REQUEST;
+    else if (strpbrk(relative, ":^"))
+        kind = REPOSITORY_REF_KIND_PLACE;
+    return hub_json_append_ref(listing->refs, kind, relative, commit, err);
 }
 
 static int compare_refs(const void *a, const void *b)
@@ -66,10 +68,27 @@ int cache_list_refs(const struct cache *cache, struct repository_refs **ret_refs
     return code;
 }
 
+struct tree_context {
+    const struct cache *cache;
+    struct repository_tree *tree;
+};
+
+/* Whether this file is the cache's own blob of this id, and none elsewhere that is called like one. */
+static int is_blob(const struct cache *cache, const char *id, const struct stat *status)
+{
+    struct stat found;
+    char *blob = cache_blob_path(cache, id);
+    int is_same =
+        blob && stat(blob, &found) == 0 && found.st_dev == status->st_dev && found.st_ino == status->st_ino;
+    free(blob);
+    return is_same;
+}
+
 /* A snapshot's link names its blob, and the blob's name is its digest. */
 static int visit_file(void *context, const char *path, const char *relative, const struct stat *status,
                       struct err *err)
 {
+    const struct tree_context *listing = context;
     char target[PATH_MAX];
     const char *git_oid = "", *sha256 = "";
     ssize_t size = readlink(path, target, sizeof target - 1);
@@ -77,12 +96,12 @@ static int visit_file(void *context, const char *path, const char *relative, con
         target[size] = 0;
         const char *slash = strrchr(target, '/');
         const char *id = slash ? slash + 1 : target;
-        if (digest_is_hex(id, REPOSITORY_SHA256_SIZE - 1))
+        if (digest_is_hex(id, REPOSITORY_SHA256_SIZE - 1) && is_blob(listing->cache, id, status))
             sha256 = id;
-        else if (digest_is_hex(id, REPOSITORY_COMMIT_SIZE - 1))
+        else if (digest_is_hex(id, REPOSITORY_COMMIT_SIZE - 1) && is_blob(listing->cache, id, status))
             git_oid = id;
     }
-    return hub_json_append_file(context, relative, (uint64_t)status->st_size, git_oid, sha256, err);
+    return hub_json_append_file(listing->tree, relative, (uint64_t)status->st_size, git_oid, sha256, err);
 }
 
 static int read_python_tree(const struct cache *cache, const char *commit, struct repository_tree **ret_tree)
@@ -112,11 +131,12 @@ int cache_list_tree(const struct cache *cache, const char *commit, struct reposi
     buf_init(&folder, 64 * KIB);
     (void)buf_appendf(&folder, "%s/snapshots/%s", cache->folder, commit);
     tree = calloc(1, sizeof *tree);
+    struct tree_context context = {.cache = cache, .tree = tree};
     int code = buf_check(&folder, "tree", err);
     if (!code && !tree)
         code = err_set(err, ERR_NO_MEMORY, "cache: out of memory");
     if (!code)
-        code = walk_files(folder.data, FOLDER_DEPTH_MAX, visit_file, tree, err);
+        code = walk_files(folder.data, FOLDER_DEPTH_MAX, visit_file, &context, err);
     if (!code && tree->count == 0)
         code = err_set(err, ERR_NOT_FOUND, "no file of this commit is in the cache");
     if (!code)

@@ -111,16 +111,6 @@ void client_append_resolve(const struct hub_repository *repository, const char *
     url_append_path(url, path);
 }
 
-int client_refuse_offline(const struct hub_repository *repository, const char *what, struct err *err)
-{
-    return err_set(
-        err, ERR_NOT_FOUND,
-        "%s of %s is not in the cache %s, and HF_HUB_OFFLINE or the option offline forbids to ask the "
-        "hub: unset it, or download the %s first",
-        what, repository->repository.name, repository->hub->options.cache_folder,
-        client_kind_word(repository));
-}
-
 double client_jitter(void)
 {
     uint32_t bits = 0;

@@ -51,7 +51,7 @@ struct hub_repository {
         *payer;            /* whose costs these are, too: another one's view opened it; NULL: nobody's */
     struct cache cache;    /* this repository's part of the standard cache */
     pthread_mutex_t mutex; /* guards `resolved` */
-    struct repository_refs resolved; /* names that were resolved, to write them into the cache's refs */
+    struct repository_refs resolved; /* names with their commits: client_note_name() */
 };
 
 void usage_read(struct usage *usage, struct repository_counters *counters);
@@ -156,8 +156,8 @@ int listing_commits(struct repository *repository, const char *revision,
 int listing_tree_below(struct repository *repository, const char *commit, const char *folder,
                        struct repository_tree **ret_tree, struct err *err);
 
-/* Says that `what` is not in the cache and that the hub may not be asked. */
-int client_refuse_offline(const struct hub_repository *repository, const char *what, struct err *err);
+/* Notes that a name has this commit, so that a download at it can write the name into the cache's refs. */
+void client_note_name(struct hub_repository *repository, const char *name, const char *commit);
 
 /* Opens a file that is read by ranges over HTTP; see repository_open_file. */
 int remote_open(struct hub_repository *repository, const char *commit, const char *path,

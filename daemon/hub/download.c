@@ -7,6 +7,7 @@
 #include "daemon/base/limits.h"
 #include "daemon/base/pulse.h"
 #include "daemon/hub/ledger.h"
+#include "daemon/hub/offline.h"
 #include "daemon/hub/remote.h"
 
 #include <errno.h>
@@ -237,7 +238,8 @@ static int write_refs(struct hub_repository *repository, const char *commit, str
     for (size_t i = 0; i < repository->resolved.count && !code; i++) {
         if (strcmp(repository->resolved.rows[i].commit, commit) == 0)
             code = cache_write_ref(&repository->cache, repository->resolved.rows[i].name, commit, err);
-        code = code == ERR_CONFLICT ? 0 : code;
+        /* No git ref is called like a place, so a disk may refuse it: it is missed only offline, too. */
+        code = code == ERR_CONFLICT || (code && strpbrk(repository->resolved.rows[i].name, ":^")) ? 0 : code;
     }
     (void)pthread_mutex_unlock(&repository->mutex);
     return code;
@@ -299,7 +301,7 @@ int download_file(struct hub_repository *repository, const char *commit, const c
         return 0;
     }
     if (repository->hub->options.is_offline)
-        return client_refuse_offline(repository, path, err);
+        return offline_refuse(repository, path, commit, err);
     int code = remote_open(repository, commit, path, expected, &download.source, err);
     if (code)
         return code;

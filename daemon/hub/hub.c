@@ -162,6 +162,17 @@ void hub_expect_repository(struct repository *repository)
         hub_repository->is_expected = 1;
 }
 
+int hub_works_offline(const struct hub *hub)
+{
+    return hub->options.is_offline;
+}
+
+int hub_is_offline(struct repository *repository)
+{
+    const struct hub_repository *hub_repository = client_repository_of(view_below(repository));
+    return hub_repository && hub_repository->hub->options.is_offline;
+}
+
 static int has_room(struct repository *repository, enum transfer_bucket bucket)
 {
     const struct hub_repository *hub_repository = client_repository_of(view_below(repository));

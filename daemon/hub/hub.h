@@ -146,6 +146,13 @@ void hub_counters(struct hub *hub, struct repository_counters *counters);
 /* What waits before the endpoint now. */
 void hub_read_wait(struct hub *hub, struct hub_wait *ret_wait);
 
+/* Whether the hub of a repository may not be asked, so that its cache is all there is. 0 for a folder. Of a
+ * view as of what it is of. */
+int hub_is_offline(struct repository *repository);
+
+/* The same of the hub itself. */
+int hub_works_offline(const struct hub *hub);
+
 /* Whether the hub itself is down: requests to its API end with ERR_UNREACHABLE before they are sent. */
 int hub_is_down(struct hub *hub);
 

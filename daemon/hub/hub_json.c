@@ -141,8 +141,8 @@ static int64_t read_date(const char *text)
     return seconds >= 0 ? (int64_t)seconds * 1000 : -1;
 }
 
-static int append_commit(struct repository_commits *commits, const char *id, const char *title,
-                         int64_t date_ms, struct err *err)
+int hub_json_append_commit(struct repository_commits *commits, const char *id, const char *title,
+                           int64_t date_ms, struct err *err)
 {
     if (commits->count >= LIMIT_HUB_COMMITS)
         return err_set(err, ERR_LIMIT, "commits: more than %d", LIMIT_HUB_COMMITS);
@@ -177,8 +177,9 @@ int hub_json_parse_commits_page(const char *data, size_t size, struct repository
     json_array_foreach(root, index, row)
     {
         if (!code)
-            code = append_commit(commits, hub_json_text_of(row, "id"), hub_json_text_of(row, "title"),
-                                 read_date(hub_json_text_of(row, "date")), err);
+            code =
+                hub_json_append_commit(commits, hub_json_text_of(row, "id"), hub_json_text_of(row, "title"),
+                                       read_date(hub_json_text_of(row, "date")), err);
     }
     json_decref(root);
     return code;
@@ -186,8 +187,8 @@ int hub_json_parse_commits_page(const char *data, size_t size, struct repository
 
 /* -- An owner's models ------------------------------------------------------------------------------ */
 
-static int append_model(struct hub_listing *listing, const char *owner, const char *name, const char *commit,
-                        struct err *err)
+int hub_json_append_model(struct hub_listing *listing, const char *owner, const char *name,
+                          const char *commit, struct err *err)
 {
     const size_t owner_size = strlen(owner);
     if (listing->count >= LIMIT_HUB_REPOSITORIES)
@@ -228,7 +229,7 @@ int hub_json_parse_models_page(const char *data, size_t size, const char *owner,
         if (!code && !name[0])
             code = err_set(err, ERR_FORMAT, "models: an entry has no name");
         if (!code)
-            code = append_model(listing, owner, name, hub_json_text_of(row, "sha"), err);
+            code = hub_json_append_model(listing, owner, name, hub_json_text_of(row, "sha"), err);
     }
     json_decref(root);
     return code;

@@ -64,4 +64,10 @@ int hub_json_is_ref_name(const char *name);
 int hub_json_append_ref(struct repository_refs *refs, enum repository_ref_kind kind, const char *name,
                         const char *commit, struct err *err);
 
+/* Appends one commit or model, bounded and checked as those of the hub's pages. */
+int hub_json_append_commit(struct repository_commits *commits, const char *id, const char *title,
+                           int64_t date_ms, struct err *err);
+int hub_json_append_model(struct hub_listing *listing, const char *owner, const char *name,
+                          const char *commit, struct err *err);
+
 #endif

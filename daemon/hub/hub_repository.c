@@ -3,6 +3,7 @@
 #include "daemon/base/file.h"
 #include "daemon/base/limits.h"
 #include "daemon/hub/client.h"
+#include "daemon/hub/offline.h"
 #include "daemon/hub/view.h"
 
 #include <stdlib.h>
@@ -60,6 +61,23 @@ static int open_downloaded(struct hub_repository *hub_repository, const char *co
     return code;
 }
 
+static int keeps_files(const struct hub_repository *hub_repository)
+{
+    const struct hub_options *options = &hub_repository->hub->options;
+    return options->keep == HUB_KEEP_FILES && !options->is_offline;
+}
+
+/* A blob that is there for another commit gets its link and ref at this one, so that it is found here without
+ * the hub, too. The content is at hand: what fails here is missed only then. */
+static void keep_snapshot(struct hub_repository *hub_repository, const char *commit, const char *path,
+                          const struct repository_file *expected)
+{
+    struct err ignored = ERR_INIT;
+    char *linked = NULL;
+    if (expected && download_file(hub_repository, commit, path, expected, &linked, &ignored) == 0)
+        free(linked);
+}
+
 static int open_file(struct repository *repository, const char *commit, const char *path,
                      const struct repository_file *expected, struct source **ret_source, struct err *err)
 {
@@ -68,11 +86,13 @@ static int open_file(struct repository *repository, const char *commit, const ch
     if (code)
         return code;
     char *local = find_cached(hub_repository, commit, path, expected);
+    if (local && keeps_files(hub_repository))
+        keep_snapshot(hub_repository, commit, path, expected);
     if (local) {
         code = open_cached(hub_repository, local, ret_source, err);
     } else if (hub_repository->hub->options.is_offline) {
-        code = client_refuse_offline(hub_repository, path, err);
-    } else if (hub_repository->hub->options.keep == HUB_KEEP_FILES) {
+        code = offline_refuse(hub_repository, path, commit, err);
+    } else if (keeps_files(hub_repository)) {
         code = open_downloaded(hub_repository, commit, path, expected, ret_source, err);
     } else {
         code = remote_open(hub_repository, commit, path, expected, ret_source, err);
@@ -103,6 +123,29 @@ static int fetch_remote(struct hub_repository *hub_repository, const char *commi
     return code;
 }
 
+/* Whether a file that could not be kept may yet be read: the disk is at fault, not the hub. */
+static int is_of_keeping(int code)
+{
+    return code == ERR_IO || code == ERR_NO_SPACE || code == ERR_LIMIT || code == ERR_UNSUPPORTED;
+}
+
+/* With keep = files a small file is kept beside the weights, which without it could not be read offline. */
+static int fetch_kept(struct hub_repository *hub_repository, const char *commit, const char *path,
+                      const struct repository_file *expected, struct buf *buf, struct err *err)
+{
+    char *local = NULL;
+    if (!expected || !keeps_files(hub_repository) || expected->size_bytes > buf->max - buf->size)
+        return fetch_remote(hub_repository, commit, path, expected, buf, err);
+    int code = download_file(hub_repository, commit, path, expected, &local, err);
+    if (!code)
+        code = file_read(local, buf, err);
+    free(local);
+    if (!is_of_keeping(code))
+        return code;
+    *err = (struct err)ERR_INIT;
+    return fetch_remote(hub_repository, commit, path, expected, buf, err);
+}
+
 static int fetch_file(struct repository *repository, const char *commit, const char *path,
                       const struct repository_file *expected, struct buf *buf, struct err *err)
 {
@@ -111,14 +154,16 @@ static int fetch_file(struct repository *repository, const char *commit, const c
     if (code)
         return code;
     char *local = find_cached(hub_repository, commit, path, expected);
+    if (local && keeps_files(hub_repository))
+        keep_snapshot(hub_repository, commit, path, expected);
     if (local) {
         code = file_read(local, buf, err);
         if (!code)
             client_note_cache_hit(hub_repository, local);
     } else if (hub_repository->hub->options.is_offline) {
-        code = client_refuse_offline(hub_repository, path, err);
+        code = offline_refuse(hub_repository, path, commit, err);
     } else {
-        code = fetch_remote(hub_repository, commit, path, expected, buf, err);
+        code = fetch_kept(hub_repository, commit, path, expected, buf, err);
         if (code == ERR_MISMATCH) /* one flipped bit on the way is worth a second try */
             code = fetch_remote(hub_repository, commit, path, expected, buf, err);
     }
@@ -142,7 +187,7 @@ static int ask_file(struct repository *repository, const char *commit, const cha
     if (code)
         return code;
     if (hub_repository->hub->options.is_offline)
-        return client_refuse_offline(hub_repository, path, err);
+        return offline_refuse(hub_repository, path, commit, err);
     buf_init(&url, LIMIT_URL_BYTES);
     client_append_resolve(hub_repository, commit, path, &url);
     code = buf_check(&url, path, err);

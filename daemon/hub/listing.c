@@ -4,6 +4,7 @@
 #include "daemon/base/digest.h"
 #include "daemon/base/limits.h"
 #include "daemon/hub/hub_json.h"
+#include "daemon/hub/offline.h"
 #include "daemon/hub/pages.h"
 #include "daemon/hub/url.h"
 
@@ -78,12 +79,8 @@ static int take_tree(const char *data, size_t size, void *list, struct err *err)
 int listing_refs(struct repository *repository, struct repository_refs **ret_refs, struct err *err)
 {
     struct hub_repository *hub_repository = cast(repository);
-    if (hub_repository->hub->options.is_offline) {
-        if (cache_list_refs(&hub_repository->cache, ret_refs, err) == 0)
-            return 0;
-        return err->code == ERR_NOT_FOUND ? client_refuse_offline(hub_repository, "a revision", err)
-                                          : err->code;
-    }
+    if (hub_repository->hub->options.is_offline)
+        return offline_list_refs(hub_repository, ret_refs, err);
     /* The hub has never been seen to page its refs, and its own clients ask for one page. Whoever does page
      * them must not lose us revisions. */
     struct repository_refs *refs = calloc(1, sizeof *refs);
@@ -96,8 +93,7 @@ int listing_refs(struct repository *repository, struct repository_refs **ret_ref
     return 0;
 }
 
-/* Remembers a name, so that a download can write it into the cache's refs. */
-static void remember(struct hub_repository *hub_repository, const char *revision, const char *commit)
+void client_note_name(struct hub_repository *hub_repository, const char *revision, const char *commit)
 {
     struct repository_refs *resolved = &hub_repository->resolved;
     struct err ignored = ERR_INIT;
@@ -136,21 +132,13 @@ int listing_resolve(struct repository *repository, const char *revision, char *c
         (void)snprintf(commit, REPOSITORY_COMMIT_SIZE, "%s", revision);
         return 0;
     }
-    if (hub_repository->hub->options.is_offline) {
-        char what[LIMIT_REVISION_NAME_BYTES + 16];
-        (void)snprintf(what, sizeof what, "revision %s", revision);
-        code = cache_read_ref(&hub_repository->cache, revision, commit, err);
-        if (code == ERR_CONFLICT) {
-            err->code = ERR_IO; /* of this machine's disk, and no conflict with the queue */
-            return err_wrap(err, "%s", what);
-        }
-        return code ? client_refuse_offline(hub_repository, what, err) : 0;
-    }
+    if (hub_repository->hub->options.is_offline)
+        return offline_resolve(hub_repository, revision, commit, err);
     char found[REPOSITORY_COMMIT_SIZE];
     code = get_commit(hub_repository, revision, found, err);
     if (code)
         return err_wrap(err, "revision %s", revision);
-    remember(hub_repository, revision, found);
+    client_note_name(hub_repository, revision, found);
     (void)snprintf(commit, REPOSITORY_COMMIT_SIZE, "%s", found);
     return 0;
 }
@@ -163,12 +151,8 @@ static int list_tree(struct hub_repository *hub_repository, const char *commit, 
     int code = client_check_commit(commit, err);
     if (code)
         return code;
-    if (hub_repository->hub->options.is_offline) {
-        if (cache_list_tree(&hub_repository->cache, commit, ret_tree, err) == 0)
-            return 0;
-        return err->code == ERR_NOT_FOUND ? client_refuse_offline(hub_repository, "the list of files", err)
-                                          : err->code;
-    }
+    if (hub_repository->hub->options.is_offline)
+        return offline_list_tree(hub_repository, commit, ret_tree, err);
     buf_init(&path, LIMIT_URL_BYTES);
     (void)buf_appendf(&path, "/tree/%s%s", commit, folder ? "/" : "");
     url_append_path(&path, folder ? folder : "");
@@ -218,7 +202,7 @@ int listing_commits(struct repository *repository, const char *revision,
     if (code)
         return code;
     if (hub_repository->hub->options.is_offline)
-        return client_refuse_offline(hub_repository, "the list of commits", err);
+        return offline_list_commits(hub_repository, revision, ret_commits, err);
     buf_init(&path, LIMIT_URL_BYTES);
     (void)buf_append_text(&path, "/commits/");
     url_append_segment(&path, revision);

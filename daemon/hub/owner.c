@@ -4,6 +4,7 @@
 #include "daemon/base/limits.h"
 #include "daemon/base/repository_name.h"
 #include "daemon/hub/hub_json.h"
+#include "daemon/hub/offline.h"
 #include "daemon/hub/pages.h"
 #include "daemon/hub/url.h"
 
@@ -55,7 +56,7 @@ int hub_list_repositories(struct repository *repository, const char *owner, cons
     if (!search.listing)
         code = err_set(err, ERR_NO_MEMORY, "models of %s: out of memory", owner);
     else if (hub->options.is_offline)
-        code = client_refuse_offline(client_repository_of(named), "the list of models", err);
+        code = offline_list_models(client_repository_of(named), owner, text, search.listing, err);
     else
         code = pages_read(client_repository_of(named), "models", &url, take_models, &search, err);
     /* An owner without models, or that does not exist, has an empty list. */

@@ -28,6 +28,8 @@ enum repository_ref_kind {
     REPOSITORY_REF_KIND_BRANCH, /* also: a subfolder of a local folder */
     REPOSITORY_REF_KIND_TAG,
     REPOSITORY_REF_KIND_PULL_REQUEST,
+    REPOSITORY_REF_KIND_PLACE, /* offline: what the cache calls a folder or titled commit, by the name of its
+                                  place (daemon/base/revision_place.h); the commit is where its files lie */
 };
 
 struct repository_ref {

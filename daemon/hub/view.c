@@ -4,6 +4,7 @@
 #include "daemon/base/revision_place.h"
 #include "daemon/hub/client.h"
 #include "daemon/hub/moving_file.h"
+#include "daemon/hub/offline.h"
 #include "daemon/hub/subfolder.h"
 
 #include <stdio.h>
@@ -55,12 +56,26 @@ static int find_hint(struct repository *repository, const char *folder_commit, c
     return 1;
 }
 
+/* The branch's commit; offline, the one at which the folder lies in the cache. */
+static int find_branch(struct repository *repository, const char *branch, const char *folder,
+                       char *ret_branch_commit, struct err *err)
+{
+    char name[LIMIT_REVISION_NAME_BYTES];
+    struct err ignored = ERR_INIT;
+    struct hub_repository *hub_repository = client_repository_of(repository);
+    if (hub_repository->hub->options.is_offline &&
+        revision_place_write(REVISION_PLACE_FOLDER, branch, folder, name) &&
+        offline_resolve(hub_repository, name, ret_branch_commit, &ignored) == 0)
+        return 0;
+    return repository_resolve(repository, branch, ret_branch_commit, err);
+}
+
 /* Looks at a folder as the branch has it now. */
 static int look(struct repository *repository, const char *branch, const char *folder,
                 struct repository_tree **ret_tree, char *ret_branch_commit, struct err *err)
 {
     struct repository_tree *whole = NULL;
-    int code = repository_resolve(repository, branch, ret_branch_commit, err);
+    int code = find_branch(repository, branch, folder, ret_branch_commit, err);
     if (!code) {
         code = listing_tree_below(repository, ret_branch_commit, folder, &whole, err);
         if (code == ERR_NOT_FOUND && !client_repository_of(repository)->hub->options.is_offline)
@@ -73,6 +88,14 @@ static int look(struct repository *repository, const char *branch, const char *f
     if (!code && !(*ret_tree)->is_partial)
         view_note_folder(repository, (*ret_tree)->commit, ret_branch_commit);
     return code;
+}
+
+/* By which name this commit will be looked for offline: see offline.h. */
+static void note_name(const struct view *view, const char *below_commit)
+{
+    struct hub_repository *below = client_repository_of(view->below);
+    if (below && strcmp(below_commit, view->revision) != 0)
+        client_note_name(below, view->owned ? "main" : view->revision, below_commit);
 }
 
 static int refuse_changed(const struct view *view, struct err *err)
@@ -147,6 +170,8 @@ static int find_place(struct reading *reading, int is_anew, struct err *err)
     else if (view->folder)
         code = find_commit(view, reading->commit, reading->below_commit, err);
     repository_tree_free(tree);
+    if (!code)
+        note_name(view, reading->below_commit);
     int size = snprintf(reading->below_path, sizeof reading->below_path, "%s%s%s", folder,
                         view->folder ? "/" : "", path);
     if (!code && (size < 0 || (size_t)size >= sizeof reading->below_path))
@@ -187,9 +212,10 @@ static int list_tree(struct repository *repository, const char *commit, struct r
 {
     struct view *view = cast(repository);
     char branch_commit[REPOSITORY_COMMIT_SIZE];
-    if (!view->folder)
-        return repository_list_tree(view->below, commit, ret_tree, err);
-    return look_again(view, commit, ret_tree, branch_commit, err);
+    if (view->folder)
+        return look_again(view, commit, ret_tree, branch_commit, err);
+    note_name(view, commit);
+    return repository_list_tree(view->below, commit, ret_tree, err);
 }
 
 static int list_commits(struct repository *repository, const char *revision,

@@ -41,6 +41,15 @@ static int refuse_absent(const struct repository_tree *tree, struct err *err)
                    "AutoTokenizer.from_pretrained(FOLDER).save_pretrained(FOLDER)");
 }
 
+/* Offline a part of the files is known; what is not in the cache may well be in the revision. */
+static int refuse_unlisted(const struct scoring_request *request, const char *path, struct err *err)
+{
+    struct source *source = NULL;
+    int code = repository_open_file(request->repository, request->tree->commit, path, NULL, &source, err);
+    source_close(source);
+    return code ? code : err_set(err, ERR_MISMATCH, "%s: it is there now, and was not a moment ago", path);
+}
+
 int scoring_tokenizer_fetch(const struct scoring_request *request, struct scoring_tokenizer *tokenizer,
                             struct err *err)
 {
@@ -52,6 +61,8 @@ int scoring_tokenizer_fetch(const struct scoring_request *request, struct scorin
         tokenizer->is_sentencepiece = 1;
         tokenizer->file.max = LIMIT_SENTENCEPIECE_BYTES;
     }
+    if (!file && tree->is_partial)
+        return refuse_unlisted(request, "tokenizer.json", err);
     if (!file)
         return refuse_absent(tree, err);
     return repository_fetch_file(request->repository, tree->commit, path, file, &tokenizer->file, err);
@@ -73,6 +84,8 @@ static int fetch(const struct scoring_request *request, struct files *files, str
     for (size_t i = 0; i < FILE_COUNT; i++) {
         const struct repository_file *file = repository_tree_find(tree, names[i]);
         files->is_there[i] = file != NULL;
+        if (i == 0 && !file && tree->is_partial) /* hardly any is without, and texts are cut by it */
+            return refuse_unlisted(request, names[i], err);
         if (file &&
             repository_fetch_file(request->repository, tree->commit, names[i], file, &files->text[i], err))
             return err->code;

@@ -1,6 +1,7 @@
 #include "daemon/sweep/describe.h"
 
 #include "daemon/base/limits.h"
+#include "daemon/hub/hub.h"
 #include "daemon/model/config.h"
 #include "daemon/model/config_scoring.h"
 #include "daemon/model/parameters.h"
@@ -19,6 +20,14 @@ static int is_silent(int code)
            code == ERR_INVALID;
 }
 
+/* Whether a file may well be there, but not in the cache, which is all that may be asked now: what is told
+ * without it would be a guess. */
+static int is_out_of_reach(struct revision_source *source, const char *path, int code)
+{
+    return code == ERR_NOT_FOUND && hub_is_offline(source->repository) &&
+           revision_source_may_have(source, path);
+}
+
 /* An absent or odd config.json only means that less is known. */
 static int read_config(struct revision_source *source, struct model_config *config, struct err *err)
 {
@@ -30,7 +39,7 @@ static int read_config(struct revision_source *source, struct model_config *conf
     if (!code)
         code = model_config_parse(buf_text(&text), text.size, config, &reason);
     buf_free(&text);
-    if (code && !is_silent(code)) {
+    if (code && (!is_silent(code) || is_out_of_reach(source, "config.json", code))) {
         *err = reason;
         return code;
     }
@@ -39,17 +48,23 @@ static int read_config(struct revision_source *source, struct model_config *conf
     return 0;
 }
 
+/* By tokenizer.json, or else by tokenizer.model. Where either may be out of reach, the first is told of. */
 static int count_by_tokenizer(struct revision_source *source, struct buf *text, uint64_t *ret_rows,
                               struct err *err)
 {
+    struct err reason = ERR_INIT;
     int code = revision_source_fetch(source, "tokenizer.json", text, err);
     if (!code)
         return model_vocabulary_count_rows(buf_text(text), text->size, ret_rows, err);
     if (code != ERR_NOT_FOUND)
         return code;
     text->max = LIMIT_SENTENCEPIECE_BYTES;
-    code = revision_source_fetch(source, "tokenizer.model", text, err);
-    return code ? code : model_vocabulary_count_pieces(text->data, text->size, ret_rows, err);
+    code = revision_source_fetch(source, "tokenizer.model", text, &reason);
+    if (!code)
+        return model_vocabulary_count_pieces(text->data, text->size, ret_rows, err);
+    if (code != ERR_NOT_FOUND || !revision_source_may_have(source, "tokenizer.json"))
+        *err = reason;
+    return code;
 }
 
 /* How many rows are real tokens: by the tokenizer, by the model's name, or else all. */
@@ -57,7 +72,7 @@ static int count_token_rows(struct revision_source *source, const char *model, u
                             uint64_t *ret_token_rows, struct err *err)
 {
     struct buf text;
-    struct err reason = ERR_INIT;
+    struct err reason = ERR_INIT, ignored = ERR_INIT;
     uint64_t token_rows = 0;
     buf_init(&text, LIMIT_TOKENIZER_JSON_BYTES);
     int code = count_by_tokenizer(source, &text, &token_rows, &reason);
@@ -66,8 +81,14 @@ static int count_token_rows(struct revision_source *source, const char *model, u
         *err = reason;
         return code;
     }
-    if (code && model_vocabulary_rows_of(model, &token_rows, &reason))
+    if (code && model_vocabulary_rows_of(model, &token_rows, &ignored)) {
         token_rows = rows;
+        if (is_out_of_reach(source, "tokenizer.json", code) ||
+            is_out_of_reach(source, "tokenizer.model", code)) {
+            *err = reason;
+            return code;
+        }
+    }
     *ret_token_rows = token_rows < rows ? token_rows : rows;
     return 0;
 }

@@ -1,6 +1,7 @@
 #include "daemon/sweep/places.h"
 
 #include "daemon/base/revision_place.h"
+#include "daemon/hub/cached_folders.h"
 #include "daemon/hub/subfolder.h"
 #include "daemon/hub/view.h"
 #include "daemon/model/revision.h"
@@ -77,7 +78,7 @@ static void note_offline(struct places *places, struct err *err)
     *err = (struct err)ERR_INIT;
 }
 
-/* The commit of a branch: as it was listed, or asked for. */
+/* The commit of a branch: as it was listed, or asked for; "" if it has none here, offline. */
 static int find_branch(const struct places_search *search, const char *branch, char *commit, struct err *err)
 {
     const struct repository_refs *refs = search->refs;
@@ -88,7 +89,13 @@ static int find_branch(const struct places_search *search, const char *branch, c
             return 0;
         }
     }
-    return repository_resolve(search->repository, branch, commit, err);
+    int code = repository_resolve(search->repository, branch, commit, err);
+    if (code == ERR_NOT_FOUND && hub_is_offline(search->repository)) {
+        *err = (struct err)ERR_INIT;
+        commit[0] = '\0';
+        return 0;
+    }
+    return code;
 }
 
 /* -- Folders --------------------------------------------------------------------------------------------- */
@@ -116,13 +123,24 @@ static int take_folder(const struct places_search *search, const struct reposito
     return 0;
 }
 
+/* Offline, with those of its folders that lie at other commits of it. */
+static int list_branch(const struct places_search *search, const char *branch, const char *commit,
+                       struct repository_tree **ret_tree, struct err *err)
+{
+    int code = commit[0] ? repository_list_tree(search->repository, commit, ret_tree, err) : 0;
+    if (!hub_is_offline(search->repository) || !search->refs || (code && code != ERR_NOT_FOUND))
+        return code;
+    *err = (struct err)ERR_INIT;
+    return cached_folders_add(search->repository, search->refs, branch, ret_tree, err);
+}
+
 static int find_folders(const struct places_search *search, const char *branch, const char *commit,
                         struct places *places, struct err *err)
 {
     struct repository_tree *tree = NULL;
     struct checkpoint_folders folders = {0};
     char path[LIMIT_FILE_NAME_BYTES], name[LIMIT_REVISION_NAME_BYTES], other[LIMIT_REVISION_NAME_BYTES] = "";
-    int code = repository_list_tree(search->repository, commit, &tree, err);
+    int code = list_branch(search, branch, commit, &tree, err);
     if (!code)
         code = checkpoint_folders_list(tree, &folders, err);
     for (size_t i = 0; !code && i < folders.count; i++)
@@ -211,7 +229,8 @@ static int find_commits(const struct places_search *search, const char *branch, 
                         struct places *places, struct err *err)
 {
     struct repository_commits *commits = NULL;
-    int code = repository_list_commits(search->repository, commit, &commits, err);
+    const char *from = hub_is_offline(search->repository) ? branch : commit;
+    int code = repository_list_commits(search->repository, from, &commits, err);
     if (!code)
         code = take_commits(search, branch, commits, places, err);
     repository_commits_free(commits);
@@ -249,6 +268,7 @@ static int find_repositories(const struct places_search *search, const struct re
         note_offline(places, err);
         return 0;
     }
+    places->is_partial |= hub_is_offline(search->repository);
     for (size_t i = 0; !code && i < listing->count; i++) {
         const struct hub_listed *listed = &listing->rows[i];
         if (revision_place_write(REVISION_PLACE_REPOSITORY, NULL, listed->name, name) &&
@@ -309,21 +329,22 @@ static int try_to_find(int (*find)(const struct places_search *, const char *, c
 
 static int find_in_main(const struct places_search *search, struct places *places, struct err *err)
 {
-    char commit[REPOSITORY_COMMIT_SIZE];
+    char commit[REPOSITORY_COMMIT_SIZE] = "";
     const struct repository_refs *refs = search->refs;
     size_t i = 0;
     while (refs && i < refs->count && strcmp(refs->rows[i].name, STANDARD_BRANCH) != 0)
         i++;
-    if (!refs || i == refs->count)
+    if (!refs || (i == refs->count && !hub_is_offline(search->repository)))
         return 0;
-    (void)snprintf(commit, sizeof commit, "%s", refs->rows[i].commit);
+    if (i < refs->count)
+        (void)snprintf(commit, sizeof commit, "%s", refs->rows[i].commit);
     int code = try_to_find(find_folders, search, "folders", commit, places, err);
     /* Commits that push folders have the same titles as those that are revisions: of folders that are not
      * told they would make a second series. */
     if (code || places->count || places->failure.code)
         return code;
     code = try_to_find(find_commits, search, "commits", commit, places, err);
-    if (!code && refs->is_partial && places->looked[0]) {
+    if (!code && refs->is_partial && !places->count && places->looked[0]) {
         size_t used = strlen(places->looked);
         (void)snprintf(places->looked + used, sizeof places->looked - used,
                        " (offline, commits are not known)");

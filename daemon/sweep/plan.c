@@ -4,6 +4,7 @@
 #include "daemon/base/name_rule.h"
 #include "daemon/base/revision_place.h"
 #include "daemon/base/weight_layout.h"
+#include "daemon/sweep/cached_revisions.h"
 #include "daemon/sweep/describe.h"
 #include "daemon/sweep/plan_watch.h"
 #include "daemon/sweep/revision_list.h"
@@ -89,13 +90,35 @@ static const struct revision_listed *example_of(const struct revision_list *list
     return first;
 }
 
+/* Offline: how many that the sweep would take are not in the cache, and the last of them. */
+static const struct revision_listed *count_elsewhere(const struct revision_list *list, size_t *ret_count)
+{
+    const struct revision_listed *last = NULL;
+    *ret_count = 0;
+    for (size_t i = 0; i < list->count; i++) {
+        if (list->rows[i].cached != REVISION_CACHED_ELSEWHERE)
+            continue;
+        last = &list->rows[i];
+        (*ret_count)++;
+    }
+    return last;
+}
+
 /* Nothing is asked for: names that give no step are another matter than bounds that leave none. */
 static int refuse_selection(const struct plan *plan, struct err *err)
 {
     const struct revision_list *list = &plan->list;
     const struct revision_listed *first = NULL;
     char rule[NAME_RULE_SIZE];
-    size_t count = 0, steps = 0;
+    size_t count = 0, steps = 0, elsewhere = 0;
+    const struct revision_listed *last = count_elsewhere(list, &elsewhere);
+    if (last)
+        return err_set(
+            err, ERR_NOT_FOUND,
+            "%s: of the %zu revisions that are known of it and asked for, the weights of none are in "
+            "the cache, and the hub is not asked (HF_HUB_OFFLINE, or the option offline); "
+            "`bifurcated check` names the cache; --revision %.100s says how to bring one there",
+            plan->sweep.model, elsewhere, last->row.name);
     for (size_t i = 0; i < list->count; i++) {
         const struct revision_listed *listed = &list->rows[i];
         int is_deleted = listed->is_remembered && !list->is_partial;
@@ -117,8 +140,9 @@ static int refuse_selection(const struct plan *plan, struct err *err)
                        step_unit_name(list->unit));
     if (steps)
         return err_set(err, ERR_NOT_FOUND,
-                       "%s: none of its %zu %s is a training step within the bounds of the sweep",
-                       plan->sweep.model, count, list->place_count ? "revisions" : "branches and tags");
+                       "%s: none of its %zu %s%s is a training step within the bounds of the sweep",
+                       plan->sweep.model, count, list->place_count ? "revisions" : "branches and tags",
+                       hub_is_offline(plan->repository) ? ", as far as they are known offline," : "");
     if (list->failure.code && !plan->spec.name_count) {
         *err = list->failure;
         return err->code;
@@ -224,16 +248,19 @@ static int make_tasks(struct plan *plan, size_t selected, struct err *err)
     return code;
 }
 
-/* Learns what the model is from the newest selected revision that tells; a few are tried. If none tells, each
- * task tries its own and says why it cannot. */
+/* Learns what the model is from the newest selected revision that tells; a few are tried, offline all that
+ * are known, since few may have a configuration in the cache. If none tells, each task tries its own and says
+ * why it cannot. */
 static int describe(struct plan *plan, struct err *err)
 {
+    const int is_offline = hub_is_offline(plan->repository);
     int attempts = 0;
-    for (size_t i = plan->list.count; attempts < 3 && i > 0; i--) {
+    for (size_t i = plan->list.count; (attempts < 3 || is_offline) && i > 0; i--) {
         const struct revision_listed *placed = &plan->list.rows[i - 1];
         struct model_row model;
         struct err reason = ERR_INIT;
-        if (!placed->is_selected || !revision_listed_exists(placed))
+        if ((!placed->is_selected && !(is_offline && placed->cached == REVISION_CACHED_HERE)) ||
+            !revision_listed_exists(placed))
             continue;
         if (atomic_load(plan->cancel))
             return err_set(err, ERR_CANCELLED, "the plan was cancelled");
@@ -301,6 +328,8 @@ static int make_plan(struct plan *plan, struct err *err)
     if (!code)
         code = revision_list_check_reference(&plan->list, plan->sweep.model, plan->spec.reference, err);
     if (!code)
+        code = cached_revisions_find(&plan->list, plan->repository, &plan->spec, err);
+    if (!code)
         code = select_revisions(plan, &selected, err);
     if (!code)
         code = revision_list_store(&plan->list, plan->store, plan->sweep.model_id, NULL, err);
@@ -316,6 +345,12 @@ static int make_plan(struct plan *plan, struct err *err)
     if (!code && plan->list.place_count)
         log_info("revisions that are no branches", log_text("model", plan->sweep.model),
                  log_int("count", (int64_t)plan->list.place_count), log_text("among", plan->list.looked),
+                 log_end);
+    size_t elsewhere = 0;
+    (void)count_elsewhere(&plan->list, &elsewhere);
+    if (!code && hub_is_offline(plan->repository))
+        log_info("the hub is not asked: a sweep of what the cache holds", log_int("sweep", plan->sweep.id),
+                 log_int("revisions", (int64_t)selected), log_int("known_elsewhere", (int64_t)elsewhere),
                  log_end);
     if (!code)
         log_info("sweep planned", log_int("sweep", plan->sweep.id), log_text("model", plan->sweep.model),

@@ -128,6 +128,12 @@ static int compare_text(const void *text, const void *name)
     return strcmp(text, ((const struct name *)name)->text);
 }
 
+/* Or of a tag. */
+static int is_of_branch(const struct repository_ref *ref)
+{
+    return ref->kind == REPOSITORY_REF_KIND_BRANCH || ref->kind == REPOSITORY_REF_KIND_TAG;
+}
+
 static int collect_names(const struct repository_refs *refs, struct names *names, struct err *err)
 {
     size_t kept = 0;
@@ -135,7 +141,7 @@ static int collect_names(const struct repository_refs *refs, struct names *names
     if (!names->rows)
         return err_set(err, ERR_NO_MEMORY, "revisions: out of memory");
     for (size_t i = 0; i < refs->count; i++) {
-        if (refs->rows[i].kind != REPOSITORY_REF_KIND_PULL_REQUEST && is_askable(refs->rows[i].name))
+        if (is_of_branch(&refs->rows[i]) && is_askable(refs->rows[i].name))
             names->rows[names->count++] = (struct name){refs->rows[i].name, i};
     }
     qsort(names->rows, names->count, sizeof *names->rows, compare_names);
@@ -269,15 +275,35 @@ static int add_all(struct revision_list *list, const struct places_search *searc
     return code;
 }
 
+/* Offline a model of which the cache has no ref may still be known to the store: `absence` says why there is
+ * none. */
+static int list_refs(struct repository *repository, struct repository_refs **ret_refs, struct err *absence,
+                     struct err *err)
+{
+    int code = repository_list_refs(repository, ret_refs, absence);
+    if (code == ERR_NOT_FOUND && hub_is_offline(repository)) {
+        struct repository_refs *none = calloc(1, sizeof *none);
+        if (!none)
+            return err_set(err, ERR_NO_MEMORY, "revisions: out of memory");
+        none->is_partial = 1;
+        *ret_refs = none;
+        return 0;
+    }
+    if (code)
+        *err = *absence;
+    return code;
+}
+
 int revision_list_read(struct revision_list *list, struct repository *repository,
                        const struct sweep_spec *spec, struct err *err)
 {
     struct repository_refs *refs = NULL;
     struct names names = {0};
     *list = (struct revision_list){0};
+    struct err absence = ERR_INIT;
     int code = places_are_repositories(repository->name, spec->rule)
                    ? 0
-                   : repository_list_refs(repository, &refs, err);
+                   : list_refs(repository, &refs, &absence, err);
     if (!code && refs) {
         list->is_partial = refs->is_partial;
         code = collect_names(refs, &names, err);
@@ -285,6 +311,8 @@ int revision_list_read(struct revision_list *list, struct repository *repository
     const struct places_search search = {.repository = repository, .refs = refs, .rule = spec->rule};
     if (!code)
         code = add_all(list, &search, &names, spec, err);
+    if (!code && absence.code)
+        list->failure = absence;
     free(names.rows);
     repository_refs_free(refs);
     if (!code)
@@ -415,8 +443,8 @@ int revision_listed_is_readable(const struct revision_list *list, const struct r
 {
     struct revision_place place;
     struct err ignored = ERR_INIT;
-    if (!listed->is_remembered)
-        return 1;
+    if (listed->cached || !listed->is_remembered)
+        return listed->cached != REVISION_CACHED_ELSEWHERE;
     return list->is_partial && revision_place_read(NULL, listed->row.name, &place, &ignored) == 0 &&
            place.kind != REVISION_PLACE_REF;
 }

@@ -15,6 +15,13 @@
 /* A revision that was asked for by name but does not exist has this commit; its task tells the user. */
 #define REVISION_LIST_NO_COMMIT "0000000000000000000000000000000000000000"
 
+/* Offline: where the weights of a revision are. */
+enum revision_cached {
+    REVISION_CACHED_UNKNOWN, /* nobody looked */
+    REVISION_CACHED_HERE,    /* in the cache, or it cannot be told */
+    REVISION_CACHED_ELSEWHERE,
+};
+
 struct revision_listed {
     struct revision_row row;                  /* id is 0 until revision_list_store */
     struct model_revision named;              /* what the name says, in whatever unit */
@@ -24,6 +31,7 @@ struct revision_listed {
                                      its commit tells nothing */
     int is_remembered;            /* only the store knows it: see revision_list_remember */
     int is_known;                 /* the store had its name before; set there, of folders */
+    enum revision_cached cached;  /* cached_revisions_find() */
     struct repository_tree *tree; /* of a folder of a branch: its files; owned; else NULL */
 };
 
@@ -89,7 +97,7 @@ int revision_list_store(struct revision_list *list, struct store *store, int64_t
 int revision_listed_exists(const struct revision_listed *listed);
 
 /* Whether it may be read: it is there, or, of a partial list, may be in the cache though its place cannot be
- * looked at. */
+ * looked at; where the cache was looked at, it tells. */
 int revision_listed_is_readable(const struct revision_list *list, const struct revision_listed *listed);
 
 #endif

@@ -270,11 +270,22 @@ void revision_source_close(struct revision_source *source)
     source->repository = NULL;
 }
 
+/* A part of the list does not tell that there is no such file; the repository says what is known. */
+static int refuse_unlisted(const struct revision_source *source, const char *path, struct err *err)
+{
+    struct source *file = NULL;
+    int code = repository_open_file(source->repository, source->tree->commit, path, NULL, &file, err);
+    source_close(file);
+    return code ? code : err_set(err, ERR_MISMATCH, "%s: it is there now, and was not a moment ago", path);
+}
+
 int revision_source_open_checkpoint(struct revision_source *source, struct checkpoint **ret_checkpoint,
                                     struct err *err)
 {
     int code = checkpoint_open(&source->files, CHECKPOINT_PREFER_SAFETENSORS, ret_checkpoint, err);
     const struct weight_layout *layout = code == ERR_NOT_FOUND ? revision_source_layout(source) : NULL;
+    if (code == ERR_NOT_FOUND && !layout && source->tree->is_partial)
+        return refuse_unlisted(source, "model.safetensors", err);
     if (code == ERR_NOT_FOUND && (!layout || layout->form == WEIGHT_FORM_POINTER))
         weights_hint_add(source->repository->name, source->name, source->tree, err);
     return code;
@@ -283,9 +294,16 @@ int revision_source_open_checkpoint(struct revision_source *source, struct check
 int revision_source_fetch(struct revision_source *source, const char *path, struct buf *buf, struct err *err)
 {
     const struct repository_file *file = repository_tree_find(source->tree, path);
+    if (!file && source->tree->is_partial)
+        return refuse_unlisted(source, path, err);
     if (!file)
         return err_set(err, ERR_NOT_FOUND, "%s: the revision has no such file", path);
     return repository_fetch_file(source->repository, source->tree->commit, path, file, buf, err);
+}
+
+int revision_source_may_have(const struct revision_source *source, const char *path)
+{
+    return source->tree->is_partial || repository_tree_find(source->tree, path);
 }
 
 const char *revision_source_digest(const struct revision_source *source, const char *path)

@@ -56,6 +56,9 @@ int revision_source_open_checkpoint(struct revision_source *source, struct check
 /* Appends a whole small file to buf; ERR_NOT_FOUND if the revision has none of that name. */
 int revision_source_fetch(struct revision_source *source, const char *path, struct buf *buf, struct err *err);
 
+/* Whether the revision has a file of this name, or it is not known that it has none. */
+int revision_source_may_have(const struct revision_source *source, const char *path);
+
 /* The digest of a file ("" if unknown): sha256 of LFS files, else git's. Borrowed. */
 const char *revision_source_digest(const struct revision_source *source, const char *path);
 
