@@ -48,7 +48,8 @@ static struct revision_listed *find(const struct selection *selection, int64_t i
 
 static int is_watched(const struct selection *selection, const struct revision_listed *listed)
 {
-    return !listed->is_remembered && sweep_spec_selects(selection->spec, listed->row.name, &listed->place);
+    return !listed->is_remembered && listed->cached != REVISION_CACHED_ELSEWHERE &&
+           sweep_spec_selects(selection->spec, listed->row.name, &listed->place);
 }
 
 static void select_one(struct revision_listed *listed, int refusals)

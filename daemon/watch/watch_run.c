@@ -4,6 +4,7 @@
 #include "daemon/base/json_text.h"
 #include "daemon/base/limits.h"
 #include "daemon/base/log.h"
+#include "daemon/sweep/cached_revisions.h"
 #include "daemon/watch/watch_changes.h"
 #include "daemon/watch/watch_due.h"
 #include "store/models.h"
@@ -28,10 +29,11 @@ struct run {
     struct repository *repository;
     struct revision_list list;
     json_t *report;
-    uint64_t more_requests; /* than the repository has counted */
-    int is_cut;             /* the report lacks something, as there was no memory for it */
-    int is_fresh;           /* a checkpoint is being written: look again soon */
-    size_t due;             /* rows of the list that are selected */
+    uint64_t more_requests;       /* than the repository has counted */
+    char said[ERR_MESSAGE_BYTES]; /* the error of the run before */
+    int is_cut;                   /* the report lacks something, as there was no memory for it */
+    int is_fresh;                 /* a checkpoint is being written: look again soon */
+    size_t due;                   /* rows of the list that are selected */
     struct watch_run result;
 };
 
@@ -58,6 +60,12 @@ static int read_request(struct run *run, struct err *err)
         code = sweep_spec_parse(buf_text(&request), request.size, &run->spec, err);
     if (!code)
         code = sweep_spec_remember_rule(&run->spec, run->store, run->watch->model_id, err);
+    if (!code && report.size) {
+        json_t *before = json_text_load(buf_text(&report), report.size, 0, NULL);
+        const char *error = json_string_value(json_object_get(json_object_get(before, "error"), "message"));
+        (void)snprintf(run->said, sizeof run->said, "%s", error ? error : "");
+        json_decref(before);
+    }
     if (!code) {
         run->request = json_text_load(buf_text(&request), request.size, 0, NULL);
         if (changes.size)
@@ -132,6 +140,8 @@ static int look(struct run *run, struct hub *hub, const atomic_bool *cancel, str
     if (!run->result.has_changes) /* the next look finds them again, and is the one that says them */
         watch_changes_take_back(run->report);
     if (!code)
+        code = cached_revisions_find(&run->list, run->repository, &run->spec, err);
+    if (!code)
         code = watch_due_select(run->store, run->watch, &run->spec, &run->list, err);
     if (!code)
         code = report_untried(run, err);
@@ -194,6 +204,12 @@ static int is_lasting(int code)
     return code == ERR_INVALID || code == ERR_LIMIT || code == ERR_UNSUPPORTED;
 }
 
+/* Then the cache alone was looked at. */
+static int is_offline(const struct run *run)
+{
+    return run->repository && hub_is_offline(run->repository);
+}
+
 static void report_error(struct run *run, const struct err *reason)
 {
     say(run, "error", json_pack("{s:s, s:s}", "code", err_name(reason->code), "message", reason->message));
@@ -203,7 +219,7 @@ static void set_failure(struct run *run, const struct err *reason)
 {
     int64_t pause_ms = RETRY_FIRST_MS;
     report_error(run, reason);
-    if (is_lasting(reason->code) || run->watch->failures >= RETRIES_MAX)
+    if (is_lasting(reason->code) || run->watch->failures >= RETRIES_MAX || is_offline(run))
         return;
     run->result.failures = run->watch->failures + 1;
     for (int i = 0; i < run->watch->failures && pause_ms < RETRY_LONGEST_MS; i++)
@@ -271,6 +287,8 @@ static int record(struct run *run, enum watch_outcome outcome, struct err *err)
     say(run, "hub_received_bytes", json_integer((json_int_t)counters.received_bytes));
     if (run->is_fresh && !run->result.retry_ms)
         run->result.retry_ms = clock_wall_ms() + RETRY_FIRST_MS;
+    if (is_offline(run)) /* due at once for a daemon that may ask the hub; this one goes by the timetable */
+        run->result.retry_ms = run->result.started_ms;
     char *report = run->is_cut ? NULL : json_text_dump(run->report, JSON_COMPACT);
     if (!report)
         return err_set(err, ERR_NO_MEMORY, "watch: out of memory");
@@ -286,9 +304,10 @@ static int record(struct run *run, enum watch_outcome outcome, struct err *err)
     else if (error && outcome == WATCH_OUTCOME_MISSING)
         log_warning("a watched model does not exist", log_text("model", run->watch->model),
                     log_text("reason", error), log_end);
-    else if (error)
-        log_warning("a watched model could not be checked", log_text("model", run->watch->model),
-                    log_text("reason", error), log_end);
+    else if (error) /* offline nothing changes by itself: said once */
+        log_event(is_offline(run) && strcmp(error, run->said) == 0 ? LOG_LEVEL_DEBUG : LOG_LEVEL_WARNING,
+                  "a watched model could not be checked", log_text("model", run->watch->model),
+                  log_text("reason", error), log_end);
     else
         log_info("watched model checked", log_text("model", run->watch->model),
                  log_text("outcome", watch_outcome_name(outcome)), log_int("sweep", sweep_id),

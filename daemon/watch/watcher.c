@@ -38,8 +38,11 @@ static int is_before(int64_t due_ms, int64_t id, int64_t other_due_ms, int64_t o
 static int take(void *context, const struct watch_row *row)
 {
     struct search *search = context;
-    int64_t due_ms = watch_due(row, search->now_ms);
+    struct watch_row watch = *row;
     struct err silence = ERR_INIT;
+    if (hub_works_offline(search->hub) && strncmp(row->model, "file:", 5) != 0)
+        watch.retry_ms = 0; /* for when the hub may be asked again: watch_run.c */
+    int64_t due_ms = watch_due(&watch, search->now_ms);
     if (hub_check_folder(search->hub, row->model, &silence) == ERR_UNREACHABLE) {
         search->has_silent = 1;
         return 0;
