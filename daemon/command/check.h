@@ -6,6 +6,7 @@
 #define BIFURCATED_COMMAND_CHECK_H
 
 #include "daemon/base/err.h"
+#include "daemon/hub/hub.h"
 #include "daemon/options/options.h"
 
 #include <stddef.h>
@@ -54,6 +55,9 @@ void check_state(const struct options *options, struct check_report *report);
 
 /* The hub, the token, its rate limit, and the cache. */
 void check_hub(const struct options *options, struct check_report *report);
+
+/* Offline: which checkpoints the cache holds. */
+void check_cached(const struct hub_options *setup, struct check_report *report);
 
 /* The compute device, the CUDA module, and memory. */
 void check_device(const struct options *options, struct check_report *report);

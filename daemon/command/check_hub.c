@@ -115,5 +115,7 @@ void check_hub(const struct options *options, struct check_report *report)
     else
         check_answer(&setup, report);
     check_cache(&setup, report);
+    if (setup.is_offline)
+        check_cached(&setup, report);
     hub_options_free(&setup);
 }

@@ -69,7 +69,7 @@ LAYERS: dict[str, tuple[set[str], set[str]]] = {
     "daemon/command": (
         {
             "daemon/base", "daemon/options", "daemon/hub", "daemon/analysis", "daemon/measure", "daemon/remote", "gpu", "gpu/cpu", "store",
-            "daemon/slurm", "api/client/rest.h", "api/http/tls.h",
+            "daemon/slurm", "daemon/sweep", "api/client/rest.h", "api/http/tls.h",
         },
         {"jansson.h"},
     ),
