@@ -127,11 +127,14 @@ static int take_folder(const struct places_search *search, const struct reposito
 static int list_branch(const struct places_search *search, const char *branch, const char *commit,
                        struct repository_tree **ret_tree, struct err *err)
 {
+    static const struct repository_refs none = {.is_partial = 1};
+    if (!hub_is_offline(search->repository))
+        return repository_list_tree(search->repository, commit, ret_tree, err);
     int code = commit[0] ? repository_list_tree(search->repository, commit, ret_tree, err) : 0;
-    if (!hub_is_offline(search->repository) || !search->refs || (code && code != ERR_NOT_FOUND))
+    if (code && code != ERR_NOT_FOUND)
         return code;
     *err = (struct err)ERR_INIT;
-    return cached_folders_add(search->repository, search->refs, branch, ret_tree, err);
+    return cached_folders_add(search->repository, search->refs ? search->refs : &none, branch, ret_tree, err);
 }
 
 static int find_folders(const struct places_search *search, const char *branch, const char *commit,

@@ -369,6 +369,12 @@ int plan_run(struct store *store, struct hub *hub, const struct sweep_row *sweep
         return code;
     plan.cancel = plan_watch_cancel(watch);
     code = make_plan(&plan, err);
+    if (code == ERR_NETWORK && !plan_is_of_folder(sweep)) {
+        const struct err reason = *err;
+        (void)err_set(err, ERR_NETWORK,
+                      "%.400s; without the internet, HF_HUB_OFFLINE=1 measures what the cache holds",
+                      reason.message);
+    }
     repository_close(plan.repository);
     *ret_is_cancelled = code == ERR_CANCELLED && atomic_load(plan.cancel);
     plan_watch_end(watch);

@@ -150,16 +150,15 @@ static void measure_both(struct fixture *fixture, const char *tensor, const char
 }
 
 /* An equal tensor in equal models, in other ones (it is not trained), and where files hide which of both. */
-static void test_audit_of_whole_models(void **state)
+struct whole_model {
+    const char *revision, *says;
+    int is_equal; /* -1: not known */
+};
+
+static void audit_whole_models(void **state, const char *audit, const struct whole_model wanted[3])
 {
     struct api_fixture *fixture = *state;
     struct fixture *store = store_of(state);
-    static const struct {
-        const char *revision, *says;
-        int is_equal; /* -1: not known */
-    } wanted[] = {{"step1", "no update happened yet", 1},
-                  {"step3", "this tensor alone was not trained", 0},
-                  {"step5", "no update happened yet", -1}};
     int64_t ids[8];
     fixture_add_revisions(store, 7, ids);
     (void)fixture_sweep(store, ids, 6, 0);
@@ -172,7 +171,7 @@ static void test_audit_of_whole_models(void **state)
     struct revision_file_row file = {.path = "model.safetensors", .size_bytes = 10};
     fixture_digest("file", file.digest);
     OK(revisions_set_files(store->store, ids[5], &file, 1, &err));
-    json_t *json = fixture_get(fixture, HERE "/audit", 200);
+    json_t *json = fixture_get(fixture, audit, 200);
     const json_t *finding;
     size_t i, found = 0;
     json_array_foreach(json_object_get(json, "findings"), i, finding)
@@ -180,15 +179,37 @@ static void test_audit_of_whole_models(void **state)
         const json_t *is_equal = json_object_get(finding, "is_model_equal");
         if (strcmp(text_of(finding, "kind"), "unchanged") != 0)
             continue; /* the fixture's numbers have NaN */
-        assert_true(found < sizeof wanted / sizeof wanted[0]);
+        assert_true(found < 3);
         assert_string_equal(text_of(finding, "revision"), wanted[found].revision);
         assert_true(json_is_true(json_object_get(finding, "is_tensor_equal")));
         assert_non_null(strstr(text_of(finding, "text"), wanted[found].says));
         assert_int_equal(json_is_null(is_equal) ? -1 : json_is_true(is_equal), wanted[found].is_equal);
         found++;
     }
-    assert_int_equal(found, sizeof wanted / sizeof wanted[0]);
+    assert_int_equal(found, 3);
     json_decref(json);
+}
+
+static void test_audit_of_whole_models(void **state)
+{
+    static const struct whole_model wanted[] = {{"step1", "no update happened yet", 1},
+                                                {"step3", "this tensor alone was not trained", 0},
+                                                {"step5", "no update happened yet", -1}};
+    struct fixture *store = store_of(state);
+    struct model_row model = {.vocabulary_size = 64, .token_rows = 50, .hidden_size = 8, .tensor = TENSOR};
+    OK(models_ensure(store->store, "file:/run", MODEL_KIND_FOLDER, &store->model_id, &err));
+    model.id = store->model_id;
+    OK(models_describe(store->store, &model, &err));
+    audit_whole_models(state, "/v1/models/file/%2Frun/audit", wanted);
+}
+
+/* On the hub digests are of files, also where their list is not known: offline. */
+static void test_audit_of_whole_models_on_the_hub(void **state)
+{
+    static const struct whole_model wanted[] = {{"step1", "no update happened yet", 1},
+                                                {"step3", "no update happened yet", -1},
+                                                {"step5", "no update happened yet", -1}};
+    audit_whole_models(state, HERE "/audit", wanted);
 }
 
 /* Stages begin anew at step 0: the points that do not ascend are left out, and counted. */
@@ -314,6 +335,7 @@ int main(void)
                                        SERVED(test_audit),
                                        SERVED(test_audit_of_odd_shards),
                                        SERVED(test_audit_of_whole_models),
+                                       SERVED(test_audit_of_whole_models_on_the_hub),
                                        SERVED(test_stages),
                                        SERVED(test_more_left_out_than_a_run_holds),
                                        SERVED(test_many_files),
