@@ -112,7 +112,7 @@ def test_hub_that_does_not_answer(
     nonsense.fault("body", text="<html>captive portal</html>", path="/refs")
     port = unused_port()
     cases = [
-        (daemon(f"http://127.0.0.1:{port}"), "network", ("127.0.0.1", f"{port}", "onnect")),
+        (daemon(f"http://127.0.0.1:{port}"), "network", ("127.0.0.1", f"{port}", "onnect", "HF_HUB_OFFLINE=1")),
         (daemon(storm), "http", ("500", re.escape(GARDEN))),
         (daemon(nonsense), "format", (re.escape(GARDEN),)),
     ]
