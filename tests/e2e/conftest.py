@@ -35,6 +35,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 gc.disable()  # until all is imported and collected: a quarter of the time that takes, and almost nothing is found
 
+os.umask(0o022)  # of what some tests make, other users read something
+
 # huggingface_hub reads these when it is imported
 for _name in [name for name in os.environ if name.startswith(("HF_", "HUGGING", "TRANSFORMERS_"))]:
     del os.environ[_name]
