@@ -118,6 +118,19 @@ if sys.argv[3] == "removes":
         assert precious.exists() and root.exists() == (end != "removes")
 
 
+def test_archives_of_each_distribution(monkeypatch: pytest.MonkeyPatch) -> None:
+    """apt's own mirror of that distribution, whatever others it knows; else the public one; what the environment says first."""
+    lines = "http://other.example/x main Other Other\nhttp://mirror.example/debian main Debian Debian\nhttp://third.example non-free Ubuntu Ubuntu\n"
+    monkeypatch.setattr(debian, "run", lambda *_: lines)
+    monkeypatch.delenv("DEBIAN_MIRROR", raising=False)
+    monkeypatch.delenv("UBUNTU_MIRROR", raising=False)
+    assert debian.mirror("Debian") == "http://mirror.example/debian"
+    assert debian.mirror("Ubuntu") == debian.DISTRIBUTIONS["Ubuntu"].archive
+    monkeypatch.setenv("UBUNTU_MIRROR", "http://near.example/ubuntu")
+    assert debian.mirror("Ubuntu") == "http://near.example/ubuntu"
+    assert {name.split()[0] for name in debian.SUITES.values()} == debian.DISTRIBUTIONS.keys()
+
+
 def test_changed_files_are_built_anew_in_another_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also one that was changed here before that root's object of it was made: of the version of before."""
     here, builder = tmp_path / "here", object.__new__(debian.Builder)
