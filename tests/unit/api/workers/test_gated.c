@@ -57,7 +57,7 @@ static struct api_workers *start(struct fixture *fixture, int has_local)
     return workers;
 }
 
-static void stop(struct api_workers *workers)
+static void end(struct api_workers *workers)
 {
     api_workers_end(workers);
     api_workers_free(workers);
@@ -89,7 +89,7 @@ static void test_alone(void **state)
     offer(workers, "leaving/0", 0, 1);
     assert_false(api_workers_leave(workers, "w/1", 1));
     assert_int_equal(left_by(workers, "w/0"), 0); /* so it takes, and fails, what is left of the sweep */
-    stop(workers);
+    end(workers);
 }
 
 static void test_others(void **state)
@@ -106,7 +106,7 @@ static void test_others(void **state)
     assert_false(api_workers_leave(workers, "bound/0", 1));
     assert_true(left_by(workers, "v/0") == 0 && left_by(workers, "w/0") == 0);
     assert_true(api_workers_leave(workers, "w/0", 2)); /* of another sweep nothing is said yet */
-    stop(workers);
+    end(workers);
 }
 
 static void test_local(void **state)
@@ -117,7 +117,7 @@ static void test_local(void **state)
     assert_false(api_workers_leave(workers, "w/0", 1));
     offer(workers, "v/0", 0, 0);
     assert_true(api_workers_leave(workers, "local/3", 1));
-    stop(workers);
+    end(workers);
 }
 
 /* Just after the daemon has started, those who had tasks of the sweep before may not have spoken yet. */
@@ -139,7 +139,7 @@ static void test_after_a_start(void **state)
     workers->started_ms -= API_WORKER_SILENT_MS;
     assert_false(api_workers_leave(workers, "local/0", sweep));
     assert_int_equal(left_by(workers, "local/0"), 0);
-    stop(workers);
+    end(workers);
 }
 
 /* What a worker was refused of a model's sweeps counts for the model's next one, with the token that it has.
@@ -172,7 +172,7 @@ static void test_models(void **state)
     (void)api_workers_leave(workers, "w/0", sweep);
     api_workers_forget_left(workers, "w/0");
     assert_true(api_workers_may_read(workers, row.model_id, 0));
-    stop(workers);
+    end(workers);
 }
 
 #define CASE(name) cmocka_unit_test_setup_teardown(name, fixture_open, fixture_close)
