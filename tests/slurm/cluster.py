@@ -143,8 +143,10 @@ class Cluster:
                 folder=self.folder, address=address, port=port, nodes=nodes, user=getpass.getuser(), credential_s=CREDENTIAL_S
             )
         )
-        if self._version() >= (23, 2):  # nodes need no rights over cgroups; older ones do not ask for any
-            (self.folder / "cgroup.conf").write_text("CgroupPlugin=disabled\n")
+        version = self._version()
+        if version >= (23, 2):  # nodes need no rights over cgroups; older ones do not ask for any
+            plugin = "disabled" if version >= (24, 11) else "cgroup/v1"  # 23.11 has none that is less, and starts with it anywhere
+            (self.folder / "cgroup.conf").write_text(f"CgroupPlugin={plugin}\n")
         munge = ["--foreground", "--force", f"--socket={self.folder}/munge.socket", f"--key-file={key}"]
         munge += [f"--{kind}-file={self.folder}/munged.{kind}" for kind in ("pid", "seed", "log")]
         self._spawn("munged", "munged", *munge)
