@@ -51,7 +51,7 @@ template <> __device__ __forceinline__ __nv_bfloat16 from_float<__nv_bfloat16>(f
 /* Whether an element may be infinite in the place of a number that float32 holds. A key of that kind gives
  * scores of -Inf, of which a softmax would make a weight of 0: they have to end as NaN. */
 template <typename T> constexpr bool overflows = false;
-template <> constexpr bool overflows<__half> = true;
+template <> inline constexpr bool overflows<__half> = true;
 
 /* Calls `call<T>` for the element type. */
 #define SCORE_DISPATCH(type, call)                                                                           \
