@@ -146,8 +146,13 @@ static int open_file(struct spread *spread, size_t file, struct err *err)
 int spread_check_files(struct spread *spread, struct err *err)
 {
     int code = 0;
-    for (size_t i = 0; i < spread->index->file_count && !code; i++)
-        code = open_file(spread, i, err);
+    for (size_t i = 0; i < spread->index->file_count && !code; i++) {
+        if (spread->sources[i])
+            continue;
+        code = open_source(spread, i, err);
+        source_close(spread->sources[i]); /* whoever checks a folder reads none of them now */
+        spread->sources[i] = NULL;
+    }
     return code;
 }
 

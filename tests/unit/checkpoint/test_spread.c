@@ -189,6 +189,20 @@ static void test_all_files(void **state)
     close_spread(spread, &folder);
 }
 
+/* A check of all files keeps none of them open, wherever they come from: a folder's that is looked at from
+ * afar are descriptors, too. */
+static void test_checked_files_are_closed(void **state)
+{
+    struct folder folder = {.hidden = NULL};
+    struct err err = ERR_INIT;
+    (void)state;
+    struct spread *spread = open_spread(&folder, FILES);
+    assert_int_equal(spread_check_files(spread, &err), 0);
+    assert_int_equal(folder.opened, FILES);
+    assert_int_equal(folder.open_count, 0);
+    close_spread(spread, &folder);
+}
+
 /* What comes over the network is fetched from several files at once, and these stay open: where the bytes of
  * one are costs a request. */
 static void test_fetched_at_once(void **state)
@@ -359,10 +373,15 @@ static void test_metadata_once(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_all_files),        cmocka_unit_test(test_ranges),
-        cmocka_unit_test(test_by_turns),         cmocka_unit_test(test_failures),
-        cmocka_unit_test(test_other_chunks),     cmocka_unit_test(test_fetched_at_once),
-        cmocka_unit_test(test_failures_at_once), cmocka_unit_test(test_metadata_once),
+        cmocka_unit_test(test_all_files),
+        cmocka_unit_test(test_ranges),
+        cmocka_unit_test(test_by_turns),
+        cmocka_unit_test(test_failures),
+        cmocka_unit_test(test_other_chunks),
+        cmocka_unit_test(test_fetched_at_once),
+        cmocka_unit_test(test_failures_at_once),
+        cmocka_unit_test(test_metadata_once),
+        cmocka_unit_test(test_checked_files_are_closed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
