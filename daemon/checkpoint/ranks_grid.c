@@ -90,24 +90,33 @@ static int find_ends(const struct checkpoint_files *files, struct ranks_grid *gr
     return found;
 }
 
-/* Each layer or stage has as many ranks as the first one, and of stages none is missing. */
-static int check_between(const struct checkpoint_files *files, const struct ranks_grid *grid, struct err *err)
+/* Whether a layer or stage has as many ranks as the first one, or is a layer without files. */
+static int check_stage(const struct checkpoint_files *files, const struct ranks_grid *grid, int stage,
+                       struct err *err)
 {
-    for (int stage = grid->first; stage <= grid->last; stage++) {
-        int count = 0;
-        int code = count_ranks(files, grid, grid->style, stage, &count, err);
-        if (code)
-            return code;
-        if (count == 0 && grid->style != RANKS_STYLE_STAGES)
-            continue;
-        if (count < grid->ranks)
-            return refuse_gap(grid, grid->style, (const int[]){stage, count},
-                              (const int[]){grid->first, count}, err);
-        if (count > grid->ranks)
-            return refuse_gap(grid, grid->style, (const int[]){grid->first, grid->ranks},
-                              (const int[]){stage, grid->ranks}, err);
+    int count = 0, missing = -1;
+    for (int rank = 0; rank < grid->ranks; rank++) {
+        const int is_there = has(files, grid, grid->style, stage, rank);
+        count += is_there;
+        missing = is_there || missing >= 0 ? missing : rank;
     }
+    const int may_lack = grid->style == RANKS_STYLE_LAYERS || stage < grid->first || stage > grid->last;
+    if (missing >= 0 && (count || !may_lack))
+        return refuse_gap(grid, grid->style, (const int[]){stage, missing},
+                          (const int[]){grid->first, missing}, err);
+    if (count && has(files, grid, grid->style, stage, grid->ranks))
+        return refuse_gap(grid, grid->style, (const int[]){grid->first, grid->ranks},
+                          (const int[]){stage, grid->ranks}, err);
     return 0;
+}
+
+/* Also beyond the first and the last one: of these, only the first rank's file may be missing. */
+static int check_stages(const struct checkpoint_files *files, const struct ranks_grid *grid, struct err *err)
+{
+    int code = 0;
+    for (int stage = 0; stage < RANKS_GRID_MAX && !code; stage++)
+        code = check_stage(files, grid, stage, err);
+    return code;
 }
 
 static int ends_with(const char *path, const char *ending)
@@ -167,7 +176,7 @@ int ranks_grid_find(const struct checkpoint_files *files, const char *path, stru
         code = count_ranks(files, ret_grid, RANKS_STYLE_MEGATRON, 0, &ret_grid->ranks, err);
     else
         code = count_ranks(files, ret_grid, RANKS_STYLE_STAGES, 0, &ret_grid->ranks, err);
-    if (!code && ret_grid->style != RANKS_STYLE_DEEPSPEED && ret_grid->style != RANKS_STYLE_PLAIN_LAYERS)
-        code = check_between(files, ret_grid, err);
+    if (!code && (ret_grid->style == RANKS_STYLE_LAYERS || ret_grid->style == RANKS_STYLE_STAGES))
+        code = check_stages(files, ret_grid, err);
     return code;
 }
