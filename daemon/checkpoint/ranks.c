@@ -2,6 +2,7 @@
 
 #include "daemon/base/checked.h"
 #include "daemon/base/file.h"
+#include "daemon/base/limits.h"
 #include "daemon/base/weight_layout.h"
 #include "daemon/checkpoint/ranks_grid.h"
 #include "daemon/checkpoint/ranks_join.h"
@@ -12,6 +13,7 @@
 #include <string.h>
 
 #define POINTER_BYTES_MAX 256
+#define TENSORS_MAX (10 * LIMIT_TENSORS) /* in all files that are open, each some 300 bytes of memory */
 
 /* -- What the files tell of their number -- */
 
@@ -68,6 +70,7 @@ struct ranks {
     struct ranks_grid grid;
     struct ranks_end ends[RANKS_JOIN_ENDS];
     int end_count;
+    size_t tensor_count; /* in their files */
     struct ranks_join join;
 };
 
@@ -101,6 +104,10 @@ static int open_end(struct ranks *ranks, int stage, struct err *err)
         int code = open_shard(&ranks->files, path, &end->shards[rank], err);
         if (code)
             return code;
+        ranks->tensor_count += shard_count(end->shards[rank]);
+        if (ranks->tensor_count > TENSORS_MAX)
+            return err_set(err, ERR_LIMIT, "%.200s: with it there are more than the limit of %d tensors",
+                           path, TENSORS_MAX);
     }
     return 0;
 }

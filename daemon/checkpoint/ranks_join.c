@@ -8,14 +8,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define TENSORS_MAX 100 /* a few are there; each is looked for among those before, and in all ranks */
+
 /* What Megatron and GPT-NeoX cut by rows of the vocabulary, by the end of its name. lm_head is that of
- * Megatron-DeepSpeed's layers alone: DeepSpeed's own tensor parallelism cuts one otherwise. */
+ * Megatron-DeepSpeed's layers alone: DeepSpeed's own tensor parallelism cuts one otherwise, and so it does
+ * what models of transformers with these names (BLOOM, Falcon, ChatGLM) have in "transformer". */
 static int is_of_vocabulary(const char *name, int is_of_layer)
 {
     static const char *const names[] = {"word_embeddings.weight", "word_embeddings_for_head.weight",
                                         "output_layer.weight", "final_linear.weight", "lm_head.weight"};
     const size_t size = strlen(name), count = sizeof names / sizeof names[0] - (is_of_layer ? 0 : 1);
-    if (strncmp(name, "optim", strlen("optim")) == 0)
+    if (strncmp(name, "optim", strlen("optim")) == 0 || (!is_of_layer && strstr(name, "transformer.")))
         return 0;
     for (size_t i = 0; i < count; i++) {
         const size_t end = strlen(names[i]);
@@ -158,6 +161,11 @@ int ranks_join_find(const struct ranks_end *ends, int end_count, int rank_count,
     int code = 0;
     for (int e = 0; e < end_count; e++)
         found += count_wanted(&ends[e]);
+    if (found > TENSORS_MAX) {
+        *ret_join = (struct ranks_join){.tensors = NULL};
+        return err_set(err, ERR_LIMIT, "%.200s: %zu embeddings and output layers, more than the limit of %d",
+                       ends[0].paths[0], found, TENSORS_MAX);
+    }
     *ret_join = (struct ranks_join){.tensors = calloc(found + 1, sizeof *ret_join->tensors)};
     if (!ret_join->tensors)
         return err_set(err, ERR_NO_MEMORY, "out of memory");

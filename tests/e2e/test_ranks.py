@@ -95,6 +95,13 @@ def part(dtype: str = "float16", shape: tuple[int, ...] = (ROWS // 2, COLUMNS)) 
     return Whole(dtype, shape, bytes(count))
 
 
+def foreign(path: Path, model: dict[str, Any]) -> None:
+    """A model of transformers that DeepSpeed divided, which does not cut these by rows."""
+    for rank in range(2):
+        write(path / f"mp_rank_{rank:02}_model_states.pt", {"module": {"transformer": model}, "mp_world_size": 2})
+
+
+SMALL = Whole("float16", (1, 1), bytes(2))
 SPOILED: dict[str, tuple[Callable[[Path], Any], Callable[[Path], Any], str, str]] = {
     # the checkpoint, how it is spoiled, the code, what is said
     "late": (LAYOUTS["megatron"][0], lambda p: shutil.rmtree(p / "mp_rank_01"), "not_found", "mp_rank_01/model_optim_rng.pt is not there, and mp_rank_00/model_optim_rng.pt tells of 2 ranks"),
@@ -120,6 +127,9 @@ SPOILED: dict[str, tuple[Callable[[Path], Any], Callable[[Path], Any], str, str]
     "wrong file": (LAYOUTS["deepspeed"][0], lambda p: (p / "mp_rank_05_model_states.pt").write_bytes(b"PK"), "format", "mp_rank_05_model_states.pt"),
     "huge": (LAYOUTS["megatron"][0], lambda p: [write(p / f"mp_rank_{r:02}/model_optim_rng.pt", {"args": rank_writer.namespace(tensor_model_parallel_size=2**62), "model": {}}) for r in (0, 1)], "not_found", "mp_rank_02/model_optim_rng.pt is not there"),
     "negative": (LAYOUTS["megatron"][0], lambda p: [write(p / f"mp_rank_{r:02}/model_optim_rng.pt", {"args": {"model_parallel_size": -3}, "mp_world_size": "x", "model": {}}) for r in (0, 1)], "not_found", "neither an embedding"),
+    "transformers' names": (lambda p: foreign(p, {"word_embeddings": {"weight": part()}}), lambda p: None, "not_found", "neither an embedding"),
+    "transformers' names of both": (lambda p: foreign(p, {"embedding": {"word_embeddings": {"weight": part()}}, "output_layer": {"weight": part()}}), lambda p: None, "not_found", "neither an embedding"),
+    "many embeddings": (lambda p: deepspeed(p, EMBEDDING, OUTPUT, 2), lambda p: [write(p / f"mp_rank_{r:02}_model_states.pt", {"module": {str(i): {"word_embeddings.weight": SMALL} for i in range(1000)}}) for r in (0, 1)], "limit", "more than the limit of"),
     "zero 3": (LAYOUTS["deepspeed"][0], lambda p: (p / "zero_pp_rank_0_mp_rank_00_model_states.pt").write_bytes(b""), "unsupported", "zero_to_fp32.py"),
 }  # fmt: skip
 
