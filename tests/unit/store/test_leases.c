@@ -152,6 +152,11 @@ static void test_expired_lease_is_taken_over(void **state)
     OK(record(fixture, &lease, &err));
     OK(record(fixture, &lease, &err)); /* the answer was lost: the same again is fine, and changes nothing */
     FAILS(ERR_CONFLICT, record(fixture, &lost, &err));
+    struct task_lease older = lease, other = lease; /* of the same worker before, and of another one */
+    older.attempt--;
+    (void)snprintf(other.worker, sizeof other.worker, "c");
+    FAILS(ERR_CONFLICT, record(fixture, &older, &err));
+    FAILS(ERR_CONFLICT, record(fixture, &other, &err));
     assert_int_equal(get_sweep(fixture, sweep).tasks[TASK_STATE_DONE], 1);
 }
 
