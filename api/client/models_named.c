@@ -1,8 +1,29 @@
 #include "api/client/models_named.h"
 
 #include "api/client/answer.h"
+#include "daemon/base/limits.h"
 
 #include <string.h>
+
+/* ERR_INVALID: two words are one model, whichever way they are written. What is none is told when it is asked
+ * for. */
+static int check_apart(const struct client_arguments *arguments, struct err *err)
+{
+    struct buf names[CLIENT_WORDS_MAX];
+    int code = 0;
+    for (size_t i = 0; i < arguments->word_count; i++) {
+        struct err ignored = ERR_INIT;
+        buf_init(&names[i], LIMIT_MODEL_NAME_BYTES);
+        (void)client_link_model_name(arguments->words[i], &names[i], &ignored);
+        for (size_t k = 0; k < i && names[i].size && !code; k++) {
+            if (strcmp(buf_text(&names[i]), buf_text(&names[k])) == 0)
+                code = err_set(err, ERR_INVALID, "%.200s is named twice", buf_text(&names[i]));
+        }
+    }
+    for (size_t i = 0; i < arguments->word_count; i++)
+        buf_free(&names[i]);
+    return code;
+}
 
 int client_models_check(const struct client_arguments *arguments, struct err *err)
 {
@@ -13,13 +34,7 @@ int client_models_check(const struct client_arguments *arguments, struct err *er
     if (!arguments->values[CLIENT_OPTION_PREFIX] && !count)
         return err_set(err, ERR_INVALID, "%s needs MODEL..., or --prefix TEXT for all whose names begin so",
                        name);
-    for (size_t i = 0; i < count; i++) {
-        for (size_t k = 0; k < i; k++) {
-            if (strcmp(arguments->words[i], arguments->words[k]) == 0)
-                return err_set(err, ERR_INVALID, "%.200s is named twice", arguments->words[i]);
-        }
-    }
-    return 0;
+    return check_apart(arguments, err);
 }
 
 static int is_before(const json_t *model, const json_t *other)

@@ -1,6 +1,7 @@
 #include "api/client/answer.h"
 #include "api/client/commands.h"
 #include "api/client/models_named.h"
+#include "api/client/plain.h"
 #include "api/client/sweep_outcome.h"
 
 #include "daemon/base/step_unit.h"
@@ -40,6 +41,18 @@ static int has_number(const json_t *rows, const char *name)
     json_array_foreach(rows, i, row)
     {
         if (json_is_number(json_object_get(row, name)))
+            return 1;
+    }
+    return 0;
+}
+
+static int has_text(const json_t *rows, const char *name)
+{
+    const json_t *row;
+    size_t i;
+    json_array_foreach(rows, i, row)
+    {
+        if (json_is_string(json_object_get(row, name)))
             return 1;
     }
     return 0;
@@ -185,6 +198,27 @@ static void take_rows(json_t *all, const json_t *document, const char *unit_befo
         (void)json_object_set_new(all, "step_unit", json_string(unit));
 }
 
+/* What is told beside the table of several models: that it is empty, or why rows failed, below the model's
+ * name. */
+static void print_notes(const struct client_arguments *arguments, const json_t *documents, const json_t *all)
+{
+    const json_t *document;
+    size_t i;
+    if (json_array_size(json_object_get(all, "revisions")) == 0)
+        print_nothing(arguments, all);
+    json_array_foreach(documents, i, document)
+    {
+        char name[CLIENT_CELL_SIZE];
+        const json_t *rows = json_object_get(document, "revisions");
+        if (!is_plain(arguments) || !has_text(rows, "error"))
+            continue;
+        client_plain_copy(json_object_get(document, "model"), "-", name, sizeof name);
+        (void)fflush(stdout);
+        (void)fprintf(stderr, "%s:\n", name);
+        print_reasons(name, rows);
+    }
+}
+
 /* The models below each other in one table, whose first column names them. `documents` is what the daemon
  * gave of each, in that order. */
 static int print_several(const struct client_arguments *arguments, const json_t *documents)
@@ -214,6 +248,8 @@ static int print_several(const struct client_arguments *arguments, const json_t 
     else if (is_plain(arguments))
         name_unit(columns, count, all);
     int status = client_print_list(arguments, all, "revisions", columns, count, NULL);
+    if (status == CLIENT_EXIT_DONE)
+        print_notes(arguments, documents, all);
     json_decref(all);
     return status;
 }
@@ -232,7 +268,7 @@ int client_run_series(const struct client_arguments *arguments)
     struct client_models models = {.count = 0};
     struct err err = ERR_INIT;
     json_t *documents = json_array();
-    const char *fields = is_plain(arguments) ? TABLE_FIELDS ",step_unit" : fields_of(arguments);
+    const char *fields = is_plain(arguments) ? TABLE_FIELDS ",step_unit,error" : fields_of(arguments);
     int status = CLIENT_EXIT_DONE, code = client_models_check(arguments, &err);
     if (!code && arguments->word_count != 1)
         code = client_link_open(arguments, &link, &err);

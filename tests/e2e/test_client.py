@@ -340,7 +340,7 @@ def test_nothing_measured_is_no_page_of_not_enough_data(daemon: Callable[..., Da
     assert done.returncode == 0 and done.stdout == f"{MODEL}, embed_out.weight: 0 of 25 revisions measured\n" and "nothing to analyze yet" in done.stderr, done
 
 
-def test_a_series_says_why_rows_failed(daemon: Callable[..., Daemon], make_hub: Callable[..., Any], garden: Path) -> None:
+def test_a_series_says_why_rows_failed(daemon: Callable[..., Daemon], make_hub: Callable[..., Any], garden: Path, tmp_path: Path) -> None:
     """A line below the table for each reason, however many rows it ended; programs have the column `error`."""
     hub = make_hub(garden)
     one = daemon(hub)
@@ -354,6 +354,10 @@ def test_a_series_says_why_rows_failed(daemon: Callable[..., Daemon], make_hub: 
     alike = [line for line in reasons if "no tensor is named embed_uot.weight" in line]
     assert len(alike) == 1 and re.match(r"  step0 and 4 more: ", alike[0]) and len(reasons) <= 3, shown
     assert not one.client("series", MODEL, "--csv").stderr
+    write_checkpoints(tmp_path / "run", ["step1"])
+    assert one.wait(one.sweep(f"file:{tmp_path / 'run'}", tensors=["lm_head.weight"]))["state"] == "done"
+    both = one.client("series", f"file:{tmp_path / 'run'}", MODEL, "--to", "32")
+    assert len(both.stdout.splitlines()) == 9 and both.stderr.splitlines() == [f"{MODEL}:", *reasons], both
 
 
 def test_main_alone_is_no_series(daemon: Callable[..., Daemon], make_hub: Callable[..., Any], tmp_path: Path) -> None:

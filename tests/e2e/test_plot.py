@@ -105,6 +105,12 @@ def test_the_series_of_several_models_in_one_table(made_up: Daemon) -> None:
     assert few[0] == "model,step,dip" and len(few) == 1 + len(made_up.runs), "a model of which nothing is measured is none of them"
     table = made_up.client("series", *models, "--to", "2").stdout.splitlines()
     assert table[0].split()[:3] == ["model", "revision", "step"] and len(table) == 7 and "perplexity" in table[0]
+    for words in ([], ["--csv"]):
+        none = made_up.client("series", *models, "--from", "10M", *words)
+        assert none.returncode == 0 and none.stderr == "no revision lies between these steps\n", none
+    for command in ("series", "plot"):
+        twice = made_up.client(command, models[0], models[0].removeprefix("file:") + "/.")
+        assert twice.returncode == 2 and f"{models[0]} is named twice" in twice.stderr, twice
     assert made_up.client("series", "--prefix", "nobody").returncode == made_up.client("series", models[0], "no/body", "--csv").returncode == 4
 
 
