@@ -188,7 +188,7 @@ void client_complete(int count, char **words, FILE *stream)
     else if (!completion.arguments.command)
         offer_commands(&completion);
     else if (is_model_next(&completion.arguments)) {
-        if (strcmp(completion.arguments.command->name, "plot") == 0)
+        if (strcmp(completion.arguments.command->name, "plot") == 0 && completion.arguments.word_count == 0)
             offer(&completion, "scaling", "Onset against model size over all models");
         offer_models(&completion);
     }

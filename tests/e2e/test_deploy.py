@@ -311,6 +311,8 @@ def test_completion_knows_the_words_of_the_api(programs: dict[str, Path]) -> Non
     for (command, option), known in words.items():
         offered = run(programs["bifurcate"], "--complete", command, option, "").stdout.split()
         assert set(offered) == set(known["enum"]) - {None, "unknown"} and len(offered) == len(set(offered)), (command, option)
+    for words, offered in ((["plot", "sc"], "scaling\tOnset against model size over all models\n"), (["plot", "a/b", "sc"], "")):
+        assert run(programs["bifurcate"], "--complete", "--server", "http://127.0.0.1:9", *words).stdout == offered, words
     for panel in run(programs["bifurcate"], "--complete", "plot", "--panels", "").stdout.split():
         assert run(programs["bifurcate"], "plot", "x/y", "--panels", panel, "--server", "http://127.0.0.1:9").returncode == 3, panel
 
