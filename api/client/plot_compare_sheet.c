@@ -1,5 +1,6 @@
 #include "api/client/plot_compare_parts.h"
 
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -9,27 +10,71 @@
 #define LETTER_WIDTH 5.8 /* pixels of a small letter, about */
 #define SIGN_WIDTH 26    /* of a line in the key */
 
-/* The last parts of names where these differ, else the whole; of a long one the end. */
+/* Of a long name the end. */
+static void cut(const char *name, size_t size, char text[NAME_BYTES])
+{
+    const size_t most = NAME_BYTES - 4;
+    const char *from = size > most ? name + size - most : name;
+    while (((unsigned char)*from & 0xc0) == 0x80)
+        from++; /* not within a character */
+    (void)snprintf(text, NAME_BYTES, "%s%.*s", from == name ? "" : "\xe2\x80\xa6", (int)(name + size - from),
+                   from);
+}
+
+static int are_apart(const struct comparison *all)
+{
+    for (size_t i = 0; i < all->source->count; i++) {
+        for (size_t k = 0; k < i; k++) {
+            if (strcmp(all->names[k], all->names[i]) == 0)
+                return 0;
+        }
+    }
+    return 1;
+}
+
+/* How many whole folders' bytes two names have in common from their beginning, at most `most`. */
+static size_t shared_begin(const char *a, const char *b, size_t most)
+{
+    size_t shared = 0;
+    for (size_t i = 0; i < most && a[i] && a[i] == b[i]; i++)
+        shared = a[i] == '/' ? i + 1 : shared;
+    return shared;
+}
+
+/* The same at their ends, but not of what is before `begin`. */
+static size_t shared_end(const char *a, const char *b, size_t begin, size_t most)
+{
+    const size_t a_size = strlen(a), b_size = strlen(b);
+    size_t shared = 0;
+    for (size_t i = 1;
+         i <= most && begin + i < a_size && begin + i < b_size && a[a_size - i] == b[b_size - i]; i++)
+        shared = a[a_size - i] == '/' ? i : shared;
+    return shared;
+}
+
+/* The last parts of names; where these are not apart, the whole names; where the ends of these are not, what
+ * lies between the folders that all have in common. */
 static void shorten(struct comparison *all)
 {
     const char *const *names = all->source->names;
     const size_t count = all->source->count;
-    const char *last[PLOT_MODELS_MAX];
-    int are_apart = 1;
+    size_t begin = SIZE_MAX, end = SIZE_MAX;
     for (size_t i = 0; i < count; i++) {
-        const char *slash = strrchr(names[i], '/');
-        last[i] = slash && slash[1] ? slash + 1 : names[i];
-        for (size_t k = 0; k < i; k++)
-            are_apart &= strcmp(last[k], last[i]) != 0;
+        const char *slash = strrchr(names[i], '/'), *last = slash && slash[1] ? slash + 1 : names[i];
+        cut(last, strlen(last), all->names[i]);
     }
-    for (size_t i = 0; i < count; i++) {
-        const char *name = are_apart ? last[i] : names[i];
-        const size_t most = NAME_BYTES - 4, size = strlen(name);
-        const char *from = size > most ? name + size - most : name;
-        while (((unsigned char)*from & 0xc0) == 0x80)
-            from++; /* not within a character */
-        (void)snprintf(all->names[i], NAME_BYTES, "%s%s", from == name ? "" : "\xe2\x80\xa6", from);
-    }
+    if (are_apart(all))
+        return;
+    for (size_t i = 0; i < count; i++)
+        cut(names[i], strlen(names[i]), all->names[i]);
+    if (are_apart(all))
+        return;
+    for (size_t i = 1; i < count; i++)
+        begin = shared_begin(names[0], names[i], begin);
+    for (size_t i = 1; i < count; i++)
+        end = shared_end(names[0], names[i], begin, end);
+    for (size_t i = 0; i < count; i++)
+        cut(names[i] + begin, strlen(names[i]) - begin - end, all->names[i]);
 }
 
 /* Bytes of the longest name in the key. */

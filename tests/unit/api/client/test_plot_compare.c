@@ -80,6 +80,31 @@ static void test_a_line_for_each_model(void **state)
     buf_free(&svg);
 }
 
+/* The key's names, of two runs of which all but these is the same. */
+static void check_key(const char *first, const char *second, const char *first_key, const char *second_key)
+{
+    const struct run runs[] = {{first, SERIES("steps", "x"), ANALYSIS("20")},
+                               {second, SERIES("steps", "x"), ANALYSIS("20")}};
+    struct buf svg;
+    struct err err = ERR_INIT;
+    assert_int_equal(draw(runs, 2, &standard, STEP_UNIT_COUNT, &svg, &err), 0);
+    assert_int_equal(count_of(&svg, first_key), 1);
+    assert_int_equal(count_of(&svg, second_key), 1);
+    buf_free(&svg);
+}
+
+static void test_names_in_the_key_are_apart(void **state)
+{
+    (void)state;
+    check_key("a/m-1", "b/m-2", ">m-1</text>", ">m-2</text>");
+    check_key("a/m", "b/m", ">a/m</text>", ">b/m</text>");
+    check_key("file:/data/lr-1e-3/of/a/long/path/to/all/the/checkpoints",
+              "file:/data/lr-1e-4/of/a/long/path/to/all/the/checkpoints", ">lr-1e-3</text>",
+              ">lr-1e-4</text>");
+    check_key("file:/data/of/a/long/path/to/all/the/checkpoints",
+              "file:/data/x/of/a/long/path/to/all/the/checkpoints", ">of</text>", ">x/of</text>");
+}
+
 static void test_one_axis(void **state)
 {
     (void)state;
@@ -177,6 +202,7 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_line_for_each_model),
+        cmocka_unit_test(test_names_in_the_key_are_apart),
         cmocka_unit_test(test_one_axis),
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_no_two_look_alike),
