@@ -26,7 +26,7 @@ COMMANDS = [
     ["status"], ["series", "a/b"], ["revision", "a/b", "c"], ["analyze", "a/b"], ["audit", "a/b"], ["scaling"],
     ["distribution", "a/b"], ["values", "a/b", "c"], ["columns", "a/b"], ["trajectories", "a/b"], ["displacement", "a/b"], ["sweep", "a/b"], ["sweep", "a/b", "--follow"],
     ["perplexity", "a/b", "--revision", "c"], ["models", "--fields", "name"], ["plot", "a/b", "-o", "-"],
-    ["plot", "scaling", "-o", "-"],
+    ["plot", "scaling", "-o", "-"], ["plot", "a/b", "c/d", "-o", "-"], ["series", "a/b", "c/d"],
 ]  # fmt: skip
 
 
@@ -191,6 +191,19 @@ def test_csv_has_long_lists_whole(says: Any) -> None:
     assert done.returncode == 0, done
     lines = list(csv.reader(done.stdout.splitlines(keepends=True)))
     assert lines == [["id", "scopes"], ["1", " ".join(names)], ["2", ""], ["3", '{"a":1}']]
+
+
+def test_weights_that_stand_still_for_other_reasons_are_told_apart(says: Any) -> None:
+    """Where other weights of the model moved meanwhile, that is not what holds of its neighbours."""
+    told = (None, None, False, False, True)
+    findings = [
+        {"kind": "unchanged", "step": step, "revision": f"step{step}", "basis": "tensor", "digest": "d", "is_model_equal": equal, "text": f"step{step} stands still"}
+        for step, equal in enumerate(told)
+    ]
+    done = says(lambda *_: {"model": "a/b", "tensor": "w", "step_unit": "steps", "findings": findings}, "audit", "a/b")
+    lines = [" ".join(line.split()) for line in done.stdout.splitlines() if "unchanged" in line]
+    assert done.returncode == 0 and [line[: line.index(" stands")] for line in lines] == ["0 unchanged step0", "2 unchanged step2", "4 unchanged step4"], done
+    assert "the same holds of the next 1, up to step3" in " ".join(done.stdout.split()), done
 
 
 @pytest.mark.parametrize("words, key", [(["models"], "models"), (["series", "a/b"], "revisions")])
