@@ -71,6 +71,26 @@ def test_only_what_has_weights(
     assert told == [str(cache), f"offline: 2 training steps of 1 models: {MODEL} (2)"]
 
 
+def test_a_ref_does_not_go_back(daemon: Callable[..., Daemon], hub: Emulator, tmp_path: Path) -> None:
+    """A branch moves between its listing and its download, and Python downloads the newer commit meanwhile."""
+    cache = tmp_path / "cache"
+    ref = cache / FOLDER / "refs" / "step2"
+    one = daemon(hub, "--hub-cache", str(cache), "--keep", "files")
+    held = hub.fault("hold", route="resolve", revision="step2")
+    sweep = one.sweep(MODEL, revisions={"names": ["step2"]})
+    wait_until(lambda: any(rule["id"] == held and rule["hits"] for rule in hub.faults()))
+    older, newer = hub.sha(MODEL, "step2"), hub.move_branch(MODEL, "step2", "step1")
+    ref.parent.mkdir(parents=True, exist_ok=True)
+    ref.write_text(newer)
+    hub.clear_faults()
+    assert one.wait(sweep)["state"] == "done"
+    assert ref.read_text() == newer and (cache / FOLDER / "snapshots" / older).is_dir()
+    assert one.wait(one.sweep(MODEL, revisions={"names": ["step2"]}))["state"] == "done"
+    hub.move_branch(MODEL, "step2", "step4")
+    assert one.wait(one.sweep(MODEL, revisions={"names": ["step2"]}))["state"] == "done"
+    assert ref.read_text() == hub.sha(MODEL, "step2"), "a ref follows its branch"
+
+
 @pytest.mark.parametrize("has_lists", [True, False], ids=["lists", "no lists"])
 def test_what_is_missing_is_told_and_never_guessed(daemon: Callable[..., Daemon], hub: Emulator, tmp_path: Path, has_lists: bool) -> None:
     """Which rows are tokens, and how texts are cut, depends on files that may not have been downloaded."""
