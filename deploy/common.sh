@@ -26,11 +26,13 @@ install_packages() {
   if [ -z "$missing" ]; then note "all packages are there"; return; fi
   command -v apt-get >/dev/null 2>&1 || die "not a Debian or Ubuntu system; install by hand:$missing"
   note "installing:$missing"
-  as_root apt-get -o DPkg::Lock::Timeout=600 -qq update
+  update_lists
   # shellcheck disable=SC2086
   without_services as_root env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=600 -qq -y \
     --no-install-recommends install $missing
 }
+
+update_lists() { as_root apt-get -o DPkg::Lock::Timeout=600 -qq update; }
 
 # are_offered NAME...: whether apt has each of these packages, installed or not; as of the last update of its lists.
 are_offered() {
