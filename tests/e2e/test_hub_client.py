@@ -206,6 +206,7 @@ NGINX = """
 user {user}; worker_processes 1; daemon off; pid {place}/pid; error_log {place}/error.log;
 events {{ worker_connections 100; }}
 http {{ access_log {place}/access.log; client_body_temp_path {place}/a; proxy_temp_path {place}/b;
+  fastcgi_temp_path {place}/c; uwsgi_temp_path {place}/d; scgi_temp_path {place}/e;
   server {{
     listen 127.0.0.1:{port} ssl http2; ssl_certificate {certificate}; ssl_certificate_key {key};
     location ~ ^/xet-bridge/[^/]+/(.*)$ {{ alias {place}/$1; }} }} }}

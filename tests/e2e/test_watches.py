@@ -99,8 +99,8 @@ def set_back(db: Path, days: int) -> None:
     """As if the watch had been made, and had run last, so many days ago."""
     with sqlite3.connect(db) as connection:
         connection.execute(
-            "UPDATE watches SET since_ms = since_ms - ?1, run_ms = run_ms - ?1, created_ms = created_ms - ?1",
-            (days * 86400 * 1000,),
+            "UPDATE watches SET since_ms = since_ms - :ms, run_ms = run_ms - :ms, created_ms = created_ms - :ms",
+            {"ms": days * 86400 * 1000},
         )
     connection.close()
 
