@@ -87,13 +87,13 @@ class Server(socketserver.ThreadingMixIn, socketserver.TCPServer):
     def drop(self, but: socket.socket | None = None) -> None:
         """Ends every connection but one, also those that wait."""
         waiting, self._dropped, self.link = self._dropped, threading.Event(), Link()
-        waiting.set()
         with self._sockets_lock:
             for one in self._sockets - {but}:
                 try:
                     one.shutdown(socket.SHUT_RDWR)
                 except OSError:
                     pass
+        waiting.set()  # not before: they would answer
 
     def pause(self, seconds: float) -> None:
         self._dropped.wait(seconds)

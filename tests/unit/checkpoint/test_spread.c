@@ -28,7 +28,7 @@ struct folder {
     const char *content;
     int is_local;
     atomic_int open_count, opened, reads;
-    int fail_after; /* reads that succeed; -1: all */
+    atomic_int fail_after; /* reads that succeed; -1: all */
 
     /* The first so many reads end together; 0: none waits */
     int meeting, present;
@@ -58,9 +58,11 @@ struct counted {
 static int counted_read(struct source *source, uint64_t offset, void *data, size_t size, struct err *err)
 {
     const struct counted *counted = (struct counted *)source;
-    if (counted->folder->fail_after == 0)
+    int left = atomic_load(&counted->folder->fail_after);
+    while (left > 0 && !atomic_compare_exchange_weak(&counted->folder->fail_after, &left, left - 1))
+        ;
+    if (left == 0)
         return err_set(err, ERR_NETWORK, "%s: connection lost", source->name);
-    counted->folder->fail_after -= counted->folder->fail_after > 0;
     counted->folder->reads++;
     if (counted->folder->meeting)
         meet(counted->folder);
