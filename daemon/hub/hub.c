@@ -191,6 +191,15 @@ int hub_has_room_for_files(struct repository *repository)
     return has_room(repository, TRANSFER_BUCKET_FILES);
 }
 
+void hub_forget_ranges(struct repository *repository, const char *digest)
+{
+    const struct hub_repository *hub_repository = client_repository_of(view_below(repository));
+    const char *state_folder = hub_repository ? hub_repository->hub->options.state_folder : NULL;
+    const struct range_store kept = {state_folder, RANGE_STORE_FETCHED, 0};
+    if (state_folder && digest[0])
+        range_store_forget(&kept, digest);
+}
+
 int hub_open_guarded(struct hub *hub, enum repository_kind kind, const char *name, const atomic_bool *cancel,
                      struct repository **ret_repository, struct err *err)
 {

@@ -183,6 +183,11 @@ int hub_has_room(struct repository *repository);
 /* The same of its files, which it counts apart. */
 int hub_has_room_for_files(struct repository *repository);
 
+/* Bytes of the file with this digest are not what they should be: ranges of it that were kept
+ * (HUB_KEEP_RANGES) are fetched again when they are next asked for. Does nothing for a folder. Of a view as
+ * of what it is of. */
+void hub_forget_ranges(struct repository *repository, const char *digest);
+
 /* A number, never 0, that changes with the token: what was refused to another need not be to this one. Looks
  * at its file. */
 uint64_t hub_token_mark(struct hub *hub);

@@ -238,12 +238,26 @@ static int remove_range(void *context, const char *path, const char *relative, c
     return 0;
 }
 
+static void remove_blob(const char *folder)
+{
+    struct err ignored = ERR_INIT;
+    (void)walk_files(folder, 0, remove_range, NULL, &ignored);
+    (void)rmdir(folder);
+}
+
+void range_store_forget(const struct range_store *store, const char *blob_id)
+{
+    char *folder = folder_of(store, blob_id);
+    if (folder)
+        remove_blob(folder);
+    free(folder);
+}
+
 uint64_t range_store_visit(const struct range_store *store,
                            int (*visit_blob)(void *context, const struct range_store_blob *blob),
                            void *context)
 {
     uint64_t total_bytes = 0;
-    struct err ignored = ERR_INIT;
     char *folder = file_join(store->state_folder, store->shelf);
     DIR *stream = folder ? opendir(folder) : NULL;
     for (struct dirent *entry = stream ? readdir(stream) : NULL; entry; entry = readdir(stream)) {
@@ -253,8 +267,7 @@ uint64_t range_store_visit(const struct range_store *store,
             continue;
         measure_blob(path, &blob);
         if (visit_blob && visit_blob(context, &blob)) {
-            (void)walk_files(path, 0, remove_range, NULL, &ignored);
-            (void)rmdir(path);
+            remove_blob(path);
         } else {
             total_bytes += blob.size_bytes;
         }

@@ -37,6 +37,9 @@ int range_store_read(const struct range_store *store, const char *blob_id, uint6
 int range_store_write(const struct range_store *store, const char *blob_id, uint64_t begin, uint64_t end,
                       const unsigned char *data, struct err *err);
 
+/* Removes all that is kept of a blob: what was kept of it came damaged. */
+void range_store_forget(const struct range_store *store, const char *blob_id);
+
 /* Of all that is kept of one blob. */
 struct range_store_blob {
     const char *id;

@@ -24,7 +24,8 @@ static int is_whole(const struct remote *remote, uint64_t begin, uint64_t end)
     return begin == 0 && end == remote->source.size_bytes;
 }
 
-/* SHA-256 of LFS files and git's id of others can be checked where all bytes are at hand. */
+/* SHA-256 of LFS files and git's id of others can be checked where all bytes are at hand. What is kept of a
+ * file that came damaged would fail each later attempt, too. */
 static int verify(const struct remote *remote, const unsigned char *data, struct err *err)
 {
     char hex[DIGEST_SHA256_HEX_SIZE];
@@ -39,10 +40,12 @@ static int verify(const struct remote *remote, const unsigned char *data, struct
         code = digest_update(digest, data, size, err);
     if (!code)
         code = digest_finish_hex(digest, hex, sizeof hex, err);
-    if (!code && strcmp(hex, remote->known.blob_id) != 0)
+    if (!code && strcmp(hex, remote->known.blob_id) != 0) {
+        hub_forget_ranges(&remote->repository->repository, remote->known.blob_id);
         code =
             err_set(err, ERR_MISMATCH, "%s: damaged on its way: its digest is %.16s..., listed is %.16s...",
                     remote->path, hex, remote->known.blob_id);
+    }
     digest_free(digest);
     return code;
 }

@@ -1,5 +1,6 @@
 #include "daemon/measure/measure_tensor.h"
 
+#include "daemon/hub/hub.h"
 #include "daemon/measure/device_turns.h"
 #include "daemon/measure/location.h"
 #include "daemon/measure/measure_shift.h"
@@ -160,6 +161,7 @@ static int check_content(const struct location *location, struct pooled_tensor *
         "the hub serves damaged data",
         location->revision.name, location->tensor);
     tensor_pool_distrust(location->context->pool, tensor, err);
+    hub_forget_ranges(location->context->repository, location->file_digest);
     return err->code;
 }
 

@@ -256,6 +256,18 @@ def test_keep_ranges(big: tuple[Emulator, Probe, bytes], tmp_path: Path) -> None
     assert not (blob.parent / "another").exists(), "nothing was kept of it"
 
 
+def test_what_came_damaged_is_not_kept(big: tuple[Emulator, Probe, bytes], big_root: Path, tmp_path: Path) -> None:
+    """What is read whole is verified; else the next attempt, and each one after it, would read the same bytes again."""
+    hub, probe, _ = big
+    options = (*FAST, "keep=1", f"state={tmp_path / 'state'}")
+    for name in ("config.json", "middle.safetensors"):
+        data = (big_root / "models/org/big/main" / name).read_bytes()
+        hub.fault("flip", file=name)
+        assert probe("org/big", "read", "main", name, 0, len(data), options=options)["error"] == "mismatch"
+        hub.clear_faults()
+        assert probe("org/big", "read", "main", name, 0, len(data), options=options)["ranges"] == [sha256(data)]
+
+
 def test_ranges_leave_no_trace(big: tuple[Emulator, Probe, bytes]) -> None:
     _, probe, _ = big
     probe("org/big", "read", "main", BIG, 5, 1000)
