@@ -33,6 +33,7 @@ enum score_activation {
     SCORE_ACTIVATION_GELU_TANH, /* its tanh approximation */
     SCORE_ACTIVATION_RELU,
     SCORE_ACTIVATION_SILU,
+    SCORE_ACTIVATION_RELU_SQUARED,
     SCORE_ACTIVATION_XIELU, /* with numbers of each layer (score_xielu.h): of Apertus, which has no other */
     SCORE_ACTIVATION_COUNT
 };

@@ -99,23 +99,32 @@ static const char *const bloom_names[SCORE_ROLE_COUNT] = {
 
 #define ATTENTION_OUT_BIAS [SCORE_ROLE_ATTENTION_OUT_BIAS] = "model.layers.%u.self_attn.o_proj.bias"
 
-static const char *const llama_names[SCORE_ROLE_COUNT] = {
-    EVERY_LLAMA,
+#define MLP_BIASES                                                                                           \
+    [SCORE_ROLE_MLP_UP_BIAS] = "model.layers.%u.mlp.up_proj.bias", [SCORE_ROLE_MLP_DOWN_BIAS] =              \
+                                                                       "model.layers.%u.mlp.down_proj.bias"
+
+#define GATE_BIAS [SCORE_ROLE_MLP_GATE_BIAS] = "model.layers.%u.mlp.gate_proj.bias"
+
+static const char *const llama_names[SCORE_ROLE_COUNT] = {EVERY_LLAMA,        NORMS_BEFORE, QKV_BIASES,
+                                                          ATTENTION_OUT_BIAS, MLP_BIASES,   GATE_BIAS};
+
+#define NORM_BIASES                                                                                          \
+    [SCORE_ROLE_FINAL_NORM_BIAS] = "model.norm.bias",                                                        \
+    [SCORE_ROLE_ATTENTION_NORM_BIAS] = "model.layers.%u.input_layernorm.bias",                               \
+    [SCORE_ROLE_MLP_NORM_BIAS] = "model.layers.%u.post_attention_layernorm.bias"
+
+static const char *const stablelm_names[SCORE_ROLE_COUNT] = {EVERY_LLAMA, NORMS_BEFORE, NORM_BIASES,
+                                                             QKV_BIASES};
+
+static const char *const nemotron_names[SCORE_ROLE_COUNT] = {
+    EVERY_ATTENTION,
     NORMS_BEFORE,
+    NORM_BIASES,
     QKV_BIASES,
     ATTENTION_OUT_BIAS,
-    [SCORE_ROLE_MLP_GATE_BIAS] = "model.layers.%u.mlp.gate_proj.bias",
-    [SCORE_ROLE_MLP_UP_BIAS] = "model.layers.%u.mlp.up_proj.bias",
-    [SCORE_ROLE_MLP_DOWN_BIAS] = "model.layers.%u.mlp.down_proj.bias",
-};
-
-static const char *const stablelm_names[SCORE_ROLE_COUNT] = {
-    EVERY_LLAMA,
-    NORMS_BEFORE,
-    QKV_BIASES,
-    [SCORE_ROLE_FINAL_NORM_BIAS] = "model.norm.bias",
-    [SCORE_ROLE_ATTENTION_NORM_BIAS] = "model.layers.%u.input_layernorm.bias",
-    [SCORE_ROLE_MLP_NORM_BIAS] = "model.layers.%u.post_attention_layernorm.bias",
+    MLP_BIASES,
+    [SCORE_ROLE_MLP_UP_WEIGHT] = "model.layers.%u.mlp.up_proj.weight",
+    [SCORE_ROLE_MLP_DOWN_WEIGHT] = "model.layers.%u.mlp.down_proj.weight",
 };
 
 /* Of Baichuan 2. */
@@ -158,6 +167,18 @@ static const char *const olmo_names[SCORE_ROLE_COUNT] = {EVERY_LLAMA, QKV_BIASES
 
 static const char *const qwen3_names[SCORE_ROLE_COUNT] = {EVERY_LLAMA, NORMS_BEFORE, QKV_BIASES,
                                                           ATTENTION_OUT_BIAS, HEAD_NORMS};
+
+/* Of open-sci-ref. */
+static const char *const opensci_names[SCORE_ROLE_COUNT] = {
+    EVERY_LLAMA,
+    NORMS_BEFORE,
+    QKV_BIASES,
+    ATTENTION_OUT_BIAS,
+    MLP_BIASES,
+    GATE_BIAS,
+    [SCORE_ROLE_QUERY_NORM_WEIGHT] = "model.layers.%u.self_attn.q_layernorm.weight",
+    [SCORE_ROLE_KEY_NORM_WEIGHT] = "model.layers.%u.self_attn.k_layernorm.weight",
+};
 
 static const char *const olmo2_names[SCORE_ROLE_COUNT] = {
     EVERY_LLAMA,
@@ -257,7 +278,9 @@ static const struct score_architecture architectures[] = {
     {.name = "granite", .names = llama_names, LLAMA_LAYER},
     {.name = "minicpm", .names = llama_names, LLAMA_LAYER},
     {.name = "gemma", .names = llama_names, LLAMA_LAYER, .has_norm_offset = 1},
+    {.name = "opensci", .names = opensci_names, LLAMA_LAYER, .head_norm = SCORE_HEAD_NORM_EACH},
     {.name = "stablelm", .names = stablelm_names, GATED_LAYER},
+    {.name = "nemotron", .names = nemotron_names, .qkv_order = SCORE_QKV_ORDER_APART, .has_norm_offset = 1},
     {.name = "baichuan", .names = baichuan_names, LLAMA_LAYER, .has_unit_rows = 1},
     {.name = "pico_decoder", .names = pico_names, LLAMA_LAYER, .has_neighbour_pairs = 1},
     {.name = "olmo", .names = olmo_names, GATED_LAYER},

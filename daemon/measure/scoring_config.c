@@ -66,6 +66,7 @@ int scoring_config_of(const struct model_config *model, struct score_config *ret
         [MODEL_ACTIVATION_GELU_TANH] = SCORE_ACTIVATION_GELU_TANH,
         [MODEL_ACTIVATION_RELU] = SCORE_ACTIVATION_RELU,
         [MODEL_ACTIVATION_SILU] = SCORE_ACTIVATION_SILU,
+        [MODEL_ACTIVATION_RELU_SQUARED] = SCORE_ACTIVATION_RELU_SQUARED,
         [MODEL_ACTIVATION_XIELU] = SCORE_ACTIVATION_XIELU,
     };
     int code = model_config_check_scoring(model, err);

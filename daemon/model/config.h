@@ -21,6 +21,7 @@
     X(MODEL_ACTIVATION_GELU_TANH, "gelu_new", "gelu_fast", "gelu_pytorch_tanh") /* tanh form */              \
     X(MODEL_ACTIVATION_RELU, "relu", "", "")                                                                 \
     X(MODEL_ACTIVATION_SILU, "silu", "swish", "")                                                            \
+    X(MODEL_ACTIVATION_RELU_SQUARED, "relu2", "", "")                                                        \
     X(MODEL_ACTIVATION_XIELU, "xielu", "", "") /* of Apertus alone, which has no other */
 
 enum model_activation {

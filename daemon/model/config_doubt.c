@@ -107,6 +107,14 @@ void config_doubt_rotary_types(const json_t *root, char *doubt)
         config_doubt_set(doubt, "\"type\" and \"rope_type\" of the rotary embeddings differ");
 }
 
+void config_doubt_rename(json_t *root, const char *own, const char *other)
+{
+    json_t *value = json_object_get(root, own);
+    (void)json_object_del(root, other);
+    if (config_doubt_is_there(value))
+        (void)json_object_set(root, other, value);
+}
+
 static int is_one_of(const char *name, const char *const *own)
 {
     while (*own && strcmp(*own, name) != 0)

@@ -3,8 +3,8 @@
  * nobody can say what its perplexity is. A doubt is one clause that names the key.
  *
  * What families have in common; neox_config.h, llama_config.h, experts_config.h, gpt2_config.h,
- * bloom_config.h, modernbert_config.h, hf_olmo_config.h, stablelm_config.h, baichuan_config.h and
- * crystal_config.h know the rest.
+ * bloom_config.h, modernbert_config.h, hf_olmo_config.h, stablelm_config.h, nemotron_config.h,
+ * opensci_config.h, baichuan_config.h and crystal_config.h know the rest.
  */
 #ifndef BIFURCATED_MODEL_CONFIG_DOUBT_H
 #define BIFURCATED_MODEL_CONFIG_DOUBT_H
@@ -39,6 +39,10 @@ void config_doubt_foreign(const json_t *root, char *doubt);
 
 /* Both spellings of the type of rotary embeddings are there, and differ: 4 and 5 prefer each another. */
 void config_doubt_rotary_types(const json_t *root, char *doubt);
+
+/* Puts what stands under a family's own name to the name that others have for the same, whatever stood there;
+ * null is taken for nothing. */
+void config_doubt_rename(json_t *root, const char *own, const char *other);
 
 /* Takes out the names that other families have for the same things, or for what this one does not have: all
  * but its own, ended by NULL. */

@@ -29,6 +29,16 @@ static int is_stablelm(const struct model_config *config)
     return model_config_is(config, "stablelm");
 }
 
+static int is_nemotron(const struct model_config *config)
+{
+    return model_config_is(config, "nemotron");
+}
+
+static int is_opensci(const struct model_config *config)
+{
+    return model_config_is(config, "opensci");
+}
+
 static int is_apertus(const struct model_config *config)
 {
     return model_config_is(config, "apertus");
@@ -68,8 +78,8 @@ static int is_rotary_scored(const struct model_config *config)
 /* That is none of transformers, whose versions could differ. */
 static int has_own_class(const struct model_config *config)
 {
-    return is_hf_olmo(config) || is_crystal(config) || model_config_is(config, "baichuan") ||
-           model_config_is(config, "pico_decoder");
+    return is_hf_olmo(config) || is_crystal(config) || is_opensci(config) ||
+           model_config_is(config, "baichuan") || model_config_is(config, "pico_decoder");
 }
 
 /* What a forward pass is written for. */
@@ -85,8 +95,9 @@ static int check_kind(const struct model_config *config, struct err *err)
         return err_set(
             err, ERR_UNSUPPORTED,
             "scoring is implemented for models like GPT-NeoX, GPT-2, BLOOM, Llama, Mistral, Qwen2, Qwen3, "
-            "Qwen3-MoE, SmolLM3, Apertus, Granite, MiniCPM, Gemma, StableLM, Baichuan 2, Crystal, Pico, "
-            "OLMo, OLMo 2, OLMo 3, OLMoE and ModernBERT's decoders, not for model_type \"%s\": leave the "
+            "Qwen3-MoE, SmolLM3, Apertus, Granite, MiniCPM, Gemma, StableLM, Nemotron, open-sci-ref, "
+            "Baichuan 2, Crystal, Pico, OLMo, OLMo 2, OLMo 3, OLMoE and ModernBERT's decoders, not for "
+            "model_type \"%s\": leave the "
             "metric perplexity out of the sweep",
             config->model_type);
     if (!is_rotary_scored(config))
@@ -175,11 +186,12 @@ static uint64_t neox_layer_parameters(const struct model_config *config)
 /* Of one norm of the residual stream, but for GPT-NeoX. */
 static uint64_t norm_parameters(const struct model_config *config)
 {
-    return model_config_is(config, "olmo") ? 0 : (is_stablelm(config) ? 2 : 1) * config->hidden_size;
+    const int has_bias = is_stablelm(config) || is_nemotron(config);
+    return model_config_is(config, "olmo") ? 0 : (has_bias ? 2 : 1) * config->hidden_size;
 }
 
-/* Queries, keys, values and output, gate, up and down, and the norms; of Apertus no gate, and two numbers of
- * its activation. */
+/* Queries, keys, values and output, gate, up and down, and the norms; of Apertus and Nemotron no gate, and of
+ * Apertus two numbers of its activation. */
 static uint64_t llama_layer_parameters(const struct model_config *config)
 {
     uint64_t d = config->hidden_size, inner = config->intermediate_size;
@@ -187,15 +199,16 @@ static uint64_t llama_layer_parameters(const struct model_config *config)
     uint64_t keys = config->key_value_head_count * head_size_of(config);
     uint64_t experts = config->expert_count; /* at most LIMIT_SCORE_EXPERTS */
     uint64_t count = 2 * d * (queries + keys) + 2 * norm_parameters(config);
-    count += experts ? experts * (3 * d * inner + d) : (is_apertus(config) ? 2 : 3) * d * inner;
+    const int has_gate = !is_apertus(config) && !is_nemotron(config);
+    count += experts ? experts * (3 * d * inner + d) : (has_gate ? 3 : 2) * d * inner;
     if (config->has_attention_bias)
         count += queries + 2 * keys + (model_config_is(config, "qwen2") || is_stablelm(config) ? 0 : d);
     if (config->has_mlp_bias)
-        count += 2 * inner + d;
+        count += (has_gate ? 2 : 1) * inner + d;
     if (model_config_is(config, "olmo2") || model_config_is(config, "olmo3") ||
         model_config_is(config, "olmoe"))
         count += queries + keys;
-    if (is_qwen3(config) || is_apertus(config))
+    if (is_qwen3(config) || is_apertus(config) || is_opensci(config))
         count += 2 * head_size_of(config);
     return count + (is_apertus(config) ? 2 : 0);
 }

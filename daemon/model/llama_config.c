@@ -5,6 +5,8 @@
 #include "daemon/model/config_doubt.h"
 #include "daemon/model/experts_config.h"
 #include "daemon/model/multipliers_config.h"
+#include "daemon/model/nemotron_config.h"
+#include "daemon/model/opensci_config.h"
 #include "daemon/model/pico_config.h"
 #include "daemon/model/rotary_config.h"
 #include "daemon/model/stablelm_config.h"
@@ -77,6 +79,16 @@ static const struct dialect {
     {.model_type = "granite", .has_attention_bias = 1, .has_mlp_bias = 1, .is_heads_null = 1},
     {.model_type = "minicpm", .has_attention_bias = 1, .is_head_dim_null = 1, .is_heads_null = 1},
     {.model_type = "gemma", .has_attention_bias = 1, .head_size = 256},
+    {.model_type = "opensci",
+     .has_attention_bias = 1,
+     .has_mlp_bias = 1,
+     .is_head_dim_null = 1,
+     .is_heads_null = 1},
+    {.model_type = "nemotron",
+     .has_attention_bias = 1,
+     .has_mlp_bias = 1,
+     .is_head_dim_null = 1,
+     .rotary.is_partial = 1},
     {.model_type = "stablelm", .has_attention_bias = 1, .is_head_dim_null = 1, .rotary.is_partial = 1},
     {.model_type = "baichuan", .is_head_dim_null = 1, .is_heads_null = 1},
     {.model_type = "pico_decoder"},
@@ -253,6 +265,8 @@ void llama_config_prepare(json_t *root, const struct family *family, struct mode
     if (layers > 0 && layers <= LIMIT_SCORE_LAYERS)
         reading.layer_count = (uint64_t)layers;
     stablelm_config_prepare(root, family, config);
+    nemotron_config_prepare(root, family, config);
+    opensci_config_prepare(root, family, config);
     read_heads(&reading);
     take_flag(&reading, reading.dialect->has_attention_bias, "attention_bias");
     take_flag(&reading, reading.dialect->has_mlp_bias, "mlp_bias");

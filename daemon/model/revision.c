@@ -42,6 +42,7 @@ static const struct {
     {"step-{step}-{tokens}T", 0, NULL},                          /* FineWeb ablations: step-001000-2BT */
     {"step-{step}-{tokens}", 0, NULL}, /* how TinyLlama's repositories end: step-1431k-3T */
     {"step-{step}-token-{tokens}", 0, NULL},
+    {"step-{step}_tokens-{tokens}-phase{stage}", 0, NULL},    /* Gaperon, whose phases count on */
     {"step_{step}", 0, NULL},                                 /* Gemstones; OLMo 2 and 3, after pretraining */
     {"global_step{step}", 0, NULL},                           /* BLOOM, StableLM 2 */
     {checkpoints_rule, 0, NULL},                              /* Amber, K2 */
@@ -50,8 +51,8 @@ static const struct {
     {"step{step}-{tokens}tokens", 0, NULL},                   /* TransNormerLLM 3: step13000-50Btokens */
     {"CrystalCoder_phase{stage}_checkpoint_{step}", 0, NULL}, /* Crystal */
     {"checkpoint-{step}", 0, NULL},                           /* folders of transformers' Trainer, mistral */
-    {"checkpoint_{step}", 0, NULL},                           /* HPLT's reference models */
-    {"iter_{step}", 0, NULL},                                 /* Megatron */
+    {"checkpoint_{step}", 0, NULL},                           /* HPLT's and OpenEuroLLM's models */
+    {"iter_{step}", 0, NULL},                                 /* Megatron, open-sci-ref */
     {"iter{step}", 0, NULL},                                  /* Zamba */
     {"pretrain_iter_{step}", 1, NULL},                        /* OpenCoder */
     {"anneal_iter_{step}", 2, NULL},                          /* OpenCoder */
@@ -83,6 +84,7 @@ static const struct {
     {"OpenCoder-LLM/OpenCoder-1.5B-Base-Checkpoints", 4194304, 0},
     {"OpenCoder-LLM/OpenCoder-8B-Base-Checkpoints", 8388608, 0},
     {"HPLT/hplt2c_*_checkpoints", 2097152, 0}, /* the last of 47684 ends 100B */
+    {"openeurollm/datamix-2b-*", 4194304, 0},  /* the last of 953675 ends 4T */
     {"tomg-group-umd/Gemstone-*", 4194304, 0}, /* 2048 sequences of 2048 */
     {"Gemstone-Models/Gemstone-*", 4194304, 0},
     /* 360 chunks of 1,706,976 sequences of 2,049, which are the 1259.13B of the model's card; ckpt_000 is

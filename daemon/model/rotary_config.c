@@ -50,6 +50,16 @@ static void doubt_fraction(const struct reading *reading, const json_t *object)
         doubt(reading, "partial_rotary_factor", "is not 1");
 }
 
+/* Of heads that are rotated in part, version 4 takes the fraction beside the rotary embeddings, version 5 the
+ * one among them first. */
+static void doubt_fractions(const struct reading *reading)
+{
+    const json_t *outer = value_of(reading, "partial_rotary_factor");
+    const json_t *inner = json_object_get(value_of(reading, "rope_parameters"), "partial_rotary_factor");
+    if (reading->rules->is_partial && outer && inner && !json_equal(outer, inner))
+        doubt(reading, "partial_rotary_factor", "stands twice");
+}
+
 static int has_object(const json_t *object)
 {
     const char *key;
@@ -175,6 +185,7 @@ static void read_all(const struct reading *reading)
     doubt_base(reading, rope, rope == scaling);
     doubt_fraction(reading, reading->root);
     doubt_fraction(reading, rope);
+    doubt_fractions(reading);
     const json_t *named = json_object_get(rope, "rope_type");
     const char *type = json_string_value(named ? named : json_object_get(rope, "type"));
     const int is_llama3 = type && strcmp(type, "llama3") == 0, is_yarn = type && strcmp(type, "yarn") == 0;

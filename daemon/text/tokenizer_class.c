@@ -57,10 +57,12 @@ static const struct {
     {"smollm3", BY_CLASS, "PreTrainedTokenizerFast"},
     {"granite", NEVER, NULL},
     {"stablelm", NEVER, NULL},
+    {"nemotron", NEVER, "PreTrainedTokenizerFast"},
     {"minicpm", BY_CLASS, NULL},
     {"gemma", BY_CLASS, "GemmaTokenizer"},
     {"baichuan", BY_CLASS, NULL},
     {"crystalcoder", BY_CLASS, NULL},
+    {"opensci", BY_CLASS, NULL},
     {"pico_decoder", BY_CLASS, NULL},
     {"apertus", BY_CLASS, NULL},
 };

@@ -26,8 +26,8 @@ struct score_kernels {
     void (*rms_norm)(const float *x, size_t count, const float *weight, double epsilon, float *out);
     /* x += bias. */
     void (*add)(float *x, const float *bias, size_t count);
-    /* x = activation(x + bias), of those without numbers of their own. The absolute error of an activation is
-     * below 2e-7 * max(1, |x|). */
+    /* x = activation(x + bias), of those without numbers of their own; bias may be NULL. The absolute error
+     * of an activation is below 2e-7 * max(1, |x|), of a square below 2e-7 times itself. */
     void (*activate)(enum score_activation activation, float *x, const float *bias, size_t count);
     /* x = xIELU(x), with the same error. */
     void (*xielu)(const struct score_xielu *numbers, float *x, size_t count);

@@ -73,9 +73,11 @@ INLINE void activate_as(enum score_activation activation, float *x, const float 
 {
     const size_t end = whole(count), left = count - end;
     for (size_t i = 0; i < end; i += WIDTH)
-        store(x + i, activation_of(activation, load(x + i) + load(bias + i)));
+        store(x + i, activation_of(activation, load(x + i) + (bias ? load(bias + i) : all(0.0F))));
     if (left) {
-        vec y = load_part(x + end, left, 0.0F) + load_part(bias + end, left, 0.0F);
+        vec y = load_part(x + end, left, 0.0F);
+        if (bias)
+            y += load_part(bias + end, left, 0.0F);
         store_part(x + end, activation_of(activation, y), left);
     }
 }
@@ -100,6 +102,9 @@ TARGET static void activate(enum score_activation activation, float *x, const fl
         break;
     case SCORE_ACTIVATION_SILU:
         activate_as(SCORE_ACTIVATION_SILU, x, bias, count);
+        break;
+    case SCORE_ACTIVATION_RELU_SQUARED:
+        activate_as(SCORE_ACTIVATION_RELU_SQUARED, x, bias, count);
         break;
     case SCORE_ACTIVATION_RELU:
     case SCORE_ACTIVATION_XIELU:
@@ -132,6 +137,9 @@ TARGET static void gate(enum score_activation activation, float *x, const float 
         break;
     case SCORE_ACTIVATION_SILU:
         gate_as(SCORE_ACTIVATION_SILU, x, up, count);
+        break;
+    case SCORE_ACTIVATION_RELU_SQUARED:
+        gate_as(SCORE_ACTIVATION_RELU_SQUARED, x, up, count);
         break;
     case SCORE_ACTIVATION_RELU:
     case SCORE_ACTIVATION_XIELU:

@@ -174,6 +174,8 @@ INLINE vec activation_of(enum score_activation activation, vec x)
         return gelu_tanh(x);
     case SCORE_ACTIVATION_SILU:
         return times_sigmoid(x, x);
+    case SCORE_ACTIVATION_RELU_SQUARED:
+        return choose(x < all(0.0F), all(0.0F), x * x);
     case SCORE_ACTIVATION_RELU:
     case SCORE_ACTIVATION_XIELU:
     case SCORE_ACTIVATION_COUNT:

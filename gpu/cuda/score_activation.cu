@@ -18,6 +18,8 @@ template <int ACTIVATION> static __device__ __forceinline__ float activation_of(
     }
     if (ACTIVATION == 2)
         return x < 0.0F ? 0.0F : x;
+    if (ACTIVATION == 4)
+        return x < 0.0F ? 0.0F : x * x;
     return x / (1.0F + expf(-x));
 }
 
@@ -184,7 +186,8 @@ static cudaError_t gate_as(void *x, uint32_t rows, uint32_t width, uint64_t stri
     (activation == 0   ? FUNCTION<T, 0>                                                                      \
      : activation == 1 ? FUNCTION<T, 1>                                                                      \
      : activation == 2 ? FUNCTION<T, 2>                                                                      \
-                       : FUNCTION<T, 3>)(x, rows, width, stride, stream)
+     : activation == 3 ? FUNCTION<T, 3>                                                                      \
+                       : FUNCTION<T, 4>)(x, rows, width, stride, stream)
 
 template <typename T> static cudaError_t cut(void *x, uint64_t count, float limit, cudaStream_t stream)
 {

@@ -174,9 +174,8 @@ static int transform(const struct step *step, struct err *err)
         return experts_run(run, step->layer, step->normed_mlp, step->rows, step->hidden, err);
     const uint64_t wide = model->config.intermediate_size;
     const int has_gate = model->architecture->has_gate;
-    /* The exact GELU, SiLU and xIELU have no epilogue, and none has a gate: a kernel of ours applies them in
-     * place.
-     */
+    /* The exact GELU, SiLU, squares and xIELU have no epilogue, and none has a gate: a kernel of ours applies
+     * them in place. */
     const enum gemm_epilogue epilogue = has_gate ? GEMM_EPILOGUE_BIAS
                                         : activation == SCORE_ACTIVATION_GELU_TANH
                                             ? GEMM_EPILOGUE_BIAS_GELU_TANH

@@ -27,6 +27,7 @@ template <int ACTIVATION> static double activation_wanted(double v)
     return ACTIVATION == 0   ? 0.5 * v * std::erfc(-v / std::sqrt(2.0))
            : ACTIVATION == 1 ? 0.5 * v * (1 + std::tanh(std::sqrt(2 / M_PI) * (v + 0.044715 * v * v * v)))
            : ACTIVATION == 2 ? std::fmax(v, 0)
+           : ACTIVATION == 4 ? (v > 0 ? v * v : 0)
                              : v / (1 + std::exp(-v));
 }
 
@@ -143,11 +144,14 @@ template <typename T> static void activations_in()
     activations<T, 1>(1, 7, 7);
     activations<T, 2>(5, 64, 80);
     activations<T, 3>(2, ROW_THREADS * 2 * 16 / sizeof(T) + 8, ROW_THREADS * 2 * 16 / sizeof(T) + 24);
+    activations<T, 4>(3, 43, 47);
+    activations<T, 4>(5, 64, 80);
     xielus<T>(3, 43, 47);
     xielus<T>(2, ROW_THREADS * 16 / sizeof(T) + 8, ROW_THREADS * 16 / sizeof(T) + 24);
     gates<T, 0>(3, 43, 86);
     gates<T, 1>(1, 7, 15);
     gates<T, 2>(5, 64, 128);
+    gates<T, 4>(3, 43, 86);
     gates<T, 3>(2, ROW_THREADS * 16 / sizeof(T) + 8, ROW_THREADS * 32 / sizeof(T) + 16);
 }
 

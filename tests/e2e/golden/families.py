@@ -15,6 +15,7 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 import gemma  # noqa: E402
 import known_config  # noqa: E402
+import nemotron  # noqa: E402
 import stablelm  # noqa: E402
 from tiny import Absent, Edit, Variant, Weights, bare, made_up, measure_all, without, write  # noqa: E402
 
@@ -70,6 +71,7 @@ FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
         },
     ),
     "stablelm": ("StableLmForCausalLM", stablelm.CONFIG),
+    "nemotron": ("NemotronForCausalLM", nemotron.CONFIG),
     "minicpm": ("MiniCPMForCausalLM", {"rope_scaling": None, "scale_emb": 12, "scale_depth": 1.4, "dim_model_base": 8}),
     "gemma": ("GemmaForCausalLM", {"head_dim": WIDTH // HEADS} | gemma.CONFIG),
     "olmo": ("OlmoForCausalLM", {"attention_bias": False, "clip_qkv": None, "rope_scaling": None}),
@@ -127,6 +129,7 @@ def weights(family: str, shape: Shape) -> Weights:
         norms |= {"self_attn.q_norm": queries, "self_attn.k_norm": keys}
     if family == "apertus":
         norms = {"attention_layernorm": WIDTH, "feedforward_layernorm": WIDTH}
+    if family in ("apertus", "nemotron"):
         del shapes["mlp.gate_proj"]
     if family in ("qwen3", "apertus"):
         norms |= {"self_attn.q_norm": shape.head, "self_attn.k_norm": shape.head}
@@ -137,7 +140,7 @@ def weights(family: str, shape: Shape) -> Weights:
             made[f"model.layers.{i}.{name}.weight"] = np.roll(made_up(width, around=1.0), i + len(name))
     if family == "qwen2":
         qkv_biases(made)
-    if family == "stablelm":  # whose norms have them, and whose heads are rotated in part
+    if family in ("stablelm", "nemotron"):  # whose norms have them, and whose heads are rotated in part
         biased(made, "norm")
     for i in range(LAYERS if family == "apertus" else 0):
         numbers = {"alpha_p": [0.25 + i], "alpha_n": [-1.0 - i / 2], "beta": 0.5, "eps": -(2.0**-20)}  # which bfloat16 holds
@@ -379,6 +382,7 @@ OWN: dict[str, dict[str, Variant]] = {
     },
     "gemma": {**SCALED, **BIASED, **gemma.VARIANTS},
     "stablelm": stablelm.variants(qkv_biases, LINEAR, V5),
+    "nemotron": nemotron.variants(attention_biases, mlp_biases, LINEAR, V5),
     "llama": {
         **SCALED,
         **BIASED,
@@ -568,8 +572,7 @@ OLMOS = ("olmo", "olmo2")
 REMOTES = ("minicpm",)
 # What EVERY and SHAPES say otherwise of a family
 REFUSALS = {
-    **gemma.REFUSALS,
-    **stablelm.REFUSALS,
+    **(gemma.REFUSALS | stablelm.REFUSALS | nemotron.REFUSALS),
     "mistral: heads null": '"num_key_value_heads" is null',
     "mistral: all heads of their own, null": '"num_key_value_heads" is null',
     "mistral: heads not said": "do not fit each other",

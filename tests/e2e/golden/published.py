@@ -1,10 +1,10 @@
-"""Makes published.json: Baichuan 2 (7B), Crystal and Pico, of which transformers has no class, on tiny models of made-up weights (tiny.py).
+"""Makes published.json: Baichuan 2 (7B), Crystal, Pico and open-sci-ref, of which transformers has no class, on tiny models of made-up weights (tiny.py).
 
-    python tests/e2e/golden/published.py [FOLDER]     (torch; with FOLDER transformers 4; seconds)
+    python tests/e2e/golden/published.py [FOLDER]     (torch; with FOLDER transformers 4, for open-sci-ref 4.48 to 4.52; seconds)
 
 The column "torch" is the forward pass below, in float64 but for the angles, which both classes have in float32. "class" is what other
-code finds, or the name of its error: of Crystal and Pico the class that is published beside it (modeling_crystalcoder.py,
-configuration_crystalcoder.py and pico_decoder.py, if they are in FOLDER), of Baichuan 2 Llama's class with the same weights, queries, keys and values apart and the rows of
+code finds, or the name of its error: of Crystal, Pico and open-sci-ref the class that is published beside it (modeling_crystalcoder.py,
+configuration_crystalcoder.py, pico_decoder.py, modeling_opensci.py and configuration_opensci.py, if they are in FOLDER), of Baichuan 2 Llama's class with the same weights, queries, keys and values apart and the rows of
 the unembedding divided before. Of MiniCPM, whose variants are those of families.py, Granite's class is the other code (families.json).
 """
 
@@ -22,6 +22,7 @@ import numpy as np
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 import families  # noqa: E402
+import opensci  # noqa: E402
 from tiny import TEXTS, TOKENIZER, Absent, Edit, Variant, Weights, bare, made_up, transformer, without, write_variant, written  # noqa: E402
 
 ROWS, WIDTH, LAYERS, HEADS, INNER, POSITIONS = 512, 32, 3, 4, 42, 128
@@ -234,8 +235,9 @@ FAMILIES = {
     "baichuan": (BAICHUAN, baichuan_weights, OF_BAICHUAN),
     "crystalcoder": (CRYSTAL, crystal_weights, OF_CRYSTAL),
     "pico_decoder": (PICO, pico_weights, OF_PICO),
+    "opensci": (opensci.CONFIG, opensci.weights, opensci.VARIANTS),
 }
-CLASSES = {"crystalcoder": "modeling_crystalcoder.py", "pico_decoder": "pico_decoder.py"}
+CLASSES = {"crystalcoder": "modeling_crystalcoder.py", "pico_decoder": "pico_decoder.py", "opensci": "modeling_opensci.py"}
 VARIANTS: dict[str, Variant] = {f"{family}: {name}": variant for family, (_, _, own) in FAMILIES.items() for name, variant in own.items()}
 
 
@@ -251,7 +253,13 @@ def rotated(x: Any, dimensions: int, are_neighbours: bool, base: float = 10000) 
     """x [inputs, heads, size]: of its first dimensions, pair j turns by position * base^(-2 j / dimensions)."""
     import torch
 
-    frequencies = 1.0 / base ** (torch.arange(0, dimensions, 2, dtype=torch.float32) / dimensions)
+    return turned(x, 1.0 / base ** (torch.arange(0, dimensions, 2, dtype=torch.float32) / dimensions), are_neighbours)
+
+
+def turned(x: Any, frequencies: Any, are_neighbours: bool = False) -> Any:
+    import torch
+
+    dimensions = 2 * len(frequencies)
     angles = torch.outer(torch.arange(x.shape[0], dtype=torch.float32), frequencies)[:, None]
     cosine, sine = angles.cos().double(), angles.sin().double()
     part, out = x[..., :dimensions], x.clone()
@@ -370,7 +378,11 @@ def pico(config: dict[str, Any], w: dict[str, Any], ids: Any) -> Any:
     return norm(x, "output_norm") @ w["de_embedding_proj.weight"].T
 
 
-FORWARD = {"baichuan": baichuan, "crystalcoder": crystal, "minicpm": minicpm, "pico_decoder": pico}
+def open_sci(config: dict[str, Any], w: dict[str, Any], ids: Any) -> Any:
+    return opensci.logits(config, w, ids, turned, attended)
+
+
+FORWARD = {"baichuan": baichuan, "crystalcoder": crystal, "minicpm": minicpm, "pico_decoder": pico, "opensci": open_sci}
 
 
 def sums_of(logits_of: Any) -> list[float]:
@@ -423,12 +435,13 @@ def measure_class(folder: Path, published: Path) -> list[float] | str:
                 "AutoModelForCausalLM": "modeling_crystalcoder.CrystalCoderLMHeadModel",
             },
             "pico_decoder": {"AutoConfig": "pico_decoder.PicoDecoderHFConfig", "AutoModelForCausalLM": "pico_decoder.PicoDecoderHF"},
+            "opensci": opensci.CONFIG["auto_map"],
         }[config["model_type"]]
-        for file in [*published.glob("*_crystalcoder.py"), *published.glob("pico_decoder.py")]:
+        for file in [*published.glob("*_crystalcoder.py"), *published.glob("pico_decoder.py"), *published.glob("*_opensci.py")]:
             shutil.copy(file, folder)
     (folder / "config.json").write_text(json.dumps(config))
     try:
-        model, told = AutoModelForCausalLM.from_pretrained(str(folder), dtype=torch.float64, trust_remote_code=True, output_loading_info=True)
+        model, told = AutoModelForCausalLM.from_pretrained(str(folder), torch_dtype=torch.float64, trust_remote_code=True, output_loading_info=True)
         if told["missing_keys"]:
             return "missing " + sorted(told["missing_keys"])[0]
         model.eval()

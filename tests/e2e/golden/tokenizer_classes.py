@@ -150,6 +150,10 @@ for class_name in ("GPT2Tokenizer", "GPTNeoXTokenizer", "PreTrainedTokenizerFast
     add("llama3", "stablelm", class_name, **END)
 add("llama3", "granite", "GPT2Tokenizer", **END)
 add("gpt2", "stablelm", None, "tokenizer_class: not named")
+for class_name in ("LlamaTokenizerFast", "PreTrainedTokenizerFast"):
+    add("first", "nemotron", class_name, **NAMED)
+for tokenizer in ("gpt2", "llama3"):
+    add(tokenizer, "nemotron", None)
 for kind in ("llama", "gemma"):  # HPLT's models are of the first with the tokenizer of the other
     for class_name in ("GemmaTokenizer", "GemmaTokenizerFast", "PreTrainedTokenizerFast"):
         add("gemma", kind, class_name, **NAMED, pad_token="</s>")

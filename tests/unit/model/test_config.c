@@ -212,6 +212,10 @@ static void test_parameter_count_of_other_families(void **state)
         {"{" SMALL("minicpm") ",\"tie_word_embeddings\":false}", 312384},
         {"{" SMALL("stablelm") "}", 313472},
         {"{" SMALL("stablelm") ",\"use_qkv_bias\":true,\"attention_bias\":false}", 314496},
+        {"{" SMALL("nemotron") "}", 264320},
+        {"{" SMALL("nemotron") ",\"attention_bias\":true,\"mlp_bias\":true}", 267136},
+        {"{" SMALL("opensci") ",\"qk_layernorm\":true}", 312640},
+        {"{" SMALL("opensci") ",\"qk_layernorm\":true,\"attention_bias\":true,\"mlp_bias\":true}", 316224},
         {"{" BAICHUAN "}",
          2 * 125696ULL * 4096 + 4096 + 32 * (4 * 4096ULL * 4096 + 3 * 4096ULL * 11008 + 2 * 4096)},
         {"{" CRYSTAL "}", (26960145024 - 4 * 32032ULL * 4096 - 32 * (2048ULL * 2048 + 4)) / 4},
@@ -232,6 +236,11 @@ static void test_parameter_count_of_other_families(void **state)
         assert_int_equal(model_config_parameter_count(&config, &count, &err), 0);
         assert_int_equal(count, cases[i].parameters);
     }
+}
+
+static void test_parameters_that_are_not_counted(void **state)
+{
+    (void)state;
     static const char *const uncounted[] = {
         "{\"model_type\":\"llama\"}",
         "{\"model_type\":\"bloom\"}",
@@ -305,9 +314,13 @@ static void test_llama_kinds(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_garden),          cmocka_unit_test(test_rotary_spellings),
-        cmocka_unit_test(test_masked_models),   cmocka_unit_test(test_other_families),
-        cmocka_unit_test(test_parameter_count), cmocka_unit_test(test_parameter_count_of_other_families),
+        cmocka_unit_test(test_garden),
+        cmocka_unit_test(test_rotary_spellings),
+        cmocka_unit_test(test_masked_models),
+        cmocka_unit_test(test_other_families),
+        cmocka_unit_test(test_parameter_count),
+        cmocka_unit_test(test_parameter_count_of_other_families),
+        cmocka_unit_test(test_parameters_that_are_not_counted),
         cmocka_unit_test(test_llama_kinds),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

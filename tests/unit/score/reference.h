@@ -89,7 +89,8 @@ static inline void reference_mlp(const struct score_config *config, const struct
 {
     size_t width = config->intermediate_size;
     double *wide = calloc(width, 8), *gate = calloc(width, 8);
-    const int has_gate = is_crystal(config) || (!is_fused(config) && !is_apertus(config));
+    const int has_gate =
+        is_crystal(config) || (!is_fused(config) && !is_apertus(config) && !is_nemotron(config));
     transform(config, &w[SCORE_ROLE_MLP_UP_WEIGHT], &w[SCORE_ROLE_MLP_UP_BIAS], x, wide);
     if (has_gate)
         transform(config, &w[SCORE_ROLE_MLP_GATE_WEIGHT], &w[SCORE_ROLE_MLP_GATE_BIAS], x, gate);

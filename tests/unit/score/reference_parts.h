@@ -119,9 +119,15 @@ static inline int is_stablelm(const struct score_config *config)
     return strcmp(config->architecture, "stablelm") == 0;
 }
 
+/* Layer norms as Gemma's weights, and no gate. */
+static inline int is_nemotron(const struct score_config *config)
+{
+    return strcmp(config->architecture, "nemotron") == 0;
+}
+
 static inline int has_layer_norms(const struct score_config *config)
 {
-    return is_stablelm(config) || is_modernbert(config) || is_fused(config) ||
+    return is_stablelm(config) || is_nemotron(config) || is_modernbert(config) || is_fused(config) ||
            strcmp(config->architecture, "olmo") == 0 || strcmp(config->architecture, "hf_olmo") == 0;
 }
 
@@ -144,7 +150,7 @@ static inline int is_apertus(const struct score_config *config)
 /* Of each head of queries and keys. */
 static inline int has_norms_of_heads(const struct score_config *config)
 {
-    return is_qwen3(config) || is_apertus(config);
+    return is_qwen3(config) || is_apertus(config) || strcmp(config->architecture, "opensci") == 0;
 }
 
 static inline int is_olmoe(const struct score_config *config)
@@ -152,12 +158,12 @@ static inline int is_olmoe(const struct score_config *config)
     return strcmp(config->architecture, "olmoe") == 0;
 }
 
-/* What a norm multiplies with; 1 where it has no weights. Gemma stores what exceeds 1. */
+/* What a norm multiplies with; 1 where it has no weights. Gemma and Nemotron store what exceeds 1. */
 static inline double norm_weight(const struct score_config *config, const struct tensor_view *weight,
                                  size_t i)
 {
     const double stored = weight->data ? element(weight, i) : 1;
-    return strcmp(config->architecture, "gemma") == 0 ? 1 + stored : stored;
+    return strcmp(config->architecture, "gemma") == 0 || is_nemotron(config) ? 1 + stored : stored;
 }
 
 static inline void norm(const struct score_config *config, const struct tensor_view *weight,
@@ -226,6 +232,8 @@ static inline double activation(const struct score_config *config, double x)
         return 0.5 * x * (1 + tanh(sqrt(2 / acos(-1)) * (x + 0.044715 * x * x * x)));
     if (config->activation == SCORE_ACTIVATION_SILU)
         return x / (1 + exp(-x));
+    if (config->activation == SCORE_ACTIVATION_RELU_SQUARED)
+        return x > 0 ? x * x : 0;
     return x > 0 ? x : 0;
 }
 

@@ -10,9 +10,10 @@
 #define ERROR_MAX 1e-4 /* of a log-probability */
 
 static const char *const families[] = {
-    "llama",   "mistral", "qwen2",    "qwen3",        "smollm3",  "olmo",        "olmo2",
-    "hf_olmo", "gpt2",    "bloom",    "qwen3_moe",    "olmoe",    "apertus",     "modernbert-decoder",
-    "granite", "gemma",   "stablelm", "pico_decoder", "baichuan", "crystalcoder"};
+    "llama",       "mistral", "qwen2",    "qwen3",     "smollm3", "olmo",         "olmo2",
+    "hf_olmo",     "gpt2",    "bloom",    "qwen3_moe", "olmoe",   "apertus",      "modernbert-decoder",
+    "granite",     "gemma",   "stablelm", "nemotron",  "opensci", "pico_decoder", "baichuan",
+    "crystalcoder"};
 #define FAMILY_COUNT (sizeof families / sizeof families[0])
 #define FAMILY_BAICHUAN (FAMILY_COUNT - 2)
 
@@ -48,7 +49,9 @@ static struct score_config with_family(const struct score_config *config, size_t
     }
     if (is_baichuan(&made))
         made.is_tied = 0;
-    if (is_stablelm(&made)) /* a part of each head */
+    if (is_nemotron(&made) && made.activation == SCORE_ACTIVATION_SILU)
+        made.activation = SCORE_ACTIVATION_RELU_SQUARED;
+    if (is_stablelm(&made) || is_nemotron(&made)) /* a part of each head */
         made.rotary_dimensions =
             made.rotary_dimensions > 4 ? made.rotary_dimensions / 4 * 2 : made.rotary_dimensions;
     if (is_apertus(&made))
