@@ -131,6 +131,7 @@ static void test_commits(void **state)
     };
     static const char *const epochs[] = {"Training in progress, epoch 10", "Training in progress, epoch 9",
                                          "x", NULL};
+    static const char *const numbers[] = {"200", "100", "x", NULL}; /* each is the whole title */
     struct fake fake = {.titles = titles};
     (void)state;
     /* The newest of a title, and no epochs beside steps. */
@@ -143,6 +144,8 @@ static void test_commits(void **state)
     fake.titles = epochs;
     expect(&fake, NULL, "main^Training in progress, epoch 10=00; main^Training in progress, epoch 9=01",
            "0 folders of main that hold checkpoints, 3 commits of main, such as \"x\"");
+    fake.titles = numbers;
+    expect(&fake, "main^{step}", "main^100=01; main^200=00", "3 commits of main, such as \"x\"");
 }
 
 /* A mirror without histories has no such revisions; one that fails may have what is known. */
