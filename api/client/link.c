@@ -24,7 +24,7 @@ volatile sig_atomic_t client_link_is_interrupted;
 
 struct client_link {
     struct rest *rest;
-    const struct client_command *command;
+    const struct client_command *command; /* NULL: a completion before it */
     int is_exact;                /* its answers are for programs */
     long timeout_s;              /* of an exchange; 0: the standard */
     size_t taken;                /* bytes of answers to GET */
@@ -142,7 +142,7 @@ static void name_option(const struct client_link *link, struct err *err)
     for (size_t at = 0; at < size && err->message[size] == ':'; at += length + 1) {
         length = strcspn(err->message + at, "/:");
         for (int i = 0; i < CLIENT_OPTION_COUNT; i++) {
-            if (link->command->options & UINT64_C(1) << i &&
+            if (link->command && link->command->options & UINT64_C(1) << i &&
                 is_member_of(err->message + at, length, (enum client_option)i))
                 name = client_options[i].name;
         }

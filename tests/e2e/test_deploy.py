@@ -258,6 +258,14 @@ def test_completion_in_every_shell(programs: dict[str, Path], asked: Daemon, tmp
     assert complete("bifurcated", "token", "r") == {"revoke"} and "--scopes" in complete("bifurcated", "token", "create", "--")
 
 
+def test_completion_of_what_cannot_be_asked(programs: dict[str, Path]) -> None:
+    """Models are completed before there is a command, too; what the daemon is refused with is nobody's option then."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        words = ["--server", f"https://127.0.0.1:{silent.getsockname()[1]}", "--ca-file", "/nowhere", "--model", ""]
+        shown = run(programs["bifurcate"], "--complete", *words, env={"PATH": "/usr/bin:/bin"})
+    assert (shown.returncode, shown.stdout, shown.stderr) == (0, "", "")
+
+
 def test_completion_at_the_key_itself(programs: dict[str, Path], tmp_path: Path) -> None:
     """In bash as people use it: a program and files whose words the shell would still change."""
     (tmp_path / "my dir").mkdir()
