@@ -2,6 +2,7 @@
  * was asked for, and which one may be meant; or that found less, since what is stored is damaged. */
 #include "api/client/commands.h"
 
+#include "api/client/model_name.h"
 #include "api/client/plain.h"
 #include "daemon/base/guess.h"
 #include "daemon/base/limits.h"
@@ -41,7 +42,7 @@ static json_t *get_revisions(struct client_link *link, const char *model)
     struct buf target;
     json_t *document = NULL;
     buf_init(&target, 2 * LIMIT_URL_BYTES);
-    int code = client_link_model(&target, model, &ignored);
+    int code = client_model_target(&target, model, &ignored);
     buf_append_text(&target, "/revisions?limit=10000&stepless=true&fields=revision");
     if (!code && !target.failed)
         (void)client_get_all(link, buf_text(&target), "revisions", &document, &ignored);
@@ -103,8 +104,8 @@ static json_t *find_sweep(struct client_link *link, const char *name)
     struct buf target;
     json_t *document = NULL;
     buf_init(&target, 2 * LIMIT_URL_BYTES);
-    buf_append_text(&target, "/v1/sweeps?limit=1&model=");
-    client_link_encode(&target, name);
+    buf_append_text(&target, "/v1/sweeps?limit=1");
+    client_link_append(&target, "model", name);
     if (!target.failed)
         (void)client_link_get(link, buf_text(&target), &document, &ignored);
     json_t *sweep = json_incref(json_array_get(json_object_get(document, "sweeps"), 0));
@@ -120,7 +121,7 @@ static int64_t count_revisions(struct client_link *link, const char *model)
     struct buf target;
     json_t *document = NULL;
     buf_init(&target, 2 * LIMIT_URL_BYTES);
-    int code = client_link_model(&target, model, &ignored);
+    int code = client_model_target(&target, model, &ignored);
     buf_append_text(&target, "/revisions?limit=1&stepless=true&fields=revision");
     if (!code && !target.failed)
         (void)client_link_get(link, buf_text(&target), &document, &ignored);
@@ -156,7 +157,7 @@ int client_check_model(struct client_link *link, const char *model, int code, in
     if (client_link_is_interrupted || (code ? code != ERR_NOT_FOUND : !is_empty))
         return code;
     buf_init(&name, LIMIT_MODEL_NAME_BYTES);
-    if (client_link_model_name(model, &name, &ignored)) {
+    if (client_model_name(model, &name, &ignored)) {
         buf_free(&name);
         return code;
     }
@@ -164,7 +165,7 @@ int client_check_model(struct client_link *link, const char *model, int code, in
         code = count_revisions(link, model) == 0 ? explain(link, buf_text(&name), code, err) : code;
     } else if (err->absent == ERR_ABSENT_MODEL) {
         char question[GUESS_QUESTION_SIZE], message[ERR_MESSAGE_BYTES];
-        client_link_note_folder(model);
+        client_model_note_folder(model);
         ask_models(link, buf_text(&name), question);
         (void)snprintf(message, sizeof message, "%s", err->message);
         code = err_set_absent(err, ERR_ABSENT_MODEL, "%s%s", message, question);
@@ -205,7 +206,7 @@ void client_note_absence(struct client_link *link, const char *model)
     struct err ignored = ERR_INIT;
     struct buf name;
     buf_init(&name, LIMIT_MODEL_NAME_BYTES);
-    if (client_link_model_name(model, &name, &ignored) == 0 && count_revisions(link, model) <= 0) {
+    if (client_model_name(model, &name, &ignored) == 0 && count_revisions(link, model) <= 0) {
         ask_models(link, buf_text(&name), question);
         (void)fprintf(stderr, "no revision of %s is known yet: the next run looks for them%s\n",
                       buf_text(&name), question);

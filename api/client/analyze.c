@@ -8,7 +8,7 @@
 
 static const char *verdict_of(const json_t *part)
 {
-    const char *verdict = client_answer_text(part, "verdict");
+    const char *verdict = member_text(part, "verdict");
     return strcmp(verdict, "insufficient") == 0 ? "not enough data" : verdict;
 }
 
@@ -16,7 +16,7 @@ static void print_verdict(const char *title, const json_t *part)
 {
     char head[64], text[1024];
     (void)snprintf(head, sizeof head, "  %-34s", title);
-    (void)snprintf(text, sizeof text, "%s: %s", verdict_of(part), client_answer_text(part, "reason"));
+    (void)snprintf(text, sizeof text, "%s: %s", verdict_of(part), member_text(part, "reason"));
     client_answer_wrap(head, 36, text);
 }
 
@@ -24,24 +24,23 @@ static void print_verdict(const char *title, const json_t *part)
 static const char *place_of(const json_t *object, const char *key, enum step_unit unit,
                             char text[STEP_UNIT_TEXT_SIZE])
 {
-    step_unit_write_place(unit, client_answer_real(object, key), text);
+    step_unit_write_place(unit, member_real(object, key), text);
     return text;
 }
 
 static void print_onset(const json_t *onset, enum step_unit unit)
 {
     char title[64], head[64], text[1024], where[128] = "", place[STEP_UNIT_TEXT_SIZE];
-    int is_tokens = strcmp(client_answer_text(onset, "rows"), "tokens") == 0;
-    int is_centred = strcmp(client_answer_text(onset, "view"), "centred") == 0;
+    int is_tokens = strcmp(member_text(onset, "rows"), "tokens") == 0;
+    int is_centred = strcmp(member_text(onset, "view"), "centred") == 0;
     (void)snprintf(title, sizeof title, "%s, %s", is_tokens ? "token rows" : "all rows",
                    is_centred ? "around column means" : "as stored");
-    if (client_answer_has(onset, "step") && client_answer_has(onset, "step_before"))
+    if (member_is_number(onset, "step") && member_is_number(onset, "step_before"))
         (void)snprintf(where, sizeof where, ", after %s", place_of(onset, "step_before", unit, place));
-    else if (client_answer_has(onset, "step"))
+    else if (member_is_number(onset, "step"))
         (void)snprintf(where, sizeof where, ", already at the first revision of its own");
     (void)snprintf(head, sizeof head, "  %-34s", title);
-    (void)snprintf(text, sizeof text, "%s%s: %s", verdict_of(onset), where,
-                   client_answer_text(onset, "reason"));
+    (void)snprintf(text, sizeof text, "%s%s: %s", verdict_of(onset), where, member_text(onset, "reason"));
     client_answer_wrap(head, 36, text);
 }
 
@@ -58,34 +57,33 @@ static void write_place(enum step_unit unit, double number, char text[STEP_UNIT_
 static void print_known_schedule(const json_t *schedule, enum step_unit unit)
 {
     char text[512], stable[80] = "", warmup[STEP_UNIT_TEXT_SIZE], total[STEP_UNIT_TEXT_SIZE];
-    const char *source =
-        strcmp(client_answer_text(schedule, "source"), "query") == 0 ? "as given" : "built in";
-    if (client_answer_has(schedule, "stable")) {
+    const char *source = strcmp(member_text(schedule, "source"), "query") == 0 ? "as given" : "built in";
+    if (member_is_number(schedule, "stable")) {
         char place[STEP_UNIT_TEXT_SIZE];
-        write_place(unit, client_answer_real(schedule, "stable"), place);
+        write_place(unit, member_real(schedule, "stable"), place);
         (void)snprintf(stable, sizeof stable, ", steady to %s", place);
     }
-    write_place(unit, client_answer_real(schedule, "warmup"), warmup);
-    write_place(unit, client_answer_real(schedule, "total"), total);
+    write_place(unit, member_real(schedule, "warmup"), warmup);
+    write_place(unit, member_real(schedule, "total"), total);
     if (unit == STEP_UNIT_STEPS)
         (void)snprintf(text, sizeof text,
                        "%s (%s), peak %g, floor %g, %.0f steps of warm-up%s, %.0f steps, weight decay %g",
-                       client_answer_text(schedule, "kind"), source, client_answer_real(schedule, "peak"),
-                       client_answer_real(schedule, "floor"), client_answer_real(schedule, "warmup"), stable,
-                       client_answer_real(schedule, "total"), client_answer_real(schedule, "decay"));
+                       member_text(schedule, "kind"), source, member_real(schedule, "peak"),
+                       member_real(schedule, "floor"), member_real(schedule, "warmup"), stable,
+                       member_real(schedule, "total"), member_real(schedule, "decay"));
     else
         (void)snprintf(text, sizeof text,
                        "%s (%s), peak %g, floor %g, warm-up to %s%s, to %s in %.0f steps, weight decay %g",
-                       client_answer_text(schedule, "kind"), source, client_answer_real(schedule, "peak"),
-                       client_answer_real(schedule, "floor"), warmup, stable, total,
-                       client_answer_real(schedule, "steps"), client_answer_real(schedule, "decay"));
+                       member_text(schedule, "kind"), source, member_real(schedule, "peak"),
+                       member_real(schedule, "floor"), warmup, stable, total, member_real(schedule, "steps"),
+                       member_real(schedule, "decay"));
     client_answer_wrap("Learning rate: ", 2, text);
 }
 
 static void print_schedule(const json_t *schedule, enum step_unit unit)
 {
     char text[320];
-    if (strcmp(client_answer_text(schedule, "kind"), "unknown") != 0) {
+    if (strcmp(member_text(schedule, "kind"), "unknown") != 0) {
         print_known_schedule(schedule, unit);
         return;
     }
@@ -109,24 +107,24 @@ static void print_stop(const json_t *stop, enum step_unit unit)
     size_t i;
     char text[512];
     print_verdict("recommendation", stop);
-    if (client_answer_has(stop, "perplexity") && client_answer_has(stop, "given_up") &&
-        client_answer_has(stop, "step")) {
-        double change = 100 * expm1(client_answer_real(stop, "given_up"));
+    if (member_is_number(stop, "perplexity") && member_is_number(stop, "given_up") &&
+        member_is_number(stop, "step")) {
+        double change = 100 * expm1(member_real(stop, "given_up"));
         char error[64] = "", there[STEP_UNIT_TEXT_SIZE], best[STEP_UNIT_TEXT_SIZE];
-        if (client_answer_has(stop, "perplexity_fluctuation"))
+        if (member_is_number(stop, "perplexity_fluctuation"))
             (void)snprintf(error, sizeof error, "; neighbours differ by %.1f %%",
-                           100 * expm1(sqrt(2) * client_answer_real(stop, "perplexity_fluctuation")));
+                           100 * expm1(sqrt(2) * member_real(stop, "perplexity_fluctuation")));
         (void)snprintf(text, sizeof text,
                        "%.4g at %s, %.4g at the end (stopping leaves it %.1f %% %s%s), best %.4g at %s",
-                       client_answer_real(stop, "perplexity"), place_of(stop, "perplexity_step", unit, there),
-                       client_answer_real(stop, "perplexity_end"), fabs(change),
-                       change < 0 ? "lower" : "higher", error, client_answer_real(stop, "perplexity_best"),
+                       member_real(stop, "perplexity"), place_of(stop, "perplexity_step", unit, there),
+                       member_real(stop, "perplexity_end"), fabs(change), change < 0 ? "lower" : "higher",
+                       error, member_real(stop, "perplexity_best"),
                        place_of(stop, "perplexity_best_step", unit, best));
         client_answer_wrap("  perplexity", 36, text);
     }
     json_array_foreach(json_object_get(stop, "cautions"), i, caution)
     {
-        client_answer_wrap("  caution", 36, client_answer_text(caution, "meaning"));
+        client_answer_wrap("  caution", 36, member_text(caution, "meaning"));
     }
 }
 
@@ -142,21 +140,21 @@ static void print_controls(const json_t *controls)
                        json_is_true(holds)    ? "yes"
                        : json_is_false(holds) ? "no"
                                               : "not known");
-        client_answer_wrap(head, 13, client_answer_text(control, "meaning"));
+        client_answer_wrap(head, 13, member_text(control, "meaning"));
     }
 }
 
 /* Displacements that no verdict uses, and what makes them of use. */
 static void print_other_references(const json_t *document)
 {
-    int64_t count = client_answer_integer(document, "revisions_of_other_references");
+    int64_t count = member_integer(document, "revisions_of_other_references");
     char text[LIMIT_REVISION_NAME_BYTES + 256];
     if (count <= 0)
         return;
     (void)snprintf(text, sizeof text,
                    "%" PRId64 " displacement%s from another revision than %s, since a sweep named another "
                    "--reference, and %s left out; a sweep of all has them from one again",
-                   count, count == 1 ? " is" : "s are", client_answer_text(document, "reference"),
+                   count, count == 1 ? " is" : "s are", member_text(document, "reference"),
                    count == 1 ? "is" : "are");
     client_answer_wrap("", 0, text);
 }
@@ -165,11 +163,11 @@ static void print_analysis(const json_t *document)
 {
     const json_t *onset, *rest = json_object_get(document, "rest");
     const json_t *divergence = json_object_get(document, "divergence");
-    int has_diverged = strcmp(client_answer_text(divergence, "verdict"), "yes") == 0;
+    int has_diverged = strcmp(member_text(divergence, "verdict"), "yes") == 0;
     size_t i;
-    int64_t measured = client_answer_integer(document, "revisions_measured");
-    int64_t left_out = measured - client_answer_integer(document, "revisions_counted");
-    const char *tensor = client_answer_text(document, "tensor");
+    int64_t measured = member_integer(document, "revisions_measured");
+    int64_t left_out = measured - member_integer(document, "revisions_counted");
+    const char *tensor = member_text(document, "tensor");
     const enum step_unit unit = client_answer_unit(document);
     char repeated[128] = "", each[32];
     (void)snprintf(each, sizeof each, "for each %.*s", (int)strlen(step_unit_name(unit)) - 1,
@@ -177,17 +175,17 @@ static void print_analysis(const json_t *document)
     if (left_out)
         (void)snprintf(repeated, sizeof repeated, ", %" PRId64 " of them left out as repetitions%s", left_out,
                        has_diverged ? " or after training diverged" : "");
-    client_answer_line(json_sprintf(
-        "%s%s%s: %" JSON_INTEGER_FORMAT " of %" JSON_INTEGER_FORMAT " revisions measured%s",
-        client_answer_text(document, "model"), tensor[0] ? ", " : "", tensor, (json_int_t)measured,
-        (json_int_t)client_answer_integer(document, "revisions_known"), repeated));
-    if (client_answer_integer(document, "revisions_left_out") > 0)
+    client_answer_line(
+        json_sprintf("%s%s%s: %" JSON_INTEGER_FORMAT " of %" JSON_INTEGER_FORMAT " revisions measured%s",
+                     member_text(document, "model"), tensor[0] ? ", " : "", tensor, (json_int_t)measured,
+                     (json_int_t)member_integer(document, "revisions_known"), repeated));
+    if (member_integer(document, "revisions_left_out") > 0)
         client_answer_line(json_sprintf("%" JSON_INTEGER_FORMAT
                                         " more are not part of this run: of later stages, or of a "
                                         "step that is there already",
-                                        (json_int_t)client_answer_integer(document, "revisions_left_out")));
+                                        (json_int_t)member_integer(document, "revisions_left_out")));
     print_other_references(document);
-    if (!measured && !client_answer_integer(json_object_get(document, "perplexity_fall"), "revisions")) {
+    if (!measured && !member_integer(json_object_get(document, "perplexity_fall"), "revisions")) {
         (void)fflush(stdout);
         (void)fputs("there is nothing to analyze yet; `bifurcate sweeps` says how sweeps ended, `bifurcate "
                     "sweep MODEL` "
@@ -236,13 +234,13 @@ int client_run_analyze(const struct client_arguments *arguments)
 static size_t count_alike(const json_t *findings, size_t from)
 {
     const json_t *first = json_array_get(findings, from);
-    const char *digest = client_answer_text(first, "digest");
+    const char *digest = member_text(first, "digest");
     size_t count = 1;
-    while (digest[0] && strcmp(client_answer_text(first, "kind"), "unchanged") == 0) {
+    while (digest[0] && strcmp(member_text(first, "kind"), "unchanged") == 0) {
         const json_t *next = json_array_get(findings, from + count);
-        if (strcmp(client_answer_text(next, "kind"), "unchanged") != 0 ||
-            strcmp(client_answer_text(next, "basis"), client_answer_text(first, "basis")) != 0 ||
-            strcmp(client_answer_text(next, "digest"), digest) != 0 ||
+        if (strcmp(member_text(next, "kind"), "unchanged") != 0 ||
+            strcmp(member_text(next, "basis"), member_text(first, "basis")) != 0 ||
+            strcmp(member_text(next, "digest"), digest) != 0 ||
             json_is_false(json_object_get(next, "is_model_equal")) !=
                 json_is_false(json_object_get(first, "is_model_equal"))) /* the text says why */
             break;
@@ -256,18 +254,17 @@ static void print_finding(const json_t *findings, size_t at, size_t alike, enum 
 {
     const json_t *finding = json_array_get(findings, at);
     char head[96], kind[32], number[STEP_UNIT_TEXT_SIZE];
-    step_unit_write_number(unit, (double)client_answer_integer(finding, "step"), number);
-    (void)snprintf(kind, sizeof kind, "%s", client_answer_text(finding, "kind"));
+    step_unit_write_number(unit, (double)member_integer(finding, "step"), number);
+    (void)snprintf(kind, sizeof kind, "%s", member_text(finding, "kind"));
     for (char *c = kind; *c; c++)
         *c = *c == '_' ? ' ' : *c;
     (void)snprintf(head, sizeof head, "  %-9s %-12s ", number, kind);
     if (alike == 1) {
-        client_answer_wrap(head, 25, client_answer_text(finding, "text"));
+        client_answer_wrap(head, 25, member_text(finding, "text"));
         return;
     }
-    json_t *text =
-        json_sprintf("%s; the same holds of the next %zu, up to %s", client_answer_text(finding, "text"),
-                     alike - 1, client_answer_text(json_array_get(findings, at + alike - 1), "revision"));
+    json_t *text = json_sprintf("%s; the same holds of the next %zu, up to %s", member_text(finding, "text"),
+                                alike - 1, member_text(json_array_get(findings, at + alike - 1), "revision"));
     client_answer_wrap(head, 25, json_is_string(text) ? json_string_value(text) : "");
     json_decref(text);
 }
@@ -276,28 +273,28 @@ static void print_audit(const json_t *document)
 {
     const json_t *findings = json_object_get(document, "findings");
     const enum step_unit unit = client_answer_unit(document);
-    const long long files = client_answer_integer(document, "revisions_with_files");
+    const long long files = member_integer(document, "revisions_with_files");
     char grid[80] = "", every[STEP_UNIT_TEXT_SIZE], known[80] = "", sets[80] = "";
     if (files) { /* a folder's files have no digests */
         (void)snprintf(known, sizeof known, ", the files of %lld", files);
         (void)snprintf(sets, sizeof sets, "%lld different sets of weight files, ",
-                       (long long)client_answer_integer(document, "distinct_files"));
+                       (long long)member_integer(document, "distinct_files"));
     }
-    client_answer_line(
-        json_sprintf("%s, %s: %" JSON_INTEGER_FORMAT " revisions known%s, %" JSON_INTEGER_FORMAT " measured",
-                     client_answer_text(document, "model"), client_answer_text(document, "tensor"),
-                     (json_int_t)client_answer_integer(document, "revisions_known"), known,
-                     (json_int_t)client_answer_integer(document, "revisions_measured")));
-    if (client_answer_has(document, "grid")) {
-        step_unit_write_every(unit, client_answer_real(document, "grid"), every);
+    client_answer_line(json_sprintf("%s, %s: %" JSON_INTEGER_FORMAT
+                                    " revisions known%s, %" JSON_INTEGER_FORMAT " measured",
+                                    member_text(document, "model"), member_text(document, "tensor"),
+                                    (json_int_t)member_integer(document, "revisions_known"), known,
+                                    (json_int_t)member_integer(document, "revisions_measured")));
+    if (member_is_number(document, "grid")) {
+        step_unit_write_every(unit, member_real(document, "grid"), every);
         (void)snprintf(grid, sizeof grid, "; a revision every %s", every);
     }
     client_answer_line(
         json_sprintf("%s%" JSON_INTEGER_FORMAT " different tensors%s%s", sets,
-                     (json_int_t)client_answer_integer(document, "distinct_tensors"), grid,
+                     (json_int_t)member_integer(document, "distinct_tensors"), grid,
                      files ? "" : "; files are not compared, since no digests of them are known"));
     if (json_is_object(json_object_get(document, "passed_over")))
-        client_answer_wrap("", 0, client_answer_text(json_object_get(document, "passed_over"), "text"));
+        client_answer_wrap("", 0, member_text(json_object_get(document, "passed_over"), "text"));
     if (json_array_size(findings) == 0)
         (void)puts("nothing found");
     for (size_t i = 0, alike; i < json_array_size(findings); i += alike) {

@@ -1,6 +1,7 @@
 #include "api/client/answer.h"
 
 #include "api/client/link.h"
+#include "api/client/model_name.h"
 #include "api/client/terminal.h"
 #include "daemon/base/limits.h"
 
@@ -10,30 +11,9 @@
 #define TEXT_MIN 32 /* of it for the text beside its head, else it stands below */
 #define INDENT_BELOW 4
 
-const char *client_answer_text(const json_t *object, const char *key)
-{
-    const char *text = json_string_value(json_object_get(object, key));
-    return text ? text : "";
-}
-
-int64_t client_answer_integer(const json_t *object, const char *key)
-{
-    return json_integer_value(json_object_get(object, key));
-}
-
-double client_answer_real(const json_t *object, const char *key)
-{
-    return json_number_value(json_object_get(object, key));
-}
-
-int client_answer_has(const json_t *object, const char *key)
-{
-    return json_is_number(json_object_get(object, key));
-}
-
 enum step_unit client_answer_unit(const json_t *document)
 {
-    return step_unit_find(client_answer_text(document, "step_unit"));
+    return step_unit_find(member_text(document, "step_unit"));
 }
 
 void client_answer_wrap(const char *head, size_t indent, const char *text)
@@ -84,7 +64,7 @@ void client_answer_begin(struct client_answer *answer, const struct client_argum
     buf_init(&answer->target, 2 * LIMIT_URL_BYTES);
     answer->code = client_link_open(arguments, &answer->link, &answer->err);
     if (!answer->code && model)
-        answer->code = client_link_model(&answer->target, model, &answer->err);
+        answer->code = client_model_target(&answer->target, model, &answer->err);
 }
 
 void client_answer_name_revision(struct client_answer *answer, const char *revision)
@@ -151,7 +131,7 @@ int client_answer_run(const struct client_arguments *arguments, const char *mode
         answer.code = err_set(&answer.err, ERR_FORMAT, "%s%s: the answer names no model; is it a bifurcated?",
                               client_link_server(answer.link), buf_text(&answer.target));
     if (model)
-        client_answer_check_model(&answer, client_answer_integer(answer.document, "revisions_known") == 0);
+        client_answer_check_model(&answer, member_integer(answer.document, "revisions_known") == 0);
     client_answer_print(&answer, print);
     return client_answer_end(&answer);
 }

@@ -5,6 +5,7 @@
 #define BIFURCATED_API_CLIENT_ANSWER_H
 
 #include "api/client/commands.h"
+#include "api/client/member.h"
 #include "daemon/base/buf.h"
 #include "daemon/base/step_unit.h"
 
@@ -55,14 +56,6 @@ int client_answer_end(struct client_answer *answer);
 int client_answer_run(const struct client_arguments *arguments, const char *model, const char *path,
                       const struct client_parameter *parameters, size_t parameter_count,
                       void (*print)(const json_t *document));
-
-/* A member; "", 0 where it is none. */
-const char *client_answer_text(const json_t *object, const char *key);
-int64_t client_answer_integer(const json_t *object, const char *key);
-double client_answer_real(const json_t *object, const char *key);
-
-/* Whether a member is a number. */
-int client_answer_has(const json_t *object, const char *key);
 
 /* What the steps of a document count. */
 enum step_unit client_answer_unit(const json_t *document);

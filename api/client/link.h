@@ -63,14 +63,4 @@ void client_link_encode(struct buf *buf, const char *text);
 /* Appends a parameter to a target, "?name=value" or "&name=value", encoded; none for NULL. */
 void client_link_append(struct buf *target, const char *name, const char *value);
 
-/* Appends "/v1/models/owner/name" for "owner/name", "file:/path", or a path ("/data/run", "./run").
- * ERR_INVALID. */
-int client_link_model(struct buf *buf, const char *model, struct err *err);
-
-/* The name of a model as the daemon has it: a path becomes "file:" and the absolute path. ERR_INVALID. */
-int client_link_model_name(const char *model, struct buf *name, struct err *err);
-
-/* Says on stderr that a name is the hub's, where a folder has it, too. */
-void client_link_note_folder(const char *model);
-
 #endif

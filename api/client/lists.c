@@ -1,6 +1,7 @@
 #include "api/client/commands.h"
 
 #include "api/client/answer.h"
+#include "api/client/model_name.h"
 #include "api/client/plain.h"
 #include "api/client/progress.h"
 #include "api/client/sweep_ids.h"
@@ -36,8 +37,8 @@ int client_get_all(struct client_link *link, const char *target, const char *key
             break;
         }
         buf_init(&next, 2 * LIMIT_URL_BYTES);
-        buf_appendf(&next, "%s%ccursor=", target, strchr(target, '?') ? '&' : '?');
-        client_link_encode(&next, cursor);
+        buf_append_text(&next, target);
+        client_link_append(&next, "cursor", cursor);
         code = buf_check(&next, "URL", err);
         if (!code)
             code = client_link_get(link, buf_text(&next), &more, err);
@@ -83,11 +84,9 @@ int client_list(const struct client_arguments *arguments, const char *target, co
     buf_init(&url, LIMIT_URL_BYTES);
     buf_init(&fields, LIMIT_URL_BYTES);
     buf_append_text(&url, target);
-    if (wanted) {
-        buf_appendf(&url, "%cfields=", strchr(target, '?') ? '&' : '?');
-        client_link_encode(&url, wanted);
+    client_link_append(&url, "fields", wanted);
+    if (wanted)
         buf_append_text(&fields, wanted);
-    }
     int code = buf_check(&url, "URL", &err);
     if (!code)
         code = client_link_open(arguments, &link, &err);
@@ -175,10 +174,7 @@ int client_run_jobs(const struct client_arguments *arguments)
     struct buf target;
     buf_init(&target, LIMIT_URL_BYTES);
     buf_append_text(&target, "/v1/jobs?limit=1000");
-    if (arguments->values[CLIENT_OPTION_STATE]) {
-        buf_append_text(&target, "&state=");
-        client_link_encode(&target, arguments->values[CLIENT_OPTION_STATE]);
-    }
+    client_link_append(&target, "state", arguments->values[CLIENT_OPTION_STATE]);
     int code = buf_check(&target, "URL", &err);
     int status = code ? client_report(&err)
                       : client_list(arguments, buf_text(&target), "jobs", columns, COUNT(columns),
@@ -211,14 +207,10 @@ int client_run_sweeps(const struct client_arguments *arguments)
     buf_append_text(&target, "/v1/sweeps?limit=1000");
     int code = 0;
     if (model) {
-        code = client_link_model_name(model, &name, &err);
-        buf_append_text(&target, "&model=");
-        client_link_encode(&target, buf_text(&name));
+        code = client_model_name(model, &name, &err);
+        client_link_append(&target, "model", buf_text(&name));
     }
-    if (state) {
-        buf_append_text(&target, "&state=");
-        client_link_encode(&target, state);
-    }
+    client_link_append(&target, "state", state);
     if (!code)
         code = buf_check(&target, "URL", &err);
     int status = code ? client_report(&err)
@@ -238,14 +230,9 @@ static void print_member(const json_t *document, const char *key, const char *ti
     (void)printf("%-12s %s\n", title, text);
 }
 
-static long long number_of(const json_t *object, const char *key)
-{
-    return (long long)json_integer_value(json_object_get(object, key));
-}
-
 static const char *bytes_of(const json_t *object, const char *key, char text[32])
 {
-    client_progress_format_bytes((double)number_of(object, key), text, 32);
+    client_progress_format_bytes((double)member_integer(object, key), text, 32);
     return text;
 }
 
@@ -254,13 +241,14 @@ static void print_workers(const json_t *daemon)
 {
     const json_t *slurm = json_object_get(daemon, "slurm"), *error = json_object_get(slurm, "error");
     char text[CLIENT_CELL_SIZE];
-    (void)printf("%-12s %lld of %lld are busy\n", "workers", number_of(daemon, "busy_workers"),
-                 number_of(daemon, "workers"));
+    (void)printf("%-12s %" PRId64 " of %" PRId64 " are busy\n", "workers",
+                 member_integer(daemon, "busy_workers"), member_integer(daemon, "workers"));
     if (!json_is_object(slurm))
         return;
-    (void)printf("%-12s %lld run, %lld wait for a node, at most %lld; %lld arrays submitted\n", "slurm",
-                 number_of(slurm, "workers_running"), number_of(slurm, "workers_pending"),
-                 number_of(slurm, "workers_max"), number_of(slurm, "jobs_submitted"));
+    (void)printf("%-12s %" PRId64 " run, %" PRId64 " wait for a node, at most %" PRId64 "; %" PRId64
+                 " arrays submitted\n",
+                 "slurm", member_integer(slurm, "workers_running"), member_integer(slurm, "workers_pending"),
+                 member_integer(slurm, "workers_max"), member_integer(slurm, "jobs_submitted"));
     if (json_is_string(error)) {
         client_table_format(error, text);
         (void)printf("%-12s DOES NOT ANSWER: %s\n", "", text);
@@ -272,7 +260,7 @@ static void print_limits(const json_t *daemon)
 {
     const json_t *hub = json_object_get(daemon, "hub"), *disk = json_object_get(daemon, "disk");
     char until[CLIENT_CELL_SIZE], reason[CLIENT_CELL_SIZE], detail[ERR_MESSAGE_BYTES], left[32], size[32];
-    (void)printf("%-12s %lld requests, %s received\n", "hub", number_of(daemon, "hub_requests"),
+    (void)printf("%-12s %" PRId64 " requests, %s received\n", "hub", member_integer(daemon, "hub_requests"),
                  bytes_of(daemon, "hub_received_bytes", size));
     if (json_is_string(json_object_get(hub, "reason"))) {
         client_table_format(json_object_get(hub, "waiting_until"), until);
@@ -305,8 +293,8 @@ static void print_status(const json_t *document)
     (void)printf("%-12s %s\n%-12s", "database", bytes_of(document, "database_bytes", size), "sweeps");
     json_object_foreach(sweeps, key, value)(void)
         printf(" %s %lld", key, (long long)json_integer_value(value));
-    (void)printf("\n%-12s queued %lld running %lld\n", "tasks", number_of(tasks, "queued"),
-                 number_of(tasks, "running"));
+    (void)printf("\n%-12s queued %" PRId64 " running %" PRId64 "\n", "tasks", member_integer(tasks, "queued"),
+                 member_integer(tasks, "running"));
     if (!daemon)
         return;
     print_workers(daemon);
@@ -317,26 +305,20 @@ static void print_status(const json_t *document)
 
 int client_run_status(const struct client_arguments *arguments)
 {
-    struct client_link *link = NULL;
-    struct err err = ERR_INIT;
-    json_t *document = NULL;
-    int code = client_link_open(arguments, &link, &err);
-    if (!code)
-        code = client_link_get(link, "/v1/status", &document, &err);
-    if (!code && !json_is_string(json_object_get(document, "version")))
-        code = err_set(&err, ERR_FORMAT, "%s/v1/status: the answer has no version; is it a bifurcated?",
-                       client_link_server(link));
-    if (!code && arguments->values[CLIENT_OPTION_JSON])
-        client_print_json(document);
-    else if (!code)
-        print_status(document);
-    json_decref(document);
-    client_link_close(link);
-    return code ? client_report(&err) : CLIENT_EXIT_DONE;
+    struct client_answer answer;
+    client_answer_begin(&answer, arguments, NULL);
+    buf_append_text(&answer.target, "/v1/status");
+    client_answer_get(&answer, NULL);
+    if (!answer.code && !json_is_string(json_object_get(answer.document, "version")))
+        answer.code =
+            err_set(&answer.err, ERR_FORMAT, "%s/v1/status: the answer has no version; is it a bifurcated?",
+                    client_link_server(answer.link));
+    client_answer_print(&answer, print_status);
+    return client_answer_end(&answer);
 }
 
 /* Lists below /v1/sweeps/ID. */
-static int list_of_sweep(const struct client_arguments *arguments, const char *format, const char *key,
+static int list_of_sweep(const struct client_arguments *arguments, const char *resource, const char *key,
                          const struct client_column *columns, size_t column_count, const char *hint)
 {
     struct err err = ERR_INIT;
@@ -351,11 +333,8 @@ static int list_of_sweep(const struct client_arguments *arguments, const char *f
     buf_appendf(&target, "/v1/sweeps/%" PRId64 "/tasks", sweep_id);
     if (task_id)
         buf_appendf(&target, "/%" PRId64, task_id);
-    buf_append_text(&target, format);
-    if (arguments->values[CLIENT_OPTION_STATE]) {
-        buf_append_text(&target, "&state=");
-        client_link_encode(&target, arguments->values[CLIENT_OPTION_STATE]);
-    }
+    buf_append_text(&target, resource);
+    client_link_append(&target, "state", arguments->values[CLIENT_OPTION_STATE]);
     code = buf_check(&target, "URL", &err);
     int status = code ? client_report(&err)
                       : client_list(arguments, buf_text(&target), key, columns, column_count, hint);

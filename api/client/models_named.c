@@ -1,6 +1,7 @@
 #include "api/client/models_named.h"
 
 #include "api/client/answer.h"
+#include "api/client/model_name.h"
 #include "daemon/base/limits.h"
 
 #include <string.h>
@@ -14,7 +15,7 @@ static int check_apart(const struct client_arguments *arguments, struct err *err
     for (size_t i = 0; i < arguments->word_count; i++) {
         struct err ignored = ERR_INIT;
         buf_init(&names[i], LIMIT_MODEL_NAME_BYTES);
-        (void)client_link_model_name(arguments->words[i], &names[i], &ignored);
+        (void)client_model_name(arguments->words[i], &names[i], &ignored);
         for (size_t k = 0; k < i && names[i].size && !code; k++) {
             if (strcmp(buf_text(&names[i]), buf_text(&names[k])) == 0)
                 code = err_set(err, ERR_INVALID, "%.200s is named twice", buf_text(&names[i]));
@@ -39,11 +40,10 @@ int client_models_check(const struct client_arguments *arguments, struct err *er
 
 static int is_before(const json_t *model, const json_t *other)
 {
-    const int64_t size = client_answer_integer(model, "parameter_count"),
-                  other_size = client_answer_integer(other, "parameter_count");
-    return size != other_size
-               ? size < other_size
-               : strcmp(client_answer_text(model, "name"), client_answer_text(other, "name")) < 0;
+    const int64_t size = member_integer(model, "parameter_count"),
+                  other_size = member_integer(other, "parameter_count");
+    return size != other_size ? size < other_size
+                              : strcmp(member_text(model, "name"), member_text(other, "name")) < 0;
 }
 
 /* Those of the list that count, in order. */
@@ -53,8 +53,8 @@ static int choose(const json_t *list, const char *prefix, struct client_models *
     size_t i;
     json_array_foreach(list, i, model)
     {
-        if (strncmp(client_answer_text(model, "name"), prefix, strlen(prefix)) != 0 ||
-            client_answer_integer(model, "measured_count") == 0)
+        if (strncmp(member_text(model, "name"), prefix, strlen(prefix)) != 0 ||
+            member_integer(model, "measured_count") == 0)
             continue;
         if (models->count == CLIENT_WORDS_MAX)
             return err_set(err, ERR_LIMIT, "--prefix %.100s: more than %d models; a longer one names fewer",
@@ -65,7 +65,7 @@ static int choose(const json_t *list, const char *prefix, struct client_models *
         chosen[at] = model;
     }
     for (i = 0; i < models->count; i++)
-        models->names[i] = client_answer_text(chosen[i], "name");
+        models->names[i] = member_text(chosen[i], "name");
     return models->count ? 0
                          : err_set(err, ERR_NOT_FOUND,
                                    "--prefix %.100s: no measured model has a name that begins so; `bifurcate "

@@ -1,5 +1,6 @@
 #include "api/client/commands.h"
-
+#include "api/client/member.h"
+#include "api/client/model_name.h"
 #include "daemon/base/json_text.h"
 #include "daemon/base/limits.h"
 
@@ -73,9 +74,9 @@ static int make_request(const struct client_arguments *arguments, const struct m
                              "revisions", "names", revision);
     struct buf name;
     buf_init(&name, LIMIT_MODEL_NAME_BYTES);
-    int code = client_link_model_name(arguments->words[0], &name, err);
+    int code = client_model_name(arguments->words[0], &name, err);
     if (!code)
-        client_link_note_folder(arguments->words[0]);
+        client_model_note_folder(arguments->words[0]);
     if (!code)
         code = make_dataset(arguments, root, err);
     if (!code)
@@ -95,8 +96,7 @@ static double number_of(const json_t *row, const char *prefix, const char *key)
 {
     char name[64];
     (void)snprintf(name, sizeof name, "%s%s", prefix, key);
-    const json_t *value = json_object_get(row, name);
-    return json_is_number(value) ? json_number_value(value) : (double)NAN;
+    return member_number(row, name);
 }
 
 static void print_numbers(const json_t *row, const struct mode *mode, const char *revision)
@@ -130,7 +130,7 @@ static int show(struct client_link *link, const struct client_arguments *argumen
     struct buf target;
     json_t *row = NULL;
     buf_init(&target, 2 * LIMIT_URL_BYTES);
-    int code = client_link_model(&target, arguments->words[0], err);
+    int code = client_model_target(&target, arguments->words[0], err);
     buf_append_text(&target, "/revisions/");
     client_link_encode(&target, revision);
     buf_appendf(&target, "?fields=%s,%s", "revision,step,commit", mode->fields);

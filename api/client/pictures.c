@@ -84,12 +84,6 @@ static void print_cell(const json_t *value, char before)
     client_table_print_csv_text(json_is_string(value) ? json_string_value(value) : text, stdout);
 }
 
-/* Of a table: what the steps count. */
-static enum step_unit unit_of(const json_t *document)
-{
-    return step_unit_find(json_string_value(json_object_get(document, "step_unit")));
-}
-
 /* Above the steps of a table stands what they count. */
 static const char *step_title(const json_t *document)
 {
@@ -98,7 +92,7 @@ static const char *step_title(const json_t *document)
                                                         [STEP_UNIT_WORDS] = "WORDS",
                                                         [STEP_UNIT_EPOCHS] = "EPOCH",
                                                         [STEP_UNIT_CHECKPOINTS] = "CHECKPT"};
-    return titles[unit_of(document)];
+    return titles[client_answer_unit(document)];
 }
 
 /* A step as short as its unit allows: "512", "220B" of tokens. */
@@ -106,8 +100,16 @@ static void print_step(const json_t *document, const json_t *step, int width)
 {
     char text[STEP_UNIT_TEXT_SIZE] = "";
     if (json_is_number(step))
-        step_unit_write_number(unit_of(document), json_number_value(step), text);
+        step_unit_write_number(client_answer_unit(document), json_number_value(step), text);
     (void)printf("%*s", width, text);
+}
+
+static void print_number(const json_t *value, int width, int digits)
+{
+    if (json_is_number(value))
+        (void)printf("%*.*g", width, digits, json_number_value(value));
+    else
+        (void)printf("%*s", width, "-");
 }
 
 /* Left of a table's row: the revision and its step. */
@@ -125,22 +127,21 @@ static void print_place(const json_t *document, const json_t *revision, const js
 
 /* -- distribution -- */
 
+/* A block of so many eighths, or a letter about as dark. */
+static void print_block(int eighths, int is_utf8)
+{
+    if (eighths && is_utf8)
+        (void)printf("\xe2\x96%c", 0x80 + eighths); /* U+2581 to U+2588 */
+    else
+        (void)putchar(" .,:;+*#@"[eighths]);
+}
+
 /* The counts of a revision as a line of blocks, each eighth of a block a step of the square root of the
  * share. */
 static void print_blocks(const json_t *counts)
 {
-    static const char *const letters[] = {" ", ".", ",", ":", ";", "+", "*", "#", "@"};
-    static const char *const blocks[] = {" ",
-                                         "\xe2\x96\x81",
-                                         "\xe2\x96\x82",
-                                         "\xe2\x96\x83",
-                                         "\xe2\x96\x84",
-                                         "\xe2\x96\x85",
-                                         "\xe2\x96\x86",
-                                         "\xe2\x96\x87",
-                                         "\xe2\x96\x88"};
+    const int is_utf8 = client_terminal_shows_utf8(stdout);
     double most = 0;
-    const char *const *marks = client_terminal_shows_utf8(stdout) ? blocks : letters;
     const json_t *count;
     size_t i;
     json_array_foreach(counts, i, count)
@@ -150,10 +151,10 @@ static void print_blocks(const json_t *counts)
     json_array_foreach(counts, i, count)
     {
         double share = most > 0 ? json_number_value(count) / most : 0;
-        int level = share > 0 ? 1 : 0;
-        while (level < 8 && share > (double)(level * level) / 64)
-            level++;
-        (void)fputs(marks[level], stdout);
+        int eighths = share > 0 ? 1 : 0;
+        while (eighths < 8 && share > (double)(eighths * eighths) / 64)
+            eighths++;
+        print_block(eighths, is_utf8);
     }
 }
 
@@ -337,10 +338,8 @@ static void print_trajectories(const json_t *document, int as_table)
             print_cell(json_object_get(row, "step"), ',');
         json_array_foreach(json_object_get(row, "values"), k, value)
         {
-            if (as_table && json_is_number(value))
-                (void)printf("%12.5g", json_number_value(value));
-            else if (as_table)
-                (void)printf("%12s", "-");
+            if (as_table)
+                print_number(value, 12, 5);
             else
                 print_cell(value, ',');
         }
@@ -396,10 +395,7 @@ static void print_displacement(const json_t *document, int as_table)
         print_place(document, json_array_get(names, i), json_array_get(steps, i));
         json_array_foreach(json_array_get(matrix, i), k, value)
         {
-            if (json_is_number(value))
-                (void)printf("%11.4g", json_number_value(value));
-            else
-                (void)printf("%11s", "-");
+            print_number(value, 11, 4);
         }
         (void)putchar('\n');
     }

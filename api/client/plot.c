@@ -4,7 +4,6 @@
 #include "daemon/base/digest.h"
 
 #include <inttypes.h>
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -93,26 +92,14 @@ const char *plot_unit_title(enum step_unit unit)
     return titles[unit];
 }
 
-double plot_number(const json_t *object, const char *key)
-{
-    const json_t *value = json_object_get(object, key);
-    return json_is_number(value) ? json_number_value(value) : (double)NAN;
-}
-
-const char *plot_text(const json_t *object, const char *key)
-{
-    const char *text = json_string_value(json_object_get(object, key));
-    return text ? text : "";
-}
-
 const json_t *plot_onset(const struct plot *plot)
 {
     const json_t *onset;
     size_t i;
     json_array_foreach(json_object_get(plot->source->analysis, "onsets"), i, onset)
     {
-        if (strcmp(plot_text(onset, "rows"), plot->options->is_tokens ? "tokens" : "all") == 0 &&
-            strcmp(plot_text(onset, "view"), plot->options->is_centred ? "centred" : "raw") == 0)
+        if (strcmp(member_text(onset, "rows"), plot->options->is_tokens ? "tokens" : "all") == 0 &&
+            strcmp(member_text(onset, "view"), plot->options->is_centred ? "centred" : "raw") == 0)
             return onset;
     }
     return NULL;
@@ -138,7 +125,7 @@ int plot_read_run(struct plot *plot, struct err *err)
     const json_t *rows = json_object_get(plot->source->series, "revisions");
     json_t *row;
     size_t size = json_array_size(rows), i;
-    plot->unit = step_unit_find(plot_text(plot->source->series, "step_unit"));
+    plot->unit = step_unit_find(member_text(plot->source->series, "step_unit"));
     if (size > PLOT_REVISIONS_MAX)
         return err_set(err, ERR_LIMIT, "%zu revisions; a figure holds %d: choose some with --from and --to",
                        size, PLOT_REVISIONS_MAX);
@@ -148,7 +135,7 @@ int plot_read_run(struct plot *plot, struct err *err)
         return err_set(err, ERR_NO_MEMORY, "plot: out of memory");
     json_array_foreach(rows, i, row)
     {
-        double step = plot_number(row, "step");
+        double step = member_number(row, "step");
         int is_next = step >= 0 && (plot->count == 0 || step > plot->steps[plot->count - 1]);
         if (!is_next || !has_values(row))
             continue;
@@ -168,8 +155,8 @@ static int digest_contents(const struct plot *plot, char hex[DIGEST_SHA256_HEX_S
     struct buf lines;
     buf_init(&lines, PLOT_BYTES_MAX);
     for (size_t i = 0; i < plot->count; i++)
-        buf_appendf(&lines, "%s %s\n", plot_text(plot->rows[i], "revision"),
-                    plot_text(plot->rows[i], "digest"));
+        buf_appendf(&lines, "%s %s\n", member_text(plot->rows[i], "revision"),
+                    member_text(plot->rows[i], "digest"));
     int code = buf_check(&lines, "names of revisions", err);
     if (!code)
         code = digest_sha256_hex(buf_text(&lines), lines.size, hex, err);

@@ -1,5 +1,6 @@
 #include "api/client/commands.h"
 
+#include "api/client/model_name.h"
 #include "api/client/models_named.h"
 #include "api/client/plot.h"
 #include "api/client/plot_compare.h"
@@ -103,7 +104,7 @@ static int fetch(struct client_link *link, const struct client_arguments *argume
 {
     struct buf target;
     buf_init(&target, 2 * LIMIT_URL_BYTES);
-    int code = client_link_model(&target, model, err);
+    int code = client_model_target(&target, model, err);
     buf_append_text(&target, resource);
     client_link_append(&target, "tensor", arguments->values[CLIENT_OPTION_TENSOR]);
     if (!code)

@@ -39,9 +39,9 @@ static void use_tokens(struct plot *run)
         double tokens = (double)NAN;
         for (size_t k = at; k < json_array_size(points); k++) {
             const json_t *point = json_array_get(points, k);
-            if (strcmp(plot_text(point, "revision"), plot_text(run->rows[i], "revision")) != 0)
+            if (strcmp(member_text(point, "revision"), member_text(run->rows[i], "revision")) != 0)
                 continue;
-            tokens = plot_number(point, "tokens");
+            tokens = member_number(point, "tokens");
             at = k + 1;
             break;
         }
@@ -120,8 +120,8 @@ static int digest_contents(const struct comparison *all, char hex[DIGEST_SHA256_
     for (size_t i = 0; i < all->source->count; i++) {
         buf_appendf(&lines, "%s\n", all->source->names[i]);
         for (size_t k = 0; k < all->runs[i].count; k++)
-            buf_appendf(&lines, "%s %s\n", plot_text(all->runs[i].rows[k], "revision"),
-                        plot_text(all->runs[i].rows[k], "digest"));
+            buf_appendf(&lines, "%s %s\n", member_text(all->runs[i].rows[k], "revision"),
+                        member_text(all->runs[i].rows[k], "digest"));
     }
     int code = buf_check(&lines, "names of revisions", err);
     if (!code)
@@ -177,7 +177,7 @@ static int has_other_texts(const struct comparison *all)
     for (size_t i = 0; i < all->source->count; i++) {
         size_t at = 0;
         for (size_t r = 0; r < all->runs[i].count; r++) {
-            const char *own = plot_text(all->runs[i].rows[r], score_digests[all->score]);
+            const char *own = member_text(all->runs[i].rows[r], score_digests[all->score]);
             if (isnan(plot_lines_value(&all->runs[i], PLOT_PANEL_PERPLEXITY, all->score, r, &at)) || !own[0])
                 continue;
             if (digest[0] && strcmp(own, digest) != 0)
@@ -213,12 +213,12 @@ static int choose_panels(const struct comparison *all, unsigned *ret_panels, str
 static void draw_ring(struct comparison *all, size_t m, enum plot_panel panel, const struct plot_axis *values)
 {
     const struct plot *run = &all->runs[m];
-    const char *name = plot_text(plot_onset(run), "revision");
+    const char *name = member_text(plot_onset(run), "revision");
     char class[16];
     size_t at = 0;
     for (size_t i = 0; i < run->count && name[0]; i++) {
         double value = plot_lines_value(run, panel, line_of(all, panel), i, &at);
-        if (strcmp(plot_text(run->rows[i], "revision"), name) != 0 || isnan(value))
+        if (strcmp(member_text(run->rows[i], "revision"), name) != 0 || isnan(value))
             continue;
         (void)snprintf(class, sizeof class, "r%zu", m);
         svg_circle(all->sheet.svg, plot_axis_at(&all->sheet.axis, run->steps[i]), plot_axis_at(values, value),

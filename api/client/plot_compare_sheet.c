@@ -117,7 +117,7 @@ static const char *tensor_of(const struct comparison *all)
     const char *tensor = "";
     for (size_t i = 0; i < all->source->count; i++) {
         for (size_t k = 0; k < all->runs[i].count; k++) {
-            const char *own = plot_text(all->runs[i].rows[k], "tensor");
+            const char *own = member_text(all->runs[i].rows[k], "tensor");
             if (own[0] && tensor[0] && strcmp(own, tensor) != 0)
                 return "";
             tensor = own[0] ? own : tensor;
@@ -135,8 +135,8 @@ static void describe(const struct comparison *all)
         const json_t *onset = plot_onset(run);
         svg_append_escaped(svg, all->source->names[i]);
         buf_appendf(svg, ": %zu revisions", run->count);
-        if (strcmp(plot_text(onset, "verdict"), "yes") == 0) {
-            step_unit_write_place(run->unit, plot_number(onset, "step"), place);
+        if (strcmp(member_text(onset, "verdict"), "yes") == 0) {
+            step_unit_write_place(run->unit, member_number(onset, "step"), place);
             buf_appendf(svg, ", onset of bifurcation at %s", place);
         }
         buf_append_text(svg, ".\n");
@@ -160,7 +160,7 @@ static void open_document(const struct comparison *all, double height, const cha
     for (size_t i = 0; i < all->source->count; i++) {
         buf_append_text(svg, "<run");
         plot_append_attribute(svg, "model", all->source->names[i]);
-        plot_append_attribute(svg, "reference", plot_text(all->source->runs[i].analysis, "reference"));
+        plot_append_attribute(svg, "reference", member_text(all->source->runs[i].analysis, "reference"));
         buf_append_text(svg, "/>");
     }
     buf_append_text(svg, "</figure></metadata>\n");

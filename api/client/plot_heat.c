@@ -31,7 +31,7 @@ static void name_colour(int is_dark, int level, char colour[8])
 
 static size_t bin_count(const struct plot *plot)
 {
-    double bins = plot_number(plot->source->distribution, "bins");
+    double bins = member_number(plot->source->distribution, "bins");
     return bins >= 1 && bins <= BINS_MAX ? (size_t)bins : 0;
 }
 
@@ -53,8 +53,8 @@ static const json_t *find_row(const struct plot *plot, double step)
  * are. */
 static int is_usable(const struct plot *plot, const json_t *row)
 {
-    const json_t *own = find_row(plot, plot_number(row, "step"));
-    return own && strcmp(plot_text(own, "revision"), plot_text(row, "revision")) == 0 &&
+    const json_t *own = find_row(plot, member_number(row, "step"));
+    return own && strcmp(member_text(own, "revision"), member_text(row, "revision")) == 0 &&
            json_array_size(json_object_get(row, "counts")) == bin_count(plot);
 }
 
@@ -62,8 +62,8 @@ int plot_heat_is_there(const struct plot *plot)
 {
     const json_t *row;
     size_t i;
-    double low = plot_number(plot->source->distribution, "low");
-    double high = plot_number(plot->source->distribution, "high");
+    double low = member_number(plot->source->distribution, "low");
+    double high = member_number(plot->source->distribution, "high");
     if (!bin_count(plot) || !(low < high))
         return 0;
     json_array_foreach(json_object_get(plot->source->distribution, "revisions"), i, row)
@@ -115,7 +115,7 @@ static double neighbour_at(const struct plot *plot, const json_t *rows, size_t i
     for (size_t k = i + (size_t)direction; k < json_array_size(rows); k += (size_t)direction) {
         const json_t *row = json_array_get(rows, k);
         if (is_usable(plot, row))
-            return plot_axis_at(&plot->axis, plot_number(row, "step"));
+            return plot_axis_at(&plot->axis, member_number(row, "step"));
     }
     return (double)NAN;
 }
@@ -123,7 +123,7 @@ static double neighbour_at(const struct plot *plot, const json_t *rows, size_t i
 /* Each revision reaches half the way to its neighbours, at the ends as far as on the other side. */
 static void find_sides(const struct plot *plot, const json_t *rows, size_t i, double *left, double *right)
 {
-    double at = plot_axis_at(&plot->axis, plot_number(json_array_get(rows, i), "step"));
+    double at = plot_axis_at(&plot->axis, member_number(json_array_get(rows, i), "step"));
     double before = neighbour_at(plot, rows, i, -1), after = neighbour_at(plot, rows, i, 1);
     double width = plot->axis.end - plot->axis.begin;
     double reach_left = isnan(before) ? isnan(after) ? width : (after - at) / 2 : (at - before) / 2;
@@ -183,8 +183,8 @@ static void draw_bar(const struct plot *plot)
 
 void plot_heat_draw(const struct plot *plot)
 {
-    struct plot_axis values = {.low = plot_number(plot->source->distribution, "low"),
-                               .high = plot_number(plot->source->distribution, "high"),
+    struct plot_axis values = {.low = member_number(plot->source->distribution, "low"),
+                               .high = member_number(plot->source->distribution, "high"),
                                .begin = plot->bottom,
                                .end = plot->top};
     draw_cells(plot);

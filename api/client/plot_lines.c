@@ -111,8 +111,8 @@ static int is_of_other_texts(const struct plot *plot, const struct line *line, s
 /* Whether a displacement is from another revision than the run's: a sweep of some revisions named another. */
 static int is_from_elsewhere(const struct plot *plot, size_t i)
 {
-    const char *reference = plot_text(plot->source->analysis, "reference");
-    const char *from = plot_text(plot->rows[i], "reference");
+    const char *reference = member_text(plot->source->analysis, "reference");
+    const char *from = member_text(plot->rows[i], "reference");
     return reference[0] && from[0] && strcmp(from, reference) != 0;
 }
 
@@ -120,7 +120,7 @@ static double value_of(const struct plot *plot, const struct line *line, size_t 
 {
     char column[64];
     if (line->origin == ORIGIN_NULL)
-        return plot_number(analysis_of(plot, plot->rows[i], at), line->column);
+        return member_number(analysis_of(plot, plot->rows[i], at), line->column);
     if (line->origin == ORIGIN_STATISTIC)
         plot_statistic(plot->options, line->column, column, sizeof column);
     else if (line->origin == ORIGIN_DISPLACEMENT || line->origin == ORIGIN_REFERENCE)
@@ -131,7 +131,7 @@ static double value_of(const struct plot *plot, const struct line *line, size_t 
         (void)snprintf(column, sizeof column, "%s", line->column);
     if (line->origin == ORIGIN_REFERENCE && is_from_elsewhere(plot, i))
         return (double)NAN;
-    return plot_number(plot->rows[i], column);
+    return member_number(plot->rows[i], column);
 }
 
 static int is_drawn(const struct panel *panel, double value)
@@ -149,7 +149,7 @@ static int find_range(const struct plot *plot, const struct panel *panel, double
             double value = value_of(plot, &panel->lines[k], i, &at);
             if (!is_drawn(panel, value))
                 continue;
-            double error = panel->lines[k].error ? plot_number(plot->rows[i], panel->lines[k].error) : 0;
+            double error = panel->lines[k].error ? member_number(plot->rows[i], panel->lines[k].error) : 0;
             error = error > 0 ? error : 0;
             *low = fmin(*low, panel->is_log ? fmax(value - error, value / ERROR_REACH) : value - error);
             *high = fmax(*high, value + error);
@@ -166,9 +166,9 @@ int plot_lines_is_there(const struct plot *plot, enum plot_panel panel)
 
 static void draw_guide(const struct plot *plot, const struct panel *panel, const struct plot_axis *values)
 {
-    double guide = panel->threshold
-                       ? plot_number(json_object_get(plot->source->analysis, "thresholds"), panel->threshold)
-                       : panel->guide;
+    double guide = panel->threshold ? member_number(json_object_get(plot->source->analysis, "thresholds"),
+                                                    panel->threshold)
+                                    : panel->guide;
     char label[48];
     double y = plot_axis_at(values, guide);
     if (!(y >= plot->top && y <= plot->bottom))
@@ -186,7 +186,7 @@ static void draw_errors(const struct plot *plot, const struct panel *panel, cons
 {
     size_t at = 0;
     for (size_t i = 0; i < plot->count && line->error; i++) {
-        double value = value_of(plot, line, i, &at), error = plot_number(plot->rows[i], line->error);
+        double value = value_of(plot, line, i, &at), error = member_number(plot->rows[i], line->error);
         double x = plot_axis_at(&plot->axis, plot->steps[i]);
         if (!is_drawn(panel, value) || !(error > 0))
             continue;
@@ -209,9 +209,9 @@ static void draw_key(const struct plot *plot, const char *name, int k, int posit
 static const char *name_of(const struct plot *plot, const struct line *line, char *name, size_t size)
 {
     const json_t *first = json_array_get(json_object_get(plot->source->analysis, "revisions"), 0);
-    const char *reference = plot_text(plot->source->analysis, "reference");
+    const char *reference = member_text(plot->source->analysis, "reference");
     if (line->origin != ORIGIN_REFERENCE || !reference[0] ||
-        strcmp(reference, plot_text(first, "revision")) == 0)
+        strcmp(reference, member_text(first, "revision")) == 0)
         return line->name;
     const size_t length = strlen(reference);
     size_t begin = length > KEY_LENGTH ? length - KEY_LENGTH : 0;
@@ -232,7 +232,7 @@ static size_t count_left_out(const struct plot *plot, const struct panel *panel,
     if (line->origin == ORIGIN_REFERENCE)
         plot_displacement(plot->options, line->column, column, sizeof column);
     for (size_t i = 0; i < plot->count; i++)
-        count += is_drawn(panel, plot_number(plot->rows[i], column)) &&
+        count += is_drawn(panel, member_number(plot->rows[i], column)) &&
                  (line->mode ? is_of_other_texts(plot, line, i, &at) : is_from_elsewhere(plot, i));
     return count;
 }
@@ -306,7 +306,7 @@ struct plot_axis plot_lines_values(const struct plot *plot, enum plot_panel whic
     if (panel->from_zero)
         low = fmin(low, 0);
     if (panel->threshold) { /* the threshold is part of what is read off */
-        double guide = plot_number(json_object_get(plot->source->analysis, "thresholds"), panel->threshold);
+        double guide = member_number(json_object_get(plot->source->analysis, "thresholds"), panel->threshold);
         high = fmax(high, guide);
     }
     struct plot_axis values = plot_axis_values(low, high, panel->is_log, plot->bottom, plot->top);

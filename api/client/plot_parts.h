@@ -4,6 +4,7 @@
 #ifndef BIFURCATED_API_CLIENT_PLOT_PARTS_H
 #define BIFURCATED_API_CLIENT_PLOT_PARTS_H
 
+#include "api/client/member.h"
 #include "api/client/plot.h"
 #include "api/client/plot_axis.h"
 #include "api/client/svg.h"
@@ -32,12 +33,6 @@ void plot_displacement(const struct plot_options *options, const char *name, cha
 
 /* What an axis of a unit is called: "training step", "training tokens", "training words", "epoch". */
 const char *plot_unit_title(enum step_unit unit);
-
-/* A member of an object as a number; NaN where it is none. */
-double plot_number(const json_t *object, const char *key);
-
-/* A member of an object as text; "" where it is none. */
-const char *plot_text(const json_t *object, const char *key);
 
 /* The onset of the chosen rows and view in the analysis, or NULL. */
 const json_t *plot_onset(const struct plot *plot);

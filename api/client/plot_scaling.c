@@ -68,7 +68,7 @@ static int is_seen(const struct view *view, const char *model)
 
 static double law_at(const struct view *view, double size)
 {
-    return plot_number(view->fit, "prefactor") * pow(size, plot_number(view->fit, "exponent"));
+    return member_number(view->fit, "prefactor") * pow(size, member_number(view->fit, "exponent"));
 }
 
 static void widen(struct figure *figure, double step)
@@ -106,8 +106,8 @@ static int has_law(const struct view *view)
 static double bound_of(const json_t *row, const char *tokens, const char *step, enum step_unit unit)
 {
     if (unit == STEP_UNIT_TOKENS)
-        return plot_number(row, tokens);
-    return step_unit_find(plot_text(row, "step_unit")) == unit ? plot_number(row, step) : (double)NAN;
+        return member_number(row, tokens);
+    return step_unit_find(member_text(row, "step_unit")) == unit ? member_number(row, step) : (double)NAN;
 }
 
 static int read_view(struct figure *figure, int which, const json_t *document, struct err *err)
@@ -117,7 +117,7 @@ static int read_view(struct figure *figure, int which, const json_t *document, s
     double ends[2];
     size_t i;
     view->fit = json_object_get(document, "fit");
-    figure->tensor = figure->tensor[0] ? figure->tensor : plot_text(document, "tensor");
+    figure->tensor = figure->tensor[0] ? figure->tensor : member_text(document, "tensor");
     view->dots = calloc(json_array_size(models) + 1, sizeof *view->dots);
     if (!view->dots)
         return err_set(err, ERR_NO_MEMORY, "plot: out of memory");
@@ -126,8 +126,8 @@ static int read_view(struct figure *figure, int which, const json_t *document, s
         figure->known = json_array_size(models);
     json_array_foreach(models, i, row)
     {
-        struct dot dot = {.model = plot_text(row, "model"),
-                          .size = plot_number(row, "parameter_count"),
+        struct dot dot = {.model = member_text(row, "model"),
+                          .size = member_number(row, "parameter_count"),
                           .step = bound_of(row, "onset_tokens", "onset_step", figure->unit),
                           .before = bound_of(row, "onset_tokens_before", "onset_step_before", figure->unit)};
         if (!(dot.size > 0 && (dot.step > 0 || dot.before > 0))) /* it has no place on the axes */
@@ -297,14 +297,14 @@ static void draw_key(const struct figure *figure, int which, double top)
     double x = figure->plot.axis.end + 10;
     struct buf *svg = figure->plot.svg;
     if (has_law(&figure->views[which])) {
-        (void)snprintf(lines[0], sizeof lines[0], "exponent %.3f", plot_number(fit, "exponent"));
-        (void)snprintf(lines[1], sizeof lines[1], "95 %%: %.3f to %.3f", plot_number(fit, "exponent_low"),
-                       plot_number(fit, "exponent_high"));
-        (void)snprintf(lines[2], sizeof lines[2], "%.0f models, %.0f sizes", plot_number(fit, "count"),
-                       plot_number(fit, "sizes"));
-        if (plot_number(fit, "unforked") > 0)
+        (void)snprintf(lines[0], sizeof lines[0], "exponent %.3f", member_number(fit, "exponent"));
+        (void)snprintf(lines[1], sizeof lines[1], "95 %%: %.3f to %.3f", member_number(fit, "exponent_low"),
+                       member_number(fit, "exponent_high"));
+        (void)snprintf(lines[2], sizeof lines[2], "%.0f models, %.0f sizes", member_number(fit, "count"),
+                       member_number(fit, "sizes"));
+        if (member_number(fit, "unforked") > 0)
             (void)snprintf(lines[3], sizeof lines[3], "not forked so far: %.0f",
-                           plot_number(fit, "unforked"));
+                           member_number(fit, "unforked"));
     }
     svg_line(svg, x, top, x + 20, top, which ? "line1" : "line0");
     if (which)
@@ -325,7 +325,7 @@ static int draw(struct figure *figure, const struct plot_scaling_source *source,
     int code = 0;
     for (int v = PLOT_SCALING_VIEWS - 1; v >= 0; v--) {
         if (source->views[v])
-            figure->unit = step_unit_find(plot_text(source->views[v], "unit"));
+            figure->unit = step_unit_find(member_text(source->views[v], "unit"));
     }
     for (int v = 0; v < PLOT_SCALING_VIEWS && !code; v++)
         code = source->views[v] ? read_view(figure, v, source->views[v], err) : 0;

@@ -81,7 +81,7 @@ void plot_draw_ticks(const struct plot *plot, const char *title)
 
 static int is_yes(const json_t *part)
 {
-    return strcmp(plot_text(part, "verdict"), "yes") == 0;
+    return strcmp(member_text(part, "verdict"), "yes") == 0;
 }
 
 /* A verdict: an upright line, and its name above the first panel. */
@@ -94,7 +94,7 @@ struct mark {
 /* Whether the verdict is "yes" and its step is drawn. */
 static int find_mark(const struct plot *plot, const json_t *part, const char *name, struct mark *mark)
 {
-    double step = is_yes(part) ? plot_number(part, "step") : (double)NAN;
+    double step = is_yes(part) ? member_number(part, "step") : (double)NAN;
     mark->x = plot_axis_at(&plot->axis, step);
     char place[STEP_UNIT_TEXT_SIZE];
     step_unit_write_place(plot->unit, step, place);
@@ -121,9 +121,9 @@ static void name_marks(const struct plot *plot, const struct mark *marks, size_t
 void plot_draw_marks(const struct plot *plot, int is_first)
 {
     const json_t *fall = json_object_get(plot->source->analysis, "perplexity_fall");
-    double from = is_yes(fall) ? plot_number(fall, "step_from") : (double)NAN;
+    double from = is_yes(fall) ? member_number(fall, "step_from") : (double)NAN;
     double left = fmax(plot_axis_at(&plot->axis, from), plot->axis.begin);
-    double right = fmin(plot_axis_at(&plot->axis, plot_number(fall, "step_to")), plot->axis.end);
+    double right = fmin(plot_axis_at(&plot->axis, member_number(fall, "step_to")), plot->axis.end);
     if (!isnan(from) && right > left) {
         struct mark band = {left + 2, NULL, "small", "steepest fall of perplexity"};
         svg_rect(plot->svg, left, plot->top, right - left, plot->bottom - plot->top, "band");
@@ -156,7 +156,7 @@ void plot_append_attribute(struct buf *svg, const char *name, const char *value)
 
 static const char *model_of(const struct plot *plot)
 {
-    return plot_text(plot->source->distribution, "model");
+    return member_text(plot->source->distribution, "model");
 }
 
 void plot_begin_document(const struct plot *plot, double height)
@@ -180,7 +180,7 @@ void plot_append_style(const struct plot *plot, double height)
 static const json_t *last_measured(const struct plot *plot)
 {
     for (size_t i = plot->count; i > 0; i--) {
-        if (plot_text(plot->rows[i - 1], "tensor")[0])
+        if (member_text(plot->rows[i - 1], "tensor")[0])
             return plot->rows[i - 1];
     }
     return plot->rows[plot->count - 1];
@@ -194,25 +194,25 @@ void plot_open_document(const struct plot *plot, double height, const char *cont
     char first[STEP_UNIT_TEXT_SIZE], last[STEP_UNIT_TEXT_SIZE], onset[STEP_UNIT_TEXT_SIZE];
     plot_begin_document(plot, height);
     svg_append_escaped(svg, model_of(plot));
-    buf_append_text(svg, plot_text(row, "tensor")[0] ? ": " : "");
-    svg_append_escaped(svg, plot_text(row, "tensor"));
+    buf_append_text(svg, member_text(row, "tensor")[0] ? ": " : "");
+    svg_append_escaped(svg, member_text(row, "tensor"));
     buf_append_text(svg, " over training</title>\n<desc id=\"description\">");
     step_unit_write_place(plot->unit, plot->steps[0], first);
     step_unit_write_place(plot->unit, plot->steps[plot->count - 1], last);
     buf_appendf(svg, "%zu revisions from %s to %s", plot->count, first, last);
-    step_unit_write_place(plot->unit, plot_number(plot_onset(plot), "step"), onset);
+    step_unit_write_place(plot->unit, member_number(plot_onset(plot), "step"), onset);
     if (is_yes(plot_onset(plot)))
         buf_appendf(svg, "; onset of bifurcation at %s", onset);
     buf_append_text(svg, ".</desc>\n<metadata><figure xmlns=\"urn:bifurcated:figure\"");
     plot_append_attribute(svg, "model", model_of(plot));
-    plot_append_attribute(svg, "tensor", plot_text(row, "tensor"));
+    plot_append_attribute(svg, "tensor", member_text(row, "tensor"));
     plot_append_attribute(svg, "rows", options->is_tokens ? "tokens" : "all");
     plot_append_attribute(svg, "view", options->is_centred ? "centred" : "raw");
-    plot_append_attribute(svg, "reference", plot_text(row, "reference"));
+    plot_append_attribute(svg, "reference", member_text(row, "reference"));
     plot_append_attribute(svg, "contents", contents);
     buf_appendf(svg, " definition=\"%.0f\" analysis=\"%.0f\" program=\"bifurcate %s\"/></metadata>\n",
-                fmax(plot_number(row, "definition"), 0),
-                fmax(plot_number(plot->source->analysis, "definition"), 0), BIFURCATED_VERSION);
+                fmax(member_number(row, "definition"), 0),
+                fmax(member_number(plot->source->analysis, "definition"), 0), BIFURCATED_VERSION);
     plot_append_style(plot, height);
 }
 
@@ -223,7 +223,7 @@ static int has_hollow(const struct plot *plot)
     size_t i;
     json_array_foreach(json_object_get(plot->source->analysis, "revisions"), i, point)
     {
-        double step = plot_number(point, "step");
+        double step = member_number(point, "step");
         if (json_is_false(json_object_get(point, "is_counted")) &&
             json_is_number(json_object_get(point, "msd")) && step >= plot->steps[0] &&
             step <= plot->steps[plot->count - 1])
@@ -259,7 +259,7 @@ void plot_draw_head(const struct plot *plot, double height, const char *contents
     }
     (void)snprintf(line, sizeof line, "%s%s", name == model_of(plot) ? "" : "\xe2\x80\xa6", name);
     svg_text(plot->svg, PLOT_LEFT, 22, "start", "title", line);
-    const char *tensor = plot_text(row, "tensor");
+    const char *tensor = member_text(row, "tensor");
     int shown = (int)strnlen(tensor, TENSOR_BYTES_MAX);
     while (shown > 0 && ((unsigned char)tensor[shown] & 0xc0) == 0x80)
         shown--; /* not within a character */

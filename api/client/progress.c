@@ -1,7 +1,9 @@
 #include "api/client/progress.h"
 
+#include "api/client/member.h"
 #include "api/client/plain.h"
 #include "api/client/terminal.h"
+#include "daemon/base/local_name.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -12,21 +14,10 @@
 #define BAR_CELLS_MIN 6
 #define COUNT_MAX INT64_C(1000000000000)
 
-static double real_of(const json_t *object, const char *key)
-{
-    const json_t *value = json_object_get(object, key);
-    return json_is_number(value) ? json_number_value(value) : (double)NAN;
-}
-
-static int64_t integer_of(const json_t *object, const char *key)
-{
-    return json_integer_value(json_object_get(object, key));
-}
-
 /* A number of revisions; what a daemon cannot mean would overflow sums. */
 static int64_t count_of(const json_t *object, const char *key)
 {
-    int64_t count = integer_of(object, key);
+    int64_t count = member_integer(object, key);
     return count < 0 ? 0 : count < COUNT_MAX ? count : COUNT_MAX;
 }
 
@@ -42,19 +33,19 @@ void client_progress_read(const json_t *sweep, struct client_progress *progress)
     const json_t *part = json_object_get(sweep, "progress");
     const json_t *wait = json_object_get(sweep, "hub_wait"), *error = json_object_get(sweep, "error");
     *progress = (struct client_progress){
-        .id = integer_of(sweep, "id"),
+        .id = member_integer(sweep, "id"),
         .total = count_of(part, "revisions_total"),
         .done = count_of(part, "done"),
         .failed = count_of(part, "failed"),
         .cancelled = count_of(part, "cancelled"),
-        .bytes_fetched = integer_of(part, "bytes_fetched"),
-        .bytes_expected = integer_of(part, "bytes_expected"),
-        .rate_bytes_per_s = real_of(part, "rate_bytes_per_s"),
-        .seconds_left = real_of(part, "seconds_left"),
-        .wait_seconds = real_of(wait, "seconds_left"),
+        .bytes_fetched = member_integer(part, "bytes_fetched"),
+        .bytes_expected = member_integer(part, "bytes_expected"),
+        .rate_bytes_per_s = member_number(part, "rate_bytes_per_s"),
+        .seconds_left = member_number(part, "seconds_left"),
+        .wait_seconds = member_number(wait, "seconds_left"),
     };
     client_plain_copy(json_object_get(sweep, "model"), "", progress->model, sizeof progress->model);
-    progress->is_folder = strncmp(progress->model, "file:", 5) == 0;
+    progress->is_folder = local_name_is(progress->model);
     if (progress->is_folder && progress->bytes_fetched <= 0) { /* it is read where it is */
         progress->bytes_fetched = progress->bytes_expected = 0;
         progress->rate_bytes_per_s = (double)NAN;

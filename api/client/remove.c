@@ -2,18 +2,14 @@
  * `bifurcate remove`: what goes is printed and asked for, and then it goes.
  */
 #include "api/client/commands.h"
-
+#include "api/client/member.h"
+#include "api/client/model_name.h"
 #include "daemon/base/limits.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
-
-static int64_t number(const json_t *removal, const char *key)
-{
-    return json_integer_value(json_object_get(removal, key));
-}
 
 /* One exchange, whose answer says what goes, or went; the caller releases *ret_removal. */
 static int exchange(struct client_link *link, const char *model, int is_dry_run, json_t **ret_removal,
@@ -22,7 +18,7 @@ static int exchange(struct client_link *link, const char *model, int is_dry_run,
     struct buf target, answer;
     buf_init(&target, LIMIT_URL_BYTES);
     buf_init(&answer, CLIENT_BODY_BYTES_MAX);
-    int code = client_link_model(&target, model, err);
+    int code = client_model_target(&target, model, err);
     if (!code && is_dry_run)
         client_link_append(&target, "dry_run", "true");
     if (!code)
@@ -39,18 +35,20 @@ static int exchange(struct client_link *link, const char *model, int is_dry_run,
 static void print_removal(const json_t *removal, FILE *stream)
 {
     const char *name = json_string_value(json_object_get(removal, "model"));
-    int64_t kept = number(removal, "kept_contents");
+    int64_t kept = member_integer(removal, "kept_contents");
     (void)fprintf(stream,
                   "%s\n"
                   "  revisions     %" PRId64 "\n"
                   "  tensors       %" PRId64 ", with all that was measured of them (%.1f MB)\n"
                   "  perplexities  %" PRId64 "\n"
                   "  sweeps        %" PRId64 ", with %" PRId64 " tasks\n",
-                  name ? name : "-", number(removal, "revisions"), number(removal, "contents"),
-                  (double)number(removal, "size_bytes") / 1e6, number(removal, "perplexities"),
-                  number(removal, "sweeps"), number(removal, "tasks"));
+                  name ? name : "-", member_integer(removal, "revisions"),
+                  member_integer(removal, "contents"), (double)member_integer(removal, "size_bytes") / 1e6,
+                  member_integer(removal, "perplexities"), member_integer(removal, "sweeps"),
+                  member_integer(removal, "tasks"));
     if (json_is_true(json_object_get(removal, "is_watched")))
-        (void)fprintf(stream, "  watch         with %" PRId64 " deliveries\n", number(removal, "deliveries"));
+        (void)fprintf(stream, "  watch         with %" PRId64 " deliveries\n",
+                      member_integer(removal, "deliveries"));
     if (kept)
         (void)fprintf(stream, "  Not %" PRId64 " more tensors, which another model has, too.\n", kept);
 }

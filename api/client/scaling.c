@@ -17,8 +17,8 @@ static json_t *sort_by_size(const json_t *models)
     json_array_foreach(models, i, model)
     {
         size_t at = json_array_size(sorted);
-        while (at > 0 && client_answer_integer(json_array_get(sorted, at - 1), "parameter_count") >
-                             client_answer_integer(model, "parameter_count"))
+        while (at > 0 && member_integer(json_array_get(sorted, at - 1), "parameter_count") >
+                             member_integer(model, "parameter_count"))
             at--;
         (void)json_array_insert(sorted, at, model);
     }
@@ -48,8 +48,8 @@ static void set_cell(json_t *model, const char *name, const char *key, enum step
 {
     char text[STEP_UNIT_TEXT_SIZE];
     json_t *cell = json_null();
-    if ((unit == STEP_UNIT_TOKENS || client_answer_unit(model) == unit) && client_answer_has(model, key)) {
-        step_unit_write_number(unit, client_answer_real(model, key), text);
+    if ((unit == STEP_UNIT_TOKENS || client_answer_unit(model) == unit) && member_is_number(model, key)) {
+        step_unit_write_number(unit, member_real(model, key), text);
         cell = unit == STEP_UNIT_TOKENS || unit == STEP_UNIT_WORDS ? json_string(text)
                                                                    : json_copy(json_object_get(model, key));
     }
@@ -91,16 +91,14 @@ static void print_left_out(const json_t *models, enum step_unit unit)
     json_array_foreach(models, i, model)
     {
         for (size_t k = 0; k < COUNT(reasons); k++) {
-            if (strcmp(client_answer_text(model, "left_out"), reasons[k].why) == 0)
-                (void)printf("not in the law: %s, %s\n", client_answer_text(model, "model"),
-                             reasons[k].words);
+            if (strcmp(member_text(model, "left_out"), reasons[k].why) == 0)
+                (void)printf("not in the law: %s, %s\n", member_text(model, "model"), reasons[k].words);
         }
         if (json_is_false(json_object_get(model, "is_lasting")))
-            (void)printf("not to the end: %s, whose fork has closed again\n",
-                         client_answer_text(model, "model"));
-        if (strcmp(client_answer_text(model, "left_out"), "unit") == 0)
+            (void)printf("not to the end: %s, whose fork has closed again\n", member_text(model, "model"));
+        if (strcmp(member_text(model, "left_out"), "unit") == 0)
             (void)printf("not in the law: %s, its onset is known in %s, not in %s\n",
-                         client_answer_text(model, "model"), step_unit_name(client_answer_unit(model)),
+                         member_text(model, "model"), step_unit_name(client_answer_unit(model)),
                          step_unit_name(unit));
     }
 }
@@ -108,7 +106,7 @@ static void print_left_out(const json_t *models, enum step_unit unit)
 /* A law of steps compares batches of different sizes; who wants the other has to know that there is one. */
 static void print_other_unit(const json_t *document, enum step_unit unit)
 {
-    const int64_t count = client_answer_integer(json_object_get(document, "units"), "tokens");
+    const int64_t count = member_integer(json_object_get(document, "units"), "tokens");
     if (unit != STEP_UNIT_TOKENS && count)
         (void)printf("known in tokens, too, of %" PRId64 " model%s: --unit tokens shows these\n", count,
                      count == 1 ? "" : "s");
@@ -117,11 +115,11 @@ static void print_other_unit(const json_t *document, enum step_unit unit)
 static void print_scaling(const json_t *document)
 {
     const json_t *fit = json_object_get(document, "fit");
-    const enum step_unit unit = step_unit_find(client_answer_text(document, "unit"));
+    const enum step_unit unit = step_unit_find(member_text(document, "unit"));
     const char *name = unit == STEP_UNIT_STEPS ? "step" : step_unit_name(unit);
-    const char *tensor = client_answer_text(document, "tensor");
+    const char *tensor = member_text(document, "tensor");
     (void)printf("Onset of forking%s%s, token rows, %s:\n", tensor[0] ? " of " : "", tensor,
-                 strcmp(client_answer_text(document, "view"), "centred") == 0
+                 strcmp(member_text(document, "view"), "centred") == 0
                      ? "around column means, the law to report"
                      : "as stored, with the mean row");
     json_t *models = sort_by_size(json_object_get(document, "models"));
@@ -132,12 +130,12 @@ static void print_scaling(const json_t *document)
         (void)printf("onset %s = %.4g * parameters^%.3f; 95 %% confidence of the exponent: %.3f to %.3f\n"
                      "of %" PRId64 " models of %" PRId64 " sizes, %" PRId64
                      " of them not forked so far; standard deviation from the law: a factor of %.3f\n",
-                     name, client_answer_real(fit, "prefactor"), client_answer_real(fit, "exponent"),
-                     client_answer_real(fit, "exponent_low"), client_answer_real(fit, "exponent_high"),
-                     client_answer_integer(fit, "count"), client_answer_integer(fit, "sizes"),
-                     client_answer_integer(fit, "unforked"), exp(client_answer_real(fit, "deviation")));
+                     name, member_real(fit, "prefactor"), member_real(fit, "exponent"),
+                     member_real(fit, "exponent_low"), member_real(fit, "exponent_high"),
+                     member_integer(fit, "count"), member_integer(fit, "sizes"),
+                     member_integer(fit, "unforked"), exp(member_real(fit, "deviation")));
     else
-        (void)printf("no law: %s\n", client_answer_text(fit, "reason"));
+        (void)printf("no law: %s\n", member_text(fit, "reason"));
     print_other_unit(document, unit);
 }
 

@@ -34,25 +34,15 @@ static const char *fields_of(const struct client_arguments *arguments)
     return fields ? fields : is_plain(arguments) ? TABLE_FIELDS : NULL;
 }
 
-static int has_number(const json_t *rows, const char *name)
+/* Whether any row has such a member that is not null. */
+static int has_value(const json_t *rows, const char *name)
 {
     const json_t *row;
     size_t i;
     json_array_foreach(rows, i, row)
     {
-        if (json_is_number(json_object_get(row, name)))
-            return 1;
-    }
-    return 0;
-}
-
-static int has_text(const json_t *rows, const char *name)
-{
-    const json_t *row;
-    size_t i;
-    json_array_foreach(rows, i, row)
-    {
-        if (json_is_string(json_object_get(row, name)))
+        const json_t *value = json_object_get(row, name);
+        if (value && !json_is_null(value))
             return 1;
     }
     return 0;
@@ -61,7 +51,7 @@ static int has_text(const json_t *rows, const char *name)
 /* Whether the table's rows hold numbers of the tensor. */
 static int is_measured(const json_t *rows)
 {
-    return has_number(rows, "mean") || has_number(rows, "variance");
+    return has_value(rows, "mean") || has_value(rows, "variance");
 }
 
 /* Over numbers that are no optimiser steps stands what they count, in tables. */
@@ -127,7 +117,7 @@ static int print_series(const struct client_arguments *arguments, const char *mo
     (void)snprintf(fields, sizeof fields, "%s", wanted ? wanted : "");
     size_t count = columns_of(rows, fields, arguments->values[CLIENT_OPTION_FIELDS] != NULL, columns,
                               CLIENT_TABLE_COLUMNS_MAX);
-    if (wanted && count && !arguments->values[CLIENT_OPTION_FIELDS] && !has_number(rows, "perplexity"))
+    if (wanted && count && !arguments->values[CLIENT_OPTION_FIELDS] && !has_value(rows, "perplexity"))
         count--;
     name_unit(columns, count, document);
     int status = client_print_list(arguments, document, "revisions", columns, count, NULL);
@@ -184,7 +174,7 @@ static void take_rows(json_t *all, const json_t *document, const char *unit_befo
 {
     const json_t *row;
     json_t *rows = json_object_get(all, "revisions");
-    const char *unit = client_answer_text(document, "step_unit");
+    const char *unit = member_text(document, "step_unit");
     size_t i;
     json_array_foreach(json_object_get(document, "revisions"), i, row)
     {
@@ -210,7 +200,7 @@ static void print_notes(const struct client_arguments *arguments, const json_t *
     {
         char name[CLIENT_CELL_SIZE];
         const json_t *rows = json_object_get(document, "revisions");
-        if (!is_plain(arguments) || !has_text(rows, "error"))
+        if (!is_plain(arguments) || !has_value(rows, "error"))
             continue;
         client_plain_copy(json_object_get(document, "model"), "-", name, sizeof name);
         (void)fflush(stdout);
@@ -241,7 +231,7 @@ static int print_several(const struct client_arguments *arguments, const json_t 
         count = 0; /* the rows' own members */
     count +=
         columns_of(rows, fields, !is_plain(arguments), columns + count, CLIENT_TABLE_COLUMNS_MAX - count);
-    if (is_plain(arguments) && !has_number(rows, "perplexity"))
+    if (is_plain(arguments) && !has_value(rows, "perplexity"))
         count--;
     if (is_plain(arguments) && json_is_null(json_object_get(all, "step_unit")))
         columns[count++] = (struct client_column){"step_unit", NULL};

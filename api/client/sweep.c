@@ -1,5 +1,6 @@
 #include "api/client/commands.h"
 
+#include "api/client/model_name.h"
 #include "api/client/plain.h"
 #include "api/client/progress.h"
 #include "api/client/sweep_ids.h"
@@ -92,9 +93,9 @@ int client_sweep_request(const struct client_arguments *arguments, const char *m
     buf_init(&name, LIMIT_MODEL_NAME_BYTES);
     int code = check_texts(arguments, err);
     if (!code)
-        code = client_link_model_name(model, &name, err);
+        code = client_model_name(model, &name, err);
     if (!code)
-        client_link_note_folder(model);
+        client_model_note_folder(model);
     set_text(root, "model", buf_text(&name));
     set_text(root, "reference", arguments->values[CLIENT_OPTION_REFERENCE]);
     set_text(root, "dataset", arguments->values[CLIENT_OPTION_DATASET]);

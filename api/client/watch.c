@@ -3,6 +3,7 @@
  */
 #include "api/client/commands.h"
 
+#include "api/client/model_name.h"
 #include "daemon/base/file.h"
 #include "daemon/base/json_text.h"
 #include "daemon/base/limits.h"
@@ -20,7 +21,7 @@ static int make_target(const struct client_arguments *arguments, const char *mor
     static const char prefix[] = "/v1/models";
     struct buf model;
     buf_init(&model, LIMIT_URL_BYTES);
-    int code = client_link_model(&model, arguments->words[0], err);
+    int code = client_model_target(&model, arguments->words[0], err);
     if (!code)
         (void)buf_appendf(target, "/v1/watches%s%s", buf_text(&model) + sizeof prefix - 1, more);
     buf_free(&model);
