@@ -11,6 +11,7 @@
 #include "api/series/handlers.h"
 #include "api/series/run.h"
 #include "daemon/base/buf.h"
+#include "daemon/base/local_name.h"
 #include "daemon/base/weight_layout.h"
 #include "store/models.h"
 
@@ -159,7 +160,7 @@ static enum equality compare_models(const struct finding *finding, const struct 
         return EQUALITY_UNKNOWN;
     if ((content && content == other_content) || (one[0] && strcmp(one, other) == 0))
         return EQUALITY_YES;
-    const int is_of_content = strncmp(run->model.name, "file:", 5) == 0 && !content && !other_content;
+    const int is_of_content = local_name_is(run->model.name) && !content && !other_content;
     return one[0] && other[0] && is_of_content ? EQUALITY_NO : EQUALITY_UNKNOWN;
 }
 

@@ -1,6 +1,7 @@
 #include "api/series/audit_rewrites.h"
 
 #include "daemon/analysis/sample.h"
+#include "daemon/base/local_name.h"
 #include "store/rewrites.h"
 
 #include <math.h>
@@ -33,7 +34,7 @@ int api_audit_rewrites_read(struct store *store, const struct api_run *run,
                             struct api_audit_rewrites *ret_rewrites, struct err *err)
 {
     struct search search = {.run = run, .rewrites = ret_rewrites};
-    if (strncmp(run->model.name, "file:", 5) != 0)
+    if (!local_name_is(run->model.name))
         return 0;
     ret_rewrites->rows = calloc(run->count + 1, sizeof *ret_rewrites->rows);
     if (!ret_rewrites->rows)

@@ -4,6 +4,7 @@
 #include "daemon/base/bare_name.h"
 #include "daemon/base/guess.h"
 #include "daemon/base/json_text.h"
+#include "daemon/base/local_name.h"
 #include "daemon/base/name_rule.h"
 #include "daemon/base/revision_place.h"
 #include "store/sweeps.h"
@@ -56,7 +57,7 @@ static int is_model(const char *text, enum model_kind *ret_kind)
     size_t length = strlen(text);
     if (length > LIMIT_MODEL_NAME_BYTES)
         return 0;
-    if (strncmp(text, "file:", 5) == 0) {
+    if (local_name_is(text)) {
         *ret_kind = MODEL_KIND_FOLDER;
         return text[5] == '/' && text[6] != '\0';
     }

@@ -4,6 +4,7 @@
 #include "daemon/base/clock.h"
 #include "daemon/base/json_text.h"
 #include "daemon/base/limits.h"
+#include "daemon/base/local_name.h"
 #include "store/jobs.h"
 #include "store/tasks.h"
 
@@ -106,7 +107,7 @@ static int is_left(struct store *store, const struct sweep_row *row, struct api_
 static int concerns(const struct api_hub_wait *wait, const struct sweep_row *row)
 {
     return wait && wait->reason &&
-           (strncmp(row->model, "file:", 5) != 0 || strcmp(wait->reason, err_name(ERR_NO_SPACE)) == 0);
+           (!local_name_is(row->model) || strcmp(wait->reason, err_name(ERR_NO_SPACE)) == 0);
 }
 
 static void append_wait(struct store *store, const struct sweep_row *row, const struct api_hub_wait *wait,

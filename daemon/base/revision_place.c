@@ -1,6 +1,7 @@
 #include "daemon/base/revision_place.h"
 
 #include "daemon/base/file.h"
+#include "daemon/base/local_name.h"
 #include "daemon/base/utf8.h"
 
 #include <stdio.h>
@@ -68,7 +69,7 @@ static int read_place(const char *model, const char *name, int is_rule, struct r
                       struct err *err)
 {
     const char *what = is_rule ? "the rule for revision names" : "revision";
-    const int is_local = model && strncmp(model, "file:", 5) == 0;
+    const int is_local = model && local_name_is(model);
     *place = (struct revision_place){.kind = REVISION_PLACE_REF, .rest = name};
     if (is_local)
         return 0;

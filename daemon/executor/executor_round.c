@@ -1,6 +1,7 @@
 #include "daemon/executor/executor_round.h"
 
 #include "daemon/base/clock.h"
+#include "daemon/base/local_name.h"
 #include "daemon/base/log.h"
 #include "daemon/executor/executor_failures.h"
 #include "daemon/executor/executor_watch.h"
@@ -178,7 +179,7 @@ static int waits_for_hub(const struct executor_round *round, int64_t sweep_id)
     struct sweep_row sweep;
     struct err ignored = ERR_INIT;
     return round->is_hub_down && sweeps_get(round->store, sweep_id, &sweep, &ignored) == 0 &&
-           strncmp(sweep.model, "file:", 5) != 0;
+           !local_name_is(sweep.model);
 }
 
 /* Too many failures in a row: what nobody works at has no future. */

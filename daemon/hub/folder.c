@@ -4,6 +4,7 @@
 #include "daemon/base/digest.h"
 #include "daemon/base/file.h"
 #include "daemon/base/limits.h"
+#include "daemon/base/local_name.h"
 #include "daemon/base/weight_layout.h"
 #include "daemon/hub/folder_revision.h"
 #include "daemon/hub/hub_json.h"
@@ -325,7 +326,7 @@ static const struct repository_ops folder_ops = {
 int folder_open_repository(const char *name, struct folder_hints *hints, const atomic_bool *cancel,
                            struct repository **ret_repository, struct err *err)
 {
-    const char *path = strncmp(name, "file:", 5) == 0 ? name + 5 : name;
+    const char *path = local_name_path(name);
     if (strncmp(path, "//", 2) == 0)
         path += 2;
     if (path[0] != '/')

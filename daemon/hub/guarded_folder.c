@@ -1,5 +1,6 @@
 #include "daemon/hub/guarded_folder.h"
 
+#include "daemon/base/local_name.h"
 #include "daemon/hub/folder.h"
 
 #include <dirent.h>
@@ -139,7 +140,7 @@ static struct question *have_answered(struct guarded *guarded, struct question *
 {
     const struct errand errand = {.work = work, .leave = leave, .drop = drop, .context = question};
     int is_back = 0;
-    if (!question || !errands_run(guarded->errands, guarded_folder_place(guarded->name), &errand,
+    if (!question || !errands_run(guarded->errands, local_name_path(guarded->name), &errand,
                                   guarded->repository.cancel, &is_back, err))
         return question;
     if (is_back)
@@ -309,11 +310,6 @@ static const struct repository_ops guarded_ops = {
     .close = close_guarded,
 };
 
-const char *guarded_folder_place(const char *name)
-{
-    return strncmp(name, "file:", 5) == 0 ? name + 5 : name;
-}
-
 static int visit(void *context, struct err *err)
 {
     DIR *folder = opendir(context); /* which asks the server, where a stat may be answered from memory */
@@ -330,7 +326,7 @@ static void leave_visit(void *context)
 
 int guarded_folder_visit(const char *name, struct errands *errands, struct err *err)
 {
-    const char *place = guarded_folder_place(name);
+    const char *place = local_name_path(name);
     const struct errand errand = {
         .work = visit, .leave = leave_visit, .drop = free, .context = strdup(place)};
     int is_back = 0;

@@ -22,7 +22,4 @@ int guarded_folder_open_repository(const char *name, struct folder_hints *hints,
 /* Looks at the folder itself: 0, whatever is there, or the errors above where nothing answers. */
 int guarded_folder_visit(const char *name, struct errands *errands, struct err *err);
 
-/* The place of errands to the folder "file:/path". */
-const char *guarded_folder_place(const char *name);
-
 #endif

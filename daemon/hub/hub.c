@@ -1,6 +1,7 @@
 #include "daemon/hub/hub.h"
 
 #include "daemon/base/file.h"
+#include "daemon/base/local_name.h"
 #include "daemon/base/repository_name.h"
 #include "daemon/hub/client.h"
 #include "daemon/hub/folder.h"
@@ -14,11 +15,6 @@
 #include <string.h>
 
 #define FOLDER_SILENT_MS 10000
-
-static int is_folder(const char *name)
-{
-    return strncmp(name, "file:", 5) == 0;
-}
 
 /* -- The hub --------------------------------------------------------------------------------------- */
 
@@ -203,7 +199,7 @@ void hub_forget_ranges(struct repository *repository, const char *digest)
 int hub_open_guarded(struct hub *hub, enum repository_kind kind, const char *name, const atomic_bool *cancel,
                      struct repository **ret_repository, struct err *err)
 {
-    if (is_folder(name))
+    if (local_name_is(name))
         return guarded_folder_open_repository(name, hub->folder_hints, hub->errands, cancel, ret_repository,
                                               err);
     return hub_open_repository(hub, kind, name, cancel, ret_repository, err);
@@ -211,12 +207,12 @@ int hub_open_guarded(struct hub *hub, enum repository_kind kind, const char *nam
 
 int hub_check_folder(struct hub *hub, const char *name, struct err *err)
 {
-    return is_folder(name) ? errands_check_place(hub->errands, guarded_folder_place(name), err) : 0;
+    return local_name_is(name) ? errands_check_place(hub->errands, local_name_path(name), err) : 0;
 }
 
 int hub_visit_folder(struct hub *hub, const char *name, struct err *err)
 {
-    return is_folder(name) ? guarded_folder_visit(name, hub->errands, err) : 0;
+    return local_name_is(name) ? guarded_folder_visit(name, hub->errands, err) : 0;
 }
 
 int hub_silent_count(struct hub *hub)
@@ -227,7 +223,7 @@ int hub_silent_count(struct hub *hub)
 int hub_open_repository(struct hub *hub, enum repository_kind kind, const char *name,
                         const atomic_bool *cancel, struct repository **ret_repository, struct err *err)
 {
-    if (is_folder(name))
+    if (local_name_is(name))
         return folder_open_repository(name, hub->folder_hints, cancel, ret_repository, err);
     if (!repository_name_is_valid(name))
         return err_set(err, ERR_INVALID, "%.100s: a model is written owner/name or file:/absolute/path",

@@ -2,16 +2,13 @@
 
 #include "daemon/base/limits.h"
 #include "daemon/base/revision_place.h"
+#include "daemon/hub/branch_folder.h"
 #include "daemon/hub/client.h"
 #include "daemon/hub/moving_file.h"
-#include "daemon/hub/offline.h"
-#include "daemon/hub/subfolder.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define HINT_SIZE (REPOSITORY_NAME_SIZE + REPOSITORY_COMMIT_SIZE) /* "owner/name@commit" */
 
 struct view {
     struct repository repository;
@@ -30,65 +27,6 @@ static struct view *cast(struct repository *repository)
 }
 
 /* -- The branch's commit --------------------------------------------------------------------------------- */
-
-/* A folder that is equal in two repositories has one commit in both, so a hint says whose it is. */
-void view_note_folder(struct repository *repository, const char *folder_commit, const char *branch_commit)
-{
-    struct hub_repository *hub_repository = client_repository_of(repository);
-    char hint[HINT_SIZE + 1];
-    if (!hub_repository)
-        return;
-    (void)snprintf(hint, sizeof hint, "%s@%s", hub_repository->name, branch_commit);
-    folder_hints_put(hub_repository->hub->place_hints, folder_commit, hint);
-}
-
-static int find_hint(struct repository *repository, const char *folder_commit, char *ret_branch_commit)
-{
-    const struct hub_repository *hub_repository = client_repository_of(repository);
-    char hint[HINT_SIZE + 1];
-    if (!folder_hints_get(hub_repository->hub->place_hints, folder_commit, hint, sizeof hint))
-        return 0;
-    char *at = strrchr(hint, '@');
-    if (!at || strncmp(hint, hub_repository->name, (size_t)(at - hint)) != 0 ||
-        hub_repository->name[at - hint])
-        return 0;
-    (void)snprintf(ret_branch_commit, REPOSITORY_COMMIT_SIZE, "%.40s", at + 1);
-    return 1;
-}
-
-/* The branch's commit; offline, the one at which the folder lies in the cache. */
-static int find_branch(struct repository *repository, const char *branch, const char *folder,
-                       char *ret_branch_commit, struct err *err)
-{
-    char name[LIMIT_REVISION_NAME_BYTES];
-    struct err ignored = ERR_INIT;
-    struct hub_repository *hub_repository = client_repository_of(repository);
-    if (hub_repository->hub->options.is_offline &&
-        revision_place_write(REVISION_PLACE_FOLDER, branch, folder, name) &&
-        offline_resolve(hub_repository, name, ret_branch_commit, &ignored) == 0)
-        return 0;
-    return repository_resolve(repository, branch, ret_branch_commit, err);
-}
-
-/* Looks at a folder as the branch has it now. */
-static int look(struct repository *repository, const char *branch, const char *folder,
-                struct repository_tree **ret_tree, char *ret_branch_commit, struct err *err)
-{
-    struct repository_tree *whole = NULL;
-    int code = find_branch(repository, branch, folder, ret_branch_commit, err);
-    if (!code) {
-        code = listing_tree_below(repository, ret_branch_commit, folder, &whole, err);
-        if (code == ERR_NOT_FOUND && !client_repository_of(repository)->hub->options.is_offline)
-            code = err_set(err, ERR_NOT_FOUND, "%s: branch %s has no folder %.200s", repository->name, branch,
-                           folder);
-    }
-    if (!code)
-        code = subfolder_take(whole, folder, ret_tree, err);
-    repository_tree_free(whole);
-    if (!code && !(*ret_tree)->is_partial)
-        view_note_folder(repository, (*ret_tree)->commit, ret_branch_commit);
-    return code;
-}
 
 /* By which name this commit will be looked for offline: see offline.h. */
 static void note_name(const struct view *view, const char *below_commit)
@@ -109,7 +47,7 @@ static int look_again(struct view *view, const char *digest, struct repository_t
                       char *ret_branch_commit, struct err *err)
 {
     struct repository_tree *tree = NULL;
-    int code = look(view->below, view->branch, view->folder, &tree, ret_branch_commit, err);
+    int code = branch_folder_look(view->below, view->branch, view->folder, &tree, ret_branch_commit, err);
     if (code)
         return err_wrap(err, "%s", view->revision);
     if (strcmp(tree->commit, digest) != 0 && !tree->is_partial) {
@@ -134,7 +72,7 @@ static int find_commit(struct view *view, const char *digest, char *ret_branch_c
     if (is_known)
         (void)snprintf(ret_branch_commit, REPOSITORY_COMMIT_SIZE, "%s", view->commit);
     (void)pthread_mutex_unlock(&view->mutex);
-    if (is_known || find_hint(view->below, digest, ret_branch_commit))
+    if (is_known || branch_folder_recall(view->below, digest, ret_branch_commit))
         return 0;
     int code = look_again(view, digest, &tree, ret_branch_commit, err);
     repository_tree_free(tree);
@@ -387,7 +325,7 @@ static int resolve_folder(struct repository *repository, const struct revision_p
 {
     struct repository_tree *tree = NULL;
     char branch_commit[REPOSITORY_COMMIT_SIZE];
-    int code = look(repository, place->branch, place->rest, &tree, branch_commit, err);
+    int code = branch_folder_look(repository, place->branch, place->rest, &tree, branch_commit, err);
     if (!code)
         (void)snprintf(commit, REPOSITORY_COMMIT_SIZE, "%s", tree->commit);
     repository_tree_free(tree);

@@ -3,6 +3,7 @@
 #include "daemon/base/file.h"
 #include "daemon/base/keyed_lock.h"
 #include "daemon/base/limits.h"
+#include "daemon/base/local_name.h"
 #include "daemon/measure/data_file.h"
 
 #include <pthread.h>
@@ -147,8 +148,8 @@ int data_cache_get(struct data_cache *cache, int64_t sweep_id, const char *name,
 {
     struct keyed_lock own = {.number = sweep_id, .name = name};
     char *path = NULL;
-    if (strncmp(name, "file:", 5) == 0) {
-        path = strdup(name + 5);
+    if (local_name_is(name)) {
+        path = strdup(local_name_path(name));
         if (!path)
             return err_set(err, ERR_NO_MEMORY, "data set: out of memory");
         *ret_path = path;

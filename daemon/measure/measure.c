@@ -1,5 +1,6 @@
 #include "daemon/measure/measure.h"
 
+#include "daemon/base/local_name.h"
 #include "daemon/measure/measure_perplexity.h"
 #include "daemon/measure/measure_tensor.h"
 #include "daemon/sweep/describe.h"
@@ -160,8 +161,7 @@ static int check_commit(struct measure_job *job, struct err *err)
 /* Whether an attempt of the task hung, maybe at a reference, and this is its last: it may be sound itself. */
 static int may_hang_again(const struct measure_job *job)
 {
-    return strncmp(job->model.name, "file:", 5) == 0 &&
-           job->task->failures + 1 >= job->shared->failures_max &&
+    return local_name_is(job->model.name) && job->task->failures + 1 >= job->shared->failures_max &&
            strcmp(job->task->error_code, err_name(ERR_TIMEOUT)) == 0;
 }
 

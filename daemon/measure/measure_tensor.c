@@ -1,5 +1,6 @@
 #include "daemon/measure/measure_tensor.h"
 
+#include "daemon/base/local_name.h"
 #include "daemon/hub/hub.h"
 #include "daemon/measure/device_turns.h"
 #include "daemon/measure/location.h"
@@ -240,7 +241,7 @@ static int compute(struct measure_job *job, struct subject *subject, const struc
 static void keep_reference(const struct measure_job *job, const struct loaded *loaded)
 {
     const struct pooled_tensor *first = loaded->links[TASK_LINK_FIRST];
-    if (first && job->shared->references && strncmp(job->model.name, "file:", 5) == 0)
+    if (first && job->shared->references && local_name_is(job->model.name))
         references_keep(job->shared->references, first->digest, first->data, first->size_bytes);
 }
 

@@ -2,6 +2,7 @@
 
 #include "daemon/base/clock.h"
 #include "daemon/base/file.h"
+#include "daemon/base/local_name.h"
 #include "daemon/base/log.h"
 #include "daemon/measure/device_turns.h"
 #include "daemon/measure/hang.h"
@@ -56,7 +57,7 @@ static void end(struct remote_slot *slot)
 
 static int check_path(const char *what, const char *name, struct err *err)
 {
-    if (!name || strncmp(name, "file:", 5) != 0 || file_exists(name + 5))
+    if (!name || !local_name_is(name) || file_exists(local_name_path(name)))
         return 0;
     return err_set(err, ERR_UNSUPPORTED, "%s %s is not on this machine", what, name);
 }

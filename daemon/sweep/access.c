@@ -1,6 +1,7 @@
 #include "daemon/sweep/access.h"
 
 #include "daemon/base/limits.h"
+#include "daemon/base/local_name.h"
 #include "daemon/sweep/revision_source.h"
 
 #include <stdio.h>
@@ -52,7 +53,7 @@ int access_ask(const struct access *access, const struct revision_row *revision,
         code = ask_for_largest(source.repository, source.tree, err);
         revision_source_close(&source);
     }
-    if (!code && spec->wants_perplexity && spec->dataset && strncmp(spec->dataset, "file:", 5) != 0)
+    if (!code && spec->wants_perplexity && spec->dataset && !local_name_is(spec->dataset))
         code = ask_for_dataset(access, request_count, err);
     return code;
 }

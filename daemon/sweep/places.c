@@ -1,9 +1,9 @@
 #include "daemon/sweep/places.h"
 
 #include "daemon/base/revision_place.h"
+#include "daemon/hub/branch_folder.h"
 #include "daemon/hub/cached_folders.h"
 #include "daemon/hub/subfolder.h"
-#include "daemon/hub/view.h"
 #include "daemon/model/revision.h"
 #include "daemon/sweep/checkpoint_folders.h"
 
@@ -119,7 +119,7 @@ static int take_folder(const struct places_search *search, const struct reposito
         return code;
     }
     if (!files->is_partial)
-        view_note_folder(search->repository, files->commit, tree->commit);
+        branch_folder_note(search->repository, files->commit, tree->commit);
     return 0;
 }
 

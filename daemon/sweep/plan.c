@@ -1,5 +1,6 @@
 #include "daemon/sweep/plan.h"
 
+#include "daemon/base/local_name.h"
 #include "daemon/base/log.h"
 #include "daemon/base/name_rule.h"
 #include "daemon/base/revision_place.h"
@@ -36,11 +37,6 @@ struct plan {
     struct revision_list list; /* all of the model */
 };
 
-int plan_is_of_folder(const struct sweep_row *sweep)
-{
-    return strncmp(sweep->model, "file:", 5) == 0;
-}
-
 static int is_asked_for(const struct plan *plan, const struct revision_listed *listed)
 {
     return revision_listed_is_readable(&plan->list, listed) &&
@@ -59,7 +55,7 @@ static int is_told_where(const struct plan *plan, const struct revision_listed *
     repository_tree_free(tree);
     if (is_told)
         return 1;
-    if (plan_is_of_folder(&plan->sweep) || !model_revision_write_series_rule(plan->sweep.model, rule))
+    if (local_name_is(plan->sweep.model) || !model_revision_write_series_rule(plan->sweep.model, rule))
         return 0;
     (void)err_set(err, ERR_NOT_FOUND,
                   "%s: it is one checkpoint of a series of repositories, by its name: sweep all of them with "
@@ -169,7 +165,7 @@ static int refuse_selection(const struct plan *plan, struct err *err)
         "%s: none of its %zu branches and tags, such as \"%.100s\", is named like a training "
         "step%s%s%s; name revisions, or say where the step stands with a rule (--rule) such as \"%.100s\"%s",
         plan->sweep.model, count, first->row.name, list->looked[0] ? " (looked also at " : "", list->looked,
-        list->looked[0] ? ")" : "", rule, plan_is_of_folder(&plan->sweep) ? "" : ", " PLACE_RULES);
+        list->looked[0] ? ")" : "", rule, local_name_is(plan->sweep.model) ? "" : ", " PLACE_RULES);
 }
 
 /* Marks what the sweep asks for; keeps every n-th of it and the last. */
@@ -208,7 +204,7 @@ static const struct revision_listed *reference_of(struct plan *plan)
  * while the API answers, which is all that a plan cannot do without. */
 static int is_of_no_revision(const struct plan *plan, int code)
 {
-    if (plan_is_of_folder(&plan->sweep) && (code == ERR_UNREACHABLE || code == ERR_TIMEOUT))
+    if (local_name_is(plan->sweep.model) && (code == ERR_UNREACHABLE || code == ERR_TIMEOUT))
         return 1;
     return code == ERR_CANCELLED || code == ERR_DATABASE ||
            (code == ERR_UNREACHABLE && hub_is_down(plan->hub));
@@ -369,7 +365,7 @@ int plan_run(struct store *store, struct hub *hub, const struct sweep_row *sweep
         return code;
     plan.cancel = plan_watch_cancel(watch);
     code = make_plan(&plan, err);
-    if (code == ERR_NETWORK && !plan_is_of_folder(sweep)) {
+    if (code == ERR_NETWORK && !local_name_is(sweep->model)) {
         const struct err reason = *err;
         (void)err_set(err, ERR_NETWORK,
                       "%.400s; without the internet, HF_HUB_OFFLINE=1 measures what the cache holds",

@@ -28,7 +28,4 @@
 int plan_run(struct store *store, struct hub *hub, const struct sweep_row *sweep, const atomic_bool *cancel,
              int *ret_is_cancelled, struct err *err);
 
-/* Whether its model is a folder. */
-int plan_is_of_folder(const struct sweep_row *sweep);
-
 #endif

@@ -1,6 +1,7 @@
 #include "daemon/sweep/planner.h"
 
 #include "daemon/base/clock.h"
+#include "daemon/base/local_name.h"
 #include "daemon/base/log.h"
 #include "daemon/sweep/plan.h"
 #include "store/sweeps.h"
@@ -120,7 +121,7 @@ int planner_run_once(struct planner *planner, int *ret_planned, struct err *err)
         return 0; /* the sweep was cancelled meanwhile */
     if (code == ERR_NO_SPACE)
         return wait_for_room(planner, &sweep, paused_ms, &reason, err);
-    if (code == ERR_UNREACHABLE && plan_is_of_folder(&sweep)) {
+    if (code == ERR_UNREACHABLE && local_name_is(sweep.model)) {
         set_aside(planner, &sweep, SILENT_PAUSE_MS, &reason);
         return 0;
     }

@@ -3,20 +3,16 @@
 #include "daemon/base/digest.h"
 #include "daemon/base/guess.h"
 #include "daemon/base/limits.h"
+#include "daemon/base/local_name.h"
 #include "daemon/base/revision_place.h"
-#include "daemon/sweep/run_before.h"
+#include "daemon/sweep/revision_list_parts.h"
+#include "daemon/sweep/revision_names.h"
 
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define ABSENT_MAX 100 /* names that are asked for in vain */
-
-static int is_folder(const char *model)
-{
-    return strncmp(model, "file:", 5) == 0;
-}
 
 /* Nobody can ask for a longer name. */
 static int is_askable(const char *name)
@@ -42,8 +38,8 @@ static void set_place(struct revision_listed *listed, enum step_unit unit)
                                  (named->tokens >= 0 ? REVISION_STATES_TOKENS : 0);
 }
 
-static int add(struct revision_list *list, const char *model, const struct sweep_spec *spec, const char *name,
-               const char *commit, struct err *err)
+int revision_list_add(struct revision_list *list, const char *model, const struct sweep_spec *spec,
+                      const char *name, const char *commit, struct err *err)
 {
     if (!is_askable(name))
         return 0;
@@ -98,34 +94,11 @@ static void choose_unit(struct revision_list *list)
         set_place(&list->rows[i], list->unit);
 }
 
-/* The rows are complete: in step order, of one unit; again, where more were added. */
-static void arrange(struct revision_list *list)
+void revision_list_arrange(struct revision_list *list)
 {
     choose_unit(list);
     if (list->count)
         qsort(list->rows, list->count, sizeof *list->rows, compare);
-}
-
-/* The names of branches and tags, each once, for searching. */
-struct names {
-    struct name {
-        const char *text; /* of the refs */
-        size_t at;        /* its place among the refs: of equal names the first counts */
-    } * rows;
-    size_t count;
-    size_t absent; /* names besides these that were asked for in vain */
-};
-
-static int compare_names(const void *left, const void *right)
-{
-    const struct name *a = left, *b = right;
-    int order = strcmp(a->text, b->text);
-    return order ? order : (a->at > b->at) - (a->at < b->at);
-}
-
-static int compare_text(const void *text, const void *name)
-{
-    return strcmp(text, ((const struct name *)name)->text);
 }
 
 /* Or of a tag. */
@@ -134,23 +107,15 @@ static int is_of_branch(const struct repository_ref *ref)
     return ref->kind == REPOSITORY_REF_KIND_BRANCH || ref->kind == REPOSITORY_REF_KIND_TAG;
 }
 
-static int collect_names(const struct repository_refs *refs, struct names *names, struct err *err)
+static int collect_names(const struct repository_refs *refs, struct revision_names *names, struct err *err)
 {
-    size_t kept = 0;
-    names->rows = calloc(refs->count ? refs->count : 1, sizeof *names->rows);
-    if (!names->rows)
-        return err_set(err, ERR_NO_MEMORY, "revisions: out of memory");
-    for (size_t i = 0; i < refs->count; i++) {
+    int code = revision_names_init(names, refs->count, err);
+    for (size_t i = 0; !code && i < refs->count; i++) {
         if (is_of_branch(&refs->rows[i]) && is_askable(refs->rows[i].name))
-            names->rows[names->count++] = (struct name){refs->rows[i].name, i};
+            revision_names_add(names, refs->rows[i].name, i);
     }
-    qsort(names->rows, names->count, sizeof *names->rows, compare_names);
-    for (size_t i = 0; i < names->count; i++) {
-        if (!kept || strcmp(names->rows[kept - 1].text, names->rows[i].text) != 0)
-            names->rows[kept++] = names->rows[i];
-    }
-    names->count = kept;
-    return 0;
+    revision_names_index(names);
+    return code;
 }
 
 /* Whether a name is that of no branch: of a commit, "refs/pr/1", or a place. */
@@ -160,34 +125,44 @@ static int is_no_branch(const char *name)
            strpbrk(name, ":^");
 }
 
+/* A list while it is read. */
+struct reading {
+    struct revision_list *list;
+    struct repository *repository;
+    const struct sweep_spec *spec;
+    struct revision_names names; /* of the branches and tags, which are the first rows */
+    size_t absent;               /* names besides these that were asked for in vain */
+};
+
 /* A name that is none of the listed branches and tags may still be something else, and some mirrors of the
  * hub do not list all. Where so many were asked for in vain, further ones are mistyped, too, and not asked
- * for. Rows from `named` on are of such. */
-static int add_named(struct revision_list *list, struct names *names, size_t named,
-                     struct repository *repository, const char *model, const struct sweep_spec *spec,
-                     const char *name, struct err *err)
+ * for. */
+static int add_named(struct reading *reading, const char *name, struct err *err)
 {
+    struct revision_list *list = reading->list;
+    const struct sweep_spec *spec = reading->spec;
+    const char *model = reading->repository->name;
     char commit[REPOSITORY_COMMIT_SIZE];
     struct err reason = ERR_INIT;
-    if (names->count && bsearch(name, names->rows, names->count, sizeof *names->rows, compare_text))
+    if (revision_names_find(&reading->names, name))
         return 0;
-    for (size_t i = named; i < list->count; i++) {
+    for (size_t i = reading->names.count; i < list->count; i++) {
         if (strcmp(list->rows[i].row.name, name) == 0)
             return 0;
     }
-    if (names->absent >= ABSENT_MAX && !list->is_partial && !is_folder(model) && !is_no_branch(name))
-        return add(list, model, spec, name, REVISION_LIST_NO_COMMIT, err);
-    int code = repository_resolve(repository, name, commit, &reason);
+    if (reading->absent >= ABSENT_MAX && !list->is_partial && !local_name_is(model) && !is_no_branch(name))
+        return revision_list_add(list, model, spec, name, REVISION_LIST_NO_COMMIT, err);
+    int code = repository_resolve(reading->repository, name, commit, &reason);
     /* Offline nobody knows whether it exists; the hub does, whatever else it does not tell. */
     if (code == ERR_NOT_FOUND && (!list->is_partial || reason.absent == ERR_ABSENT_REVISION)) {
-        names->absent++;
-        return add(list, model, spec, name, REVISION_LIST_NO_COMMIT, err);
+        reading->absent++;
+        return revision_list_add(list, model, spec, name, REVISION_LIST_NO_COMMIT, err);
     }
     if (code) {
         *err = reason;
         return code;
     }
-    return add(list, model, spec, name, commit, err);
+    return revision_list_add(list, model, spec, name, commit, err);
 }
 
 int revision_list_check_reference(const struct revision_list *list, const char *model, const char *reference,
@@ -234,14 +209,14 @@ static int add_places(struct revision_list *list, const struct places_search *se
     const char *model = search->repository->name;
     struct places places = {.rows = NULL};
     /* Where a branch or tag is a step, there is the run. */
-    if (is_folder(model) || (!spec->rule && revision_list_has_steps(list)))
+    if (local_name_is(model) || (!spec->rule && revision_list_has_steps(list)))
         return 0;
     int code = places_find(search, &places, err);
     if (!code && places.count)
         mark_carrier(list, places.rows[0].name, spec);
     for (size_t i = 0; !code && i < places.count; i++) {
         const size_t before = list->count;
-        code = add(list, model, spec, places.rows[i].name, places.rows[i].commit, err);
+        code = revision_list_add(list, model, spec, places.rows[i].name, places.rows[i].commit, err);
         if (!code && list->count > before) { /* else no one could ask for it */
             list->rows[before].tree = places.rows[i].tree;
             places.rows[i].tree = NULL;
@@ -255,23 +230,21 @@ static int add_places(struct revision_list *list, const struct places_search *se
     return code;
 }
 
-static int add_all(struct revision_list *list, const struct places_search *search, struct names *names,
-                   const struct sweep_spec *spec, struct err *err)
+static int add_all(struct reading *reading, const struct places_search *search, struct err *err)
 {
-    struct repository *repository = search->repository;
-    const char *model = repository->name;
+    const struct sweep_spec *spec = reading->spec;
+    const struct repository_refs *refs = search->refs; /* NULL or empty: there are no names */
     int code = 0;
-    for (size_t i = 0; !code && i < names->count; i++) {
-        const struct repository_ref *ref = &search->refs->rows[names->rows[i].at];
-        code = add(list, model, spec, ref->name, ref->commit, err);
+    for (size_t i = 0; !code && refs && refs->count && i < reading->names.count; i++) {
+        const struct repository_ref *ref = &refs->rows[reading->names.rows[i].at];
+        code = revision_list_add(reading->list, reading->repository->name, spec, ref->name, ref->commit, err);
     }
-    size_t named = list->count;
     if (!code)
-        code = add_places(list, search, spec, err);
+        code = add_places(reading->list, search, spec, err);
     for (size_t i = 0; !code && i < spec->name_count; i++)
-        code = add_named(list, names, named, repository, model, spec, spec->names[i], err);
+        code = add_named(reading, spec->names[i], err);
     if (!code && spec->reference)
-        code = add_named(list, names, named, repository, model, spec, spec->reference, err);
+        code = add_named(reading, spec->reference, err);
     return code;
 }
 
@@ -298,7 +271,7 @@ int revision_list_read(struct revision_list *list, struct repository *repository
                        const struct sweep_spec *spec, struct err *err)
 {
     struct repository_refs *refs = NULL;
-    struct names names = {0};
+    struct reading reading = {.list = list, .repository = repository, .spec = spec};
     *list = (struct revision_list){0};
     struct err absence = ERR_INIT;
     int code = places_are_repositories(repository->name, spec->rule)
@@ -306,118 +279,17 @@ int revision_list_read(struct revision_list *list, struct repository *repository
                    : list_refs(repository, &refs, &absence, err);
     if (!code && refs) {
         list->is_partial = refs->is_partial;
-        code = collect_names(refs, &names, err);
+        code = collect_names(refs, &reading.names, err);
     }
     const struct places_search search = {.repository = repository, .refs = refs, .rule = spec->rule};
     if (!code)
-        code = add_all(list, &search, &names, spec, err);
+        code = add_all(&reading, &search, err);
     if (!code && absence.code)
         list->failure = absence;
-    free(names.rows);
+    revision_names_free(&reading.names);
     repository_refs_free(refs);
     if (!code)
-        arrange(list);
-    return code;
-}
-
-/* What is added to a list whose rows are not in order meanwhile. */
-struct memory {
-    struct revision_list *list;
-    const struct names *names; /* of the rows that were there before */
-    const char *model;
-    const struct sweep_spec *spec;
-    struct err *err;
-};
-
-static const struct name *find_name(const struct memory *memory, const struct revision_row *row)
-{
-    return bsearch(row->name, memory->names->rows, memory->names->count, sizeof *memory->names->rows,
-                   compare_text);
-}
-
-static int take_known(void *context, const struct revision_row *row)
-{
-    const struct memory *memory = context;
-    const struct name *name = find_name(memory, row);
-    if (name)
-        memory->list->rows[name->at].is_known = 1;
-    return 0;
-}
-
-static int take_remembered(void *context, const struct revision_row *row)
-{
-    const struct memory *memory = context;
-    struct revision_list *list = memory->list;
-    size_t before = list->count;
-    const struct name *name = find_name(memory, row);
-    /* Of a folder: asked for by name, but deleted. Of the hub it is gone, and its task says so. */
-    if (name && !list->is_partial && !revision_listed_exists(&list->rows[name->at])) {
-        list->rows[name->at].row = *row;
-        list->rows[name->at].is_remembered = 1;
-    }
-    /* A part of a folder's files tells nothing of its commit. */
-    if (name && list->rows[name->at].tree && list->rows[name->at].tree->is_partial)
-        memcpy(list->rows[name->at].row.commit, row->commit, sizeof row->commit);
-    if (name)
-        return 0;
-    int code = add(list, memory->model, memory->spec, row->name, row->commit, memory->err);
-    if (!code && list->count > before) {
-        list->rows[before].row.id = row->id;
-        list->rows[before].is_remembered = 1;
-    }
-    return code;
-}
-
-/* Of remembered rows keeps those before the newest checkpoint and before the first new one. A folder without
- * any tells of no other run: it may be one that is not mounted now. */
-static void keep_older(struct revision_list *list)
-{
-    size_t end = list->count, kept = 0;
-    for (size_t i = 0; i < list->count && list->rows[i].place.is_step; i++) {
-        const struct revision_listed *listed = &list->rows[i];
-        if (listed->is_remembered || !revision_listed_exists(listed))
-            continue;
-        end = i;
-        if (!listed->is_known)
-            break;
-    }
-    for (size_t i = 0; i < list->count; i++) {
-        if (!list->rows[i].is_remembered || i < end)
-            list->rows[kept++] = list->rows[i];
-    }
-    list->count = kept;
-}
-
-int revision_list_remember(struct revision_list *list, struct store *store, int64_t model_id,
-                           const char *model, const struct sweep_spec *spec, struct err *err)
-{
-    enum { TEXT_SIZE = LIMIT_REVISION_NAME_BYTES + 1 };
-    int is_whole_folder = !list->is_partial && is_folder(model);
-    if (!list->is_partial && !is_whole_folder)
-        return 0;
-    struct names names = {.rows = calloc(list->count + 1, sizeof *names.rows)};
-    struct memory memory = {list, &names, model, spec, err};
-    char *texts = calloc(list->count + 1, TEXT_SIZE); /* copies: the rows move when others are added */
-    int code = names.rows && texts ? 0 : err_set(err, ERR_NO_MEMORY, "revisions: out of memory");
-    for (size_t i = 0; !code && i < list->count; i++) {
-        (void)snprintf(texts + i * TEXT_SIZE, TEXT_SIZE, "%s", list->rows[i].row.name);
-        names.rows[names.count++] = (struct name){texts + i * TEXT_SIZE, i};
-    }
-    if (!code) {
-        qsort(names.rows, names.count, sizeof *names.rows, compare_names);
-        code = revisions_list(store, model_id, NULL, INT_MAX, is_whole_folder ? take_known : take_remembered,
-                              &memory, err);
-    }
-    if (!code && is_whole_folder)
-        code = revisions_list_measured(store, model_id, take_remembered, &memory, err);
-    if (!code)
-        arrange(list);
-    if (!code && is_whole_folder) {
-        keep_older(list);
-        code = run_before_drop(list, store, model_id, err);
-    }
-    free(texts);
-    free(names.rows);
+        revision_list_arrange(list);
     return code;
 }
 

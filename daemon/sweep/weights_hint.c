@@ -1,5 +1,6 @@
 #include "daemon/sweep/weights_hint.h"
 
+#include "daemon/base/local_name.h"
 #include "daemon/base/name_rule.h"
 #include "daemon/base/revision_place.h"
 #include "daemon/base/weight_layout.h"
@@ -114,7 +115,7 @@ int weights_hint_name_subfolders(const char *model, const char *revision, const 
     char others[64] = "";
     if (count > 1)
         (void)snprintf(others, sizeof others, " and %zu more", count - 1);
-    if (strncmp(model, "file:", 5) == 0)
+    if (local_name_is(model))
         (void)err_set(err, err->code,
                       "its checkpoints are in subfolders (%.*s%s); sweep the folder that holds these",
                       (int)(first_size > 100 ? 100 : first_size), first, others);

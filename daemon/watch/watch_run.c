@@ -3,6 +3,7 @@
 #include "daemon/base/clock.h"
 #include "daemon/base/json_text.h"
 #include "daemon/base/limits.h"
+#include "daemon/base/local_name.h"
 #include "daemon/base/log.h"
 #include "daemon/sweep/cached_revisions.h"
 #include "daemon/watch/watch_changes.h"
@@ -147,7 +148,7 @@ static int look(struct run *run, struct hub *hub, const atomic_bool *cancel, str
         code = report_untried(run, err);
     if (!code)
         code = settle_access(run, hub, cancel, err);
-    if (!code && strncmp(run->watch->model, "file:", 5) == 0)
+    if (!code && local_name_is(run->watch->model))
         code = watch_due_drop_unfinished(run->store, run->repository, &run->list, run->report, &run->is_fresh,
                                          err);
     return code;

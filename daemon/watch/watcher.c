@@ -1,6 +1,7 @@
 #include "daemon/watch/watcher.h"
 
 #include "daemon/base/clock.h"
+#include "daemon/base/local_name.h"
 #include "daemon/base/log.h"
 #include "daemon/watch/duty.h"
 
@@ -40,14 +41,14 @@ static int take(void *context, const struct watch_row *row)
     struct search *search = context;
     struct watch_row watch = *row;
     struct err silence = ERR_INIT;
-    if (hub_works_offline(search->hub) && strncmp(row->model, "file:", 5) != 0)
+    if (hub_works_offline(search->hub) && !local_name_is(row->model))
         watch.retry_ms = 0; /* for when the hub may be asked again: watch_run.c */
     int64_t due_ms = watch_due(&watch, search->now_ms);
     if (hub_check_folder(search->hub, row->model, &silence) == ERR_UNREACHABLE) {
         search->has_silent = 1;
         return 0;
     }
-    if (search->is_hub_down && strncmp(row->model, "file:", 5) != 0)
+    if (search->is_hub_down && !local_name_is(row->model))
         return 0; /* it stays due */
     if (!is_before(search->after_ms, search->after_id, due_ms, row->id) ||
         (search->is_found && !is_before(due_ms, row->id, search->due_ms, search->watch.id)))

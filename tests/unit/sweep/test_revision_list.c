@@ -215,6 +215,35 @@ static void test_a_part_is_made_whole(void **state)
     free_names(&fake);
 }
 
+/* Instead of realloc(): the linker has this one called (tests/CMakeLists.txt). */
+static int is_out_of_memory;
+void *__real_realloc(void *block, size_t size);
+
+void *__wrap_realloc(void *block, size_t size)
+{
+    return is_out_of_memory ? NULL : __real_realloc(block, size);
+}
+
+/* What there is no memory for would count as gone. */
+static void test_a_part_that_cannot_be_made_whole(void **state)
+{
+    struct fixture *fixture = *state;
+    int64_t ids[4];
+    fixture_add_revisions(fixture, 3, ids);
+    struct repository_ref rows[] = {ref_of("step1", REPOSITORY_REF_KIND_BRANCH, 'a')};
+    struct fake fake = {{.ops = &ops, .name = "a/b"}, rows, 1, 1, 0};
+    struct sweep_spec spec = {0};
+    struct revision_list list;
+    OK(revision_list_read(&list, &fake.repository, &spec, &err));
+    list.capacity = list.count;
+    is_out_of_memory = 1;
+    FAILS(ERR_NO_MEMORY,
+          revision_list_remember(&list, fixture->store, fixture->model_id, "a/b", &spec, &err));
+    is_out_of_memory = 0;
+    revision_list_free(&list);
+    free_names(&fake);
+}
+
 /* Names in order, with a star for what a trainer has deleted and the store has measured. */
 static void expect_folder(struct fixture *fixture, struct fake *fake, const char *expected)
 {
@@ -404,6 +433,7 @@ int main(void)
         cmocka_unit_test(test_many_absent_names),
         cmocka_unit_test(test_many_refs),
         cmocka_unit_test_setup_teardown(test_a_part_is_made_whole, fixture_open, fixture_close),
+        cmocka_unit_test_setup_teardown(test_a_part_that_cannot_be_made_whole, fixture_open, fixture_close),
         cmocka_unit_test_setup_teardown(test_deleted_checkpoints, fixture_open, fixture_close),
         cmocka_unit_test_setup_teardown(test_one_unit, fixture_open, fixture_close),
         cmocka_unit_test_setup_teardown(test_a_part_without_steps_keeps_the_unit, fixture_open,
