@@ -1,6 +1,6 @@
 #include "daemon/measure/scoring_passages.h"
 
-#include "daemon/text/tokenizer.h"
+#include "daemon/text/tokenizer_encoder.h"
 
 #include <inttypes.h>
 #include <stdio.h>

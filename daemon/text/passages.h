@@ -34,7 +34,7 @@
 #define BIFURCATED_TEXT_PASSAGES_H
 
 #include "daemon/base/err.h"
-#include "daemon/text/tokenizer.h"
+#include "daemon/text/tokenizer_encoder.h"
 
 #include <stddef.h>
 #include <stdint.h>

@@ -18,22 +18,18 @@
  * Text that is not valid UTF-8 is read as Python's errors="replace" does: each maximal ill-formed part
  * becomes one U+FFFD.
  *
- * A tokenizer is immutable and may be shared by threads; each thread encodes with its own encoder, which
- * holds the scratch memory and a bounded cache of words.
+ * A tokenizer is immutable and may be shared by threads; each encodes with an encoder of its own
+ * (tokenizer_encoder.h).
  */
 #ifndef BIFURCATED_TEXT_TOKENIZER_H
 #define BIFURCATED_TEXT_TOKENIZER_H
 
-#include "daemon/base/buf.h"
 #include "daemon/base/err.h"
-#include "daemon/text/token_ids.h"
 
-#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 
 struct tokenizer;
-struct tokenizer_encoder;
 
 /* Reads the bytes of a tokenizer.json, which are not needed afterwards. ERR_FORMAT for broken JSON or
  * contradictions (a merge of unknown tokens), ERR_UNSUPPORTED with the field's name ("model.type: Unigram"),
@@ -56,13 +52,8 @@ uint32_t tokenizer_id_limit(const struct tokenizer *tokenizer);
  * first. Returns 1 and fills *ret_id, or 0 if there is no such token. */
 int tokenizer_find(const struct tokenizer *tokenizer, const char *token, size_t size, uint32_t *ret_id);
 
-/* Makes an encoder over a tokenizer that outlives it. The caller frees it. */
-int tokenizer_encoder_new(const struct tokenizer *tokenizer, struct tokenizer_encoder **ret_encoder,
-                          struct err *err);
-void tokenizer_encoder_free(struct tokenizer_encoder *encoder);
-
 /* What transformers' versions do not all cut alike (tokenizer_config.h). A text that has it is
- * ERR_UNSUPPORTED once the encoder knows of the doubt; at first there is none. */
+ * ERR_UNSUPPORTED once an encoder knows of the doubt. */
 enum tokenizer_doubt {
     TOKENIZER_DOUBT_END = 2,     /* TOKENIZER_END as a text */
     TOKENIZER_DOUBT_PADDING = 4, /* TOKENIZER_PADDING as a text */
@@ -85,23 +76,6 @@ enum tokenizer_doubt {
      TOKENIZER_DOUBT_AS_CONVERTED_FIRST | TOKENIZER_DOUBT_AS_GEMMA)
 #define TOKENIZER_END "<|endoftext|>"
 #define TOKENIZER_PADDING "<|padding|>"
-
-/* ERR_NO_MEMORY. */
-int tokenizer_encoder_set_doubts(struct tokenizer_encoder *encoder, unsigned doubts, struct err *err);
-
-/* Texts that are refused beside: `names`, each ended by TOKENIZER_NAME_END, which a class takes for tokens.
- */
-#define TOKENIZER_NAME_END '\x1F'
-int tokenizer_encoder_set_foreign(struct tokenizer_encoder *encoder, const char *names, struct err *err);
-
-/* While *cancel is true (NULL: never), tokenizer_encode ends at the next word with ERR_CANCELLED: a text may
- * take a minute. */
-void tokenizer_encoder_set_cancel(struct tokenizer_encoder *encoder, const atomic_bool *cancel);
-
-/* Appends the ids of a text of `size` bytes (any bytes; at most LIMIT_TEXT_BYTES) to `ids`; no special tokens
- * are added. On failure `ids` keeps what it held before. ERR_LIMIT for a text or word past its bound,
- * ERR_NO_MEMORY. */
-int tokenizer_encode(struct tokenizer_encoder *encoder, const char *text, size_t size, struct token_ids *ids,
-                     struct err *err);
+#define TOKENIZER_NAME_END '\x1F' /* of each of several names in one text */
 
 #endif

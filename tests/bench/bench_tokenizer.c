@@ -6,7 +6,7 @@
  */
 #include "daemon/base/file.h"
 #include "daemon/base/limits.h"
-#include "daemon/text/tokenizer.h"
+#include "daemon/text/tokenizer_encoder.h"
 
 #include <stdio.h>
 #include <stdlib.h>

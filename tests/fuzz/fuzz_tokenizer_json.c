@@ -3,7 +3,7 @@
  * own ids. Input: a tokenizer.json, and behind its first zero byte, if there is one, the text to encode.
  */
 #include "daemon/base/limits.h"
-#include "daemon/text/tokenizer.h"
+#include "daemon/text/tokenizer_encoder.h"
 
 #include <stdint.h>
 #include <stdlib.h>

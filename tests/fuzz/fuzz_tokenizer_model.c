@@ -3,7 +3,7 @@
  * and as transformers convert it. The last 24 bytes of the input are a text, too.
  */
 #include "daemon/base/limits.h"
-#include "daemon/text/tokenizer.h"
+#include "daemon/text/tokenizer_encoder.h"
 
 #include <stdint.h>
 #include <stdlib.h>

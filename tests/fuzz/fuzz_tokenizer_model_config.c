@@ -4,6 +4,7 @@
  */
 #include "daemon/base/limits.h"
 #include "daemon/text/tokenizer_config.h"
+#include "daemon/text/tokenizer_encoder.h"
 #include "daemon/text/tokenizer_start.h"
 #include "tests/fuzz/config_files.h"
 #include "tests/unit/text/model_writer.h"

@@ -9,6 +9,7 @@
 #include "daemon/base/file.h"
 #include "daemon/base/limits.h"
 #include "daemon/text/tokenizer_config.h"
+#include "daemon/text/tokenizer_encoder.h"
 
 #include <fnmatch.h>
 #include <inttypes.h>

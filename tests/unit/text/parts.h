@@ -2,8 +2,9 @@
 #ifndef BIFURCATED_TESTS_UNIT_TEXT_PARTS_H
 #define BIFURCATED_TESTS_UNIT_TEXT_PARTS_H
 
+#include "daemon/base/buf.h"
 #include "daemon/base/limits.h"
-#include "daemon/text/tokenizer.h"
+#include "daemon/text/tokenizer_encoder.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -9,6 +9,7 @@
 
 #include "daemon/base/limits.h"
 #include "daemon/text/tokenizer_config.h"
+#include "daemon/text/tokenizer_encoder.h"
 #include "tests/unit/text/model_writer.h"
 
 #include <math.h>
