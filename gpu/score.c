@@ -1,6 +1,7 @@
 #include "gpu/score.h"
 
 #include "daemon/base/checked.h"
+#include "gpu/score_architecture.h"
 #include "gpu/score_plan.h"
 
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-#include "gpu/score.h"
+#include "gpu/score_architecture.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 #include "gpu/score_xielu.h"
 
 #include "gpu/half.h"
-#include "gpu/score.h"
+#include "gpu/score_architecture.h"
 
 #include <math.h>
 #include <string.h>

@@ -14,7 +14,7 @@
 #include "daemon/base/err.h"
 #include "daemon/checkpoint/checkpoint.h"
 #include "daemon/measure/scoring.h"
-#include "gpu/score.h"
+#include "gpu/score_architecture.h"
 #include "store/revisions.h"
 
 #include <stddef.h>

@@ -12,7 +12,7 @@
 #include "gpu/cpu/gemm.h"
 #include "gpu/cpu/score_vectors.h"
 #include "gpu/cpu/threads.h"
-#include "gpu/score.h"
+#include "gpu/score_architecture.h"
 #include "gpu/score_plan.h"
 
 #define SCORE_BATCH_INPUTS 512U      /* of a batch, unless one document is longer */

@@ -5,7 +5,7 @@
 #define BIFURCATED_GPU_CPU_SCORE_VECTORS_H
 
 #include "gpu/cpu/score_kernels.h"
-#include "gpu/score.h"
+#include "gpu/score_architecture.h"
 
 enum score_vector {
     SCORE_VECTOR_ATTENTION_NORM_WEIGHT,

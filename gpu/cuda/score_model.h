@@ -10,6 +10,7 @@
 
 #include "gpu/cuda/score.h"
 #include "gpu/cuda/score_gemm.h"
+#include "gpu/score_architecture.h"
 
 /* With a row for each output, or for each input where the family stores them so: products read either. */
 enum model_matrix {

@@ -6,7 +6,7 @@
 #define BIFURCATED_TESTS_TOOLS_RANDOM_MODEL_H
 
 #include "gpu/half.h"
-#include "gpu/score.h"
+#include "gpu/score_architecture.h"
 
 #include <math.h>
 #include <stdio.h>
