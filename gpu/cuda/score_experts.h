@@ -5,7 +5,7 @@
  *
  * How many rows those are, the host reads once per layer and batch, a few hundred bytes, and waits for it:
  * products of cuBLASLt take their sizes from the host. What that costs, and what else was weighed, says
- * ARCHITECTURE.md.
+ * README.md.
  */
 #ifndef BIFURCATED_GPU_CUDA_SCORE_EXPERTS_H
 #define BIFURCATED_GPU_CUDA_SCORE_EXPERTS_H
