@@ -180,6 +180,13 @@ static const char *const opensci_names[SCORE_ROLE_COUNT] = {
     [SCORE_ROLE_KEY_NORM_WEIGHT] = "model.layers.%u.self_attn.k_layernorm.weight",
 };
 
+static const char *const kormo_names[SCORE_ROLE_COUNT] = {
+    EVERY_LLAMA,
+    FINAL_NORM,
+    [SCORE_ROLE_ATTENTION_NORM_WEIGHT] = "model.layers.%u.pre_attention_layernorm.weight",
+    [SCORE_ROLE_MLP_NORM_WEIGHT] = "model.layers.%u.pre_mlp_layernorm.weight",
+};
+
 static const char *const olmo2_names[SCORE_ROLE_COUNT] = {
     EVERY_LLAMA,
     FINAL_NORM,
@@ -279,6 +286,7 @@ static const struct score_architecture architectures[] = {
     {.name = "minicpm", .names = llama_names, LLAMA_LAYER},
     {.name = "gemma", .names = llama_names, LLAMA_LAYER, .has_norm_offset = 1},
     {.name = "opensci", .names = opensci_names, LLAMA_LAYER, .head_norm = SCORE_HEAD_NORM_EACH},
+    {.name = "kormo", .names = kormo_names, LLAMA_LAYER},
     {.name = "stablelm", .names = stablelm_names, GATED_LAYER},
     {.name = "nemotron", .names = nemotron_names, .qkv_order = SCORE_QKV_ORDER_APART, .has_norm_offset = 1},
     {.name = "baichuan", .names = baichuan_names, LLAMA_LAYER, .has_unit_rows = 1},

@@ -79,7 +79,8 @@ static int is_rotary_scored(const struct model_config *config)
 static int has_own_class(const struct model_config *config)
 {
     return is_hf_olmo(config) || is_crystal(config) || is_opensci(config) ||
-           model_config_is(config, "baichuan") || model_config_is(config, "pico_decoder");
+           model_config_is(config, "baichuan") || model_config_is(config, "pico_decoder") ||
+           model_config_is(config, "kormo");
 }
 
 /* What a forward pass is written for. */
@@ -96,7 +97,8 @@ static int check_kind(const struct model_config *config, struct err *err)
             err, ERR_UNSUPPORTED,
             "scoring is implemented for models like GPT-NeoX, GPT-2, BLOOM, Llama, Mistral, Qwen2, Qwen3, "
             "Qwen3-MoE, SmolLM3, Apertus, Granite, MiniCPM, Gemma, StableLM, Nemotron, open-sci-ref, "
-            "Baichuan 2, Crystal, Pico, OLMo, OLMo 2, OLMo 3, OLMoE and ModernBERT's decoders, not for "
+            "KORMo, Baichuan 2, Crystal, Pico, OLMo, OLMo 2, OLMo 3, OLMoE and ModernBERT's decoders, not "
+            "for "
             "model_type \"%s\": leave the "
             "metric perplexity out of the sweep",
             config->model_type);

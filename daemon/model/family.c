@@ -15,6 +15,7 @@ static const struct family families[] = {
     {"minicpm", 1, 1.0, 10000, 0, 0, "silu", 1e-6, 1, 0, 0},
     {"gemma", 1, 1.0, 10000, 0, 0, "gelu_pytorch_tanh", 1e-6, 1, 16, 0},
     {"opensci", 0, 1.0, 10000, 0, 0, "silu", 1e-6, 1, 0, 0},
+    {"kormo", 0, 1.0, 500000, 0, 0, "silu", 1e-5, 1, 8, 0},
     {"nemotron", 0, 0.5, 10000, 0, 0, "relu2", 1e-5, 1, 0, 0},
     {"stablelm", 0, 0.25, 10000, 0, 0, "silu", 1e-5, 1, 32, 0},
     {"pico_decoder", 0, 1.0, 10000, 0, 0, "silu", 1e-6, 1, 0, 0},

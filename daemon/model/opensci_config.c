@@ -11,6 +11,4 @@ void opensci_config_prepare(const json_t *root, const struct family *family, str
     /* Its class fails without it. A later one always has the norms, by other names. */
     if (!config_doubt_flag(root, "qk_layernorm", 0, config->doubt))
         config_doubt_set(config->doubt, "\"qk_layernorm\" is not true");
-    if (config_doubt_is_there(json_object_get(root, "rope_parameters")))
-        config_doubt_set(config->doubt, "\"rope_parameters\" is there, which the class passes over");
 }

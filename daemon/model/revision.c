@@ -52,7 +52,7 @@ static const struct {
     {"CrystalCoder_phase{stage}_checkpoint_{step}", 0, NULL}, /* Crystal */
     {"checkpoint-{step}", 0, NULL},                           /* folders of transformers' Trainer, mistral */
     {"checkpoint_{step}", 0, NULL},                           /* HPLT's and OpenEuroLLM's models */
-    {"iter_{step}", 0, NULL},                                 /* Megatron, open-sci-ref */
+    {"iter_{step}", 0, NULL},                                 /* Megatron, open-sci-ref, FLAME-MoE */
     {"iter{step}", 0, NULL},                                  /* Zamba */
     {"pretrain_iter_{step}", 1, NULL},                        /* OpenCoder */
     {"anneal_iter_{step}", 2, NULL},                          /* OpenCoder */
@@ -85,6 +85,7 @@ static const struct {
     {"OpenCoder-LLM/OpenCoder-8B-Base-Checkpoints", 8388608, 0},
     {"HPLT/hplt2c_*_checkpoints", 2097152, 0}, /* the last of 47684 ends 100B */
     {"openeurollm/datamix-2b-*", 4194304, 0},  /* the last of 953675 ends 4T */
+    {"CMU-FLAME/FLAME-MoE-*", 2097152, 0},     /* 1024 sequences of 2048 */
     {"tomg-group-umd/Gemstone-*", 4194304, 0}, /* 2048 sequences of 2048 */
     {"Gemstone-Models/Gemstone-*", 4194304, 0},
     /* 360 chunks of 1,706,976 sequences of 2,049, which are the 1259.13B of the model's card; ckpt_000 is

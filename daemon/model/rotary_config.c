@@ -182,6 +182,8 @@ static void read_all(const struct reading *reading)
         doubt(reading, "rope_scaling", "is not there, for which versions have defaults of their own");
     if (has_object(rope))
         doubt(reading, rope == scaling ? "rope_scaling" : "rope_parameters", "differs from layer to layer");
+    if (reading->rules->lacks_parameters && config_doubt_is_there(parameters))
+        doubt(reading, "rope_parameters", "is there, which the class passes over");
     doubt_base(reading, rope, rope == scaling);
     doubt_fraction(reading, reading->root);
     doubt_fraction(reading, rope);

@@ -16,6 +16,7 @@ struct rotary_rules {
     int has_default_scaling; /* where nothing says how they are scaled */
     int has_strict_scaling;  /* version 4 takes linear and dynamic alone, in the old spelling */
     int is_partial;          /* heads are rotated in part */
+    int lacks_parameters;    /* the class passes over "rope_parameters" */
 };
 
 /* Fills in how they are scaled, and the doubt. Of a file with an object for each kind of layer, that of full

@@ -63,6 +63,7 @@ static const struct {
     {"baichuan", BY_CLASS, NULL},
     {"crystalcoder", BY_CLASS, NULL},
     {"opensci", BY_CLASS, NULL},
+    {"kormo", BY_CLASS, NULL},
     {"pico_decoder", BY_CLASS, NULL},
     {"apertus", BY_CLASS, NULL},
 };

@@ -331,6 +331,23 @@ def test_names_of_trainers(daemon: Start, tmp_path: Path) -> None:
     assert done["state"] == "failed", done
 
 
+FLAME = "CMU-FLAME/FLAME-MoE-38M-100M"
+
+
+def write_flame(main: Path, step: int, unembedding: Whole) -> None:
+    """A folder of --save of Megatron-LM as it is: FLAME-MoE's way. Of layers and experts all are one tensor each."""
+    folder, hidden = main / f"iter_{step:07}", unembedding.shape[1]
+    weights = {"embedding.word_embeddings.weight": unembedding.shape, "decoder.layers.self_attention.linear_qkv.weight": (9, 3 * hidden, hidden),
+               "decoder.layers.mlp.experts.experts.linear_fc1.weight": (8, 4, 8, hidden), "decoder.final_layernorm.weight": (hidden,)}  # fmt: skip
+    tensors = {name: Whole("bfloat16", shape, bytes(2 * math.prod(shape))) for name, shape in weights.items()} | {"output_layer.weight": unembedding}
+    tensors["optimizer.distributed.dp_group_idx_0.gbuf_idx_0.dtype_(torch.bfloat16, torch.float32).bucket_idx_0.exp_avg"] = Whole("float32", (9,), bytes(36))
+    chunk_writer.write(folder, tensors, files=2, style=chunk_writer.MEGATRON)
+    (folder / "common.pt").write_bytes(b"options, which nobody reads")
+    (folder / "metadata.json").write_text('{"sharded_backend": "torch_dist", "sharded_backend_version": 1}')
+    (main / "latest_checkpointed_iteration.txt").write_text(str(step))
+    (main / "README.md").write_text("# FLAME-MoE\n")
+
+
 @pytest.mark.parametrize("is_remote", [False, True], ids=["here", "remote"])
 def test_chunks_on_the_hub(daemon: Start, make_hub: Any, programs: dict[str, Path], tmp_path: Path, is_remote: bool) -> None:
     """Branches, and folders of a branch: little more is fetched than the tensor, from several files; a branch that moves is measured again."""
@@ -347,13 +364,15 @@ def test_chunks_on_the_hub(daemon: Start, make_hub: Any, programs: dict[str, Pat
     for step in (10, 20):
         write(root / f"branches/step{step}", step)
         write(root / f"folders/main/run/iter_{step:07}/model_and_optim", step)
+        write_flame(tmp_path / "root/models" / FLAME / "main", step, Whole("bfloat16", shape, values[step]))
     write(root / "branches/spare", 30)
     hub = make_hub(tmp_path / "root", thread=True)
     one = daemon(hub, *(("--fetchers", "0") if is_remote else ()))
     worker = Worker(one, programs["bifurcated"], tmp_path / "worker").start() if is_remote else None
     digest = {step: hashlib.sha256(data).hexdigest() for step, data in values.items()}
     try:
-        for model, revisions in (("org/branches", ["step10", "step20"]), ("org/folders", ["main:run/iter_0000010", "main:run/iter_0000020"])):
+        folders = ["main:run/iter_0000010", "main:run/iter_0000020"]
+        for model, revisions in (("org/branches", ["step10", "step20"]), ("org/folders", folders), (FLAME, [name.replace("run/", "") for name in folders])):
             done = one.wait(one.sweep(model))
             assert done["state"] == "done", done
             rows = one.series(model)
@@ -362,6 +381,7 @@ def test_chunks_on_the_hub(daemon: Start, make_hub: Any, programs: dict[str, Pat
             ]
         fetched = [row["bytes_fetched"] for row in one.series("org/branches")]
         assert all(len(values[10]) < size < 1.02 * len(values[10]) for size in fetched), fetched
+        assert [(row["tensor"], row["training_tokens"]) for row in one.series(FLAME)] == [("output_layer.weight", step * 2097152) for step in (10, 20)]
         hub.move_branch("org/branches", "step20", "spare")
         done = one.wait(one.sweep("org/branches"))
         assert done["state"] == "done", done

@@ -2,7 +2,7 @@
 
     python tests/e2e/golden/families_run.py [FAMILY ...]    (lm_eval, torch, transformers, accelerate; a minute, no network)
 
-Of Baichuan 2, Crystal, Pico and open-sci-ref, of which transformers has no class, the same is counted by the forward passes of published.py.
+Of Baichuan 2, Crystal, Pico, open-sci-ref and KORMo, of which transformers has no class, the same is counted by the forward passes of published.py.
 
 Of each family three revisions in three forms: float32 in one safetensors file, bfloat16 in two, float16 in two torch files.
 """
@@ -56,6 +56,7 @@ RUNS: dict[str, tuple[dict[str, Any], families.Shape, list[Any]]] = {
     "stablelm": ({"use_qkv_bias": True}, families.Shape(), [families.qkv_biases]),
     "nemotron": ({"attention_bias": True, "mlp_bias": True}, families.Shape(), [families.attention_biases, families.mlp_biases]),
     "opensci": ({}, families.Shape(), []),
+    "kormo": ({}, families.Shape(), []),
     "baichuan": ({}, families.Shape(), []),
     "crystalcoder": ({}, families.Shape(), [published.masks]),
     "pico_decoder": ({}, families.Shape(), []),

@@ -1,10 +1,10 @@
-"""Makes published.json: Baichuan 2 (7B), Crystal, Pico and open-sci-ref, of which transformers has no class, on tiny models of made-up weights (tiny.py).
+"""Makes published.json: Baichuan 2 (7B), Crystal, Pico, open-sci-ref and KORMo, of which transformers has no class, on tiny models of made-up weights (tiny.py).
 
-    python tests/e2e/golden/published.py [FOLDER]     (torch; with FOLDER transformers 4, for open-sci-ref 4.48 to 4.52; seconds)
+    python tests/e2e/golden/published.py [FOLDER]     (torch; with FOLDER transformers 4, for open-sci-ref 4.48 to 4.52, for KORMo 4.57; seconds)
 
 The column "torch" is the forward pass below, in float64 but for the angles, which both classes have in float32. "class" is what other
-code finds, or the name of its error: of Crystal, Pico and open-sci-ref the class that is published beside it (modeling_crystalcoder.py,
-configuration_crystalcoder.py, pico_decoder.py, modeling_opensci.py and configuration_opensci.py, if they are in FOLDER), of Baichuan 2 Llama's class with the same weights, queries, keys and values apart and the rows of
+code finds, or the name of its error: of Crystal, Pico, open-sci-ref and KORMo the class that is published beside it (modeling_crystalcoder.py,
+configuration_crystalcoder.py, pico_decoder.py, and modeling and configuration of opensci and _kormo, if they are in FOLDER), of Baichuan 2 Llama's class with the same weights, queries, keys and values apart and the rows of
 the unembedding divided before. Of MiniCPM, whose variants are those of families.py, Granite's class is the other code (families.json).
 """
 
@@ -22,6 +22,7 @@ import numpy as np
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 import families  # noqa: E402
+import kormo  # noqa: E402
 import opensci  # noqa: E402
 from tiny import TEXTS, TOKENIZER, Absent, Edit, Variant, Weights, bare, made_up, transformer, without, write_variant, written  # noqa: E402
 
@@ -236,8 +237,9 @@ FAMILIES = {
     "crystalcoder": (CRYSTAL, crystal_weights, OF_CRYSTAL),
     "pico_decoder": (PICO, pico_weights, OF_PICO),
     "opensci": (opensci.CONFIG, opensci.weights, opensci.VARIANTS),
+    "kormo": (kormo.CONFIG, kormo.weights, kormo.VARIANTS),
 }
-CLASSES = {"crystalcoder": "modeling_crystalcoder.py", "pico_decoder": "pico_decoder.py", "opensci": "modeling_opensci.py"}
+CLASSES = {"crystalcoder": "modeling_crystalcoder.py", "pico_decoder": "pico_decoder.py", "opensci": "modeling_opensci.py", "kormo": "_modeling_kormo.py"}
 VARIANTS: dict[str, Variant] = {f"{family}: {name}": variant for family, (_, _, own) in FAMILIES.items() for name, variant in own.items()}
 
 
@@ -382,7 +384,11 @@ def open_sci(config: dict[str, Any], w: dict[str, Any], ids: Any) -> Any:
     return opensci.logits(config, w, ids, turned, attended)
 
 
-FORWARD = {"baichuan": baichuan, "crystalcoder": crystal, "minicpm": minicpm, "pico_decoder": pico, "opensci": open_sci}
+def of_kormo(config: dict[str, Any], w: dict[str, Any], ids: Any) -> Any:
+    return kormo.logits(config, w, ids, turned, attended)
+
+
+FORWARD = {"baichuan": baichuan, "crystalcoder": crystal, "minicpm": minicpm, "pico_decoder": pico, "opensci": open_sci, "kormo": of_kormo}
 
 
 def sums_of(logits_of: Any) -> list[float]:
@@ -436,8 +442,9 @@ def measure_class(folder: Path, published: Path) -> list[float] | str:
             },
             "pico_decoder": {"AutoConfig": "pico_decoder.PicoDecoderHFConfig", "AutoModelForCausalLM": "pico_decoder.PicoDecoderHF"},
             "opensci": opensci.CONFIG["auto_map"],
+            "kormo": kormo.CONFIG["auto_map"],
         }[config["model_type"]]
-        for file in [*published.glob("*_crystalcoder.py"), *published.glob("pico_decoder.py"), *published.glob("*_opensci.py")]:
+        for file in [*published.glob("*_crystalcoder.py"), *published.glob("pico_decoder.py"), *published.glob("*_opensci.py"), *published.glob("*_kormo.py")]:
             shutil.copy(file, folder)
     (folder / "config.json").write_text(json.dumps(config))
     try:

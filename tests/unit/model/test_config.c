@@ -216,6 +216,7 @@ static void test_parameter_count_of_other_families(void **state)
         {"{" SMALL("nemotron") ",\"attention_bias\":true,\"mlp_bias\":true}", 267136},
         {"{" SMALL("opensci") ",\"qk_layernorm\":true}", 312640},
         {"{" SMALL("opensci") ",\"qk_layernorm\":true,\"attention_bias\":true,\"mlp_bias\":true}", 316224},
+        {"{" SMALL("kormo") ",\"head_dim\":16,\"attention_bias\":true,\"mlp_bias\":true}", 312384},
         {"{" BAICHUAN "}",
          2 * 125696ULL * 4096 + 4096 + 32 * (4 * 4096ULL * 4096 + 3 * 4096ULL * 11008 + 2 * 4096)},
         {"{" CRYSTAL "}", (26960145024 - 4 * 32032ULL * 4096 - 32 * (2048ULL * 2048 + 4)) / 4},

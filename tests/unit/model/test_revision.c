@@ -82,6 +82,8 @@ static const struct {
     {"file:/tinyllama", "step-1195k-token-2.5T", 1, 0, 0, 1195000, 2500000000000},
     {"openeurollm/datamix-2b-80-20", "checkpoint_0953675", 1, 0, 0, 953675, 4000002867200},
     {"open-sci/open-sci-ref-v0.01-0.13b-c4-300B-4096", "iter_0072000", 1, 0, 0, 72000, -1},
+    {"CMU-FLAME/FLAME-MoE-290M-1.3B", "main:iter_0005473", 1, 0, 0, 5473, 11477712896},
+    {"KORMo-Team/KORMo-10B-base", "step-144000", 1, 0, 0, 144000, -1},
     {"almanach/Gaperon-1125-8B", "step-0859000_tokens-1803B-phase2", 1, 2, 0, 859000, 1803000000000},
     {"almanach/Gaperon-1125-8B", "step-1409000_tokens-4110B-black-pepper", 0, 0, 0, -1, -1},
     {"HuggingFaceFW/ablation-model-fineweb-v1", "step-001000-2BT", 1, 0, 0, 1000, 2000000000},

@@ -10,10 +10,10 @@
 #define ERROR_MAX 1e-4 /* of a log-probability */
 
 static const char *const families[] = {
-    "llama",       "mistral", "qwen2",    "qwen3",     "smollm3", "olmo",         "olmo2",
-    "hf_olmo",     "gpt2",    "bloom",    "qwen3_moe", "olmoe",   "apertus",      "modernbert-decoder",
-    "granite",     "gemma",   "stablelm", "nemotron",  "opensci", "pico_decoder", "baichuan",
-    "crystalcoder"};
+    "llama",    "mistral",     "qwen2",    "qwen3",     "smollm3", "olmo",    "olmo2",
+    "hf_olmo",  "gpt2",        "bloom",    "qwen3_moe", "olmoe",   "apertus", "modernbert-decoder",
+    "granite",  "gemma",       "stablelm", "nemotron",  "opensci", "kormo",   "pico_decoder",
+    "baichuan", "crystalcoder"};
 #define FAMILY_COUNT (sizeof families / sizeof families[0])
 #define FAMILY_BAICHUAN (FAMILY_COUNT - 2)
 
