@@ -86,6 +86,12 @@ static int has_own_class(const struct model_config *config)
 /* What a forward pass is written for. */
 static int check_kind(const struct model_config *config, struct err *err)
 {
+    if (masked_model_is_discriminator(config))
+        return err_set(
+            err, ERR_UNSUPPORTED,
+            "a model of class \"%s\" (model_type \"%s\") says of each token whether it was replaced, "
+            "and predicts none, so it has no perplexity: leave the metric perplexity out of the sweep",
+            config->architecture, config->model_type);
     if (masked_model_is(config))
         return err_set(
             err, ERR_UNSUPPORTED,

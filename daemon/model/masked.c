@@ -17,6 +17,11 @@ static int ends_with(const char *text, const char *end)
     return size >= end_size && strcmp(text + size - end_size, end) == 0;
 }
 
+int masked_model_is_discriminator(const struct model_config *config)
+{
+    return strcmp(config->architecture, "ElectraForPreTraining") == 0;
+}
+
 int masked_model_is(const struct model_config *config)
 {
     const char *architecture = config->architecture;

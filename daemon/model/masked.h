@@ -10,4 +10,7 @@
 /* By the class that config.json names, else by its model_type. */
 int masked_model_is(const struct model_config *config);
 
+/* Electra's other half, trained beside one that fills in: it has no unembedding either. */
+int masked_model_is_discriminator(const struct model_config *config);
+
 #endif

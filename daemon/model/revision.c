@@ -44,7 +44,7 @@ static const struct {
     {"step-{step}-token-{tokens}", 0, NULL},
     {"step-{step}_tokens-{tokens}-phase{stage}", 0, NULL},    /* Gaperon, whose phases count on */
     {"step_{step}", 0, NULL},                                 /* Gemstones; OLMo 2 and 3, after pretraining */
-    {"global_step{step}", 0, NULL},                           /* BLOOM, StableLM 2 */
+    {"global_step{step}", 0, NULL},                           /* BLOOM, StableLM 2, Deep Ignorance */
     {checkpoints_rule, 0, NULL},                              /* Amber, K2 */
     {"{tokens}_tokens", 0, NULL},                             /* RedPajama-INCITE: 240b_tokens */
     {"train_{tokens}", 0, NULL},                              /* Baichuan 2: train_00220B */
@@ -78,6 +78,8 @@ static const struct {
     int64_t first;     /* so many had been seen at number 0 */
 } batches[] = {
     {"EleutherAI/pythia-*", 2097152, 0},
+    /* 119,200 of them are the 500B; the stage after them, in repositories of its own, ends 50B at 11921 */
+    {"EleutherAI/deep-ignorance-pretraining-stage-*", 4194304, 0},
     {"HuggingFaceTB/SmolLM2-1.7B-intermediate-checkpoints", 2097152, 0},
     {"HuggingFaceTB/SmolLM2-360M-intermediate-checkpoints", 1572864, 0},
     {"HuggingFaceTB/SmolLM3-*", 2359296, 0},

@@ -168,10 +168,22 @@ static int refuse_unembedding(const struct model_config *config, const struct ch
                    told ? ", such as " : "", others);
 }
 
+/* Its embeddings are those of a model that says of each token whether it was replaced. */
+static int is_discriminator(const struct checkpoint *checkpoint)
+{
+    return model_role_find_name(checkpoint, "discriminator_predictions.dense.weight") &&
+           !model_role_find_name(checkpoint, "generator_lm_head.bias");
+}
+
 int model_role_find(const struct model_config *config, const struct checkpoint *checkpoint,
                     enum model_role role, const char **ret_name, struct err *err)
 {
     const char *found = find(config, checkpoint, role);
+    if (!found && role == MODEL_ROLE_UNEMBEDDING && is_discriminator(checkpoint))
+        return err_set(err, ERR_NOT_FOUND,
+                       "no unembedding: this is Electra's discriminator, which says of each token whether it "
+                       "was replaced, and predicts none; name the tensor that should be measured, such as "
+                       "electra.embeddings.word_embeddings.weight");
     if (!found && role == MODEL_ROLE_UNEMBEDDING && config->is_tied)
         found = find(config, checkpoint, MODEL_ROLE_EMBEDDING);
     if (found) {

@@ -100,6 +100,11 @@ static void test_masked_models(void **state)
         assert_int_equal(model_config_check_scoring(&config, &err), ERR_UNSUPPORTED);
         assert_null(strstr(err.message, "masked"));
     }
+    struct model_config discriminator =
+        parse("{\"model_type\":\"electra\",\"architectures\":[\"ElectraForPreTraining\"]}");
+    assert_int_equal(model_config_check_scoring(&discriminator, &err), ERR_UNSUPPORTED);
+    assert_null(strstr(err.message, "masked"));
+    assert_non_null(strstr(err.message, "whether it was replaced"));
 }
 
 static void test_other_families(void **state)

@@ -87,6 +87,9 @@ static const struct {
     {"almanach/Gaperon-1125-8B", "step-0859000_tokens-1803B-phase2", 1, 2, 0, 859000, 1803000000000},
     {"almanach/Gaperon-1125-8B", "step-1409000_tokens-4110B-black-pepper", 0, 0, 0, -1, -1},
     {"HuggingFaceFW/ablation-model-fineweb-v1", "step-001000-2BT", 1, 0, 0, 1000, 2000000000},
+    {"EleutherAI/deep-ignorance-pretraining-stage-unfiltered", "global_step119200", 1, 0, 0, 119200,
+     499961036800},
+    {"EleutherAI/deep-ignorance-unfiltered", "global_step11921", 1, 0, 0, 11921, -1},
     {"bigscience/bloom-560m-intermediate", "global_step5000", 1, 0, 0, 5000, -1},
     {"B-GPT/x", "128000", 1, 0, 0, 128000, -1},
     {"BabyLM-community/babylm-baseline-100m-gpt2", "chck_1M", 1, 0, 0, 1000000, -1}, /* words, no tokens */

@@ -83,6 +83,11 @@ static const struct {
      "model.embed_tokens.weight"},
     {"electra", 1, "electra.embeddings.word_embeddings.weight generator_lm_head.bias", MODEL_ROLE_UNEMBEDDING,
      "electra.embeddings.word_embeddings.weight"},
+    /* both in one file, as it is trained */
+    {"electra", 1,
+     "electra.embeddings.word_embeddings.weight generator_lm_head.bias "
+     "discriminator_predictions.dense.weight",
+     MODEL_ROLE_UNEMBEDDING, "electra.embeddings.word_embeddings.weight"},
     {"biogpt", 1, "biogpt.embed_tokens.weight biogpt.embed_positions.weight", MODEL_ROLE_UNEMBEDDING,
      "biogpt.embed_tokens.weight"},
     {"gpt_neox_japanese", 1, "gpt_neox_japanese.embed_in.weight", MODEL_ROLE_UNEMBEDDING,
@@ -174,6 +179,10 @@ static void test_what_is_told_instead(void **state)
         {"llama", 0, "model.embed_tokens.weight",
          "config.json does not say that it is tied to model.embed_tokens.weight"},
         {"", 0, "vocab.table optimizer.head layers.0", "that should be measured, such as vocab.table"},
+        {"electra", 1,
+         "electra.embeddings.word_embeddings.weight discriminator_predictions.dense.weight "
+         "discriminator_predictions.dense_prediction.weight",
+         "Electra's discriminator"},
         {"", 1, "layers.0",
          "no input embedding to which it could be tied; name the tensor that should be measured"},
     };
