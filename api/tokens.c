@@ -23,12 +23,11 @@ static const struct api_listing listing = {
     "tokens", " id name scopes created_at expires_at last_used_at revoked_at ", ""};
 
 /* `text` is the token itself where it was just made, else NULL. */
-static void append_token(struct api_json *json, const char *key, const struct token_row *row,
-                         const char *text)
+static void append_token(struct api_json *json, const struct token_row *row, const char *text)
 {
     static const enum token_scope scopes[] = {TOKEN_SCOPE_READ, TOKEN_SCOPE_SWEEP, TOKEN_SCOPE_WORKER,
                                               TOKEN_SCOPE_ADMIN};
-    api_json_open_object(json, key);
+    api_json_open_object(json, NULL);
     api_json_integer(json, "id", row->id);
     api_json_text(json, "name", row->name);
     api_json_open_array(json, "scopes");
@@ -51,7 +50,7 @@ static int append_row(void *context, const struct token_row *row)
     struct api_page *page = context;
     if (!api_page_take(page, row->id))
         return 1;
-    append_token(&page->json, NULL, row, NULL);
+    append_token(&page->json, row, NULL);
     return 0;
 }
 
@@ -101,7 +100,7 @@ static void answer(const struct token_row *row, const char *text, struct api_res
 {
     struct api_json json;
     api_json_init(&json, &response->body);
-    append_token(&json, NULL, row, text);
+    append_token(&json, row, text);
 }
 
 static void note_change(const struct api_request *request, const char *event, const struct token_row *row)

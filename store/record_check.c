@@ -8,10 +8,11 @@
 
 #define ROWS_MAX 1000
 
-static int is_lower_hex(const char *text, size_t min, size_t max)
+/* Whether a text is in lower hexadecimal, of `min` to 64 digits. */
+static int is_digest(const char *text, size_t min)
 {
     size_t length = strspn(text, "0123456789abcdef");
-    return !text[length] && length >= min && length <= max;
+    return !text[length] && length >= min && length <= 64;
 }
 
 static int check_row_set(enum row_set row_set, int64_t token_rows, int64_t definition, struct err *err)
@@ -50,7 +51,7 @@ static int check_large(const struct task_tensor *tensor, struct err *err)
 static int check_content(const struct content_row *content, const char *tensor, struct err *err)
 {
     int64_t elements = 0;
-    if (!is_lower_hex(content->digest, 64, 64) || !content->dtype[0])
+    if (!is_digest(content->digest, 64) || !content->dtype[0])
         return err_set(err, ERR_INVALID, "result: a tensor needs a name, a sha256 and a dtype");
     if (content->rows < 1 || content->columns < 1 || content->size_bytes < 1 ||
         __builtin_mul_overflow(content->rows, content->columns, &elements))
@@ -91,7 +92,7 @@ static int check_tensor(const struct task_tensor *tensor, struct err *err)
     int code = check_content(content, tensor->tensor, err);
     if (code)
         return code;
-    if (!is_lower_hex(tensor->file_digest, 0, 64) || tensor->fetched_bytes < 0 || tensor->definition < 1 ||
+    if (!is_digest(tensor->file_digest, 0) || tensor->fetched_bytes < 0 || tensor->definition < 1 ||
         tensor->token_rows < 0 || tensor->token_rows > content->rows || !tensor->backend[0])
         return err_set(err, ERR_INVALID, "result: file, rows or definition of %s is not well-formed",
                        tensor->tensor);
@@ -117,7 +118,7 @@ int record_check(const struct task_result *result, struct err *err)
         result->scored_file_count > LIMIT_CLAIM_FILES)
         return err_set(err, ERR_LIMIT, "result: too many tensors, perplexities or files");
     if (result->bytes_fetched < 0 || result->bytes_fetched > LIMIT_TASK_BYTES ||
-        !is_lower_hex(result->weights_digest, 0, 64))
+        !is_digest(result->weights_digest, 0))
         return err_set(err, ERR_INVALID, "result: bytes or digest of the weights are not well-formed");
     for (size_t i = 0; !code && i < result->tensor_count; i++)
         code = check_tensor(&result->tensors[i], err);
@@ -130,7 +131,7 @@ int record_check(const struct task_result *result, struct err *err)
     }
     for (size_t i = 0; !code && i < result->scored_file_count; i++) {
         const struct revision_file_row *file = &result->scored_files[i];
-        if (!file->path[0] || !is_lower_hex(file->digest, 1, 64))
+        if (!file->path[0] || !is_digest(file->digest, 1))
             code =
                 err_set(err, ERR_INVALID, "result: a file of the scored weights needs a path and a digest");
     }

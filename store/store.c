@@ -317,26 +317,21 @@ int store_check_place(const struct store *store, struct err *err)
         store->path);
 }
 
-static uint64_t file_size(const char *path, const char *suffix)
-{
-    char name[4200];
-    struct stat info;
-    (void)snprintf(name, sizeof name, "%s%s", path, suffix);
-    return stat(name, &info) || info.st_size < 0 ? 0 : (uint64_t)info.st_size;
-}
-
 int store_size(struct store *store, uint64_t *ret_size_bytes, struct err *err)
 {
     struct stat info;
     if (stat(store->path, &info))
         return err_set_errno(err, errno, "database %s", store->path);
-    *ret_size_bytes = (uint64_t)info.st_size + file_size(store->path, "-wal");
+    *ret_size_bytes = (uint64_t)info.st_size + store_log_size(store);
     return 0;
 }
 
 uint64_t store_log_size(const struct store *store)
 {
-    return file_size(store->path, "-wal");
+    char name[4200];
+    struct stat info;
+    (void)snprintf(name, sizeof name, "%s-wal", store->path);
+    return stat(name, &info) || info.st_size < 0 ? 0 : (uint64_t)info.st_size;
 }
 
 int store_vacuum(struct store *store, struct err *err)

@@ -57,7 +57,7 @@ static const char *next_path(void *context, size_t index)
  * of the weights. */
 static size_t keep_weights(struct reader *reader, char *digest, size_t digest_size)
 {
-    const struct weight_layout *layout = weight_layout_choose(has_file, &reader->text, 0);
+    const struct weight_layout *layout = weight_layout_choose(has_file, &reader->text);
     const char *at = reader->text.data;
     size_t count = 0, line_count = 0;
     if (!layout)

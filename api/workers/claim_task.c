@@ -205,7 +205,7 @@ static int add_by_file(void *context, const struct revision_tensor_row *known)
 static int add_by_files(struct gatherer *gatherer, struct err *err)
 {
     struct wire_revision *revision = gatherer->revision;
-    gatherer->layout = weight_layout_choose(has_file, revision, 0);
+    gatherer->layout = weight_layout_choose(has_file, revision);
     if (!weight_layout_is_told(gatherer->layout, name_at, revision->file_count, revision))
         return 0;
     return contents_list_by_files(gatherer->store, revision->row.id, add_by_file, gatherer, err);

@@ -57,7 +57,6 @@ int log_write_to(int fd, const char *event, const struct log_field *fields);
 
 #define log_end ((struct log_field){.kind = LOG_KIND_END})
 #define log_event(level, event, ...) log_write((level), (event), (const struct log_field[]){__VA_ARGS__})
-#define log_debug(event, ...) log_event(LOG_LEVEL_DEBUG, event, __VA_ARGS__)
 #define log_info(event, ...) log_event(LOG_LEVEL_INFO, event, __VA_ARGS__)
 #define log_warning(event, ...) log_event(LOG_LEVEL_WARNING, event, __VA_ARGS__)
 #define log_error(event, ...) log_event(LOG_LEVEL_ERROR, event, __VA_ARGS__)

@@ -29,15 +29,15 @@ static const struct weight_layout of_trainers[] = {
 #define PUBLISHED_COUNT (sizeof published / sizeof published[0])
 #define TRAINER_COUNT (sizeof of_trainers / sizeof of_trainers[0])
 
-const struct weight_layout *weight_layout_choose(int (*has)(void *context, const char *name), void *context,
-                                                 int does_prefer_torch)
+const struct weight_layout *weight_layout_choose(int (*has)(void *context, const char *name), void *context)
 {
-    size_t first = does_prefer_torch ? PUBLISHED_COUNT / 2 : 0;
-    for (size_t i = 0; i < PUBLISHED_COUNT + TRAINER_COUNT; i++) {
-        const struct weight_layout *layout = i < PUBLISHED_COUNT ? &published[(first + i) % PUBLISHED_COUNT]
-                                                                 : &of_trainers[i - PUBLISHED_COUNT];
-        if (has(context, layout->file))
-            return layout;
+    for (size_t i = 0; i < PUBLISHED_COUNT; i++) {
+        if (has(context, published[i].file))
+            return &published[i];
+    }
+    for (size_t i = 0; i < TRAINER_COUNT; i++) {
+        if (has(context, of_trainers[i].file))
+            return &of_trainers[i];
     }
     return NULL;
 }

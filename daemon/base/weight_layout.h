@@ -30,10 +30,9 @@ struct weight_layout {
 #define WEIGHT_LAYOUT_FILES                                                                                  \
     "model.safetensors, model.safetensors.index.json, pytorch_model.bin, pytorch_model.bin.index.json"
 
-/* The layout by which a repository is read: whole files before shards; safetensors before torch, or the other
- * way round; what trainers write last. NULL: it has none. `has` says whether there is a file of this name. */
-const struct weight_layout *weight_layout_choose(int (*has)(void *context, const char *name), void *context,
-                                                 int does_prefer_torch);
+/* The layout by which a repository is read: safetensors before torch, of each whole files before shards; what
+ * trainers write last. NULL: it has none. `has` says whether there is a file of this name. */
+const struct weight_layout *weight_layout_choose(int (*has)(void *context, const char *name), void *context);
 
 /* Whether names alone tell in which files the tensors lie; NULL: nothing does. Shards are
  * "model-00001-of-00003.safetensors": of those there must be one whole set, and beside it only what is known

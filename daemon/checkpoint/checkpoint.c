@@ -110,11 +110,9 @@ static int open_layout(struct checkpoint *checkpoint, const struct weight_layout
     return code ? code : open_shards(checkpoint, source, err);
 }
 
-int checkpoint_open(const struct checkpoint_files *files, enum checkpoint_prefer prefer,
-                    struct checkpoint **ret_checkpoint, struct err *err)
+int checkpoint_open(const struct checkpoint_files *files, struct checkpoint **ret_checkpoint, struct err *err)
 {
-    const struct weight_layout *layout =
-        weight_layout_choose(files->has, files->context, prefer == CHECKPOINT_PREFER_TORCH);
+    const struct weight_layout *layout = weight_layout_choose(files->has, files->context);
     if (!layout)
         return err_set(err, ERR_NOT_FOUND, "no weights: none of " WEIGHT_LAYOUT_FILES " is there");
     struct checkpoint *checkpoint = calloc(1, sizeof *checkpoint);

@@ -39,9 +39,6 @@ struct checkpoint_files {
     const atomic_bool *cancel; /* ends waits for others who parse, once it is true; or NULL */
 };
 
-/* Which layout is taken where a revision holds both. */
-enum checkpoint_prefer { CHECKPOINT_PREFER_SAFETENSORS, CHECKPOINT_PREFER_TORCH };
-
 struct checkpoint_tensor {
     const char *name;
     enum tensor_dtype dtype;
@@ -58,8 +55,8 @@ struct checkpoint_tensor {
 
 /* Finds the layout that `files` holds and reads its header or index. ERR_NOT_FOUND names the files that were
  * looked for. The caller closes *ret_checkpoint. */
-int checkpoint_open(const struct checkpoint_files *files, enum checkpoint_prefer prefer,
-                    struct checkpoint **ret_checkpoint, struct err *err);
+int checkpoint_open(const struct checkpoint_files *files, struct checkpoint **ret_checkpoint,
+                    struct err *err);
 
 /* Closes every source. NULL is allowed. */
 void checkpoint_close(struct checkpoint *checkpoint);

@@ -196,13 +196,13 @@ void hub_forget_ranges(struct repository *repository, const char *digest)
         range_store_forget(&kept, digest);
 }
 
-int hub_open_guarded(struct hub *hub, enum repository_kind kind, const char *name, const atomic_bool *cancel,
+int hub_open_guarded(struct hub *hub, const char *name, const atomic_bool *cancel,
                      struct repository **ret_repository, struct err *err)
 {
     if (local_name_is(name))
         return guarded_folder_open_repository(name, hub->folder_hints, hub->errands, cancel, ret_repository,
                                               err);
-    return hub_open_repository(hub, kind, name, cancel, ret_repository, err);
+    return hub_open_repository(hub, REPOSITORY_KIND_MODEL, name, cancel, ret_repository, err);
 }
 
 int hub_check_folder(struct hub *hub, const char *name, struct err *err)

@@ -216,9 +216,9 @@ int hub_ask(struct hub *hub, struct hub_probe *ret_probe, struct err *err);
 int hub_open_repository(struct hub *hub, enum repository_kind kind, const char *name,
                         const atomic_bool *cancel, struct repository **ret_repository, struct err *err);
 
-/* The same for a thread that must not stand still: a folder on a mount whose server is gone makes
+/* A model for a thread that must not stand still: a folder on a mount whose server is gone makes
  * ERR_UNREACHABLE after some seconds, and ERR_TIMEOUT once that has lasted for hang_ms. */
-int hub_open_guarded(struct hub *hub, enum repository_kind kind, const char *name, const atomic_bool *cancel,
+int hub_open_guarded(struct hub *hub, const char *name, const atomic_bool *cancel,
                      struct repository **ret_repository, struct err *err);
 
 /* Whether the folder "file:/path" answers, as far as such threads know: 0, or an error as above. 0 for other

@@ -84,6 +84,11 @@ const struct repository_file *repository_tree_find(const struct repository_tree 
     return bsearch(path, tree->files, tree->count, sizeof *tree->files, compare_path);
 }
 
+int repository_tree_has(void *tree, const char *path)
+{
+    return repository_tree_find(tree, path) != NULL;
+}
+
 void repository_tree_free(struct repository_tree *tree)
 {
     if (!tree)

@@ -172,6 +172,9 @@ void repository_close(struct repository *repository);
 /* The row of a path, or NULL. Borrowed. */
 const struct repository_file *repository_tree_find(const struct repository_tree *tree, const char *path);
 
+/* Whether it has the path; as weight_layout_choose() asks, with a tree for its context. */
+int repository_tree_has(void *tree, const char *path);
+
 /* NULL is allowed. */
 void repository_tree_free(struct repository_tree *tree);
 void repository_refs_free(struct repository_refs *refs);

@@ -51,7 +51,7 @@ int device_turns_is_lost(const struct device_turns *turns);
  */
 void device_turns_give_up(struct device_turns *turns);
 
-/* How many passes and models wait for the turn now. */
+/* How many passes and models wait for the turn now (for tests of threads). */
 void device_turns_count_waiting(struct device_turns *turns, int *ret_passes, int *ret_models);
 
 /* Waits for the turn, as a model does; the context to compute on, until device_turns_end. NULL if the device

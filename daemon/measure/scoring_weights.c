@@ -175,7 +175,7 @@ int scoring_weights_open(struct scoring_weights *ret_weights, const struct scori
     const struct score_architecture *architecture;
     *weights = (struct scoring_weights){.request = request, .config = config};
     int code = score_architecture_find(config->architecture, &architecture, err);
-    if (code || (code = checkpoint_open(&files, CHECKPOINT_PREFER_SAFETENSORS, &weights->checkpoint, err)))
+    if (code || (code = checkpoint_open(&files, &weights->checkpoint, err)))
         return code;
     find_names(weights, architecture);
     if ((code = check_layers(weights, err)) || (code = check_tie(weights, architecture, err)))

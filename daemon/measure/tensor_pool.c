@@ -375,16 +375,6 @@ void tensor_pool_release(struct tensor_pool *pool, struct pooled_tensor *tensor)
     (void)pthread_mutex_unlock(&pool->lock);
 }
 
-int tensor_pool_has(struct tensor_pool *pool, const char *key)
-{
-    (void)pthread_mutex_lock(&pool->lock);
-    int found = 0;
-    for (const struct entry *entry = pool->entries; entry && !found; entry = entry->next)
-        found = entry->state != ENTRY_STATE_FAILED && strcmp(entry->key, key) == 0;
-    (void)pthread_mutex_unlock(&pool->lock);
-    return found;
-}
-
 int tensor_pool_count_waiting(struct tensor_pool *pool)
 {
     int count = 0;

@@ -72,10 +72,7 @@ void tensor_pool_distrust(struct tensor_pool *pool, struct pooled_tensor *tensor
 /* NULL is allowed. */
 void tensor_pool_release(struct tensor_pool *pool, struct pooled_tensor *tensor);
 
-/* Whether a tensor with this key is in memory or being loaded. */
-int tensor_pool_has(struct tensor_pool *pool, const char *key);
-
-/* How many wait for room. */
+/* How many wait for room (for tests of threads). */
 int tensor_pool_count_waiting(struct tensor_pool *pool);
 
 /* Wakes waiting threads so that they look at their cancel flags. */

@@ -7,11 +7,6 @@
 
 #include <string.h>
 
-static int has_file(void *context, const char *name)
-{
-    return repository_tree_find(context, name) != NULL;
-}
-
 /* Opening a file of the cache reads nothing of it. */
 static int try_file(struct repository *view, const struct repository_tree *tree,
                     const struct repository_file *file, struct err *err)
@@ -42,7 +37,7 @@ static int try_shards(struct repository *view, const struct repository_tree *tre
 
 static int try_weights(struct repository *view, struct repository_tree *tree, struct err *err)
 {
-    const struct weight_layout *layout = weight_layout_choose(has_file, tree, 0);
+    const struct weight_layout *layout = weight_layout_choose(repository_tree_has, tree);
     if (!layout)
         return err_set(err, ERR_NOT_FOUND, "no file of weights is in the cache");
     int code = try_file(view, tree, repository_tree_find(tree, layout->file), err);

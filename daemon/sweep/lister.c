@@ -221,8 +221,7 @@ static struct job *make_job(struct lister *lister, int64_t sweep_id)
     if (!code && job->count)
         code = read_wishes(lister, job, sweep_id, &err);
     if (!code && job->count)
-        code = hub_open_guarded(lister->hub, REPOSITORY_KIND_MODEL, sweep.model, &job->cancel,
-                                &job->repository, &err);
+        code = hub_open_guarded(lister->hub, sweep.model, &job->cancel, &job->repository, &err);
     if (!code && job->count) {
         job->sweep_id = sweep_id;
         hub_expect_repository(job->repository); /* the plan has read it */

@@ -295,8 +295,7 @@ static int open_model(struct plan *plan, struct err *err)
     struct model_row model;
     int code = models_get(plan->store, plan->sweep.model_id, &model, err);
     if (!code)
-        code = hub_open_guarded(plan->hub, REPOSITORY_KIND_MODEL, plan->sweep.model, plan->cancel,
-                                &plan->repository, err);
+        code = hub_open_guarded(plan->hub, plan->sweep.model, plan->cancel, &plan->repository, err);
     if (!code && model.revision_count)
         hub_expect_repository(plan->repository);
     return code;

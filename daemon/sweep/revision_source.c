@@ -132,7 +132,7 @@ static int ask_for_weights(struct repository *repository, const char *commit,
                            struct repository_tree **ret_tree, struct err *err)
 {
     struct glance glance = {.repository = repository, .commit = commit, .err = err};
-    const struct weight_layout *layout = weight_layout_choose(look, &glance, 0);
+    const struct weight_layout *layout = weight_layout_choose(look, &glance);
     if (glance.code && glance.code != ERR_NOT_FOUND)
         return glance.code;
     if (!layout || layout->form != WEIGHT_FORM_FILE)
@@ -154,15 +154,11 @@ static int ask_for_weights(struct repository *repository, const char *commit,
     return 0;
 }
 
-static int has_path(void *context, const char *name)
-{
-    return repository_tree_find(context, name) != NULL;
-}
-
 /* Whether there may be more files than these. */
 static int may_be_part(struct repository_tree *tree)
 {
-    const struct weight_layout *layout = tree->count == 1 ? weight_layout_choose(has_path, tree, 0) : NULL;
+    const struct weight_layout *layout =
+        tree->count == 1 ? weight_layout_choose(repository_tree_has, tree) : NULL;
     return layout && layout->form == WEIGHT_FORM_FILE;
 }
 
@@ -282,7 +278,7 @@ static int refuse_unlisted(const struct revision_source *source, const char *pat
 int revision_source_open_checkpoint(struct revision_source *source, struct checkpoint **ret_checkpoint,
                                     struct err *err)
 {
-    int code = checkpoint_open(&source->files, CHECKPOINT_PREFER_SAFETENSORS, ret_checkpoint, err);
+    int code = checkpoint_open(&source->files, ret_checkpoint, err);
     const struct weight_layout *layout = code == ERR_NOT_FOUND ? revision_source_layout(source) : NULL;
     if (code == ERR_NOT_FOUND && !layout && source->tree->is_partial)
         return refuse_unlisted(source, "model.safetensors", err);
@@ -316,5 +312,5 @@ const char *revision_source_digest(const struct revision_source *source, const c
 
 const struct weight_layout *revision_source_layout(struct revision_source *source)
 {
-    return weight_layout_choose(has_file, source, 0);
+    return weight_layout_choose(has_file, source);
 }

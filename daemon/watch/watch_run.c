@@ -121,7 +121,7 @@ static int report_untried(struct run *run, struct err *err)
 /* Lists the model, notes what is different, brings the store up to date, and selects what is due. */
 static int look(struct run *run, struct hub *hub, const atomic_bool *cancel, struct err *err)
 {
-    int code = hub_open_guarded(hub, REPOSITORY_KIND_MODEL, run->watch->model, cancel, &run->repository, err);
+    int code = hub_open_guarded(hub, run->watch->model, cancel, &run->repository, err);
     if (!code)
         code = revision_list_read(&run->list, run->repository, &run->spec, err);
     /* Whom a token does not reach any more, the hub hides without a word. */

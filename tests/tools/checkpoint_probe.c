@@ -41,7 +41,7 @@ static int open_checkpoint(char *path, struct checkpoint **ret_checkpoint, struc
     struct source *source = NULL;
     if (stat(path, &status) == 0 && S_ISDIR(status.st_mode)) {
         struct checkpoint_files files = {.has = folder_has, .open = folder_open, .context = path};
-        return checkpoint_open(&files, CHECKPOINT_PREFER_SAFETENSORS, ret_checkpoint, err);
+        return checkpoint_open(&files, ret_checkpoint, err);
     }
     int code = source_open_file(path, &source, err);
     const char *ending = strrchr(path, '.');

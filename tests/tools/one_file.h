@@ -35,7 +35,7 @@ static inline int one_file_open(const char *name, struct source *source, struct 
 {
     struct one_file file = {.name = name, .source = source};
     const struct checkpoint_files files = {.has = one_file_has, .open = one_file_take, .context = &file};
-    int code = checkpoint_open(&files, CHECKPOINT_PREFER_SAFETENSORS, ret_checkpoint, err);
+    int code = checkpoint_open(&files, ret_checkpoint, err);
     if (file.source)
         source_close(file.source);
     return code;

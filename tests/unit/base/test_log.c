@@ -201,7 +201,7 @@ static void test_levels(void **state)
         assert_int_equal(parsed, levels[i]);
         log_configure(levels[i], LOG_FORMAT_TEXT);
         redirect(capture);
-        log_debug("a", log_end);
+        log_event(LOG_LEVEL_DEBUG, "a", log_end);
         log_info("a", log_end);
         log_warning("a", log_end);
         log_error("a", log_end);

@@ -10,21 +10,20 @@ static int has(void *context, const char *name)
     return strstr(context, word) != NULL;
 }
 
-static const struct weight_layout *choose(const char *files, int does_prefer_torch)
+static const struct weight_layout *choose(const char *files)
 {
-    return weight_layout_choose(has, (void *)(uintptr_t)files, does_prefer_torch);
+    return weight_layout_choose(has, (void *)(uintptr_t)files);
 }
 
 static void test_one_layout_is_read(void **state)
 {
     (void)state;
     static const char both[] = " config.json model.safetensors pytorch_model.bin ";
-    assert_string_equal(choose(both, 0)->file, "model.safetensors");
-    assert_string_equal(choose(both, 1)->file, "pytorch_model.bin");
-    assert_string_equal(choose(" pytorch_model.bin model.safetensors.index.json ", 0)->file,
+    assert_string_equal(choose(both)->file, "model.safetensors");
+    assert_string_equal(choose(" pytorch_model.bin model.safetensors.index.json ")->file,
                         "model.safetensors.index.json");
-    assert_string_equal(choose(" pytorch_model.bin.index.json ", 0)->file, "pytorch_model.bin.index.json");
-    assert_null(choose(" config.json weights.safetensors ", 0));
+    assert_string_equal(choose(" pytorch_model.bin.index.json ")->file, "pytorch_model.bin.index.json");
+    assert_null(choose(" config.json weights.safetensors "));
 }
 
 /* What trainers write to go on from counts where nothing is published. */
@@ -36,19 +35,18 @@ static void test_what_trainers_write(void **state)
     for (size_t i = 0; i < sizeof chunks / sizeof chunks[0]; i++) {
         char files[128];
         (void)snprintf(files, sizeof files, " %s latest config.json ", chunks[i]);
-        const struct weight_layout *layout = choose(files, 0);
+        const struct weight_layout *layout = choose(files);
         assert_string_equal(layout->file, chunks[i]);
         assert_int_equal(layout->form, WEIGHT_FORM_CHUNKS);
         assert_true(weight_layout_is_of_trainer(chunks[i]) && weight_layout_is_of_parts(chunks[i]));
         (void)snprintf(files, sizeof files, " %s pytorch_model.bin.index.json ", chunks[i]);
-        assert_string_equal(choose(files, 0)->file, "pytorch_model.bin.index.json");
+        assert_string_equal(choose(files)->file, "pytorch_model.bin.index.json");
     }
-    assert_int_equal(choose(" mp_rank_00_model_states.pt latest ", 0)->form, WEIGHT_FORM_RANKS);
-    assert_int_equal(choose(" mp_rank_00/model_optim_rng.pt ", 0)->form, WEIGHT_FORM_RANKS);
-    assert_int_equal(choose(" mp_rank_00_000/model_optim_rng.pt ", 0)->form, WEIGHT_FORM_RANKS);
-    assert_int_equal(choose(" global_step5/mp_rank_00_model_states.pt latest ", 1)->form,
-                     WEIGHT_FORM_POINTER);
-    assert_null(choose(" __0_0.distcp mp_rank_01_model_states.pt ", 0));
+    assert_int_equal(choose(" mp_rank_00_model_states.pt latest ")->form, WEIGHT_FORM_RANKS);
+    assert_int_equal(choose(" mp_rank_00/model_optim_rng.pt ")->form, WEIGHT_FORM_RANKS);
+    assert_int_equal(choose(" mp_rank_00_000/model_optim_rng.pt ")->form, WEIGHT_FORM_RANKS);
+    assert_int_equal(choose(" global_step5/mp_rank_00_model_states.pt latest ")->form, WEIGHT_FORM_POINTER);
+    assert_null(choose(" __0_0.distcp mp_rank_01_model_states.pt "));
     assert_false(weight_layout_is_of_trainer("pytorch_model.bin"));
     assert_true(weight_layout_is_of_parts("global_step5/mp_rank_00_model_states.pt"));
     assert_true(weight_layout_is_of_parts("layer_07-model_00-model_states.pt"));
@@ -89,14 +87,14 @@ static void test_the_folder_of_a_checkpoint(void **state)
 static void test_what_lies_beside_it_counts_for_nothing(void **state)
 {
     (void)state;
-    const struct weight_layout *whole = choose(" model.safetensors ", 0);
+    const struct weight_layout *whole = choose(" model.safetensors ");
     assert_true(weight_layout_has(whole, "model.safetensors"));
     assert_false(weight_layout_has(whole, "pytorch_model.bin"));
     assert_false(weight_layout_has(whole, "old/model.safetensors"));
-    const struct weight_layout *shards = choose(" model.safetensors.index.json ", 0);
+    const struct weight_layout *shards = choose(" model.safetensors.index.json ");
     assert_true(weight_layout_has(shards, "model-00001-of-00002.safetensors"));
     assert_false(weight_layout_has(shards, "pytorch_model-00001-of-00002.bin"));
-    const struct weight_layout *torch = choose(" pytorch_model.bin.index.json ", 0);
+    const struct weight_layout *torch = choose(" pytorch_model.bin.index.json ");
     assert_true(weight_layout_has(torch, "pytorch_model-00001-of-00002.bin"));
     assert_false(weight_layout_has(torch, "model.safetensors"));
     assert_false(weight_layout_has(torch, "training_args.bin"));
@@ -174,7 +172,7 @@ static void test_which_files_hold_the_tensors(void **state)
         size_t count = 0;
         while (cases[i].files.names[count])
             count++;
-        int is_told = weight_layout_is_told(choose(cases[i].layout, 0), name_at, count,
+        int is_told = weight_layout_is_told(choose(cases[i].layout), name_at, count,
                                             (void *)(uintptr_t)&cases[i].files);
         if (is_told != cases[i].is_told)
             fail_msg("case %zu", i);

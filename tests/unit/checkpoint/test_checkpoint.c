@@ -31,7 +31,7 @@ static void test_garden_costs(void **state)
         struct checkpoint_tensor tensor = {0};
         struct err err = ERR_INIT;
         char hex[DIGEST_SHA256_HEX_SIZE];
-        if (checkpoint_open(&files, CHECKPOINT_PREFER_SAFETENSORS, &checkpoint, &err) ||
+        if (checkpoint_open(&files, &checkpoint, &err) ||
             checkpoint_find(checkpoint, "embed_out.weight", &tensor, &err))
             fail_msg("%s", err.message);
         assert_string_equal(tensor.file, cases[i].file);
@@ -69,7 +69,7 @@ static void test_failing_reads(void **state)
             struct err err = ERR_INIT;
             char data[512 * 64 * 2];
             revision.counts.fail_after = reads;
-            code = checkpoint_open(&files, CHECKPOINT_PREFER_SAFETENSORS, &checkpoint, &err);
+            code = checkpoint_open(&files, &checkpoint, &err);
             if (!code)
                 code = checkpoint_find(checkpoint, "embed_out.weight", &tensor, &err);
             if (!code)
@@ -89,19 +89,15 @@ static void test_layout_choice(void **state)
     struct err err = ERR_INIT;
     const struct bytes_tensor w = {"torch", "ByteStorage", "0", 8, 0, 1, {8}, {1}};
     struct checkpoint_files files = files_of(&revision);
-    assert_int_equal(checkpoint_open(&files, CHECKPOINT_PREFER_SAFETENSORS, &checkpoint, &err),
-                     ERR_NOT_FOUND);
+    assert_int_equal(checkpoint_open(&files, &checkpoint, &err), ERR_NOT_FOUND);
     assert_non_null(strstr(err.message, "pytorch_model.bin.index.json"));
     add_safetensors(&revision, 0, "model.safetensors", "safe");
     add_torch(&revision, 1, "pytorch_model.bin", &w, 1);
-    assert_int_equal(checkpoint_open(&files, CHECKPOINT_PREFER_SAFETENSORS, &checkpoint, &err), 0);
+    assert_int_equal(checkpoint_open(&files, &checkpoint, &err), 0);
     assert_string_equal(checkpoint_name(checkpoint, 0), "safe");
     checkpoint_close(checkpoint);
-    assert_int_equal(checkpoint_open(&files, CHECKPOINT_PREFER_TORCH, &checkpoint, &err), 0);
-    assert_string_equal(checkpoint_name(checkpoint, 0), "torch");
-    checkpoint_close(checkpoint);
     revision.names[0] = NULL;
-    assert_int_equal(checkpoint_open(&files, CHECKPOINT_PREFER_SAFETENSORS, &checkpoint, &err), 0);
+    assert_int_equal(checkpoint_open(&files, &checkpoint, &err), 0);
     assert_string_equal(checkpoint_name(checkpoint, 0), "torch");
     checkpoint_close(checkpoint);
     revision_done(&revision);
@@ -120,7 +116,7 @@ static void test_shards_open_lazily(void **state)
              "\"lie\":\"2.safetensors\"}}");
     add_safetensors(&revision, 1, "1.safetensors", "a");
     add_safetensors(&revision, 2, "2.safetensors", "b");
-    assert_int_equal(checkpoint_open(&files, CHECKPOINT_PREFER_SAFETENSORS, &checkpoint, &err), 0);
+    assert_int_equal(checkpoint_open(&files, &checkpoint, &err), 0);
     assert_int_equal(revision.counts.opens, 1);
     assert_int_equal(checkpoint_name_count(checkpoint), 4);
     assert_string_equal(checkpoint_name(checkpoint, 1), "b");
@@ -139,7 +135,7 @@ static void test_shards_open_lazily(void **state)
     checkpoint_close(checkpoint);
     buf_free(&revision.contents[0]);
     add_text(&revision, 0, "model.safetensors.index.json", "{\"weight_map\":{\"a\":\"../x\"}}");
-    assert_int_equal(checkpoint_open(&files, CHECKPOINT_PREFER_SAFETENSORS, &checkpoint, &err), ERR_FORMAT);
+    assert_int_equal(checkpoint_open(&files, &checkpoint, &err), ERR_FORMAT);
     assert_non_null(strstr(err.message, "model.safetensors.index.json: weight_map"));
     revision_done(&revision);
 }
@@ -175,7 +171,7 @@ static void test_names_that_may_be_meant(void **state)
         (void)snprintf(text, sizeof text, "{\"weight_map\":{%s}}", cases[i].map);
         add_text(&revision, 0, "model.safetensors.index.json", text);
         add_safetensors(&revision, 1, "1.safetensors", "a");
-        assert_int_equal(checkpoint_open(&files, CHECKPOINT_PREFER_SAFETENSORS, &checkpoint, &err), 0);
+        assert_int_equal(checkpoint_open(&files, &checkpoint, &err), 0);
         assert_int_equal(checkpoint_find(checkpoint, "wte", &tensor, &err), ERR_NOT_FOUND);
         assert_string_equal(err.message, cases[i].expected);
         checkpoint_close(checkpoint);
@@ -209,7 +205,7 @@ static void test_views(void **state)
     for (size_t i = 0; i < 8; i++)
         tensors[i] = cases[i].tensor;
     add_torch(&revision, 0, "pytorch_model.bin", tensors, 8);
-    if (checkpoint_open(&files, CHECKPOINT_PREFER_SAFETENSORS, &checkpoint, &err))
+    if (checkpoint_open(&files, &checkpoint, &err))
         fail_msg("%s", err.message);
     for (size_t i = 0; i < 8; i++) {
         struct checkpoint_tensor tensor = {0};
@@ -255,7 +251,7 @@ static void test_repeating_elements(void **state)
         {"w", "ByteStorage", "0", 8, 0, 1, {8}, {1}},
     };
     add_torch(&revision, 0, "pytorch_model.bin", tensors, 2);
-    assert_int_equal(checkpoint_open(&files, CHECKPOINT_PREFER_SAFETENSORS, &checkpoint, &err), 0);
+    assert_int_equal(checkpoint_open(&files, &checkpoint, &err), 0);
     assert_int_equal(checkpoint_find(checkpoint, "huge", &tensor, &err), ERR_UNSUPPORTED);
     assert_non_null(strstr(err.message, "repeat in memory"));
     assert_int_equal(checkpoint_find(checkpoint, "w", &tensor, &err), 0);

@@ -71,6 +71,15 @@ static inline struct pooled_tensor *take_good(struct tensor_pool *pool, const ch
     return tensor;
 }
 
+/* Whether a usual tensor is there. */
+static inline int has(struct tensor_pool *pool, const char *key)
+{
+    struct tensor_request request = request_of(key, NULL, UNIT);
+    struct pooled_tensor *found = tensor_pool_find(pool, &request);
+    tensor_pool_release(pool, found);
+    return found != NULL;
+}
+
 static inline void wait_for(atomic_bool *flag)
 {
     while (!atomic_load(flag))

@@ -36,7 +36,7 @@ static void test_sharing(void **state)
     tensor_pool_release(pool, one);
     assert_int_equal(*(unsigned char *)two->data, 1); /* still there for the other */
     tensor_pool_release(pool, two);
-    assert_true(tensor_pool_has(pool, "k"));
+    assert_true(has(pool, "k"));
     assert_int_equal(tensor_pool_size(pool), UNIT); /* kept */
     tensor_pool_release(pool, take_good(pool, "k", &loader));
     assert_int_equal(loader.count, 1);
@@ -111,9 +111,9 @@ static void test_least_recently_used_goes_first(void **state)
     tensor_pool_release(pool, take_good(pool, "a", &loader));
     assert_int_equal(loader.count, 3);
     tensor_pool_release(pool, take_good(pool, "d", &loader));
-    assert_true(tensor_pool_has(pool, "a"));
-    assert_false(tensor_pool_has(pool, "b"));
-    assert_true(tensor_pool_has(pool, "c"));
+    assert_true(has(pool, "a"));
+    assert_false(has(pool, "b"));
+    assert_true(has(pool, "c"));
     assert_int_equal(tensor_pool_size(pool), 3 * UNIT);
     tensor_pool_free(pool);
 }
@@ -135,7 +135,7 @@ static void test_what_is_there_already(void **state)
     assert_int_equal(strlen(found->digest), DIGEST_SHA256_HEX_SIZE - 1);
     tensor_pool_release(pool, take_good(pool, "l", &other));
     tensor_pool_release(pool, take_good(pool, "m", &other)); /* in place of "l" */
-    assert_true(tensor_pool_has(pool, "k"));
+    assert_true(has(pool, "k"));
     assert_int_equal(*(unsigned char *)found->data, 5);
     tensor_pool_release(pool, found);
     assert_int_equal(loader.count, 1);
@@ -158,7 +158,7 @@ static void test_what_is_not_trusted(void **state)
     struct err reason = ERR_INIT;
     (void)err_set(&reason, ERR_MISMATCH, "not the bytes that it had");
     tensor_pool_distrust(pool, bad, &reason);
-    assert_false(tensor_pool_has(pool, "k"));
+    assert_false(has(pool, "k"));
     assert_null(tensor_pool_find(pool, &request));
     loader.byte = 2;
     struct pooled_tensor *good = take_good(pool, "k", &loader);
@@ -189,7 +189,7 @@ static void test_own_tensors_are_not_evicted(void **state)
     int codes[2];
     assert_int_equal(tensor_pool_acquire(pool, requests, 2, NULL, tensors, codes, errs), 0);
     assert_int_equal(loader.count, 3); /* "old" was not read again */
-    assert_false(tensor_pool_has(pool, "other"));
+    assert_false(has(pool, "other"));
     assert_int_equal(tensor_pool_size(pool), 2 * UNIT);
     tensor_pool_release(pool, tensors[0]);
     tensor_pool_release(pool, tensors[1]);
@@ -218,7 +218,7 @@ static void test_failure_is_told_and_forgotten(void **state)
     assert_null(take(pool, "k", &loader, UNIT, &err));
     assert_int_equal(err.code, ERR_NETWORK);
     assert_string_equal(err.message, "the loader of 7 fails");
-    assert_false(tensor_pool_has(pool, "k"));
+    assert_false(has(pool, "k"));
     assert_int_equal(tensor_pool_size(pool), 0);
     loader.failure = 0;
     tensor_pool_release(pool, take_good(pool, "k", &loader));

@@ -55,7 +55,7 @@ static void test_waits_for_room(void **state)
     join_taker(&taker);
     assert_int_equal(taker.code, 0);
     assert_int_equal(tensor_pool_size(pool), UNIT);
-    assert_false(tensor_pool_has(pool, "a"));
+    assert_false(has(pool, "a"));
     tensor_pool_release(pool, taker.tensor);
     tensor_pool_free(pool);
 }
