@@ -35,8 +35,13 @@ static int fails_for_good(struct connection *connection, int64_t sweep_id, int *
     return code < 0 ? code : 0;
 }
 
-/* Whether TASKS_ALIKE_MAX tasks have failed for good, all with the same words, and nothing was recorded.
- * *ret_is_begun: whether some were begun and have not ended. */
+/* More than can be at work when the eighth fails. Of a sweep that went on beyond them something differs, or
+ * was recorded, and will have to the end: its failures need not be read again before each claim. */
+#define TASKS_BEGUN_MAX 5000
+
+/* Whether TASKS_ALIKE_MAX tasks have failed for good, all with the same words, and nothing was recorded
+ * (which is looked for first, since one part tells). *ret_is_begun: whether some were begun and have not
+ * ended. */
 static int is_in_vain(struct connection *connection, int64_t sweep_id, int *ret_is_in_vain, int *ret_is_begun,
                       struct err *err)
 {
@@ -50,16 +55,17 @@ static int is_in_vain(struct connection *connection, int64_t sweep_id, int *ret_
         "SELECT s.tasks_claimed > 0 OR EXISTS (SELECT 1 FROM tasks q WHERE q.sweep_id = ?1 AND q.state = "
         "'queued' AND q.attempts > 0) FROM sweeps s JOIN tasks f ON f.id = (SELECT k.id FROM tasks k "
         "WHERE k.sweep_id = ?1 AND k.state = 'failed' LIMIT 1) WHERE s.id = ?1 AND s.state = 'running' "
-        "AND s.tasks_queued > 0 AND s.tasks_done = 0 AND s.tasks_failed >= ?2 "
-        "AND NOT EXISTS (SELECT 1 FROM tasks k WHERE k.sweep_id = ?1 AND k.state = 'failed' "
-        "AND NOT (k.error_code = f.error_code AND k.error_message = f.error_message)) "
+        "AND s.tasks_queued > 0 AND s.tasks_done = 0 AND s.tasks_failed BETWEEN ?2 AND ?2 + ?3 "
         "AND NOT EXISTS (SELECT 1 FROM tasks k JOIN task_events e ON e.task_id = k.id WHERE k.sweep_id = ?1 "
-        "AND e.event = '" MOVES_PART "')",
+        "AND k.attempts > 0 AND e.event = '" MOVES_PART "') "
+        "AND NOT EXISTS (SELECT 1 FROM tasks k WHERE k.sweep_id = ?1 AND k.state = 'failed' "
+        "AND NOT (k.error_code = f.error_code AND k.error_message = f.error_message))",
         err);
     if (code)
         return code;
     query_bind_int(&query, sweep_id);
     query_bind_int(&query, TASKS_ALIKE_MAX);
+    query_bind_int(&query, TASKS_BEGUN_MAX);
     if ((code = query_next(&query, err)) > 0) {
         *ret_is_in_vain = 1;
         *ret_is_begun = query_int(&query) != 0;

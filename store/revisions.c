@@ -91,6 +91,41 @@ int revisions_list(struct store *store, int64_t model_id, const struct revision_
     return query_close(&query, code);
 }
 
+/* The last one is the commit of what is not there. */
+#define PASSED_OVER                                                                                          \
+    "r.model_id = ? AND r.is_current = 1 AND r.is_stepless = 1 AND r.name <> 'main' "                        \
+    "AND r.name NOT GLOB 'refs/*' AND r.name <> r.commit_sha "                                               \
+    "AND r.commit_sha <> '0000000000000000000000000000000000000000'"
+
+int revisions_list_passed_over(struct store *store, int64_t model_id, int limit,
+                               int (*row)(void *context, const struct revision_row *row), void *context,
+                               struct err *err)
+{
+    struct query query;
+    int code = query_open(&query, store,
+                          "SELECT " ROWS_REVISION " FROM revisions r WHERE " PASSED_OVER
+                          " ORDER BY " ROWS_ORDER " LIMIT ?",
+                          err);
+    if (code)
+        return code;
+    query_bind_int(&query, model_id);
+    query_bind_int(&query, limit);
+    code = list_rows(&query, row, context, err);
+    return query_close(&query, code);
+}
+
+int revisions_count_passed_over(struct store *store, int64_t model_id, int64_t *ret_count, struct err *err)
+{
+    struct query query;
+    int code = query_open(&query, store, "SELECT count(*) FROM revisions r WHERE " PASSED_OVER, err);
+    if (code)
+        return code;
+    query_bind_int(&query, model_id);
+    if ((code = query_next(&query, err)) > 0)
+        *ret_count = query_int(&query);
+    return query_close(&query, code);
+}
+
 int revisions_list_measured(struct store *store, int64_t model_id,
                             int (*row)(void *context, const struct revision_row *row), void *context,
                             struct err *err)

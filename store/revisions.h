@@ -82,6 +82,14 @@ int revisions_get(struct store *store, int64_t id, struct revision_row *ret_row,
 int revisions_list(struct store *store, int64_t model_id, const struct revision_key *after, int limit,
                    int (*row)(void *context, const struct revision_row *row), void *context, struct err *err);
 
+/* Those of them without a step that the repository lists beside its main line, in the order of their names,
+ * at most `limit`; and how many there are in all. Not among them: `main`, pull requests, what somebody named
+ * by its commit, what is not there. */
+int revisions_list_passed_over(struct store *store, int64_t model_id, int limit,
+                               int (*row)(void *context, const struct revision_row *row), void *context,
+                               struct err *err);
+int revisions_count_passed_over(struct store *store, int64_t model_id, int64_t *ret_count, struct err *err);
+
 /* Those of the current revisions of which there is a result. */
 int revisions_list_measured(struct store *store, int64_t model_id,
                             int (*row)(void *context, const struct revision_row *row), void *context,

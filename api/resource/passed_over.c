@@ -11,9 +11,9 @@
 #define NAMES_MAX 20 /* given; the rest is a number */
 #define NAMES_TOLD 3 /* in the sentence */
 #define NAME_TOLD_BYTES 60
-#define RUNS_MAX 8         /* that are told apart */
-#define RUNS_TOLD 3        /* in the sentence */
-#define COUNTED_MAX 100000 /* more than a model has branches */
+#define RUNS_MAX 8    /* that are told apart */
+#define RUNS_TOLD 3   /* in the sentence */
+#define READ_MAX 1000 /* from which names and runs are taken; all are counted */
 
 /* A run of its own, as of another seed: names that differ in their numbers alone. */
 struct other_run {
@@ -22,20 +22,11 @@ struct other_run {
 };
 
 struct passed_over {
-    size_t count;
+    size_t count, named;
     char names[NAMES_MAX][LIMIT_REVISION_NAME_BYTES + 1];
     struct other_run runs[RUNS_MAX];
     size_t run_count;
 };
-
-/* Whether the hub lists it, but not as its main line. */
-static int is_listed(const struct revision_row *row)
-{
-    static const char none[] =
-        "0000000000000000000000000000000000000000"; /* the commit of what is not there */
-    return strcmp(row->name, "main") != 0 && strncmp(row->name, "refs/", 5) != 0 &&
-           strcmp(row->name, row->commit) != 0 && strcmp(row->commit, none) != 0;
-}
 
 static void take_run(struct passed_over *passed_over, const char *name)
 {
@@ -57,11 +48,9 @@ static void take_run(struct passed_over *passed_over, const char *name)
 static int take(void *context, const struct revision_row *row)
 {
     struct passed_over *passed_over = context;
-    if (!is_listed(row))
-        return 0;
-    if (passed_over->count < NAMES_MAX)
-        (void)snprintf(passed_over->names[passed_over->count], sizeof passed_over->names[0], "%s", row->name);
-    passed_over->count++;
+    if (passed_over->named < NAMES_MAX)
+        (void)snprintf(passed_over->names[passed_over->named++], sizeof passed_over->names[0], "%s",
+                       row->name);
     take_run(passed_over, row->name);
     return 0;
 }
@@ -82,7 +71,7 @@ static int write_what(const struct passed_over *passed_over, enum step_unit unit
 static void append_text(const struct passed_over *passed_over, enum step_unit unit, struct api_json *json)
 {
     char text[(NAMES_TOLD + RUNS_TOLD) * (NAME_TOLD_BYTES + 10) + 500];
-    size_t told = passed_over->count < NAMES_TOLD ? passed_over->count : NAMES_TOLD;
+    size_t told = passed_over->named < NAMES_TOLD ? passed_over->named : NAMES_TOLD;
     int size = write_what(passed_over, unit, text, sizeof text);
     for (size_t i = 0; i < told; i++)
         size += snprintf(text + size, sizeof text - (size_t)size, "%s%.*s", i ? ", " : ": ", NAME_TOLD_BYTES,
@@ -107,22 +96,26 @@ static void append_text(const struct passed_over *passed_over, enum step_unit un
 
 int api_passed_over_append(struct store *store, int64_t model_id, struct api_json *json, struct err *err)
 {
-    static const struct revision_key steps = {.is_stepless = 1, .name = "\1"}; /* come before */
+    int64_t count = 0;
     struct passed_over passed_over = {.count = 0};
     struct model_row model = {.step_unit = STEP_UNIT_STEPS};
     struct err ignored = ERR_INIT; /* it may just have been removed */
     (void)models_get(store, model_id, &model, &ignored);
-    int code = revisions_list(store, model_id, &steps, COUNTED_MAX, take, &passed_over, err);
+    int code = revisions_list_passed_over(store, model_id, READ_MAX, take, &passed_over, err);
+    if (!code)
+        code = revisions_count_passed_over(store, model_id, &count, err);
     if (code)
         return code;
-    if (passed_over.count == 0) {
+    /* Some may have gone between the two reads. */
+    passed_over.count = (size_t)count < passed_over.named ? passed_over.named : (size_t)count;
+    if (passed_over.named == 0) {
         api_json_null(json, "passed_over");
         return 0;
     }
     api_json_open_object(json, "passed_over");
     api_json_integer(json, "count", (int64_t)passed_over.count);
     api_json_open_array(json, "names");
-    for (size_t i = 0; i < passed_over.count && i < NAMES_MAX; i++)
+    for (size_t i = 0; i < passed_over.named; i++)
         api_json_text(json, NULL, passed_over.names[i]);
     api_json_close_array(json);
     append_text(&passed_over, model.step_unit, json);

@@ -247,12 +247,13 @@ out:
     return code;
 }
 
-int announce_run_once(struct store *store, int *ret_announced, struct err *err)
+int announce_run_once(struct store *store, const atomic_bool *is_stopping, int *ret_announced,
+                      struct err *err)
 {
     struct watch_row watch = {.id = 0};
     struct err first = ERR_INIT;
     *ret_announced = 0;
-    for (;;) {
+    while (!atomic_load(is_stopping)) {
         struct err reason = ERR_INIT;
         const int next = announcements_next(store, watch.id, &watch, &reason);
         const int code = next ? next : announce(store, &watch, &reason);

@@ -16,13 +16,16 @@
 #include "store/deliveries.h"
 
 #include <jansson.h>
+#include <stdatomic.h>
 
 #define ANNOUNCE_FINDINGS_MAX 100
 
 /* Looks at one model whose sweep has ended; *ret_announced becomes 1 if there was one. A model that cannot be
  * analysed is logged and counts as looked at. An error is returned only if the store fails, and after the
- * others were looked at: what is lost of one watch keeps none of them waiting. */
-int announce_run_once(struct store *store, int *ret_announced, struct err *err);
+ * others were looked at: what is lost of one watch keeps none of them waiting. Once *is_stopping is set, no
+ * other is begun, since each may take seconds. */
+int announce_run_once(struct store *store, const atomic_bool *is_stopping, int *ret_announced,
+                      struct err *err);
 
 /*
  * The pure part. `analysis` and `audit` are answers of the API, `known` an object with a member for

@@ -190,8 +190,7 @@ static int announce_next(void *context, const atomic_bool *is_stopping, int64_t 
 {
     const struct courier *courier = context;
     int has_announced = 0;
-    (void)is_stopping;
-    int code = announce_run_once(courier->store, &has_announced, err);
+    int code = announce_run_once(courier->store, is_stopping, &has_announced, err);
     *ret_wait_ms = has_announced ? 0 : -1;
     return code;
 }
@@ -225,6 +224,7 @@ void courier_stop(struct courier *courier)
 {
     if (!courier)
         return;
+    duty_ask_to_stop(courier->announcer);
     for (int i = 0; i < COURIER_LANES; i++)
         duty_ask_to_stop(courier->lanes[i].duty);
     for (int i = 0; i < COURIER_LANES; i++)

@@ -234,6 +234,53 @@ static void test_what_records_a_part(void **state)
     check_goes_on(fixture, sweep, COUNT - TASKS_ALIKE_MAX);
 }
 
+static int count_step(void *context)
+{
+    ++*(int64_t *)context;
+    return 0;
+}
+
+/* How many instructions of SQLite the question costs that is put before each claim. */
+static int64_t count_steps(struct fixture *fixture, int64_t sweep)
+{
+    struct connection *connection = NULL;
+    int64_t steps = 0;
+    int is_awaited = 1;
+    OK(store_read_begin(fixture->store, &connection, &err));
+    sqlite3_progress_handler(connection->db, 1, count_step, &steps);
+    OK(hopeless_is_awaited(connection, sweep, &is_awaited, &err));
+    sqlite3_progress_handler(connection->db, 0, NULL, NULL);
+    store_read_end(fixture->store, connection);
+    assert_int_equal(is_awaited, 0);
+    return steps;
+}
+
+/* Of a long sweep that goes on while all fail, what failed is not read before each claim. */
+static void test_a_long_sweep_is_not_read_for_each_claim(void **state)
+{
+    enum { LONG = 6000 };
+    struct fixture *fixture = *state;
+    struct task_lease lease;
+    int64_t *ids = calloc(LONG + 1, sizeof *ids);
+    assert_non_null(ids);
+    fixture_add_revisions(fixture, LONG, ids);
+    int64_t sweep = fixture_sweep(fixture, ids, LONG, 0);
+    record_part(fixture, &lease);
+    fail_with(fixture, &lease, ERR_NOT_FOUND, MISTYPED);
+    (void)sql_run(fixture->path, "UPDATE tasks SET state = 'failed', attempts = 1, error_code = 'not_found', "
+                                 "error_message = 'alike' WHERE state = 'queued' AND ordinal < 4000");
+    (void)sql_run(fixture->path, "UPDATE sweeps SET tasks_failed = 4000, tasks_queued = 2000");
+    const int64_t of_a_part = count_steps(fixture, sweep);
+    assert_in_range(of_a_part, 1, 200);
+    (void)sql_run(fixture->path, "DELETE FROM task_events"); /* the last one failed otherwise */
+    (void)sql_run(fixture->path,
+                  "UPDATE tasks SET state = 'failed', attempts = 1, error_code = 'not_found', "
+                  "error_message = iif(ordinal = 5500, 'other', 'alike') WHERE ordinal < 5501");
+    (void)sql_run(fixture->path, "UPDATE sweeps SET tasks_failed = 5501, tasks_queued = 499");
+    assert_in_range(count_steps(fixture, sweep), 1, 200);
+    free(ids);
+}
+
 static int count_due(void *context, const struct revision_row *row, int refusals)
 {
     (void)row;
@@ -307,6 +354,8 @@ static void test_what_a_watch_has_due(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_a_long_sweep_is_not_read_for_each_claim, fixture_open,
+                                        fixture_close),
         cmocka_unit_test_setup_teardown(test_what_fails_alike_ends, fixture_open, fixture_close),
         cmocka_unit_test_setup_teardown(test_what_is_begun_decides, fixture_open, fixture_close),
         cmocka_unit_test_setup_teardown(test_what_may_yet_succeed, fixture_open, fixture_close),

@@ -45,6 +45,31 @@ static void test_models(void **state)
     free(name);
 }
 
+/* Of the names without a step the hub's own, and all of them counted. */
+static void test_passed_over(void **state)
+{
+    static const char none[] = "0000000000000000000000000000000000000000";
+    struct fixture *fixture = *state;
+    struct revision_row rows[] = {
+        {.name = "main", .commit = "c"},      {.name = "seed-b", .commit = "c"},
+        {.name = "refs/pr/1", .commit = "c"}, {.name = "0123abc", .commit = "0123abc"},
+        {.name = "seed-a", .commit = "d"},    {.name = "nothing", .commit = ""},
+        {.name = "step7", .commit = "c"},
+    };
+    struct list list = {.count = 0};
+    int64_t count = -1;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        rows[i].step = i == 6 ? 7 : REVISIONS_STEP_NONE;
+    memcpy(rows[5].commit, none, sizeof none);
+    OK(revisions_update(fixture->store, fixture->model_id, rows, sizeof rows / sizeof rows[0], 1, NULL,
+                        &err));
+    OK(revisions_list_passed_over(fixture->store, fixture->model_id, 1, collect, &list, &err));
+    assert_int_equal(list.count, 1);
+    assert_string_equal(list.rows[0].name, "seed-a");
+    OK(revisions_count_passed_over(fixture->store, fixture->model_id, &count, &err));
+    assert_int_equal(count, 2);
+}
+
 static int collect_name(void *context, const struct model_row *row)
 {
     struct buf *names = context;
@@ -423,7 +448,7 @@ int main(void)
         CASE(test_changes),        CASE(test_order_is_corrected),
         CASE(test_measured_count), CASE(test_refusals),
         CASE(test_files),          CASE(test_files_that_contradict),
-        CASE(test_files),          CASE(test_perplexities_of_other_files),
+        CASE(test_passed_over),    CASE(test_perplexities_of_other_files),
         CASE(test_unlisted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

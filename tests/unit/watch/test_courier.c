@@ -239,6 +239,7 @@ static void test_a_watch_that_cannot_be_noted_delays_no_announcement(void **stat
     struct receiver receiver;
     struct watch_row row;
     struct err fault = ERR_INIT;
+    atomic_bool is_stopping = 1;
     int is_announced = 0;
     listen_on(&receiver);
     (void)watch(fixture, "a/lost", &receiver);
@@ -247,17 +248,20 @@ static void test_a_watch_that_cannot_be_noted_delays_no_announcement(void **stat
     end_sweep(fixture, "b/other");
     (void)sql_run(fixture->path, "CREATE TRIGGER lost BEFORE UPDATE OF sweeps_announced ON watches "
                                  "WHEN old.id = 1 BEGIN SELECT RAISE(ABORT, 'lost'); END");
-    OK(announce_run_once(fixture->store, &is_announced, &err));
+    OK(announce_run_once(fixture->store, &is_stopping, &is_announced, &err)); /* begins none */
+    assert_int_equal(is_announced, 0);
+    atomic_store(&is_stopping, 0);
+    OK(announce_run_once(fixture->store, &is_stopping, &is_announced, &err));
     assert_int_equal(is_announced, 1);
     OK(watches_find(fixture->store, "b/other", &row, &err));
     assert_int_equal(row.sweeps_announced, 1);
-    assert_true(err_is_of_the_store(announce_run_once(fixture->store, &is_announced, &fault)));
+    assert_true(err_is_of_the_store(announce_run_once(fixture->store, &is_stopping, &is_announced, &fault)));
     assert_int_equal(is_announced, 0);
     assert_non_null(strstr(fault.message, "lost"));
     (void)sql_run(fixture->path, "DROP TRIGGER lost");
-    OK(announce_run_once(fixture->store, &is_announced, &err));
+    OK(announce_run_once(fixture->store, &is_stopping, &is_announced, &err));
     assert_int_equal(is_announced, 1);
-    OK(announce_run_once(fixture->store, &is_announced, &err));
+    OK(announce_run_once(fixture->store, &is_stopping, &is_announced, &err));
     assert_int_equal(is_announced, 0);
     (void)close(receiver.listener);
 }
