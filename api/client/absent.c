@@ -3,6 +3,7 @@
 #include "api/client/commands.h"
 
 #include "api/client/model_name.h"
+#include "api/client/pages.h"
 #include "api/client/plain.h"
 #include "daemon/base/guess.h"
 #include "daemon/base/limits.h"
@@ -45,7 +46,7 @@ static json_t *get_revisions(struct client_link *link, const char *model)
     int code = client_model_target(&target, model, &ignored);
     buf_append_text(&target, "/revisions?limit=10000&stepless=true&fields=revision");
     if (!code && !target.failed)
-        (void)client_get_all(link, buf_text(&target), "revisions", &document, &ignored);
+        (void)pages_get(link, buf_text(&target), "revisions", &document, &ignored);
     buf_free(&target);
     return document;
 }

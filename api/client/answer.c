@@ -2,6 +2,7 @@
 
 #include "api/client/link.h"
 #include "api/client/model_name.h"
+#include "api/client/pages.h"
 #include "api/client/terminal.h"
 #include "daemon/base/limits.h"
 
@@ -88,7 +89,7 @@ void client_answer_get(struct client_answer *answer, const char *key)
     if (!answer->code)
         answer->code = buf_check(&answer->target, "URL", &answer->err);
     if (!answer->code && key)
-        answer->code = client_get_all(answer->link, target, key, &answer->document, &answer->err);
+        answer->code = pages_get(answer->link, target, key, &answer->document, &answer->err);
     else if (!answer->code)
         answer->code = client_link_get(answer->link, target, &answer->document, &answer->err);
 }

@@ -125,11 +125,6 @@ int client_report(const struct err *err);
 int client_print_list(const struct client_arguments *arguments, const json_t *document, const char *key,
                       const struct client_column *columns, size_t column_count, const char *hint);
 
-/* GET of all pages: the list `key` of the first one, and what is `damaged`, get the rows of the others.
- * ERR_LIMIT: all together they are larger than one answer may be. The caller releases *ret_document. */
-int client_get_all(struct client_link *link, const char *target, const char *key, json_t **ret_document,
-                   struct err *err);
-
 /* Prints a document as it is, for --json. */
 void client_print_json(const json_t *document);
 

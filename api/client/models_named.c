@@ -2,6 +2,7 @@
 
 #include "api/client/answer.h"
 #include "api/client/model_name.h"
+#include "api/client/pages.h"
 #include "daemon/base/limits.h"
 
 #include <string.h>
@@ -79,8 +80,8 @@ int client_models_find(const struct client_arguments *arguments, struct client_l
     const char *prefix = arguments->values[CLIENT_OPTION_PREFIX];
     *models = (struct client_models){.count = 0};
     if (prefix) {
-        int code = client_get_all(link, "/v1/models?limit=10000&fields=name,parameter_count,measured_count",
-                                  "models", &models->document, err);
+        int code = pages_get(link, "/v1/models?limit=10000&fields=name,parameter_count,measured_count",
+                             "models", &models->document, err);
         return code ? code : choose(json_object_get(models->document, "models"), prefix, models, err);
     }
     models->count = arguments->word_count;

@@ -2,6 +2,7 @@
 
 #include "api/client/model_name.h"
 #include "api/client/models_named.h"
+#include "api/client/pages.h"
 #include "api/client/plot.h"
 #include "api/client/plot_compare.h"
 #include "api/client/plot_scaling.h"
@@ -110,7 +111,7 @@ static int fetch(struct client_link *link, const struct client_arguments *argume
     if (!code)
         code = buf_check(&target, "URL", err);
     if (!code)
-        code = key ? client_get_all(link, buf_text(&target), key, ret_document, err)
+        code = key ? pages_get(link, buf_text(&target), key, ret_document, err)
                    : client_link_get(link, buf_text(&target), ret_document, err);
     buf_free(&target);
     return code;

@@ -73,13 +73,9 @@ static size_t columns_of(const json_t *array, char *fields, int is_chosen, struc
     const char *key;
     json_t *value;
     if (fields[0]) {
-        for (char *name = fields; name && count < room;) {
-            char *comma = strchr(name, ',');
-            if (comma)
-                *comma++ = '\0';
-            columns[count++] = (struct client_column){name, is_chosen ? NULL : name};
-            name = comma;
-        }
+        count = client_table_split(fields, columns, room);
+        for (size_t i = 0; i < count && !is_chosen; i++)
+            columns[i].title = columns[i].key;
         return count;
     }
     json_object_foreach(json_array_get(array, 0), key, value)

@@ -1,6 +1,7 @@
 #include "api/client/sweep_ids.h"
 
 #include "api/client/commands.h"
+#include "api/client/pages.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -53,7 +54,7 @@ static int find_state(struct client_link *link, const char *state, int64_t **ids
     const json_t *row;
     size_t i;
     (void)snprintf(target, sizeof target, "/v1/sweeps?state=%s&limit=1000&fields=id", state);
-    int code = client_get_all(link, target, "sweeps", &document, err);
+    int code = pages_get(link, target, "sweeps", &document, err);
     if (code)
         return code;
     const json_t *rows = json_object_get(document, "sweeps");

@@ -9,6 +9,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+size_t client_table_split(char *names, struct client_column *columns, size_t room)
+{
+    size_t count = 0;
+    char *rest = NULL;
+    for (char *name = strtok_r(names, ",", &rest); name && count < room; name = strtok_r(NULL, ",", &rest))
+        columns[count++] = (struct client_column){name, NULL};
+    return count;
+}
+
 static const json_t *value_at(const json_t *row, const char *key)
 {
     char part[64];

@@ -17,6 +17,9 @@ struct client_column {
     const char *title; /* NULL: the key */
 };
 
+/* Columns by their names, "a,b,c", which are cut up for their keys; those beyond `room` are left out. */
+size_t client_table_split(char *names, struct client_column *columns, size_t room);
+
 /* Prints the rows of `array`. On a terminal that is too narrow, the widest column of words but the first
  * loses the middles of its cells; then the columns from the right that have titles of their own are left out
  * and named; the last one may break. A number of more than 6 digits is rounded, null is "-". ERR_NO_MEMORY.

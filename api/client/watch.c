@@ -4,6 +4,7 @@
 #include "api/client/commands.h"
 
 #include "api/client/model_name.h"
+#include "api/client/pages.h"
 #include "daemon/base/file.h"
 #include "daemon/base/json_text.h"
 #include "daemon/base/limits.h"
@@ -291,7 +292,7 @@ int client_run_watches(const struct client_arguments *arguments)
         return client_list(arguments, target, "watches", columns, COUNT(columns), hint);
     int code = client_link_open(arguments, &link, &err);
     if (!code)
-        code = client_get_all(link, target, "watches", &document, &err);
+        code = pages_get(link, target, "watches", &document, &err);
     json_array_foreach(json_object_get(document, "watches"), i, watch)
     {
         if (end_of(watch))

@@ -15,7 +15,5 @@ void nemotron_config_prepare(json_t *root, const struct family *family, struct m
     /* Its class has no number of its own, and does not take that of the heads. */
     if (!json_object_get(root, "num_key_value_heads"))
         config_doubt_set(config->doubt, "\"num_key_value_heads\" is not there");
-    if (config_doubt_is_there(json_object_get(root, "rope_scaling"))) /* 4 passes over it, 5 does not */
-        config_doubt_set(config->doubt, "\"rope_scaling\" is there");
     config_doubt_rename(root, "norm_eps", "rms_norm_eps");
 }

@@ -184,6 +184,8 @@ static void read_all(const struct reading *reading)
         doubt(reading, rope == scaling ? "rope_scaling" : "rope_parameters", "differs from layer to layer");
     if (reading->rules->lacks_parameters && config_doubt_is_there(parameters))
         doubt(reading, "rope_parameters", "is there, which the class passes over");
+    if (reading->rules->lacks_scaling && config_doubt_is_there(scaling))
+        doubt(reading, "rope_scaling", "is there");
     doubt_base(reading, rope, rope == scaling);
     doubt_fraction(reading, reading->root);
     doubt_fraction(reading, rope);

@@ -17,6 +17,7 @@ struct rotary_rules {
     int has_strict_scaling;  /* version 4 takes linear and dynamic alone, in the old spelling */
     int is_partial;          /* heads are rotated in part */
     int lacks_parameters;    /* the class passes over "rope_parameters" */
+    int lacks_scaling;       /* not all versions take "rope_scaling" */
 };
 
 /* Fills in how they are scaled, and the doubt. Of a file with an object for each kind of layer, that of full

@@ -30,8 +30,6 @@ void stablelm_config_prepare(json_t *root, const struct family *family, struct m
     if (config_doubt_flag(root, "use_parallel_residual", 0, doubt))
         config_doubt_set(doubt, "\"use_parallel_residual\" is true, as in StableLM 2 of 12B");
     doubt_head_size(root, doubt);
-    if (config_doubt_is_there(json_object_get(root, "rope_scaling")))
-        config_doubt_set(doubt, "\"rope_scaling\" is there");
     config_doubt_rename(root, "use_qkv_bias", "attention_bias");
     config_doubt_rename(root, "layer_norm_eps", "rms_norm_eps");
 }

@@ -1,7 +1,7 @@
 /* The figure: axes, the map of the distribution, lines and marks, and what it refuses. */
-#include "tests/unit/store/fixture.h"
-
 #include "tests/unit/analysis/near.h"
+#include "tests/unit/api/client/figure.h"
+#include "tests/unit/store/fixture.h"
 
 #include "api/client/plot.h"
 #include "api/client/plot_axis.h"
@@ -49,14 +49,6 @@ static int draw(const char *distribution, const char *series, const char *analys
     for (int i = 0; i < 3; i++)
         json_decref(documents[i]);
     return code;
-}
-
-static size_t count_of(const struct buf *svg, const char *text)
-{
-    size_t count = 0;
-    for (const char *at = buf_text(svg); (at = strstr(at, text)); at++)
-        count++;
-    return count;
 }
 
 static void test_axis_of_steps(void **state)

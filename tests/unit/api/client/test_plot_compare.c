@@ -1,5 +1,6 @@
 /* The figure of several runs: its axis, its lines and rings, what tells the models apart, and what it
  * refuses. */
+#include "tests/unit/api/client/figure.h"
 #include "tests/unit/store/fixture.h"
 
 #include "api/client/plot_compare.h"
@@ -49,14 +50,6 @@ static int draw(const struct run *runs, size_t count, const struct plot_options 
         json_decref((json_t *)(uintptr_t)sources[i].analysis);
     }
     return code;
-}
-
-static size_t count_of(const struct buf *svg, const char *text)
-{
-    size_t count = 0;
-    for (const char *at = buf_text(svg); (at = strstr(at, text)); at++)
-        count++;
-    return count;
 }
 
 static void test_a_line_for_each_model(void **state)
