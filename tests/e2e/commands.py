@@ -8,6 +8,8 @@ import subprocess
 from pathlib import Path
 from typing import Callable
 
+from running import passed_on
+
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
 
@@ -15,8 +17,7 @@ def command_runner(programs: dict[str, Path], home: Path) -> Command:
     """Runs it with these words, and these variables alone."""
 
     def run(*arguments: str | Path, **env: str) -> subprocess.CompletedProcess[str]:
-        clean = {"PATH": os.environ["PATH"], "HOME": str(home), **env}
-        clean |= {name: value for name, value in os.environ.items() if name.endswith("SAN_OPTIONS")}
+        clean = {"PATH": os.environ["PATH"], "HOME": str(home), **env, **passed_on()}
         words = [str(programs["bifurcated"]), *map(str, arguments)]
         return subprocess.run(words, env=clean, capture_output=True, text=True, timeout=120, stdin=subprocess.DEVNULL)
 

@@ -39,6 +39,11 @@ def find_program(name: str) -> Path:
     return path.resolve()
 
 
+def passed_on() -> dict[str, str]:
+    """What programs are given of the variables that tests run with: the sanitizers' options, and deploy/test's for OpenBLAS."""
+    return {name: value for name, value in os.environ.items() if name.endswith("SAN_OPTIONS") or name == "OPENBLAS_THREAD_TIMEOUT"}
+
+
 def model_path(model: str) -> str:
     """The part of an address that names a model: owner/name, or file/%2Ffolder."""
     owner, rest = model.split(":" if model.startswith("file:") else "/", 1)
@@ -156,7 +161,7 @@ class Daemon(Logged):
             "TZ": NOON,
             "HF_HUB_CACHE": str(self.cache),
             **({"HF_ENDPOINT": hub_url} if hub_url else {}),
-            **{name: value for name, value in os.environ.items() if name.endswith("SAN_OPTIONS")},
+            **passed_on(),
             **env,
         }
         self.process: subprocess.Popen[bytes] | None = None
