@@ -3,6 +3,7 @@
 #include "daemon/base/checked.h"
 #include "daemon/base/file.h"
 #include "daemon/base/limits.h"
+#include "daemon/hub/tally.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -12,7 +13,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -111,7 +111,7 @@ static int append_entry(struct entries *entries, const char *folder, const char 
     char *path = file_join(folder, name);
     int code = path ? 0 : err_set(err, ERR_NO_MEMORY, "ledger: out of memory");
     /* An entry that cannot be read, or of another root, protects its blob for ever; that is the safe side. */
-    if (code || stat(path, &status) != 0 || read_content(path, root, &entry) ||
+    if (!path || stat(path, &status) != 0 || read_content(path, root, &entry) ||
         checked_add_u64(entries->total_bytes, entry.size_bytes, &entries->total_bytes))
         goto out;
     if (entries->count == ENTRIES_MAX) {
@@ -219,19 +219,22 @@ out:
     return code;
 }
 
+/* Counts all entries, and evicts some if there must be room; *ret_bytes is what those that stay have. */
 static int make_room(const char *folder, const struct cache *cache, const char *root, const char *own_name,
-                     uint64_t size_bytes, uint64_t budget_bytes, struct err *err)
+                     uint64_t size_bytes, uint64_t budget_bytes, uint64_t *ret_bytes, struct err *err)
 {
     struct entries entries = {0};
-    uint64_t need = 0;
+    uint64_t need = 0, spare = 0;
     int code = read_entries(folder, root, &entries, err);
     for (size_t i = 0; i < entries.count; i++) {
         if (strcmp(entries.rows[i].name, own_name) == 0)
             entries.total_bytes -= entries.rows[i].size_bytes; /* an earlier try of the same blob */
     }
     for (size_t i = 0; i < entries.count && !code; i++) {
-        if (!checked_add_u64(entries.total_bytes, size_bytes, &need) && need <= budget_bytes)
+        if (!checked_add_u64(entries.total_bytes, size_bytes, &need) && need <= budget_bytes - spare)
             break;
+        if (size_bytes <= budget_bytes)
+            spare = tally_spare(entries.count, size_bytes, budget_bytes);
         if (strcmp(entries.rows[i].name, own_name) == 0)
             continue;
         int kept = evict(folder, cache, root, &entries.rows[i], err);
@@ -245,35 +248,31 @@ static int make_room(const char *folder, const struct cache *cache, const char *
                        "the file has %" PRIu64 " MiB and does not fit into the cache budget of %" PRIu64
                        " MiB: raise the budget, or keep no whole files",
                        (uint64_t)(size_bytes / MIB), (uint64_t)(budget_bytes / MIB));
+    *ret_bytes = entries.total_bytes;
     free_entries(&entries);
     return code;
 }
 
-static int lock_ledger(const char *folder, int *ret_fd, struct err *err)
+/* Says in the tally what is about to be added, after making room for it where there may be none. */
+static int make_room_if_needed(const char *folder, const struct cache *cache, const char *own_name,
+                               uint64_t size_bytes, uint64_t budget_bytes, struct tally *tally,
+                               struct err *err)
 {
-    int code = file_make_folders(folder, 0700, err);
-    char *path = code ? NULL : file_join(folder, ".lock");
-    if (!code && !path)
-        code = err_set(err, ERR_NO_MEMORY, "ledger: out of memory");
-    int fd = code ? -1 : open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (!code && fd < 0)
-        code = err_set_errno(err, errno, "%s: cannot open", path);
-    while (!code && flock(fd, LOCK_EX) != 0) {
-        if (errno != EINTR)
-            code = err_set_errno(err, errno, "%s: cannot lock", path);
-    }
-    free(path);
-    if (!code)
-        *ret_fd = fd;
-    else if (fd >= 0)
-        (void)close(fd);
-    return code;
+    uint64_t kept_bytes = 0;
+    if (!budget_bytes)
+        tally_forget(tally);
+    else if (tally_has_room(tally, size_bytes, budget_bytes))
+        return tally_add(tally, size_bytes, err);
+    else if (!make_room(folder, cache, tally->what, own_name, size_bytes, budget_bytes, &kept_bytes, err))
+        return tally_count(tally, kept_bytes, size_bytes, err);
+    return err->code;
 }
 
 int ledger_reserve(const char *state_folder, const struct cache *cache, const char *id, uint64_t size_bytes,
                    uint64_t budget_bytes, struct err *err)
 {
-    int fd = -1, code = 0;
+    struct tally tally = {.fd = -1};
+    int code = 0;
     char *folder = file_join(state_folder, "fetched");
     char *path = entry_path(state_folder, cache, id), *root = NULL;
     if (!folder || !path)
@@ -281,13 +280,13 @@ int ledger_reserve(const char *state_folder, const struct cache *cache, const ch
     if (!code && !(root = find_root(cache, err)))
         code = err->code;
     if (!code)
-        code = lock_ledger(folder, &fd, err);
-    if (!code && budget_bytes)
-        code = make_room(folder, cache, root, strrchr(path, '/') + 1, size_bytes, budget_bytes, err);
+        code = tally_open(folder, root, &tally, err);
+    if (!code)
+        code =
+            make_room_if_needed(folder, cache, strrchr(path, '/') + 1, size_bytes, budget_bytes, &tally, err);
     if (!code)
         code = write_entry(path, root, size_bytes, NULL, err);
-    if (fd >= 0)
-        (void)close(fd);
+    tally_close(&tally);
     free(root);
     free(folder);
     free(path);

@@ -4,9 +4,10 @@
  * One small file per blob in <state folder>/fetched, named "<models--owner--name>@<blob id>"; its content
  * is the blob's size, once it is finished its inode and time of change, and the cache's root; the entry's
  * own time of change is the last use. Entries of another root than the present one are left alone and count
- * for nothing. So if a download broke off, or its blob was deleted, its entry does not claim a blob that
- * somebody else puts there later. Several processes may share a ledger: a lock file orders them. What
- * Python downloaded has no entry that fits and is never touched.
+ * for nothing. Together they are counted when the budget may be exceeded (tally.h). So if a download broke
+ * off, or its blob was deleted, its entry does not claim a blob that somebody else puts there later. Several
+ * processes may share a ledger: a lock file orders them. What Python downloaded has no entry that fits and is
+ * never touched.
  */
 #ifndef BIFURCATED_HUB_LEDGER_H
 #define BIFURCATED_HUB_LEDGER_H

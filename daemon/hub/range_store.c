@@ -5,6 +5,7 @@
 #include "daemon/base/file.h"
 #include "daemon/base/limits.h"
 #include "daemon/base/source.h"
+#include "daemon/hub/tally.h"
 #include "daemon/hub/walk.h"
 
 #include <dirent.h>
@@ -154,23 +155,21 @@ static int compare_use(const void *a, const void *b)
     return (x->tv_nsec > y->tv_nsec) - (x->tv_nsec < y->tv_nsec);
 }
 
-/* Removes what is needed so that `size_bytes` more fit into the budget. Of more ranges than can be counted
- * the older half of those that were goes, until all are counted. */
-static int make_room(const struct range_store *store, uint64_t size_bytes, struct err *err)
+/* Counts all, and removes what is needed so that `size_bytes` more fit into the budget. Of more ranges than
+ * can be counted the older half of those that were goes, until all are counted. */
+static int make_room(const char *folder, uint64_t size_bytes, uint64_t budget_bytes, struct tally *tally,
+                     struct err *err)
 {
     struct all_kept all = {0};
     struct err ignored = ERR_INIT;
-    uint64_t budget_bytes = store->budget_bytes;
-    if (size_bytes > budget_bytes)
-        return err_set(err, ERR_LIMIT, "%" PRIu64 " bytes are more than the %" PRIu64 " that may be kept",
-                       size_bytes, budget_bytes);
-    char *folder = file_join(store->state_folder, store->shelf);
-    if (folder)
-        (void)walk_files(folder, 1, visit, &all, &ignored);
+    uint64_t left_bytes = budget_bytes - size_bytes;
+    (void)walk_files(folder, 1, visit, &all, &ignored);
     if (all.count)
         qsort(all.rows, all.count, sizeof *all.rows, compare_use);
+    if (all.total_bytes > left_bytes)
+        left_bytes -= tally_spare(all.count, size_bytes, budget_bytes);
     for (size_t i = 0; i < all.count; i++) {
-        const int is_over = all.total_bytes > budget_bytes - size_bytes || (all.is_cut && i < all.count / 2);
+        const int is_over = all.total_bytes > left_bytes || (all.is_cut && i < all.count / 2);
         if (is_over && unlink(all.rows[i].path) == 0) {
             all.total_bytes -= all.rows[i].size_bytes;
             *strrchr(all.rows[i].path, '/') = 0;
@@ -179,9 +178,30 @@ static int make_room(const struct range_store *store, uint64_t size_bytes, struc
         free(all.rows[i].path);
     }
     free(all.rows);
-    int code = all.total_bytes <= budget_bytes - size_bytes
-                   ? 0
-                   : err_set(err, ERR_IO, "%s: what is kept there cannot be removed", folder);
+    if (all.total_bytes > budget_bytes - size_bytes)
+        return err_set(err, ERR_IO, "%s: what is kept there cannot be removed", folder);
+    if (!all.is_cut)
+        return tally_count(tally, all.total_bytes, size_bytes, err);
+    tally_forget(tally);
+    return 0;
+}
+
+/* Says in the tally what is about to be added, after making room for it where there may be none; the caller
+ * closes it. What is written meanwhile, without the tally, a count may miss, until the next one. */
+static int enter(const struct range_store *store, uint64_t size_bytes, struct tally *tally, struct err *err)
+{
+    const uint64_t budget_bytes = store->budget_bytes;
+    if (budget_bytes && size_bytes > budget_bytes)
+        return err_set(err, ERR_LIMIT, "%" PRIu64 " bytes are more than the %" PRIu64 " that may be kept",
+                       size_bytes, budget_bytes);
+    char *folder = file_join(store->state_folder, store->shelf);
+    int code = folder ? tally_open(folder, "", tally, err) : err_set(err, ERR_NO_MEMORY, "out of memory");
+    if (!code && !budget_bytes)
+        tally_forget(tally);
+    else if (!code && tally_has_room(tally, size_bytes, budget_bytes))
+        code = tally_add(tally, size_bytes, err);
+    else if (!code)
+        code = make_room(folder, size_bytes, budget_bytes, tally, err);
     free(folder);
     return code;
 }
@@ -191,11 +211,13 @@ int range_store_write(const struct range_store *store, const char *blob_id, uint
 {
     char hex[DIGEST_SHA256_HEX_SIZE];
     struct buf path;
+    struct tally tally = {.fd = -1};
     buf_init(&path, 64 * KIB);
     char *folder = folder_of(store, blob_id);
     int code = folder ? 0 : err_set(err, ERR_NO_MEMORY, "%s: out of memory", blob_id);
-    if (!code && store->budget_bytes)
-        code = make_room(store, end - begin, err);
+    if (!code)
+        code = enter(store, end - begin, &tally, err);
+    tally_close(&tally);
     if (!code)
         code = file_make_folders(folder, 0700, err);
     if (!code)
