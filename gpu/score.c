@@ -88,21 +88,21 @@ double score_flops(const struct score_config *config, const struct score_request
         return 0;
     double d = (double)config->hidden_size, q = (double)score_query_width(config);
     double keys_and_values = 2 * d * 2 * (double)score_key_value_width(config); /* of an input */
-    double mlp = (architecture->has_gate ? 3 : 2) * d * (double)config->intermediate_size;
-    if (config->expert_count)
-        mlp = (double)config->experts_per_input * mlp + d * (double)config->expert_count;
-    double rest = 2 * (d * q + q * d + mlp), layers = (double)config->layer_count;
+    const double matrices = architecture->has_gate ? 3 : 2;
     const double head = architecture->names[SCORE_ROLE_HEAD_WEIGHT] ? d : 0;
     double flops = 0;
     for (size_t i = 0; i < request->document_count; i++) {
         double inputs = (double)score_plan_document_inputs(request, i);
         double targets = request->target_count[i];
-        flops += (layers - 1) * inputs * (keys_and_values + rest);
-        flops += inputs * keys_and_values + targets * rest;
         /* A row of attention meets the keys that it sees: 2 q for the score and 2 q for the sum of each. */
         for (uint64_t layer = 0; layer < config->layer_count; layer++) {
             const double window = (double)score_layer_window(config, layer);
             const int is_last = layer + 1 == config->layer_count;
+            double mlp = matrices * d * (double)score_mlp_size(config, layer);
+            if (score_layer_has_experts(config, layer))
+                mlp += (double)config->experts_per_input * matrices * d * (double)config->intermediate_size +
+                       d * (double)config->expert_count;
+            flops += inputs * keys_and_values + (is_last ? targets : inputs) * 2 * (d * q + q * d + mlp);
             flops += 4 * q * (pairs_of(inputs, window) - (is_last ? pairs_of(inputs - targets, window) : 0));
         }
         flops += targets * 2 * d * ((double)config->vocabulary_rows + head);

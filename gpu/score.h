@@ -38,6 +38,15 @@ enum score_activation {
     SCORE_ACTIVATION_COUNT
 };
 
+#define SCORE_ROUTER_SUM_MIN 1e-20F /* added to the sum of sigmoids that weights are divided by */
+
+/* How much each expert weighs, and which are chosen. */
+enum score_router {
+    SCORE_ROUTER_SOFTMAX, /* the softmax over all logits; the largest */
+    SCORE_ROUTER_SIGMOID, /* the logit's sigmoid; those with the largest sum of that and a bias of their own
+                           */
+};
+
 enum score_precision {
     SCORE_PRECISION_DEFAULT, /* of the backend: cpu F32, cuda HALF */
     SCORE_PRECISION_F32,     /* weights as they are, products and sums with the precision of float32 */
@@ -83,6 +92,11 @@ struct score_config {
     uint64_t expert_count;      /* MLPs of a layer, of which a router chooses for each input; 0: one alone */
     uint64_t experts_per_input; /* that it chooses */
     int has_normalised_router;  /* the weights of the chosen ones are divided by their sum */
+    enum score_router router;
+    double router_scale;        /* that the weights are multiplied with; 0: 1 */
+    uint64_t dense_layer_count; /* the first ones have one MLP, of another size, in place of experts */
+    uint64_t dense_size;
+    uint64_t shared_size;       /* of the MLP that all inputs go through beside the experts; 0: none */
     uint64_t max_positions;     /* inputs of a document at most */
     uint64_t position_rows;     /* of the table of learned positions, where the family has one: no fewer */
     uint64_t rotary_dimensions; /* of each head, even: the first ones are rotated; 0: none */
@@ -129,6 +143,26 @@ static inline uint64_t score_query_width(const struct score_config *config)
 static inline uint64_t score_key_value_width(const struct score_config *config)
 {
     return score_key_value_heads(config) * score_head_size(config);
+}
+
+static inline int score_layer_has_experts(const struct score_config *config, uint64_t layer)
+{
+    return config->expert_count && layer >= config->dense_layer_count;
+}
+
+/* Of the MLP that all inputs of a layer go through; 0: there is none, but experts. */
+static inline uint64_t score_mlp_size(const struct score_config *config, uint64_t layer)
+{
+    return !config->expert_count                    ? config->intermediate_size
+           : score_layer_has_experts(config, layer) ? config->shared_size
+                                                    : config->dense_size;
+}
+
+/* The largest of all layers. */
+static inline uint64_t score_mlp_size_max(const struct score_config *config)
+{
+    const uint64_t first = score_mlp_size(config, 0), last = score_mlp_size(config, config->layer_count - 1);
+    return first > last ? first : last;
 }
 
 static inline int score_layer_is_rotated(const struct score_config *config, uint64_t layer)

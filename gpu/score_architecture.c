@@ -222,6 +222,19 @@ static const char *const apertus_names[SCORE_ROLE_COUNT] = {
 static const char *const olmoe_names[SCORE_ROLE_COUNT] = {EVERY_ATTENTION,    NORMS_BEFORE, QKV_BIASES,
                                                           ATTENTION_OUT_BIAS, HEAD_NORMS,   EXPERTS};
 
+static const char *const dots1_names[SCORE_ROLE_COUNT] = {
+    EVERY_LLAMA,
+    NORMS_BEFORE,
+    QKV_BIASES,
+    ATTENTION_OUT_BIAS,
+    HEAD_NORMS,
+    EXPERTS,
+    [SCORE_ROLE_ROUTER_BIAS] = "model.layers.%u.mlp.gate.e_score_correction_bias",
+    [SCORE_ROLE_SHARED_GATE_WEIGHT] = "model.layers.%u.mlp.shared_experts.gate_proj.weight",
+    [SCORE_ROLE_SHARED_UP_WEIGHT] = "model.layers.%u.mlp.shared_experts.up_proj.weight",
+    [SCORE_ROLE_SHARED_DOWN_WEIGHT] = "model.layers.%u.mlp.shared_experts.down_proj.weight",
+};
+
 /* Its norms have parameters or not, as config.json says. */
 static const char *const hf_olmo_names[SCORE_ROLE_COUNT] = {
     [SCORE_ROLE_EMBEDDING] = "model.transformer.wte.weight",
@@ -309,6 +322,7 @@ static const struct score_architecture architectures[] = {
      .head_norm = SCORE_HEAD_NORM_TOGETHER,
      .is_cut_after_norm = 1},
     {.name = "qwen3_moe", .names = olmoe_names, LLAMA_LAYER, .head_norm = SCORE_HEAD_NORM_EACH},
+    {.name = "dots1", .names = dots1_names, LLAMA_LAYER, .head_norm = SCORE_HEAD_NORM_EACH},
     {.name = "apertus",
      .names = apertus_names,
      .qkv_order = SCORE_QKV_ORDER_APART,

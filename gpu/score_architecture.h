@@ -50,6 +50,10 @@ enum score_role {
     SCORE_ROLE_XIELU_BETA, /* without a dimension, as is the next */
     SCORE_ROLE_XIELU_EPSILON,
     SCORE_ROLE_ROUTER_WEIGHT,      /* [expert_count, d] */
+    SCORE_ROLE_ROUTER_BIAS,        /* [expert_count] of SCORE_ROUTER_SIGMOID */
+    SCORE_ROLE_SHARED_GATE_WEIGHT, /* score_weights_find puts them in the place of the layer's MLP */
+    SCORE_ROLE_SHARED_UP_WEIGHT,
+    SCORE_ROLE_SHARED_DOWN_WEIGHT,
     SCORE_ROLE_EXPERT_GATE_WEIGHT, /* the first of the roles of an expert */
     SCORE_ROLE_EXPERT_UP_WEIGHT,
     SCORE_ROLE_EXPERT_DOWN_WEIGHT,

@@ -35,6 +35,46 @@ static int check_heads(const struct score_config *config, const struct score_arc
     return 0;
 }
 
+static int is_positive(double number)
+{
+    return number > 0 && isfinite(number);
+}
+
+/* What each expert weighs. */
+static int check_router(const struct score_config *config, const struct score_architecture *architecture,
+                        struct err *err)
+{
+    const int is_sigmoid = config->router == SCORE_ROUTER_SIGMOID;
+    if (is_sigmoid != (architecture->names[SCORE_ROLE_ROUTER_BIAS] != NULL))
+        return err_set(err, ERR_UNSUPPORTED, "models of type %s have another router", architecture->name);
+    if (!(config->router_scale >= 0 && isfinite((float)config->router_scale)) ||
+        (config->router_scale > 0 && !is_sigmoid))
+        return err_set(err, ERR_INVALID, "the weights of experts must not be multiplied with %g",
+                       config->router_scale);
+    return 0;
+}
+
+/* The MLPs beside the experts, or before them. */
+static int check_beside(const struct score_config *config, const struct score_architecture *architecture,
+                        struct err *err)
+{
+    const int has_beside = architecture->names[SCORE_ROLE_SHARED_UP_WEIGHT] != NULL;
+    if (!has_beside)
+        return config->dense_layer_count || config->dense_size || config->shared_size
+                   ? err_set(err, ERR_UNSUPPORTED,
+                             "models of type %s have experts in each layer, and no others",
+                             architecture->name)
+                   : 0;
+    if (config->dense_layer_count >= config->layer_count)
+        return err_set(err, ERR_INVALID, "%llu layers without experts of %llu",
+                       (unsigned long long)config->dense_layer_count,
+                       (unsigned long long)config->layer_count);
+    int code = check_size("size of the shared experts", config->shared_size, LIMIT_SCORE_WIDTH, err);
+    if (!code && config->dense_layer_count)
+        code = check_size("size of layers without experts", config->dense_size, LIMIT_SCORE_WIDTH, err);
+    return code;
+}
+
 /* A family has a router or it has not, and the sizes must say the same. */
 static int check_experts(const struct score_config *config, const struct score_architecture *architecture,
                          struct err *err)
@@ -50,12 +90,8 @@ static int check_experts(const struct score_config *config, const struct score_a
     if (config->layer_count * experts > LIMIT_TENSORS / SCORE_EXPERT_ROLES)
         return err_set(err, ERR_LIMIT, "%llu layers of %llu experts have more tensors than %d",
                        (unsigned long long)config->layer_count, (unsigned long long)experts, LIMIT_TENSORS);
-    return 0;
-}
-
-static int is_positive(double number)
-{
-    return number > 0 && isfinite(number);
+    code = check_router(config, architecture, err);
+    return code ? code : check_beside(config, architecture, err);
 }
 
 static int check_rotary_scaling(const struct score_rotary_scaling *scaling, double base, struct err *err)

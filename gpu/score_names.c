@@ -42,6 +42,15 @@ static int is_left_out(const struct score_config *config, const struct score_arc
     }
 }
 
+/* Of the first layers, which have no experts, or of the others. */
+static int is_of_other_layers(const struct score_config *config, enum score_role role, uint64_t layer)
+{
+    if (role >= SCORE_ROLE_ROUTER_WEIGHT)
+        return !score_layer_has_experts(config, layer);
+    return role >= SCORE_ROLE_MLP_UP_GATE_WEIGHT && role <= SCORE_ROLE_MLP_DOWN_BIAS &&
+           score_layer_has_experts(config, layer);
+}
+
 uint64_t score_role_count(const struct score_config *config, enum score_role role)
 {
     if (role < SCORE_ROLE_LAYER_FIRST)
@@ -80,9 +89,10 @@ void score_tensor_name(const struct score_config *config, enum score_role role, 
     const char *template = architecture->names[role];
     const int is_bare = architecture->has_bare_first_layer && number == 0 &&
                         (role == SCORE_ROLE_ATTENTION_NORM_WEIGHT || role == SCORE_ROLE_ATTENTION_NORM_BIAS);
-    if (!template || is_bare || is_left_out(config, architecture, role))
-        return;
     const uint64_t experts = role < SCORE_ROLE_EXPERT_FIRST ? 1 : config->expert_count;
+    if (!template || is_bare || is_left_out(config, architecture, role) ||
+        (experts && is_of_other_layers(config, role, number / experts)))
+        return;
     (void)snprintf(name, SCORE_NAME_BYTES, "%s", template);
     put_number(name, experts ? number / experts : 0);
     put_number(name, experts ? number % experts : 0);

@@ -17,6 +17,8 @@ enum dimension {
     DIMENSION_HEAD,
     DIMENSION_MLP,
     DIMENSION_UP_GATE,
+    DIMENSION_EXPERT,
+    DIMENSION_SHARED,
     DIMENSION_EXPERTS
 };
 
@@ -64,9 +66,13 @@ static const struct {
     [SCORE_ROLE_XIELU_BETA] = {DIMENSION_NONE, DIMENSION_NONE},
     [SCORE_ROLE_XIELU_EPSILON] = {DIMENSION_NONE, DIMENSION_NONE},
     [SCORE_ROLE_ROUTER_WEIGHT] = {DIMENSION_EXPERTS, DIMENSION_HIDDEN},
-    [SCORE_ROLE_EXPERT_GATE_WEIGHT] = {DIMENSION_MLP, DIMENSION_HIDDEN},
-    [SCORE_ROLE_EXPERT_UP_WEIGHT] = {DIMENSION_MLP, DIMENSION_HIDDEN},
-    [SCORE_ROLE_EXPERT_DOWN_WEIGHT] = {DIMENSION_HIDDEN, DIMENSION_MLP},
+    [SCORE_ROLE_ROUTER_BIAS] = {DIMENSION_EXPERTS, DIMENSION_NONE},
+    [SCORE_ROLE_SHARED_GATE_WEIGHT] = {DIMENSION_SHARED, DIMENSION_HIDDEN},
+    [SCORE_ROLE_SHARED_UP_WEIGHT] = {DIMENSION_SHARED, DIMENSION_HIDDEN},
+    [SCORE_ROLE_SHARED_DOWN_WEIGHT] = {DIMENSION_HIDDEN, DIMENSION_SHARED},
+    [SCORE_ROLE_EXPERT_GATE_WEIGHT] = {DIMENSION_EXPERT, DIMENSION_HIDDEN},
+    [SCORE_ROLE_EXPERT_UP_WEIGHT] = {DIMENSION_EXPERT, DIMENSION_HIDDEN},
+    [SCORE_ROLE_EXPERT_DOWN_WEIGHT] = {DIMENSION_HIDDEN, DIMENSION_EXPERT},
 };
 
 static uint64_t dimension_size(const struct score_config *config, enum dimension dimension)
@@ -87,7 +93,11 @@ static uint64_t dimension_size(const struct score_config *config, enum dimension
     case DIMENSION_HEAD:
         return score_head_size(config);
     case DIMENSION_MLP:
+        return config->expert_count ? config->dense_size : config->intermediate_size;
+    case DIMENSION_EXPERT:
         return config->intermediate_size;
+    case DIMENSION_SHARED:
+        return config->shared_size;
     case DIMENSION_UP_GATE:
         return 2 * config->intermediate_size;
     case DIMENSION_EXPERTS:
@@ -196,6 +206,23 @@ static void split_tensors(const struct score_config *config, const struct score_
     }
 }
 
+/* So that backends see one MLP that all inputs of a layer go through, whether there are experts beside it. */
+static void place_shared(struct tensor_view *views)
+{
+    static const struct {
+        enum score_role shared, own;
+    } parts[] = {
+        {SCORE_ROLE_SHARED_GATE_WEIGHT, SCORE_ROLE_MLP_GATE_WEIGHT},
+        {SCORE_ROLE_SHARED_UP_WEIGHT, SCORE_ROLE_MLP_UP_WEIGHT},
+        {SCORE_ROLE_SHARED_DOWN_WEIGHT, SCORE_ROLE_MLP_DOWN_WEIGHT},
+    };
+    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+        if (views[parts[i].shared].data)
+            views[parts[i].own] = views[parts[i].shared];
+        views[parts[i].shared] = (struct tensor_view){.data = NULL};
+    }
+}
+
 static struct tensor_view *view_of(const struct score_weights *weights, enum score_role role, uint64_t number)
 {
     return role < SCORE_ROLE_EXPERT_FIRST ? &weights->layers[number][role]
@@ -233,8 +260,10 @@ int score_weights_find(const struct score_model_source *source, struct score_wei
             if ((code = find_tensor(&source->config, sorted, source->tensor_count, (enum score_role)role, i,
                                     view_of(&weights, (enum score_role)role, i), err)))
                 goto out;
-    for (uint64_t layer = 0; layer < source->config.layer_count; layer++)
+    for (uint64_t layer = 0; layer < source->config.layer_count; layer++) {
         split_tensors(&source->config, architecture, weights.layers[layer]);
+        place_shared(weights.layers[layer]);
+    }
     if (source->config.is_tied)
         weights.model[SCORE_ROLE_UNEMBEDDING] = weights.model[SCORE_ROLE_EMBEDDING];
     *ret_weights = weights;

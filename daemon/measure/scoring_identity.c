@@ -44,12 +44,18 @@ static int add_llama_config(struct digest *digest, const struct score_config *co
 
 static int add_experts(struct digest *digest, const struct score_config *config, struct err *err)
 {
-    char line[96];
+    char line[256];
     if (!config->expert_count)
         return 0;
     int length =
         snprintf(line, sizeof line, "experts %llu %llu %d\n", (unsigned long long)config->expert_count,
                  (unsigned long long)config->experts_per_input, config->has_normalised_router);
+    int code = digest_update(digest, line, (size_t)length, err);
+    if (code || config->router == SCORE_ROUTER_SOFTMAX)
+        return code;
+    length = snprintf(line, sizeof line, "sigmoid %.17g beside %llu %llu %llu\n", config->router_scale,
+                      (unsigned long long)config->dense_layer_count, (unsigned long long)config->dense_size,
+                      (unsigned long long)config->shared_size);
     return digest_update(digest, line, (size_t)length, err);
 }
 

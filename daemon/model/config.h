@@ -47,6 +47,9 @@ struct model_config {
     uint64_t expert_count;         /* of a layer; 0: the family has none, as below */
     uint64_t experts_per_input;
     int has_normalised_router;
+    int has_sigmoid_router; /* as gpu/score.h has it, and the next */
+    double router_scale;
+    uint64_t dense_layer_count, dense_size, shared_size;
     uint64_t max_positions;
     uint64_t sliding_window; /* tokens that some layers look back at most, itself among them; 0: all */
     char rotary_type[32];    /* "default", "linear", ... */

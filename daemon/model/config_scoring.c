@@ -102,7 +102,8 @@ static int check_kind(const struct model_config *config, struct err *err)
         return err_set(
             err, ERR_UNSUPPORTED,
             "scoring is implemented for models like GPT-NeoX, GPT-2, BLOOM, Llama, Mistral, Qwen2, Qwen3, "
-            "Qwen3-MoE, SmolLM3, Apertus, Granite, MiniCPM, Gemma, StableLM, Nemotron, open-sci-ref, "
+            "Qwen3-MoE, dots.llm1, SmolLM3, Apertus, Granite, MiniCPM, Gemma, StableLM, Nemotron, "
+            "open-sci-ref, "
             "KORMo, Baichuan 2, Crystal, Pico, OLMo, OLMo 2, OLMo 3, OLMoE and ModernBERT's decoders, not "
             "for "
             "model_type \"%s\": leave the "
@@ -198,17 +199,17 @@ static uint64_t norm_parameters(const struct model_config *config)
     return model_config_is(config, "olmo") ? 0 : (has_bias ? 2 : 1) * config->hidden_size;
 }
 
-/* Queries, keys, values and output, gate, up and down, and the norms; of Apertus and Nemotron no gate, and of
- * Apertus two numbers of its activation. */
+/* Queries, keys, values and output, gate, up and down where there are no experts, and the norms; of Apertus
+ * and Nemotron no gate, and of Apertus two numbers of its activation. */
 static uint64_t llama_layer_parameters(const struct model_config *config)
 {
     uint64_t d = config->hidden_size, inner = config->intermediate_size;
     uint64_t queries = config->head_count * head_size_of(config);
     uint64_t keys = config->key_value_head_count * head_size_of(config);
-    uint64_t experts = config->expert_count; /* at most LIMIT_SCORE_EXPERTS */
     uint64_t count = 2 * d * (queries + keys) + 2 * norm_parameters(config);
     const int has_gate = !is_apertus(config) && !is_nemotron(config);
-    count += experts ? experts * (3 * d * inner + d) : (has_gate ? 3 : 2) * d * inner;
+    if (!config->expert_count)
+        count += (has_gate ? 3 : 2) * d * inner;
     if (config->has_attention_bias)
         count += queries + 2 * keys + (model_config_is(config, "qwen2") || is_stablelm(config) ? 0 : d);
     if (config->has_mlp_bias)
@@ -216,9 +217,23 @@ static uint64_t llama_layer_parameters(const struct model_config *config)
     if (model_config_is(config, "olmo2") || model_config_is(config, "olmo3") ||
         model_config_is(config, "olmoe"))
         count += queries + keys;
-    if (is_qwen3(config) || is_apertus(config) || is_opensci(config))
+    if (is_qwen3(config) || is_apertus(config) || is_opensci(config) || model_config_is(config, "dots1"))
         count += 2 * head_size_of(config);
     return count + (is_apertus(config) ? 2 : 0);
+}
+
+/* Of all layers' experts with their routers, of what stands beside them and in their place. */
+static int expert_parameters(const struct model_config *config, uint64_t *ret_count)
+{
+    const uint64_t d = config->hidden_size, experts = config->expert_count; /* at most LIMIT_SCORE_EXPERTS */
+    const uint64_t dense =
+        config->dense_layer_count < config->layer_count ? config->dense_layer_count : config->layer_count;
+    uint64_t first = 0, others = 0;
+    return checked_mul_u64(dense, 3 * d * config->dense_size, &first) ||
+           checked_mul_u64(config->layer_count - dense,
+                           experts * (3 * d * config->intermediate_size + d) + 3 * d * config->shared_size,
+                           &others) ||
+           checked_add_u64(first, others, ret_count);
 }
 
 int model_config_parameter_count(const struct model_config *config, uint64_t *ret_count, struct err *err)
@@ -234,11 +249,13 @@ int model_config_parameter_count(const struct model_config *config, uint64_t *re
                      config->key_value_head_count > config->head_count))
         return err_set(err, ERR_LIMIT, "the heads are wider than a model's");
     uint64_t layer = is_llama ? llama_layer_parameters(config) : neox_layer_parameters(config), layers = 0;
-    uint64_t d = config->hidden_size;
+    uint64_t d = config->hidden_size, experts = 0;
     uint64_t count =
         config->vocab_size * d * (config->is_tied ? 1 : 2) + (is_llama ? norm_parameters(config) : 2 * d);
     count += is_gpt2(config) ? config->max_positions * d : is_bloom(config) ? 2 * d : 0;
-    if (checked_mul_u64(layer, config->layer_count, &layers) || checked_add_u64(count, layers, &count))
+    if (checked_mul_u64(layer, config->layer_count, &layers) || checked_add_u64(count, layers, &count) ||
+        (config->expert_count &&
+         (expert_parameters(config, &experts) || checked_add_u64(count, experts, &count))))
         return err_set(err, ERR_LIMIT, "the number of parameters overflows");
     *ret_count = count;
     return 0;

@@ -1,6 +1,6 @@
 /*
- * What transformers' classes of mixtures of experts (OLMoE, Qwen 3 MoE) make of the keys of config.json that
- * are about experts; the others are read as Llama's (llama_config.h).
+ * What transformers' classes of mixtures of experts (OLMoE, Qwen 3 MoE, dots.llm1) make of the keys of
+ * config.json that are about experts; the others are read as Llama's (llama_config.h).
  *
  * Found out with transformers 4.57 and 5.24 (tests/e2e/golden/experts.py). Of losses ("router_aux_loss_coef")
  * no logit knows.

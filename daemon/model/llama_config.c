@@ -97,6 +97,7 @@ static const struct dialect {
      .rotary = {.is_partial = 1, .lacks_scaling = 1}},
     {.model_type = "baichuan", .is_head_dim_null = 1, .is_heads_null = 1},
     {.model_type = "pico_decoder"},
+    {.model_type = "dots1", .has_attention_bias = 1, .is_heads_null = 1},
     {.model_type = "qwen3_moe", .has_attention_bias = 1, .has_window = 1, .has_window_switch = 1},
 };
 

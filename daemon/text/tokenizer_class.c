@@ -62,6 +62,7 @@ static const struct {
     {"gemma", BY_CLASS, "GemmaTokenizer"},
     {"baichuan", BY_CLASS, NULL},
     {"crystalcoder", BY_CLASS, NULL},
+    {"dots1", BY_CLASS, NULL},
     {"opensci", BY_CLASS, NULL},
     {"kormo", BY_CLASS, NULL},
     {"pico_decoder", BY_CLASS, NULL},

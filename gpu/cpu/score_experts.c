@@ -2,6 +2,7 @@
 
 #include "gpu/cpu/score_scratch.h"
 
+#include <math.h>
 #include <string.h>
 
 uint64_t score_routing_bytes(const struct score_config *config, size_t inputs)
@@ -25,28 +26,62 @@ void score_routing_place(struct score_routing *routing, const struct score_confi
     routing->order = routing->begins + config->expert_count + 1;
 }
 
-void score_experts_choose(const struct score_kernels *kernels, const struct score_config *config,
-                          float *logits, struct score_choice *choices)
+/* The experts with the largest sums of score and bias, where there is one; `weight` is the sum. */
+static void take_largest(const float *scores, const float *bias, uint32_t experts, size_t wanted,
+                         struct score_choice *choices)
 {
-    const uint32_t experts = (uint32_t)config->expert_count;
-    const size_t wanted = (size_t)config->experts_per_input;
     size_t count = 0;
-    float sum = 0;
     for (uint32_t expert = 0; expert < experts; expert++) {
+        const float key = bias ? scores[expert] + bias[expert] : scores[expert];
         size_t place = count < wanted ? count++ : wanted;
-        for (; place > 0 && logits[expert] > choices[place - 1].weight; place--)
+        for (; place > 0 && key > choices[place - 1].weight; place--)
             if (place < wanted)
                 choices[place] = choices[place - 1];
         if (place < wanted)
-            choices[place] = (struct score_choice){.expert = expert, .weight = logits[expert]};
+            choices[place] = (struct score_choice){.expert = expert, .weight = key};
     }
-    kernels->softmax(logits, experts, 1);
+}
+
+/* Weights of the chosen ones, from `scores`; their sum is at least `least`. */
+static void weigh(const struct score_config *config, const float *scores, float least, float scale,
+                  struct score_choice *choices)
+{
+    const size_t wanted = (size_t)config->experts_per_input;
+    float sum = least;
     for (size_t i = 0; i < wanted; i++) {
-        choices[i].weight = logits[choices[i].expert];
+        choices[i].weight = scores[choices[i].expert];
         sum += choices[i].weight;
     }
-    for (size_t i = 0; config->has_normalised_router && i < wanted; i++)
-        choices[i].weight /= sum;
+    for (size_t i = 0; i < wanted; i++)
+        choices[i].weight =
+            (config->has_normalised_router ? choices[i].weight / sum : choices[i].weight) * scale;
+}
+
+static void choose_by_sigmoid(const struct score_config *config, const float *bias, float *logits,
+                              struct score_choice *choices)
+{
+    const uint32_t experts = (uint32_t)config->expert_count;
+    float spoilt = 0; /* NaN if any is */
+    for (uint32_t expert = 0; expert < experts; expert++) {
+        logits[expert] = 1 / (1 + expf(-logits[expert]));
+        const float key = logits[expert] + bias[expert];
+        spoilt += isnan(key) ? key : 0;
+    }
+    take_largest(logits, bias, experts, (size_t)config->experts_per_input, choices);
+    weigh(config, logits, SCORE_ROUTER_SUM_MIN, score_factor(config->router_scale) + spoilt, choices);
+}
+
+void score_experts_choose(const struct score_kernels *kernels, const struct score_config *config,
+                          const float *bias, float *logits, struct score_choice *choices)
+{
+    const uint32_t experts = (uint32_t)config->expert_count;
+    if (config->router == SCORE_ROUTER_SIGMOID) {
+        choose_by_sigmoid(config, bias, logits, choices);
+        return;
+    }
+    take_largest(logits, NULL, experts, (size_t)config->experts_per_input, choices);
+    kernels->softmax(logits, experts, 1);
+    weigh(config, logits, 0, 1, choices);
 }
 
 /* Orders the choices by expert; those of one expert stay in the order of the inputs. */
@@ -106,8 +141,8 @@ void score_experts_run(const struct cpu_score_model *model, const struct score_l
     const struct gemm_rows all = {.count = rows, .a = x, .a_stride = d, .out = logits, .out_stride = experts};
     gemm_multiply(&layer->matrices[SCORE_MATRIX_ROUTER], 0, experts, &all, scratch->workspace);
     for (size_t i = 0; i < rows; i++)
-        score_experts_choose(model->kernels, &model->config, logits + i * experts,
-                             routing->choices + i * per_input);
+        score_experts_choose(model->kernels, &model->config, layer->vectors[SCORE_VECTOR_ROUTER_BIAS],
+                             logits + i * experts, routing->choices + i * per_input);
     group(routing, experts, rows * per_input);
     for (size_t expert = 0; expert < experts; expert++) {
         const uint32_t *order = routing->order + routing->begins[expert];

@@ -2,9 +2,10 @@
  * The experts of a layer: MLPs of which a router chooses a few for each input, and adds up what they answer,
  * each times its weight.
  *
- * The weights are a softmax over all experts' logits, of which the largest are taken; where config.json says
- * so, they are divided by their sum. Of equal logits the expert with the smaller number goes first:
- * torch.topk leaves that open. An input whose logits are not numbers gets NaN.
+ * The weights are a softmax over all experts' logits, of which the largest are taken; or each logit's
+ * sigmoid, and those are taken of which this and a bias are the largest, within the best groups (enum
+ * score_router). Where config.json says so, they are divided by their sum. Of equal logits the expert with
+ * the smaller number goes first: torch.topk leaves that open. An input whose logits are not numbers gets NaN.
  *
  * The inputs of a batch are grouped by expert, so that each expert is one product over all of its inputs, and
  * each input's answers are added up in the order of the experts' numbers, whatever the threads do.
@@ -36,9 +37,10 @@ uint64_t score_routing_bytes(const struct score_config *config, size_t inputs);
 void score_routing_place(struct score_routing *routing, const struct score_config *config, size_t inputs,
                          void *memory);
 
-/* Chooses for one input; its logits become their softmax. */
+/* Chooses for one input; its logits become what the weights are taken from. `bias` is that of the router's
+ * second kind. */
 void score_experts_choose(const struct score_kernels *kernels, const struct score_config *config,
-                          float *logits, struct score_choice *choices);
+                          const float *bias, float *logits, struct score_choice *choices);
 
 /* residual [rows, d] += the answers to `x` [rows, d], by way of `wide` and `attended`. */
 void score_experts_run(const struct cpu_score_model *model, const struct score_layer *layer,

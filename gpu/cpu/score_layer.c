@@ -69,6 +69,7 @@ struct step {
     const struct score_rotary *rotary; /* NULL: the layer does not rotate */
     float scale;                       /* of attention */
     size_t window;                     /* likewise; 0: there is none */
+    size_t mlp_size;                   /* of the MLP that all inputs go through; likewise */
     const struct score_plan_batch *batch;
     const struct score_scratch *scratch;
 };
@@ -252,7 +253,7 @@ static void run_mlp(const struct step *step, const float *x, size_t rows, float 
     const struct score_kernels *kernels = model->kernels;
     const float *bias = step->layer->vectors[SCORE_VECTOR_MLP_UP_BIAS];
     const enum score_activation activation = model->config.activation;
-    size_t up = model->up_width, width = (size_t)model->config.intermediate_size;
+    const size_t width = step->mlp_size, up = width * (model->architecture->has_gate ? 2 : 1);
     float *wide = step->scratch->wide;
     const struct way_out down = {.matrix = SCORE_MATRIX_MLP_DOWN,
                                  .bias = SCORE_VECTOR_MLP_DOWN_BIAS,
@@ -299,6 +300,7 @@ void score_layer_run(const struct cpu_score_model *model, const struct score_rot
                               .rotary = score_layer_is_rotated(config, index) ? rotary : NULL,
                               .scale = (float)score_attention_scale(config, index),
                               .window = (size_t)score_layer_window(config, index),
+                              .mlp_size = (size_t)score_mlp_size(config, index),
                               .batch = batch,
                               .scratch = scratch};
     const struct way_out attended = {.matrix = SCORE_MATRIX_ATTENTION_OUT,
@@ -330,9 +332,9 @@ void score_layer_run(const struct cpu_score_model *model, const struct score_rot
     if (is_before && !config->has_parallel_residual)
         norm_rows(model, hidden, rows, vectors[SCORE_VECTOR_MLP_NORM_WEIGHT],
                   vectors[SCORE_VECTOR_MLP_NORM_BIAS], scratch->normed);
-    if (config->expert_count)
+    if (score_layer_has_experts(config, index))
         score_experts_run(model, layer, scratch, scratch->normed, rows, hidden);
-    else
+    if (step.mlp_size)
         run_mlp(&step, is_before ? scratch->normed : hidden, rows, hidden);
     if (index + 1 == config->layer_count) {
         norm_rows(model, hidden, rows, model->final_norm_weight, model->final_norm_bias, hidden);

@@ -50,6 +50,8 @@ static struct gemm_stored stored_of_expert(const struct cpu_score_model *model, 
 {
     const struct tensor_view *views =
         model->views.experts[layer * model->config.expert_count + (number - SCORE_MATRIX_COUNT) / 2];
+    if (!score_layer_has_experts(&model->config, layer))
+        return (struct gemm_stored){.part_count = 0};
     if ((number - SCORE_MATRIX_COUNT) % 2)
         return (struct gemm_stored){.parts = {views[SCORE_ROLE_EXPERT_DOWN_WEIGHT - SCORE_ROLE_EXPERT_FIRST]},
                                     .part_count = 1};
@@ -236,6 +238,7 @@ static int find_sizes(struct cpu_score_model *model, struct err *err)
     model->query_width = (size_t)score_query_width(config);
     model->key_value_width = (size_t)score_key_value_width(config);
     model->up_width = (size_t)config->intermediate_size * (model->architecture->has_gate ? 2 : 1);
+    model->mlp_up_width = (size_t)score_mlp_size_max(config) * (model->architecture->has_gate ? 2 : 1);
     /* Keys and values are multiplied apart from queries in the last layer: they must begin at a border. */
     if (model->query_width % GEMM_ROWS_STEP)
         model->engine = GEMM_ENGINE_BLAS;

@@ -49,7 +49,8 @@ struct cpu_score_model {
     enum gemm_engine engine;
     const struct score_architecture *architecture;
     size_t head_size, query_width, key_value_width; /* of one head; of all */
-    size_t up_width;                                /* rows of SCORE_MATRIX_MLP_UP, or of an expert's */
+    size_t up_width;     /* rows of an expert's matrix, or of SCORE_MATRIX_MLP_UP: */
+    size_t mlp_up_width; /* of the largest one */
     struct score_watch watch;
     uint64_t budget_bytes;
     int is_resident;

@@ -16,8 +16,9 @@ static uint64_t narrow_floats(const struct cpu_score_model *model)
 
 static uint64_t wide_floats(const struct cpu_score_model *model)
 {
-    return larger(larger(model->query_width + 2 * model->key_value_width, model->up_width),
-                  model->config.expert_count);
+    return larger(
+        larger(model->query_width + 2 * model->key_value_width, larger(model->up_width, model->mlp_up_width)),
+        model->config.expert_count);
 }
 
 uint64_t score_scratch_bytes(const struct cpu_score_model *model, size_t batch_inputs, size_t document_inputs)

@@ -18,6 +18,7 @@ enum score_vector {
     SCORE_VECTOR_ATTENTION_OUT_BIAS,
     SCORE_VECTOR_MLP_UP_BIAS, /* of the gate, if there is one, then of what goes up */
     SCORE_VECTOR_MLP_DOWN_BIAS,
+    SCORE_VECTOR_ROUTER_BIAS,
     SCORE_VECTOR_COUNT
 };
 

@@ -1,4 +1,4 @@
-"""Makes experts.json: what transformers makes of the keys of config.json in the families with experts, OLMoE and Qwen 3 MoE (tiny.py).
+"""Makes experts.json: what transformers makes of the keys of config.json in the families with experts, OLMoE, Qwen 3 MoE and dots.llm1 (tiny.py).
 
 python tests/e2e/golden/experts.py     (torch, transformers; seconds)
 """
@@ -17,7 +17,7 @@ from families import BASE, HEADS, INNER, LAYERS, SHARED, WIDTH, Shape, attention
 from families import weights as dense_weights  # noqa: E402
 from tiny import Absent, Variant, Weights, made_up, measure_all, without, write_variant  # noqa: E402
 
-EXPERTS = 6
+EXPERTS, DENSE = 6, 96
 # of each family: its class, and what its config.json says beside what all say
 FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
     "olmoe": ("OlmoeForCausalLM", {"num_experts": EXPERTS, "num_experts_per_tok": 2, "clip_qkv": None, "norm_topk_prob": False}),
@@ -36,8 +36,31 @@ FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
             "sliding_window": None,
         },
     ),
+    "dots1": (
+        "Dots1ForCausalLM",
+        {
+            "n_routed_experts": EXPERTS,
+            "num_experts_per_tok": 2,
+            "n_shared_experts": 2,
+            "first_k_dense_replace": 1,
+            "intermediate_size": DENSE,
+            "moe_intermediate_size": INNER,
+            "norm_topk_prob": True,
+            "routed_scaling_factor": 2.5,
+            "n_group": 1,
+            "topk_group": 1,
+            "head_dim": WIDTH // HEADS,
+            "sliding_window": None,
+            "max_window_layers": 62,
+        },
+    ),
 }
 OWN_CLASS = {"attention_bias": False, "rope_scaling": None, "output_router_logits": False, "router_aux_loss_coef": 0.01}
+
+
+def mlp(made: Weights, at: str, inner: int, around: float = 0.0) -> None:
+    for k, (name, size) in enumerate((("gate", (inner, WIDTH)), ("up", (inner, WIDTH)), ("down", (WIDTH, inner)))):
+        made[f"{at}{name}_proj.weight"] = made_up(*size, around=around - k / 99)
 
 
 def config(family: str) -> dict[str, Any]:
@@ -58,7 +81,30 @@ def weights(family: str) -> Weights:
             for k, (name, size) in enumerate((("gate", (INNER, WIDTH)), ("up", (INNER, WIDTH)), ("down", (WIDTH, INNER)))):
                 values = made_up(*size, around=(i + j - k) / 99) * (1 + j / 5)
                 made[f"model.layers.{i}.mlp.experts.{j}.{name}_proj.weight"] = values
+    if family == "dots1":
+        beside(made)
     return made
+
+
+def beside(made: Weights, dense: int = 1, shared: int = 2) -> None:
+    """The first layers without experts, and in the others those that all inputs go to, and a bias that changes who is chosen."""
+    for i in range(LAYERS):
+        at = f"model.layers.{i}.mlp."
+        if i < dense:
+            for name in [name for name in made if name.startswith(at)]:
+                del made[name]
+            mlp(made, at, DENSE, around=i / 99)
+        else:
+            mlp(made, at + "shared_experts.", shared * INNER, around=-i / 99)
+            made[at + "gate.e_score_correction_bias"] = np.roll(made_up(EXPERTS), i) * 2
+
+
+def beside_as(dense: int, shared: int) -> Any:
+    def edit(made: Weights) -> None:
+        made |= {name: values for name, values in weights("qwen3_moe").items() if ".mlp." in name}
+        beside(made, dense, shared)
+
+    return edit
 
 
 def equal_logits(made: Weights) -> None:
@@ -80,6 +126,8 @@ def fused(made: Weights) -> None:
     """As transformers 5 has them in memory."""
     for i in range(LAYERS):
         layer = f"model.layers.{i}.mlp.experts."
+        if f"{layer}0.up_proj.weight" not in made:
+            continue
         parts = {name: [made.pop(f"{layer}{j}.{name}_proj.weight") for j in range(EXPERTS)] for name in ("gate", "up", "down")}
         made[layer + "gate_up_proj"] = np.stack([np.concatenate(pair) for pair in zip(parts["gate"], parts["up"], strict=True)])
         made[layer + "down_proj"] = np.stack(parts["down"])
@@ -140,6 +188,38 @@ OWN: dict[str, dict[str, Variant]] = {
         "each second layer": ({"decoder_sparse_step": 2}, None, '"decoder_sparse_step" is not 1'),
     },
 }
+OWN["dots1"] = {
+    "no layer without experts": ({"first_k_dense_replace": 0}, beside_as(0, 2), ""),
+    "three layers without experts": ({"first_k_dense_replace": 3}, beside_as(3, 2), ""),
+    "no layer with experts": ({"first_k_dense_replace": LAYERS}, beside_as(LAYERS, 2), "layers without experts of"),
+    "layers without experts not said": ({"first_k_dense_replace": Absent}, beside_as(0, 2), ""),
+    "one shared expert": ({"n_shared_experts": 1}, beside_as(1, 1), ""),
+    "no shared experts": ({"n_shared_experts": None}, None, '"n_shared_experts" is no number'),
+    "shared experts not said": ({"n_shared_experts": Absent}, None, '"n_shared_experts" is no number'),
+    "other shared experts": ({"n_shared_experts": 3}, None, "shared_experts.gate_proj.weight has the shape"),
+    "scale": ({"routed_scaling_factor": 0.5}, None, ""),
+    "scale not said": ({"routed_scaling_factor": Absent}, None, ""),
+    "scale 0": ({"routed_scaling_factor": 0}, None, '"routed_scaling_factor" is no positive number'),
+    "groups that are all chosen": ({"n_group": 3, "topk_group": 3}, None, ""),
+    "groups that are left out": ({"n_group": 3, "topk_group": 1}, None, '"topk_group" is not n_group'),
+    "groups of one": ({"n_group": EXPERTS, "topk_group": EXPERTS}, None, '"n_group" is no number of groups'),
+    "experts by their old name": ({"n_routed_experts": Absent, "num_experts": EXPERTS}, None, '"n_routed_experts" is no number'),
+    "number chosen not said": ({"num_experts_per_tok": Absent}, None, '"num_experts_per_tok" is no number'),
+    "width not said": ({"moe_intermediate_size": Absent}, None, "has the shape"),
+    "width of layers without experts not said": ({"intermediate_size": Absent}, None, "has the shape"),
+    "head_dim not said": ({"head_dim": Absent}, None, ""),
+    "heads null": ({"num_key_value_heads": None}, None, "k_proj.weight has the shape"),
+    "windows in later layers": ({"sliding_window": 4, "max_window_layers": 2}, None, '"max_window_layers" leaves'),
+    "windows beyond the layers": ({"sliding_window": 4, "max_window_layers": LAYERS}, None, ""),
+    "window not said": ({"sliding_window": Absent, "max_window_layers": Absent}, None, ""),
+    "full layers": ({"layer_types": ["full_attention"] * LAYERS, "sliding_window": 4}, None, ""),
+    "a sliding layer": ({"layer_types": [*["full_attention"] * 3, "sliding_attention"], "sliding_window": 4}, None, '"layer_types" is not'),
+    "no bias of the router": ({}, without("2.mlp.gate.e_score_correction_bias"), "2.mlp.gate.e_score_correction_bias"),
+}
+# what is called otherwise there
+for name in ("no experts", "experts null", "fewer experts", "more experts"):
+    edits, edit, says = EVERY[name]
+    OWN["dots1"][name] = ({"n_routed_experts": edits["num_experts"]}, edit, says.replace("num_experts", "n_routed_experts"))
 VARIANTS: dict[str, Variant] = {f"{family}: {name}": variant for family in FAMILIES for name, variant in (EVERY | OWN[family]).items()}
 
 

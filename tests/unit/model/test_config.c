@@ -221,6 +221,9 @@ static void test_parameter_count_of_other_families(void **state)
         {"{" SMALL("nemotron") ",\"attention_bias\":true,\"mlp_bias\":true}", 267136},
         {"{" SMALL("opensci") ",\"qk_layernorm\":true}", 312640},
         {"{" SMALL("opensci") ",\"qk_layernorm\":true,\"attention_bias\":true,\"mlp_bias\":true}", 316224},
+        {"{" SMALL("dots1") ",\"n_routed_experts\":4,\"num_experts_per_tok\":2,\"n_shared_experts\":2,"
+                            "\"moe_intermediate_size\":8,\"first_k_dense_replace\":1,\"head_dim\":16}",
+         249920},
         {"{" SMALL("kormo") ",\"head_dim\":16,\"attention_bias\":true,\"mlp_bias\":true}", 312384},
         {"{" BAICHUAN "}",
          2 * 125696ULL * 4096 + 4096 + 32 * (4 * 4096ULL * 4096 + 3 * 4096ULL * 11008 + 2 * 4096)},

@@ -84,10 +84,9 @@ REFERENCE_SUM static inline void attend(const struct score_config *config, uint6
         }
 }
 
-static inline void reference_mlp(const struct score_config *config, const struct tensor_view *w,
+static inline void reference_mlp(const struct score_config *config, const struct tensor_view *w, size_t width,
                                  const double *x, double *y)
 {
-    size_t width = config->intermediate_size;
     double *wide = calloc(width, 8), *gate = calloc(width, 8);
     const int has_gate =
         is_crystal(config) || (!is_fused(config) && !is_apertus(config) && !is_nemotron(config));
@@ -102,26 +101,41 @@ static inline void reference_mlp(const struct score_config *config, const struct
     free(wide), free(gate);
 }
 
-/* The experts with the largest weights, which are a softmax over all; the first of equal ones. */
+static inline int has_sigmoid_router(const struct score_config *config)
+{
+    return strcmp(config->architecture, "dots1") == 0;
+}
+
+/* What an expert weighs, before the weights of the chosen ones are divided by their sum. */
+static inline double expert_weight(const struct score_config *config, double logit, double sum)
+{
+    return has_sigmoid_router(config) ? 1 / (1 + exp(-logit)) : exp(logit) / sum;
+}
+
+/* The experts with the largest weights, which are a softmax over all, or sigmoids, and then a bias decides,
+ * too; the first of equal ones. */
 static inline void reference_experts(const struct score_config *config, const struct score_weights *weights,
                                      uint64_t layer, const double *x, double *y)
 {
     const size_t d = config->hidden_size, width = config->intermediate_size, experts = config->expert_count;
-    double logits[64], *gate = calloc(width, 8), *up = calloc(width, 8), *down = calloc(d, 8);
+    const struct tensor_view *bias = &weights->layers[layer][SCORE_ROLE_ROUTER_BIAS];
+    double logits[64], keys[64], *gate = calloc(width, 8), *up = calloc(width, 8), *down = calloc(d, 8);
     double sum = 0, chosen = 0;
     linear(&weights->layers[layer][SCORE_ROLE_ROUTER_WEIGHT], NULL, x, logits);
     for (size_t i = 0; i < experts; i++)
         sum += exp(logits[i]);
+    for (size_t i = 0; i < experts; i++)
+        keys[i] = expert_weight(config, logits[i], sum) + (bias->data ? element(bias, i) : 0);
     memset(y, 0, d * 8);
     for (int pass = 0; pass < 2; pass++)
         for (size_t i = 0; i < experts; i++) {
             size_t better = 0;
             for (size_t j = 0; j < experts; j++)
-                better += logits[j] > logits[i] || (j < i && !(logits[j] < logits[i]));
+                better += keys[j] > keys[i] || (j < i && !(keys[j] < keys[i]));
             if (better >= config->experts_per_input)
                 continue;
             if (!pass) {
-                chosen += exp(logits[i]) / sum;
+                chosen += expert_weight(config, logits[i], sum);
                 continue;
             }
             const struct tensor_view *w = weights->experts[layer * experts + i];
@@ -130,7 +144,9 @@ static inline void reference_experts(const struct score_config *config, const st
                 up[j] *= activation(config, gate[j]);
             linear(&w[2], NULL, up, down);
             for (size_t j = 0; j < d; j++)
-                y[j] += down[j] * exp(logits[i]) / sum / (config->has_normalised_router ? chosen : 1);
+                y[j] += down[j] * expert_weight(config, logits[i], sum) /
+                        (config->has_normalised_router ? chosen : 1) *
+                        (config->router_scale > 0 ? config->router_scale : 1);
         }
     free(gate), free(up), free(down);
 }
@@ -178,10 +194,17 @@ static inline void reference_layer(const struct score_config *config, const stru
         add_residual(config, &w[SCORE_ROLE_ATTENTION_NORM_WEIGHT], delta, row);
         norm(config, &w[SCORE_ROLE_MLP_NORM_WEIGHT], &w[SCORE_ROLE_MLP_NORM_BIAS],
              config->has_parallel_residual ? before : row, d, normed);
-        if (config->expert_count)
-            reference_experts(config, weights, layer, normed, delta);
+        if (!config->expert_count)
+            reference_mlp(config, w, config->intermediate_size, is_olmo2(config) ? row : normed, delta);
+        else if (layer < config->dense_layer_count)
+            reference_mlp(config, w, config->dense_size, normed, delta);
         else
-            reference_mlp(config, w, is_olmo2(config) ? row : normed, delta);
+            reference_experts(config, weights, layer, normed, delta);
+        if (config->shared_size && layer >= config->dense_layer_count) {
+            reference_mlp(config, w, config->shared_size, normed, before);
+            for (size_t j = 0; j < d; j++)
+                delta[j] += before[j];
+        }
         add_residual(config, &w[SCORE_ROLE_MLP_NORM_WEIGHT], delta, row);
     }
     free(q), free(k), free(v), free(attended), free(normed), free(delta), free(before);

@@ -150,7 +150,8 @@ static inline int is_apertus(const struct score_config *config)
 /* Of each head of queries and keys. */
 static inline int has_norms_of_heads(const struct score_config *config)
 {
-    return is_qwen3(config) || is_apertus(config) || strcmp(config->architecture, "opensci") == 0;
+    return is_qwen3(config) || is_apertus(config) || strcmp(config->architecture, "opensci") == 0 ||
+           strcmp(config->architecture, "dots1") == 0;
 }
 
 static inline int is_olmoe(const struct score_config *config)

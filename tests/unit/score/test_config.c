@@ -46,6 +46,33 @@ static void configs(void **state)
     assert_refused(bad, ERR_UNSUPPORTED, "of type apertus the activation can only be xIELU");
 }
 
+static void beside_experts(void **state)
+{
+    (void)state;
+    struct err err = ERR_INIT;
+    struct score_config good = family_of("dots1");
+    good.expert_count = 4, good.experts_per_input = 2, good.router = SCORE_ROUTER_SIGMOID;
+    good.shared_size = 6, good.dense_layer_count = good.layer_count - 1, good.dense_size = 9;
+    assert_int_equal(score_config_check(&good, &err), 0);
+    struct score_config bad = good;
+    bad.router = SCORE_ROUTER_SOFTMAX;
+    assert_refused(bad, ERR_UNSUPPORTED, "of type dots1 have another router");
+    bad = good;
+    bad.router_scale = (double)INFINITY;
+    assert_refused(bad, ERR_INVALID, "must not be multiplied with inf");
+    bad = good;
+    bad.shared_size = 0;
+    assert_refused(bad, ERR_INVALID, "size of the shared experts");
+    bad.shared_size = UINT64_MAX;
+    assert_refused(bad, ERR_LIMIT, "size of the shared experts");
+    bad = good;
+    bad.dense_size = 0;
+    assert_refused(bad, ERR_INVALID, "size of layers without experts");
+    bad = good;
+    bad.dense_layer_count = bad.layer_count;
+    assert_refused(bad, ERR_INVALID, "layers without experts of");
+}
+
 static void heads(void **state)
 {
     (void)state;
@@ -89,6 +116,13 @@ static void heads(void **state)
     assert_refused(bad, ERR_LIMIT, "number of experts of an input is 5, more than 4");
     bad.experts_per_input = 4;
     assert_int_equal(score_config_check(&bad, &err), 0);
+    bad.router = SCORE_ROUTER_SIGMOID;
+    assert_refused(bad, ERR_UNSUPPORTED, "of type olmoe have another router");
+    bad.router = SCORE_ROUTER_SOFTMAX, bad.router_scale = 2;
+    assert_refused(bad, ERR_INVALID, "must not be multiplied with 2");
+    bad.router_scale = 0, bad.shared_size = 8;
+    assert_refused(bad, ERR_UNSUPPORTED, "of type olmoe have experts in each layer, and no others");
+    bad.shared_size = 0;
     bad.expert_count = UINT64_MAX;
     assert_refused(bad, ERR_LIMIT, "number of experts");
     bad.expert_count = LIMIT_SCORE_EXPERTS, bad.layer_count = LIMIT_SCORE_LAYERS;
@@ -169,8 +203,8 @@ static void alibi_slopes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(configs),         cmocka_unit_test(heads),        cmocka_unit_test(rotary_scaling),
-        cmocka_unit_test(attention_scale), cmocka_unit_test(alibi_slopes),
+        cmocka_unit_test(configs),        cmocka_unit_test(heads),           cmocka_unit_test(beside_experts),
+        cmocka_unit_test(rotary_scaling), cmocka_unit_test(attention_scale), cmocka_unit_test(alibi_slopes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -10,10 +10,11 @@
 #define ERROR_MAX 1e-4 /* of a log-probability */
 
 static const char *const families[] = {
-    "llama",    "mistral",     "qwen2",    "qwen3",     "smollm3", "olmo",    "olmo2",
-    "hf_olmo",  "gpt2",        "bloom",    "qwen3_moe", "olmoe",   "apertus", "modernbert-decoder",
-    "granite",  "gemma",       "stablelm", "nemotron",  "opensci", "kormo",   "pico_decoder",
-    "baichuan", "crystalcoder"};
+    "llama",   "mistral",      "qwen2",    "qwen3",       "smollm3",
+    "olmo",    "olmo2",        "hf_olmo",  "gpt2",        "bloom",
+    "dots1",   "qwen3_moe",    "olmoe",    "apertus",     "modernbert-decoder",
+    "granite", "gemma",        "stablelm", "nemotron",    "opensci",
+    "kormo",   "pico_decoder", "baichuan", "crystalcoder"};
 #define FAMILY_COUNT (sizeof families / sizeof families[0])
 #define FAMILY_BAICHUAN (FAMILY_COUNT - 2)
 
@@ -60,7 +61,14 @@ static struct score_config with_family(const struct score_config *config, size_t
         made.lacks_norm_weight = made.layer_count == 1 || made.is_tied;
         made.lacks_norm_bias = made.lacks_norm_weight || made.layer_count == 4;
     }
-    if (is_olmoe(&made) || strcmp(made.architecture, "qwen3_moe") == 0) {
+    if (has_sigmoid_router(&made)) {
+        made.router = SCORE_ROUTER_SIGMOID;
+        made.router_scale = made.layer_count == 4 ? 2.5 : 0;
+        made.dense_layer_count = made.layer_count > 2 ? made.layer_count - 2 : 0;
+        made.dense_size = made.dense_layer_count ? made.intermediate_size + 5 : 0;
+        made.shared_size = made.is_tied ? 2 * made.intermediate_size : 7;
+    }
+    if (is_olmoe(&made) || has_sigmoid_router(&made) || strcmp(made.architecture, "qwen3_moe") == 0) {
         made.expert_count = made.vocabulary_rows == 1 ? 1 : 5 + made.layer_count;
         made.experts_per_input = made.is_tied ? made.expert_count : made.vocabulary_rows == 1 ? 1 : 3;
         made.has_normalised_router = made.layer_count == 4 || is_qwen3(&made);
@@ -400,16 +408,35 @@ static void choices(void **state)
             all += exp((double)logits[j]);
         for (size_t j = 0; j < 3 && config.has_normalised_router; j++)
             sum += exp((double)rows[i / 2][wanted[i / 2][j]]);
-        score_experts_choose(score_kernels_of(cpu_isa_best()), &config, logits, chosen);
+        score_experts_choose(score_kernels_of(cpu_isa_best()), &config, NULL, logits, chosen);
         for (size_t j = 0; j < 3; j++) {
             const double want = exp((double)rows[i / 2][wanted[i / 2][j]]);
             assert_int_equal(chosen[j].expert, wanted[i / 2][j]);
             assert_true(fabs((double)chosen[j].weight - want / (sum > 0 ? sum : all)) < 1e-6);
         }
     }
+    /* A bias decides who is chosen, and not the weight. */
+    static const float bias[] = {0.5F, -1, 0, 0.1F, 0};
+    static const uint32_t best[] = {0, 3, 2};
+    double sum = 0;
+    config.router = SCORE_ROUTER_SIGMOID, config.router_scale = 2.5;
+    memcpy(logits, rows[0], sizeof logits);
+    score_experts_choose(score_kernels_of(cpu_isa_best()), &config, bias, logits, chosen);
+    for (size_t j = 0; j < 3; j++)
+        sum += 1 / (1 + exp(-(double)rows[0][best[j]]));
+    for (size_t j = 0; j < 3; j++) {
+        assert_int_equal(chosen[j].expert, best[j]);
+        assert_true(fabs((double)chosen[j].weight - 2.5 / (1 + exp(-(double)rows[0][best[j]])) / sum) < 1e-6);
+    }
+    for (size_t j = 0; j < 5; j++)
+        logits[j] = -200; /* whose sigmoids are 0: the sum is not */
+    score_experts_choose(score_kernels_of(cpu_isa_best()), &config, bias, logits, chosen);
+    for (size_t j = 0; j < 3; j++)
+        assert_true(chosen[j].weight >= 0 && chosen[j].weight < 1e-6F);
+    config.router = SCORE_ROUTER_SOFTMAX;
     memcpy(logits, rows[0], sizeof logits);
     logits[3] = NAN;
-    score_experts_choose(score_kernels_of(cpu_isa_best()), &config, logits, chosen);
+    score_experts_choose(score_kernels_of(cpu_isa_best()), &config, NULL, logits, chosen);
     for (size_t j = 0; j < 3; j++)
         assert_true(chosen[j].expert < 5 && isnan(chosen[j].weight));
 }
