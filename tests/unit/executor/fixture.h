@@ -6,6 +6,7 @@
 #define BIFURCATED_TESTS_UNIT_EXECUTOR_FIXTURE_H
 
 #include "tests/unit/slurm/fake.h"
+#include "tests/unit/store/empty_store.h"
 
 #include "daemon/executor/executor_round.h"
 #include "store/jobs.h"
@@ -44,7 +45,7 @@ static inline void open_store(struct fixture *fixture)
 {
     char path[128];
     (void)snprintf(path, sizeof path, "%s/" STORE_FILE_NAME, (char *)fixture->folder);
-    OK(store_open(path, &fixture->store, &err));
+    OK(empty_store_open(path, &fixture->store, &err));
     fixture->round = (struct executor_round){.store = fixture->store, .backoff_ms = 0};
     fake_options(fixture->folder, &fixture->round.slurm);
 }

@@ -6,6 +6,7 @@
 #define BIFURCATED_TESTS_SERVICE_FIXTURE_H
 
 #include "tests/unit/base/fixture.h"
+#include "tests/unit/store/empty_store.h"
 
 #include "daemon/base/file.h"
 #include "daemon/hub/hub.h"
@@ -100,7 +101,7 @@ static inline int fixture_setup(void **state)
     (void)setenv("HOME", folder, 1);
     if (file_make_folders(fixture->models, 0700, &err) ||
         file_make_folders(fixture_path(folder, "state"), 0700, &err) ||
-        store_open(fixture_path(folder, "state/" STORE_FILE_NAME), &fixture->store, &err) ||
+        empty_store_open(fixture_path(folder, "state/" STORE_FILE_NAME), &fixture->store, &err) ||
         hub_options_from_environment(&options, &err) ||
         hub_options_set(&options.endpoint, "http://127.0.0.1:9", &err) ||
         hub_options_set(&options.cache_folder, fixture_path(folder, "cache"), &err)) {

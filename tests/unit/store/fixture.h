@@ -28,6 +28,7 @@
 #include "store/sweeps.h"
 #include "store/tasks.h"
 #include "tests/unit/scratch.h"
+#include "tests/unit/store/empty_store.h"
 
 #define TENSOR "embed_out.weight"
 #define LEASE_MS 60000
@@ -93,7 +94,7 @@ static inline int fixture_open(void **state)
     struct fixture *fixture = *state;
     struct err err = ERR_INIT;
     struct model_row model = {.vocabulary_size = 64, .token_rows = 50, .hidden_size = 8};
-    if (store_open(fixture->path, &fixture->store, &err) ||
+    if (empty_store_open(fixture->path, &fixture->store, &err) ||
         models_ensure(fixture->store, "garden/neox-tiny", MODEL_KIND_HUB, &fixture->model_id, &err)) {
         (void)fprintf(stderr, "%s\n", err.message);
         return -1;
