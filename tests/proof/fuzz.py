@@ -28,6 +28,8 @@ PARSERS = {
     "pickle": "pickle",
     "shard index": "shard_index",
     "metadata of distributed checkpoints": "chunk_index",
+    "tensors in chunks": "spread",
+    "folders of ranks' files": "ranks",
     "config.json, vocabulary": "config",
     "tokenizer.json": "tokenizer_json",
     "tokenizer.model": "tokenizer_model",

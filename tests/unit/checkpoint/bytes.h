@@ -14,7 +14,7 @@
 static inline void bytes_number(struct buf *buf, uint64_t number, int size)
 {
     for (int i = 0; i < size; i++)
-        (void)buf_append_char(buf, i < 8 ? (char)(number >> (8 * i)) : 0);
+        (void)buf_append_char(buf, (char)(i < 8 ? number >> (8 * i) : 0));
 }
 
 /* -- Pickles (protocol 2, as torch.save writes them) --------------------------------------------------- */
