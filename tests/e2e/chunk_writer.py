@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import struct
 from dataclasses import dataclass, field, replace
@@ -14,6 +15,9 @@ from torch_writer import Tensor, element_bytes, row_major
 
 METADATA = "torch.distributed.checkpoint.metadata"
 FILESYSTEM = "torch.distributed.checkpoint.filesystem"
+SAFETENSORS = {"bool": "BOOL", "uint8": "U8", "int8": "I8", "int16": "I16", "int32": "I32", "int64": "I64", "uint16": "U16", "uint32": "U32",
+               "uint64": "U64", "float16": "F16", "bfloat16": "BF16", "float32": "F32", "float64": "F64", "complex64": "C64",
+               "float8_e4m3fn": "F8_E4M3", "float8_e5m2": "F8_E5M2"}  # fmt: skip
 
 
 @dataclass
@@ -154,3 +158,25 @@ def write(folder: Path, tensors: dict[str, Whole], files: int = 1, style: Style 
     for name, content in contents.items():
         (folder / name).write_bytes(content)
     (folder / ".metadata").write_bytes(metadata(tensors, style))
+
+
+def read_safetensors(path: Path) -> dict[str, Whole]:
+    data = path.read_bytes()
+    size = struct.unpack("<Q", data[:8])[0]
+    names = {code: name for name, code in SAFETENSORS.items()}
+    found = {}
+    for name, entry in json.loads(data[8 : 8 + size]).items():
+        if name != "__metadata__":
+            begin, end = (8 + size + at for at in entry["data_offsets"])
+            found[name] = Whole(names[entry["dtype"]], tuple(entry["shape"]), data[begin:end])
+    return found
+
+
+def cut(tensors: dict[str, Whole], wrapper: str, ranks: int = 3) -> dict[str, Whole]:
+    """As a trainer keeps the weights: below a name, by rows, and with the optimizer's copies of them."""
+    made = {}
+    for name, whole in tensors.items():
+        parts = grid(whole.shape, [ranks] + [1] * (len(whole.shape) - 1)) if whole.shape else grid((), ())
+        made[wrapper + name] = replace(whole, chunks=parts)
+        made[f"optim.exp_avg.{wrapper}{name}"] = Whole(whole.dtype, whole.shape, bytes(len(whole.data)))
+    return made

@@ -25,7 +25,7 @@ import chunk_writer
 import numpy as np
 import pytest
 import torch_writer
-from chunk_writer import Chunk, Style, Whole, grid
+from chunk_writer import SAFETENSORS, Chunk, Style, Whole, cut, grid, read_safetensors
 from running import Daemon, find_program, model_path
 from torch_writer import Tensor, element_bytes, row_major
 from watches import LONG, first_run, watch_now
@@ -34,9 +34,6 @@ from workers import Worker
 from tests.hub import samples
 
 GOLDEN = json.loads((Path(__file__).parent / "golden/trainers.json").read_text())
-SAFETENSORS = {"bool": "BOOL", "uint8": "U8", "int8": "I8", "int16": "I16", "int32": "I32", "int64": "I64", "uint16": "U16", "uint32": "U32",
-               "uint64": "U64", "float16": "F16", "bfloat16": "BF16", "float32": "F32", "float64": "F64", "complex64": "C64",
-               "float8_e4m3fn": "F8_E4M3", "float8_e5m2": "F8_E5M2"}  # fmt: skip
 MODEL = "garden/neox-tiny"
 STEPS = ("step16", "step32")
 Start = Callable[..., Daemon]
@@ -230,28 +227,6 @@ def test_what_is_no_metadata(tmp_path: Path, content: bytes, says: str) -> None:
 
 
 # -- Sweeps ----------------------------------------------------------------------------------------------------------
-
-
-def read_safetensors(path: Path) -> dict[str, Whole]:
-    data = path.read_bytes()
-    size = struct.unpack("<Q", data[:8])[0]
-    names = {code: name for name, code in SAFETENSORS.items()}
-    found = {}
-    for name, entry in json.loads(data[8 : 8 + size]).items():
-        if name != "__metadata__":
-            begin, end = (8 + size + at for at in entry["data_offsets"])
-            found[name] = Whole(names[entry["dtype"]], tuple(entry["shape"]), data[begin:end])
-    return found
-
-
-def cut(tensors: dict[str, Whole], wrapper: str, ranks: int = 3) -> dict[str, Whole]:
-    """As a trainer keeps the weights: below a name, by rows, and with the optimizer's copies of them."""
-    made = {}
-    for name, whole in tensors.items():
-        parts = grid(whole.shape, [ranks] + [1] * (len(whole.shape) - 1)) if whole.shape else grid((), ())
-        made[wrapper + name] = replace(whole, chunks=parts)
-        made[f"optim.exp_avg.{wrapper}{name}"] = Whole(whole.dtype, whole.shape, bytes(len(whole.data)))
-    return made
 
 
 def write_state(path: Path, tensors: dict[str, Whole], wrapper: str) -> None:

@@ -28,6 +28,7 @@ from typing import Any
 
 import stage
 from stage import PUBLISHED, Daemon, Emulator, Truth, Wrong, need
+from trained import CHUNKS, RANKS
 
 from workers import Worker  # tests/e2e
 
@@ -42,8 +43,8 @@ WAIT_S = 900.0  # against waiting for ever: a submission whose end nobody saw is
 LATE_MAX = 0.5  # share of kills that may come after the end of the sweep
 FRUITLESS_MAX = 4  # jobs killed in a row without a result; after five the daemon gives up, as it should
 WORKER_UP = " worker version="
-# Where a plan was not the same process's, a task asks which commit the folders' branch has, and keeps that with what it downloads.
-BRANCH = f"cache/models--{FOLDERS.replace('/', '--')}/refs/main"
+# Where a plan was not the same process's, a task asks which commit the folder's branch has, and keeps that with what it downloads.
+BRANCHES = {f"cache/models--{model.replace('/', '--')}/refs/main" for model in (FOLDERS, CHUNKS, RANKS)}
 
 
 class Victim(Daemon):
@@ -348,7 +349,7 @@ def check_after(victim: Victim, truth: Truth) -> None:
     need(not stage.half_recorded(victim.db), "half recorded at the end")
     report = stage.reports(victim.log())
     need(not report, "in the log:", report)
-    more = stage.leftovers(victim) - truth.files - {BRANCH}
+    more = stage.leftovers(victim) - truth.files - BRANCHES
     need(not more, "files that the undisturbed run does not leave:", sorted(more))
 
 

@@ -30,6 +30,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests/e2e")]
 
 import running  # noqa: E402  (tests/e2e)
+import trained  # noqa: E402
 from running import SANITIZER  # noqa: E402
 
 from tests.hub import Emulator  # noqa: E402
@@ -39,12 +40,14 @@ MODEL = "garden/neox-tiny"
 GARDEN = ROOT / "tests/fixtures/garden/hub"
 # Both file formats, shards, equal content under two names, and a branch that serves another one's weights.
 NAMES = ["step0", "step1", "step2", "step128", "step3000", "step5000", "step14000"]
-# How a run is published: its model, and which of its revisions are asked for; without, the plan looks for them itself.
+# How a run is published: its model, and which of its revisions are asked for; without, the plan looks for them itself; None is left out.
 PUBLISHED: dict[str, tuple[str, dict[str, Any]]] = {
     "branches": (MODEL, {"revisions": {"names": NAMES}}),
     "folders": (FOLDERS, {}),
     "commits": (COMMITS, {}),
     "repositories": ("garden/run", {"revisions": {"rule": f"hf://{RUN}{{step}}"}}),
+    "chunks": (trained.CHUNKS, {}),
+    "ranks": (trained.RANKS, {"metrics": ["statistics"], "dataset": None, "limit": None}),  # which are not scored
 }
 VOLATILE = {"first_seen_at", "bytes_fetched", "measured_at"}  # columns that differ between equal runs
 WAIT_S = 240.0  # against waiting for ever; nothing fails on a time below
@@ -73,13 +76,14 @@ def request(names: list[str] | None = None, documents: int = 10, **more: Any) ->
 
 
 def published_request(kind: str, documents: int = 10) -> dict[str, Any]:
-    model, revisions = PUBLISHED[kind]
-    return request(documents=documents, model=model, **revisions)
+    model, asked = PUBLISHED[kind]
+    body = request(documents=documents, model=model, **asked)
+    return {name: value for name, value in body.items() if value is not None}
 
 
 def published_hub(place: Path, steps: tuple[int, ...] = STEPS) -> Path:
     """What an emulator serves that publishes the run in all these ways; but for branches only some steps."""
-    return write_root(place / "hub", GARDEN, steps)
+    return trained.write_root(write_root(place / "hub", GARDEN, steps), GARDEN)
 
 
 # ---- programs ------------------------------------------------------------------------------------
