@@ -78,6 +78,15 @@ void tensor_matrix(const struct tensor_shape *shape, uint64_t *ret_rows, uint64_
     *ret_columns = shape->ndim ? shape->dim[shape->ndim - 1] : 1;
 }
 
+int tensor_is_of_form(enum tensor_dtype dtype, const struct tensor_shape *shape,
+                      enum tensor_dtype other_dtype, const struct tensor_shape *other_shape)
+{
+    uint64_t rows, columns, other_rows, other_columns;
+    tensor_matrix(shape, &rows, &columns);
+    tensor_matrix(other_shape, &other_rows, &other_columns);
+    return dtype == other_dtype && rows == other_rows && columns == other_columns;
+}
+
 int tensor_is_finite(const struct tensor_view *view)
 {
     /* Of float32, the upper half is a bfloat16. An exponent of all ones is NaN or Inf. */

@@ -78,6 +78,10 @@ int tensor_size_bytes(enum tensor_dtype dtype, const struct tensor_shape *shape,
  * dimensions folded into rows; a scalar is 1 x 1. */
 void tensor_matrix(const struct tensor_shape *shape, uint64_t *ret_rows, uint64_t *ret_columns);
 
+/* Whether two tensors have the same dtype and, as matrices, the same rows and columns. */
+int tensor_is_of_form(enum tensor_dtype dtype, const struct tensor_shape *shape,
+                      enum tensor_dtype other_dtype, const struct tensor_shape *other_shape);
+
 /* Whether no element is NaN or Inf: of float16, bfloat16 or float32. */
 int tensor_is_finite(const struct tensor_view *view);
 

@@ -170,6 +170,42 @@ int measure_is_alone(const struct task_row *task)
     return task->suspect[0] != 0;
 }
 
+/* The model, the revision, and the repository that they lie in. */
+static int open_job(struct measure_job *job, struct err *err)
+{
+    const struct measure_shared *shared = job->shared;
+    int code = models_get(shared->store, job->task->model_id, &job->model, err);
+    if (!code)
+        code = revisions_get(shared->store, job->task->revision_id, &job->revision, err);
+    if (!code)
+        code = hub_open_repository(shared->hub, REPOSITORY_KIND_MODEL, job->model.name, job->cancel,
+                                   &job->repository, err);
+    if (code)
+        return code;
+    hub_expect_repository(job->repository); /* the plan has read it */
+    job->locations = (struct location_context){.store = shared->store,
+                                               .cache = shared->locations,
+                                               .pool = shared->pool,
+                                               .references = shared->references,
+                                               .repository = job->repository,
+                                               .cancel = job->cancel};
+    job->reference_locations = job->locations;
+    job->reference_locations.is_wary = may_hang_again(job);
+    return check_commit(job, err);
+}
+
+/* What the result points to is part of `measured`. */
+static void finish_result(const struct measure_job *job, struct measured_task *measured, int is_part)
+{
+    struct task_result *result = &measured->result;
+    memcpy(measured->caution, job->caution, sizeof measured->caution);
+    result->caution = measured->caution;
+    result->is_part = is_part;
+    result->tensors = measured->tensors;
+    result->tensor_count = measured->count;
+    result->bytes_fetched = atomic_load(job->fetched_bytes);
+}
+
 int measure_task(const struct measure_shared *shared, const struct task_row *task,
                  const struct sweep_spec *spec, const atomic_bool *cancel, _Atomic int64_t *fetched_bytes,
                  struct measured_task **ret_measured, struct err *err)
@@ -184,24 +220,7 @@ int measure_task(const struct measure_shared *shared, const struct task_row *tas
     }
     *job = (struct measure_job){
         .shared = shared, .task = task, .spec = spec, .cancel = cancel, .fetched_bytes = fetched_bytes};
-    code = models_get(shared->store, task->model_id, &job->model, err);
-    if (!code)
-        code = revisions_get(shared->store, task->revision_id, &job->revision, err);
-    if (!code)
-        code = hub_open_repository(shared->hub, REPOSITORY_KIND_MODEL, job->model.name, cancel,
-                                   &job->repository, err);
-    if (!code)
-        hub_expect_repository(job->repository); /* the plan has read it */
-    job->locations = (struct location_context){.store = shared->store,
-                                               .cache = shared->locations,
-                                               .pool = shared->pool,
-                                               .references = shared->references,
-                                               .repository = job->repository,
-                                               .cancel = cancel};
-    job->reference_locations = job->locations;
-    job->reference_locations.is_wary = may_hang_again(job);
-    if (!code)
-        code = check_commit(job, err);
+    code = open_job(job, err);
     if (!code && spec->wants_statistics)
         code = measure_all(job, measured, err);
     int has_statistics = !code && measured->count > 0;
@@ -209,13 +228,8 @@ int measure_task(const struct measure_shared *shared, const struct task_row *tas
         code = score(job, measured, err);
     if (job->repository)
         measure_note_progress(job);
-    measured->result.is_part = code != 0;
     if (!code || (has_statistics && code != ERR_DEVICE_LOST)) {
-        memcpy(measured->caution, job->caution, sizeof measured->caution);
-        measured->result.caution = measured->caution;
-        measured->result.tensors = measured->tensors;
-        measured->result.tensor_count = measured->count;
-        measured->result.bytes_fetched = atomic_load(fetched_bytes);
+        finish_result(job, measured, code != 0);
         *ret_measured = measured;
         measured = NULL; /* now the caller's */
     }

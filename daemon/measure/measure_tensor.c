@@ -98,14 +98,6 @@ static int is_fatal(const struct measure_job *job, int code)
     return code == ERR_CANCELLED || code == ERR_DATABASE || err_is_transient(code);
 }
 
-static int is_same_form(const struct location *a, const struct location *b)
-{
-    uint64_t rows[2], columns[2];
-    tensor_matrix(&a->shape, &rows[0], &columns[0]);
-    tensor_matrix(&b->shape, &rows[1], &columns[1]);
-    return a->dtype == b->dtype && rows[0] == rows[1] && columns[0] == columns[1];
-}
-
 /* Finds the reference's tensor; without it there is no displacement, see is_fatal(). */
 static int open_link(struct measure_job *job, struct subject *subject, int link, int64_t revision_id,
                      struct err *err)
@@ -119,7 +111,8 @@ static int open_link(struct measure_job *job, struct subject *subject, int link,
     if (code)
         return code;
     code = location_open(location, &job->reference_locations, &revision, subject->self.tensor, &reason);
-    if (!code && !is_same_form(location, &subject->self))
+    if (!code &&
+        !tensor_is_of_form(location->dtype, &location->shape, subject->self.dtype, &subject->self.shape))
         code =
             err_set(&reason, ERR_MISMATCH, "revision %s: %s has another shape or dtype than in revision %s",
                     revision.name, subject->self.tensor, job->revision.name);
@@ -354,7 +347,7 @@ static int measure_subject(struct measure_job *job, struct subject *subject, str
     if (!code) {
         take_content(&subject->self, loaded.self, &tensor->content);
         measure_rows_begin(rows, subject->token_rows, subject->backend);
-        if (!is_complete && !subject->is_stored)
+        if (!subject->is_stored)
             code = measure_rows_add_statistics(rows, subject->self.dtype, loaded.self->data, err);
     }
     if (!code)

@@ -84,22 +84,14 @@ void tensor_pool_free(struct tensor_pool *pool)
     free(pool);
 }
 
-/* Whether two matrices have the same element type and form. A hub that describes the same file in two ways
- * must not make us read past the end of the smaller. */
-static int is_same_form(enum tensor_dtype dtype, const struct tensor_shape *shape,
-                        const struct tensor_request *request)
-{
-    uint64_t rows[2], columns[2];
-    tensor_matrix(shape, &rows[0], &columns[0]);
-    tensor_matrix(&request->shape, &rows[1], &columns[1]);
-    return dtype == request->dtype && rows[0] == rows[1] && columns[0] == columns[1];
-}
-
+/* A hub that describes the same file in two ways must not make us read past the end of the smaller: so the
+ * form counts, too. */
 static int is_entry_of(const struct entry *entry, const struct tensor_request *request)
 {
     return entry->state != ENTRY_STATE_FAILED && strcmp(entry->key, request->key) == 0 &&
            entry->tensor.size_bytes == request->size_bytes &&
-           is_same_form(entry->tensor.view.dtype, &entry->tensor.view.shape, request);
+           tensor_is_of_form(entry->tensor.view.dtype, &entry->tensor.view.shape, request->dtype,
+                             &request->shape);
 }
 
 static struct entry *find_entry(struct tensor_pool *pool, const struct tensor_request *request)
@@ -126,7 +118,8 @@ static int is_first_of_key(const struct tensor_request *requests, size_t index)
     for (size_t i = 0; i < index; i++) {
         if (strcmp(requests[i].key, requests[index].key) == 0 &&
             requests[i].size_bytes == requests[index].size_bytes &&
-            is_same_form(requests[i].dtype, &requests[i].shape, &requests[index]))
+            tensor_is_of_form(requests[i].dtype, &requests[i].shape, requests[index].dtype,
+                              &requests[index].shape))
             return 0;
     }
     return 1;

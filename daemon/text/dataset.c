@@ -249,8 +249,7 @@ int dataset_digest(struct dataset *dataset, char *hex, struct err *err)
     return unpack_digest(dataset->unpack, dataset->cancel, hex, err);
 }
 
-/* -- Names
- * ---------------------------------------------------------------------------------------------------- */
+/* -- Names ---------------------------------------------------------------------------------------------- */
 
 const char *dataset_kind_name(enum dataset_kind kind)
 {

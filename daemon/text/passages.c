@@ -20,15 +20,6 @@ struct passages_builder {
     int is_finished;
 };
 
-static const struct {
-    enum passages_mode mode;
-    const char *name;
-} modes[] = {
-    {PASSAGES_MODE_LAST_WORD, "last_word"},
-    {PASSAGES_MODE_TOKENS, "tokens"},
-    {PASSAGES_MODE_TEXT_MEAN, "text_mean"},
-};
-
 /* -- Life ------------------------------------------------------------------------------------------ */
 
 static int check_options(struct passages_options *options, struct err *err)
@@ -276,8 +267,7 @@ static int add_last_word(struct passages_builder *builder, const char *text, siz
     return record(builder, begin, count, target_count, builder->passages.text_count, err);
 }
 
-/* -- text_mean
- * ------------------------------------------------------------------------------------------------ */
+/* -- text_mean ------------------------------------------------------------------------------------------ */
 
 static int add_whole_text(struct passages_builder *builder, const char *text, size_t size, struct err *err)
 {
@@ -301,8 +291,7 @@ static int add_whole_text(struct passages_builder *builder, const char *text, si
     return record(builder, begin, count, count - 1, builder->passages.text_count, err);
 }
 
-/* -- tokens
- * ------------------------------------------------------------------------------------------------------ */
+/* -- tokens --------------------------------------------------------------------------------------------- */
 
 static int join(struct passages_builder *builder, const char *text, size_t size, struct err *err)
 {
@@ -330,8 +319,7 @@ static int cut_windows(struct passages_builder *builder, struct err *err)
     return 0;
 }
 
-/* -- Building
- * ------------------------------------------------------------------------------------------------------ */
+/* -- Building ------------------------------------------------------------------------------------------- */
 
 int passages_builder_add(struct passages_builder *builder, const char *text, size_t size, struct err *err)
 {
@@ -379,29 +367,4 @@ int passages_builder_finish(struct passages_builder *builder, struct passages *r
     builder->passages = (struct passages){0};
     builder->is_finished = 1;
     return 0;
-}
-
-/* -- Names
- * ----------------------------------------------------------------------------------------------------------
- */
-
-const char *passages_mode_name(enum passages_mode mode)
-{
-    for (size_t i = 0; i < sizeof modes / sizeof modes[0]; i++) {
-        if (modes[i].mode == mode)
-            return modes[i].name;
-    }
-    return "unknown";
-}
-
-int passages_mode_parse(const char *name, enum passages_mode *ret_mode, struct err *err)
-{
-    for (size_t i = 0; i < sizeof modes / sizeof modes[0]; i++) {
-        if (strcmp(modes[i].name, name) == 0) {
-            *ret_mode = modes[i].mode;
-            return 0;
-        }
-    }
-    return err_set(err, ERR_INVALID,
-                   "\"%.40s\" is not a definition of perplexity: last_word, tokens or text_mean", name);
 }

@@ -34,12 +34,11 @@
 #define BIFURCATED_TEXT_PASSAGES_H
 
 #include "daemon/base/err.h"
+#include "daemon/text/passages_mode.h"
 #include "daemon/text/tokenizer_encoder.h"
 
 #include <stddef.h>
 #include <stdint.h>
-
-enum passages_mode { PASSAGES_MODE_LAST_WORD, PASSAGES_MODE_TOKENS, PASSAGES_MODE_TEXT_MEAN };
 
 #define PASSAGES_NO_PREFIX (-1)
 
@@ -85,9 +84,5 @@ int passages_builder_finish(struct passages_builder *builder, struct passages *r
 
 /* Frees the arrays. NULL and a zeroed struct are allowed. */
 void passages_free(struct passages *passages);
-
-/* "last_word", and back: ERR_INVALID for an unknown name. */
-const char *passages_mode_name(enum passages_mode mode);
-int passages_mode_parse(const char *name, enum passages_mode *ret_mode, struct err *err);
 
 #endif

@@ -90,8 +90,7 @@ static int read_decoder(const json_t *part, int depth, struct err *err)
     return 0;
 }
 
-/* -- added_tokens
- * -------------------------------------------------------------------------------------------- */
+/* -- added_tokens --------------------------------------------------------------------------------------- */
 
 /* Their ids are found again as `tokenizers` does, whatever the file says: the vocabulary's id for a content
  * that is in it, else the next one after the vocabulary's size. */
@@ -162,8 +161,7 @@ static int read_added_tokens(const json_t *list, struct tokenizer *tokenizer, st
     return added_tokens_index(&tokenizer->added, err);
 }
 
-/* -- The whole
- * ------------------------------------------------------------------------------------------------ */
+/* -- The whole ------------------------------------------------------------------------------------------ */
 
 static int read_parts(json_t *root, struct tokenizer *tokenizer, struct err *err)
 {

@@ -190,8 +190,16 @@ static int add_list(struct reading *reading, json_t *list, struct err *err)
     size_t i;
     const char *key;
     json_t *token;
-    json_array_foreach(list, i, token) if (add_named(reading, token, err)) return err->code;
-    json_object_foreach(list, key, token) if (add_named(reading, token, err)) return err->code;
+    json_array_foreach(list, i, token)
+    {
+        if (add_named(reading, token, err))
+            return err->code;
+    }
+    json_object_foreach(list, key, token)
+    {
+        if (add_named(reading, token, err))
+            return err->code;
+    }
     return 0;
 }
 
@@ -255,10 +263,12 @@ static int add_old(struct reading *reading, struct err *err)
 {
     const char *name;
     json_t *id;
-    json_object_foreach(reading->added, name,
-                        id) if (check_id(reading, name, strlen(name),
-                                         json_is_integer(id) ? json_integer_value(id) : -1, err) ||
-                                add_token(reading, name, strlen(name), err)) return err->code;
+    json_object_foreach(reading->added, name, id)
+    {
+        const int64_t number = json_is_integer(id) ? json_integer_value(id) : -1;
+        if (check_id(reading, name, strlen(name), number, err) || add_token(reading, name, strlen(name), err))
+            return err->code;
+    }
     return 0;
 }
 

@@ -82,8 +82,7 @@ int tokenizer_normalizer_read(const json_t *part, struct normalizer *normalizer,
     return read_normalizer(part, 0, normalizer, err);
 }
 
-/* -- pre_tokenizer: cuts, and at the end the spelling of bytes; or Metaspace
- * --------------------------------- */
+/* -- pre_tokenizer: cuts, and at the end the spelling of bytes; or Metaspace ---------------------------- */
 
 /* The place of one more splitter, which counts once it is there. */
 static struct splitter **next_splitter(struct pre_tokenizer *pre_tokenizer, struct err *err)

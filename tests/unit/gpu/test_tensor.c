@@ -62,6 +62,19 @@ static void test_sizes(void **state)
     }
 }
 
+/* A vector is one row, and more dimensions are folded into rows. */
+static void test_same_form(void **state)
+{
+    (void)state;
+    const struct tensor_shape matrix = {2, {6, 4}}, folded = {3, {2, 3, 4}}, turned = {2, {4, 6}},
+                              vector = {1, {4}}, row = {2, {1, 4}};
+    assert_true(tensor_is_of_form(TENSOR_DTYPE_F16, &matrix, TENSOR_DTYPE_F16, &folded));
+    assert_true(tensor_is_of_form(TENSOR_DTYPE_F16, &vector, TENSOR_DTYPE_F16, &row));
+    assert_false(tensor_is_of_form(TENSOR_DTYPE_F16, &matrix, TENSOR_DTYPE_BF16, &matrix));
+    assert_false(tensor_is_of_form(TENSOR_DTYPE_F16, &matrix, TENSOR_DTYPE_F16, &turned));
+    assert_false(tensor_is_of_form(TENSOR_DTYPE_F16, &matrix, TENSOR_DTYPE_F16, &row));
+}
+
 static void test_format(void **state)
 {
     (void)state;
@@ -103,10 +116,8 @@ static void test_finite(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_dtypes),
-        cmocka_unit_test(test_sizes),
-        cmocka_unit_test(test_format),
-        cmocka_unit_test(test_finite),
+        cmocka_unit_test(test_dtypes), cmocka_unit_test(test_sizes),  cmocka_unit_test(test_same_form),
+        cmocka_unit_test(test_format), cmocka_unit_test(test_finite),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
