@@ -85,6 +85,7 @@ static void print_left_out(const json_t *models, enum step_unit unit)
     } reasons[] = {{"insufficient", "too little of it is measured"},
                    {"unbounded", "when it forked is bounded from no side"},
                    {"diverged", "its training diverged"},
+                   {"too_long", "it has too many revisions to be analysed"},
                    {"size_unknown", "its number of parameters is not known"}};
     const json_t *model;
     size_t i;

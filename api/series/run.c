@@ -249,7 +249,9 @@ int api_run_read(struct store *store, const struct model_row *model, const char 
         code = series_read(store, &query, NULL, take, &reader, err);
     } while (!code && !reader.is_full && !reader.has_no_memory && reader.rows == query.limit);
     if (!code && reader.is_full)
-        code = err_set(err, ERR_LIMIT, "%s: more than %d revisions; too many to be read as one run",
+        code = err_set(err, ERR_LIMIT,
+                       "%s: more than %d revisions; too many to be read as one run (its rows can be had: "
+                       "/revisions with from and to, `bifurcate series`)",
                        model->name, API_RUN_POINTS_MAX);
     if (!code && reader.has_no_memory)
         code = err_set(err, ERR_NO_MEMORY, "%s: no memory for the series", model->name);

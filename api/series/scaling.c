@@ -31,6 +31,7 @@ struct entry {
     enum series_verdict verdict;
     int is_lasting; /* of an onset */
     int is_diverged;
+    int is_too_long; /* to be analysed; nothing else is known then */
     enum step_unit unit;
     struct bounds steps; /* in its own unit */
     struct bounds tokens;
@@ -91,7 +92,8 @@ static int find_onset(struct store *store, const struct model_row *model, const 
     return code;
 }
 
-/* The onsets of all that have the tensor; what was removed meanwhile is dropped. */
+/* The onsets of all that have the tensor; what was removed meanwhile is dropped, and what is too long to be
+ * analysed keeps the others from nothing. */
 static int find_onsets(struct store *store, struct models *models, enum series_variant variant,
                        struct err *err)
 {
@@ -99,9 +101,15 @@ static int find_onsets(struct store *store, struct models *models, enum series_v
     int code = 0;
     for (size_t i = 0; i < models->count && !code; i++) {
         code = find_onset(store, &models->rows[i], models->tensor, variant, &models->entries[kept], err);
-        if (!code)
+        if (code == ERR_LIMIT)
+            models->entries[kept] = (struct entry){.verdict = SERIES_VERDICT_INSUFFICIENT,
+                                                   .is_too_long = 1,
+                                                   .unit = models->rows[i].step_unit,
+                                                   .steps = {(double)NAN, (double)NAN},
+                                                   .tokens = {(double)NAN, (double)NAN}};
+        if (!code || code == ERR_LIMIT)
             models->rows[kept++] = models->rows[i];
-        if (code == ERR_NOT_FOUND) {
+        if (code == ERR_NOT_FOUND || code == ERR_LIMIT) {
             *err = (struct err)ERR_INIT;
             code = 0;
         }
@@ -152,6 +160,8 @@ static int is_bounded(const struct bounds *bounds)
  * bounds it from one side, unless that is step 0, or nothing tells modes. */
 static const char *why_unfit(const struct model_row *model, const struct entry *entry)
 {
+    if (entry->is_too_long)
+        return "too_long";
     if (entry->is_diverged)
         return "diverged";
     if (entry->verdict == SERIES_VERDICT_INSUFFICIENT)

@@ -473,8 +473,17 @@ def test_what_is_no_point_of_the_law_and_what_is_not_finite(programs: dict[str, 
             WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 10001)
                 INSERT INTO models (id, name, kind, created_ms, updated_ms) SELECT 1000 + i, 'a/' || i, 'hub', 0, 0 FROM n;
             INSERT INTO revisions (model_id, name, commit_sha, step, first_seen_ms) SELECT id, 'step0', 'x', 0, 0 FROM models WHERE id > 1000;
+            INSERT INTO models (id, name, kind, measured_count, created_ms, updated_ms) VALUES (20000, 'file:/long', 'folder', 9, 0, 0);
+            WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 20000)
+                INSERT INTO revisions (model_id, name, commit_sha, step, first_seen_ms) SELECT 20000, 'step' || i, 'x', i, 0 FROM n;
             """)
-    assert len(daemon.get("/v1/scaling?view=centred&prefix=file:").json()["models"]) == len(answer["models"])
+    refused = daemon.get("/v1/models/file/%2Flong/analysis")
+    assert refused.status == 413 and "/revisions with from and to" in refused.json()["detail"]
+    with_long = daemon.get("/v1/scaling?view=centred&prefix=file:").json()
+    longest = next(one for one in with_long["models"] if one["model"] == "file:/long")
+    assert (longest["left_out"], longest["verdict"], longest["onset_step"]) == ("too_long", "insufficient", None)
+    assert [one for one in with_long["models"] if one is not longest] == answer["models"] and with_long["fit"] == answer["fit"]
+    assert "not in the law: file:/long, it has too many revisions to be analysed" in daemon.client("scaling", "--view", "centred", "--prefix", "file:").stdout
     audit = daemon.get(f"/v1/models/file/{odd['model'][5:].replace('/', '%2F')}/audit").json()
     found = [(one["kind"], one["basis"], one["revision"], one["evidence"]) for one in audit["findings"]]
     assert found == [("not_finite", "values", "step0", 10 / 256), ("not_finite", "values", "step2000", 0.25)]

@@ -470,6 +470,20 @@ def test_pods_keep_files_where_they_may_write() -> None:
             assert any(folder == path or folder.startswith(path + "/") for path in writable), (pod["name"], folder)
 
 
+def test_the_pod_that_restores_is_as_the_daemons() -> None:
+    """deploy/README.md's: its user, its image, and the volume that the manifest makes."""
+    text = (DEPLOY / "README.md").read_text()
+    pod = json.loads(re.search(r"kubectl run restore .*?--overrides='(.*?)'", text, re.DOTALL).group(1))["spec"]
+    kubernetes_validate = pytest.importorskip("kubernetes_validate")
+    kubernetes_validate.validate({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "restore"}, "spec": pod}, "1.31", strict=True)
+    daemon = next(one for one in manifests("daemon") if one["kind"] == "StatefulSet")
+    template, (claim,) = daemon["spec"]["template"]["spec"], daemon["spec"]["volumeClaimTemplates"]
+    assert pod["volumes"][0]["persistentVolumeClaim"]["claimName"] == f"{claim['metadata']['name']}-{daemon['metadata']['name']}-0"
+    assert pod["securityContext"].items() <= template["securityContext"].items()
+    restore, serving = pod["containers"][0], template["containers"][0]
+    assert restore["image"] == serving["image"] and restore["volumeMounts"][0] in serving["volumeMounts"]
+
+
 def test_worker_manifest_names_options_that_there_are(programs: dict[str, Path]) -> None:
     general = run(programs["bifurcated"], "--help").stdout
     (job,) = manifests("worker")
