@@ -1,5 +1,6 @@
 #include "daemon/text/config_added.h"
 
+#include "daemon/text/config_names.h"
 #include "daemon/text/json_field.h"
 
 #include <inttypes.h>
@@ -73,15 +74,10 @@ int config_added_check_decoder(const struct config_added *added, struct err *err
     return 0;
 }
 
-const json_t *config_added_content(const json_t *token)
+static int check_named(void *context, const json_t *token, struct err *err)
 {
-    const json_t *content = json_is_object(token) ? json_object_get(token, "content") : token;
-    return json_is_string(content) && json_string_length(content) > 0 ? content : NULL;
-}
-
-static int check_named(const struct config_added *added, const json_t *token, struct err *err)
-{
-    const json_t *content = config_added_content(token);
+    const struct config_added *added = context;
+    const json_t *content = config_names_content(token);
     if (!content)
         return 0;
     const struct added_token *known = find_added(added, content);
@@ -95,46 +91,9 @@ static int check_named(const struct config_added *added, const json_t *token, st
     return 0;
 }
 
-static int check_list(const struct config_added *added, json_t *list, struct err *err)
-{
-    size_t i;
-    const char *key;
-    json_t *token;
-    json_array_foreach(list, i, token)
-    {
-        if (check_named(added, token, err))
-            return err->code;
-    }
-    json_object_foreach(list, key, token)
-    {
-        if (check_named(added, token, err))
-            return err->code;
-    }
-    return 0;
-}
-
-static int ends_with_token(const char *key)
-{
-    static const char end[] = "_token";
-    size_t size = strlen(key);
-    return size >= sizeof end - 1 && strcmp(key + size - (sizeof end - 1), end) == 0;
-}
-
 int config_added_check_names(const struct config_added *added, json_t *object, struct err *err)
 {
-    const char *key;
-    json_t *value;
-    int code = 0;
-    json_object_foreach(object, key, value)
-    {
-        if (ends_with_token(key))
-            code = check_named(added, value, err);
-        else if (strcmp(key, "additional_special_tokens") == 0 || strcmp(key, "extra_special_tokens") == 0)
-            code = check_list(added, value, err);
-        if (code)
-            return err_wrap(err, "%.*s", json_field_shown_size(key, strlen(key)), key);
-    }
-    return 0;
+    return config_names_walk(object, check_named, (void *)(uintptr_t)added, err);
 }
 
 int config_added_check_file(const struct config_added *added, json_t *file, struct err *err)

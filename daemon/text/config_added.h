@@ -19,14 +19,10 @@ struct config_added {
 /* ERR_FORMAT, ERR_UNSUPPORTED, as below; the message names the key. */
 int config_added_check_decoder(const struct config_added *added, struct err *err);
 
-/* "bos_token" and its like in an object (or NULL), also those of a class that nobody knows, and lists of
- * them. */
+/* What an object (or NULL) names (config_names.h). */
 int config_added_check_names(const struct config_added *added, json_t *object, struct err *err);
 
 /* added_tokens.json (or NULL): contents and their ids. */
 int config_added_check_file(const struct config_added *added, json_t *file, struct err *err);
-
-/* The text of a token, which is one, or an object that has one; NULL for anything else. */
-const json_t *config_added_content(const json_t *token);
 
 #endif

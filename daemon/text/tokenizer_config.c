@@ -4,6 +4,7 @@
 #include "daemon/base/json_text.h"
 #include "daemon/base/limits.h"
 #include "daemon/text/config_added.h"
+#include "daemon/text/config_names.h"
 #include "daemon/text/json_field.h"
 #include "daemon/text/tokenizer_class.h"
 #include "daemon/text/tokenizer_parts.h"
@@ -212,7 +213,7 @@ static int find_own_tokens(struct reading *reading, struct err *err)
 static int find_name(const struct reading *reading, const char *name, int64_t *ret_id)
 {
     uint32_t id;
-    const json_t *value = value_of_name(reading, name), *content = config_added_content(value);
+    const json_t *value = value_of_name(reading, name), *content = config_names_content(value);
     const char *text = content ? json_string_value(content) : value ? NULL : default_name(reading, name);
     if (!text)
         return 0;

@@ -9,6 +9,7 @@
  */
 #include "daemon/base/json_bound.h"
 #include "daemon/base/limits.h"
+#include "daemon/text/config_names.h"
 #include "daemon/text/json_field.h"
 #include "daemon/text/tokenizer_config.h"
 #include "daemon/text/tokenizer_parts.h"
@@ -137,13 +138,6 @@ static int check_flags(struct reading *reading, struct err *err)
 
 /* -- Tokens of the files --------------------------------------------------------------------------------- */
 
-/* A text, or an object that has one; NULL for anything else. */
-static const json_t *content_of(const json_t *token)
-{
-    const json_t *content = json_is_object(token) ? json_object_get(token, "content") : token;
-    return json_is_string(content) && json_string_length(content) > 0 ? content : NULL;
-}
-
 static int has_token(const char *names, const char *name, size_t size)
 {
     for (const char *end; (end = strchr(names, TOKENIZER_NAME_END)) != NULL; names = end + 1)
@@ -179,53 +173,11 @@ static int add_token(struct reading *reading, const char *name, size_t size, str
     return 0;
 }
 
-static int add_named(struct reading *reading, const json_t *token, struct err *err)
+static int add_named(void *context, const json_t *token, struct err *err)
 {
-    const json_t *content = content_of(token);
+    struct reading *reading = context;
+    const json_t *content = config_names_content(token);
     return content ? add_token(reading, json_string_value(content), json_string_length(content), err) : 0;
-}
-
-static int add_list(struct reading *reading, json_t *list, struct err *err)
-{
-    size_t i;
-    const char *key;
-    json_t *token;
-    json_array_foreach(list, i, token)
-    {
-        if (add_named(reading, token, err))
-            return err->code;
-    }
-    json_object_foreach(list, key, token)
-    {
-        if (add_named(reading, token, err))
-            return err->code;
-    }
-    return 0;
-}
-
-static int ends_with_token(const char *key)
-{
-    static const char end[] = "_token";
-    size_t size = strlen(key);
-    return size >= sizeof end - 1 && strcmp(key + size - (sizeof end - 1), end) == 0;
-}
-
-/* "bos_token" and its like, and the lists. */
-static int add_names(struct reading *reading, json_t *object, struct err *err)
-{
-    const char *key;
-    json_t *value;
-    json_object_foreach(object, key, value)
-    {
-        int code = 0;
-        if (ends_with_token(key))
-            code = add_named(reading, value, err);
-        else if (strcmp(key, "additional_special_tokens") == 0 || strcmp(key, "extra_special_tokens") == 0)
-            code = add_list(reading, value, err);
-        if (code)
-            return err_wrap(err, "%.*s", json_field_shown_size(key, strlen(key)), key);
-    }
-    return 0;
 }
 
 /* That a name of a piece has its id. */
@@ -246,7 +198,7 @@ static int add_decoder(struct reading *reading, json_t *decoder, struct err *err
         return err_set(err, ERR_FORMAT, "not an object");
     json_object_foreach(decoder, key, token)
     {
-        const json_t *content = content_of(token);
+        const json_t *content = config_names_content(token);
         char *end;
         long long id = strtoll(key, &end, 10);
         if (!content || end == key || *end)
@@ -286,7 +238,7 @@ static int find_name(struct reading *reading, const char *name, const char *fall
                      struct err *err)
 {
     uint32_t id;
-    const json_t *value = value_of_name(reading, name), *content = content_of(value);
+    const json_t *value = value_of_name(reading, name), *content = config_names_content(value);
     const char *text = content ? json_string_value(content) : value ? NULL : fallback;
     const size_t size = content ? json_string_length(content) : text ? strlen(text) : 0;
     *ret_id = TOKENIZER_CONFIG_NO_PREFIX;
@@ -349,11 +301,11 @@ static int check(struct reading *reading, const struct tokenizer_config *files, 
     json_t *decoder = json_object_get(reading->config, "added_tokens_decoder");
     reading->has_decoder = decoder != NULL;
     if (find_class(reading, files, err) || check_auto_map(reading, err) || check_flags(reading, err) ||
-        add_names(reading, reading->config, err) || find_tokens(reading, err))
+        config_names_walk(reading->config, add_named, reading, err) || find_tokens(reading, err))
         return err_wrap(err, "tokenizer_config.json");
     if (add_decoder(reading, decoder, err))
         return err_wrap(err, "tokenizer_config.json: added_tokens_decoder");
-    if (add_names(reading, reading->map, err))
+    if (config_names_walk(reading->map, add_named, reading, err))
         return err_wrap(err, "special_tokens_map.json");
     return add_old(reading, err) ? err_wrap(err, "added_tokens.json") : 0;
 }
