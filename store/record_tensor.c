@@ -99,7 +99,7 @@ static int place_content(struct connection *connection, const struct task_row *t
     int had = find_before(connection, task, tensor->tensor, &before, err);
     if (had < 0)
         return had;
-    /* What a second sweep did not fetch keeps the file and the bytes of the first. */
+    /* What a second sweep did not fetch keeps the count of the bytes that the first fetched. */
     int code = query_begin(
         &query, connection,
         "INSERT INTO revision_tensors (revision_id, tensor, content_id, token_rows, definition, backend, "

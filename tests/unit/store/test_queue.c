@@ -106,7 +106,7 @@ static void test_refused_results(void **state)
     OK(tasks_refuse(fixture->store, &lease, &reason, &QUICK, &after, &err));
     /* alone at last, it gets it back */
     (void)sql_run(fixture->path,
-                  "UPDATE tasks SET worker = 'node1/0', not_before_ms = not_before_ms - 60001");
+                  "UPDATE tasks SET worker = 'node1/0', not_before_ms = not_before_ms - 60005");
     lease_task(fixture, "node1/0", LEASE_MS, &task, &lease);
     OK(tasks_refuse(fixture->store, &lease, &reason, &QUICK, &after, &err));
     assert_int_equal(after, TASK_STATE_FAILED);

@@ -78,8 +78,13 @@ static void test_lookups(void **state)
     assert_string_equal(row.backend, "cpu");
     assert_true(isnan(row.wasserstein1));
     FAILS(ERR_NOT_FOUND, displacements_find(fixture->store, first, content.id, &key, &row, &err));
-    (void)snprintf(key.backend, sizeof key.backend, "cuda");
-    FAILS(ERR_NOT_FOUND, displacements_find(fixture->store, content.id, first, &key, &row, &err));
+    /* Each part of the key is looked at. */
+    const struct displacement_row others[] = {
+        {.row_set = ROW_SET_TOKENS, .token_rows = 50, .definition = 1, .backend = "cuda"},
+        {.row_set = ROW_SET_TOKENS, .token_rows = 50, .definition = 2},
+        {.row_set = ROW_SET_TOKENS, .token_rows = 49, .definition = 1}};
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
+        FAILS(ERR_NOT_FOUND, displacements_find(fixture->store, content.id, first, &others[i], &row, &err));
 
     struct statistics_row found = find_statistics(fixture, content.id, &made->statistics[3]);
     assert_true(found.mean == 5);
@@ -319,8 +324,20 @@ static void test_perplexities(void **state)
     assert_int_equal(line->state, SERIES_STATE_MEASURED);
     assert_false(line->has_tensor);
     free(line);
-    row.mode = PERPLEXITY_MODE_TOKENS;
-    FAILS(ERR_NOT_FOUND, perplexities_find(fixture->store, &row, &found, &err));
+    /* Each part of the key is looked at. */
+    struct perplexity_row others[8];
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
+        others[i] = row;
+    fixture_digest("other", others[0].weights_digest);
+    fixture_digest("other", others[1].dataset_digest);
+    fixture_digest("other", others[2].tokenizer_digest);
+    others[3].mode = PERPLEXITY_MODE_TOKENS;
+    others[4].parameters[0] = 0;
+    (void)snprintf(others[5].precision, sizeof others[5].precision, "bfloat16");
+    (void)snprintf(others[6].backend, sizeof others[6].backend, "cuda");
+    others[7].definition = 2;
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
+        FAILS(ERR_NOT_FOUND, perplexities_find(fixture->store, &others[i], &found, &err));
 }
 
 static uint64_t version_of(struct fixture *fixture, const char *model)
