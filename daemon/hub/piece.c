@@ -122,7 +122,12 @@ static int take_body(struct transfer *transfer, const char *data, size_t size, s
         return 0;
     if (transfer->status == 206)
         return err_set(refusal, ERR_HTTP, "the server sends more bytes than it announced");
-    return 1; /* enough of a whole file */
+    /* A whole file, perhaps of a length that was not announced. */
+    if (piece->known.has_size && piece->end == piece->known.size_bytes)
+        return err_set(refusal, ERR_MISMATCH,
+                       "the file has more bytes than the %" PRIu64 " that were promised",
+                       piece->known.size_bytes);
+    return 1; /* enough of it */
 }
 
 /* -- Addresses ------------------------------------------------------------------------------------------ */

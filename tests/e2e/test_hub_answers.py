@@ -5,6 +5,7 @@ from __future__ import annotations
 import email.utils
 import http.server
 import os
+import random
 import re
 import threading
 import time
@@ -65,6 +66,12 @@ class Chunks(http.server.BaseHTTPRequestHandler):
     wbufsize = -1
 
     def do_GET(self) -> None:
+        if self.server.whole:
+            self.send_response(200)
+            self.send_header("Transfer-Encoding", "chunked")
+            self.end_headers()
+            self.wfile.write(b"%x\r\n%b\r\n0\r\n\r\n" % (len(self.server.whole), self.server.whole))
+            return
         begin, last = map(int, re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers["Range"]).groups())
         self.server.count += 1
         if self.server.count % 2:
@@ -89,7 +96,7 @@ class Chunks(http.server.BaseHTTPRequestHandler):
 def chunks(big: tuple[Emulator, Probe, bytes]) -> Iterator[http.server.ThreadingHTTPServer]:
     hub, _, data = big
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Chunks) as server:
-        server.count, server.data = 0, data
+        server.count, server.data, server.whole = 0, data, b""
         threading.Thread(target=server.serve_forever, daemon=True).start()
         hub.set(cdn_host=f"http://localhost:{server.server_port}")
         yield server
@@ -101,6 +108,17 @@ def test_ranges_in_chunks(big: tuple[Emulator, Probe, bytes], chunks: http.serve
     _, probe, data = big
     answer = probe("org/big", "read", "main", BIG, AT, SIZE)
     assert answer.get("ranges") == [sha256(data[AT : AT + SIZE])] and chunks.count > 2, answer
+
+
+def test_whole_files_of_no_told_length(big: tuple[Emulator, Probe, bytes], chunks: http.server.ThreadingHTTPServer) -> None:
+    """Where a server ignores Range and says neither length nor ETag, the end of a file that grew shows that it did."""
+    _, probe, _ = big
+    chunks.whole = random.Random(2).randbytes(400_000)
+    answer = probe("org/big", "read", "main", "middle.safetensors", 300_000, 100_000)
+    assert answer.get("ranges") == [sha256(chunks.whole[300_000:])], answer
+    chunks.whole = chunks.whole[:10] + b"x" + chunks.whole[10:]
+    answer = probe("org/big", "read", "main", "middle.safetensors", 300_000, 100_000)
+    assert answer["error"] == "mismatch" and "more bytes than the 400000 that were promised" in answer["message"], answer
 
 
 # ---- HTTP/2 -----------------------------------------------------------------------------------------
