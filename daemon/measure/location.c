@@ -1,5 +1,6 @@
 #include "daemon/measure/location.h"
 
+#include "daemon/hub/hub.h"
 #include "daemon/measure/tensor_reader.h"
 #include "gpu/statistics.h"
 
@@ -233,4 +234,13 @@ void location_close(struct location *location)
     if (location->is_source_open)
         revision_source_close(&location->source);
     location->is_source_open = 0;
+}
+
+void location_forget_ranges(const struct location *location)
+{
+    struct repository *repository = location->context->repository;
+    const struct repository_tree *tree = location->is_source_open ? location->source.tree : NULL;
+    hub_forget_ranges(repository, location->file_digest);
+    for (size_t i = 0; !location->file_digest[0] && tree && i < tree->count; i++)
+        hub_forget_ranges(repository, revision_source_digest(&location->source, tree->files[i].path));
 }

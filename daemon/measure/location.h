@@ -67,6 +67,10 @@ int location_open(struct location *location, const struct location_context *cont
 
 void location_close(struct location *location);
 
+/* Its bytes came damaged: ranges that are kept of them are fetched again when they are next asked for. Of a
+ * tensor that no one file's digest tells, which may lie in several, ranges of all files of its revision. */
+void location_forget_ranges(const struct location *location);
+
 /* The request that loads it into the pool; valid as long as the location. */
 struct tensor_request location_request(struct location *location);
 

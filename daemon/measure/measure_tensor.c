@@ -1,7 +1,6 @@
 #include "daemon/measure/measure_tensor.h"
 
 #include "daemon/base/local_name.h"
-#include "daemon/hub/hub.h"
 #include "daemon/measure/device_turns.h"
 #include "daemon/measure/location.h"
 #include "daemon/measure/measure_shift.h"
@@ -155,7 +154,7 @@ static int check_content(const struct location *location, struct pooled_tensor *
         "the hub serves damaged data",
         location->revision.name, location->tensor);
     tensor_pool_distrust(location->context->pool, tensor, err);
-    hub_forget_ranges(location->context->repository, location->file_digest);
+    location_forget_ranges(location);
     return err->code;
 }
 

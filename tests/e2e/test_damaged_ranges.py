@@ -8,6 +8,9 @@ import struct
 from pathlib import Path
 from typing import Any, Callable
 
+import chunk_writer
+import numpy as np
+from chunk_writer import Whole, grid
 from running import Daemon
 
 from tests.hub import Emulator
@@ -53,3 +56,27 @@ def test_a_tensor_that_is_not_what_it_was(daemon: Callable[..., Daemon], make_hu
     assert sweep(["step16", "step32"], reference="step8")[0]["progress"]["failed"] == 0
     rows = {row["revision"]: row for row in one.series(MODEL)}
     assert rows["step16"]["reference"] == "step8" and rows["step32"]["lag1_reference"] == "step16"
+
+
+def test_chunks_that_are_not_what_they_were(daemon: Callable[..., Daemon], make_hub: Callable[..., Emulator], tmp_path: Path) -> None:
+    """No one file has the digest of a tensor in several: what is kept of all of them goes."""
+    folders = {step: tmp_path / f"root/models/org/chunks/step{step}" for step in (10, 20, 30)}
+    shape = (4096, 64)
+    for step, folder in folders.items():
+        values = np.random.default_rng(step).standard_normal(shape).astype("<f2").tobytes()
+        chunk_writer.write(folder, {"lm_head.weight": Whole("float16", shape, values, grid(shape, (2, 1)))}, files=2)
+    hub = make_hub(tmp_path / "root", thread=True)
+    one = daemon(hub, "--keep", "ranges")
+    assert one.wait(one.sweep("org/chunks", revisions={"names": ["step20"]}))["state"] == "done"
+    one.stop()  # nothing of it is in memory any more
+    shutil.rmtree(one.state / "ranges")
+    one.start()
+    values = np.random.default_rng(20).standard_normal(shape).astype("<f2").tobytes()
+    (place,) = [(path.name, path.read_bytes().find(values[1000:1100])) for path in folders[20].iterdir() if values[1000:1100] in path.read_bytes()]
+    hub.fault("flip", revision="step20", file=place[0], file_offset=place[1])
+    again = {"revisions": {"names": ["step20"]}, "reference": "step30"}
+    done = one.wait(one.sweep("org/chunks", **again))
+    assert done["state"] == "failed" and "differ from those that the same file held before" in done["error"]["message"], done
+    hub.clear_faults()
+    done = one.wait(one.sweep("org/chunks", **again))
+    assert done["state"] == "done", done
