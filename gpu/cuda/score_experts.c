@@ -1,5 +1,18 @@
 #include "gpu/cuda/score_experts.h"
 
+/* Of either kind of router. */
+static cudaError_t launch_choice(struct run *run, const struct cuda_layer *layer,
+                                 const struct score_routes *routes)
+{
+    const struct score_config *config = &run->model->config;
+    cudaStream_t stream = run->model->device->stream;
+    return config->router == SCORE_ROUTER_SIGMOID
+               ? score_launch_choose_by_sigmoid(run->router_logits, layer->router_bias,
+                                                config->has_normalised_router, SCORE_ROUTER_SUM_MIN,
+                                                score_factor(config->router_scale), routes, stream)
+               : score_launch_choose(run->router_logits, config->has_normalised_router, routes, stream);
+}
+
 /* The router's logits, in float32, and what follows from them: who goes where. */
 static int route(struct run *run, const struct cuda_layer *layer, const void *x,
                  const struct score_routes *routes, struct err *err)
@@ -14,11 +27,7 @@ static int route(struct run *run, const struct cuda_layer *layer, const void *x,
                                         .rows = routes->rows,
                                         .is_wide = 1};
     int code = gemm_run(&model->gemm, &router, err);
-    if (code ||
-        (code = CUDA_CHECK(device,
-                           score_launch_choose(run->router_logits, model->config.has_normalised_router,
-                                               routes, device->stream),
-                           err)))
+    if (code || (code = CUDA_CHECK(device, launch_choice(run, layer, routes), err)))
         return code;
     return CUDA_CHECK(device, score_launch_group(routes, device->stream), err);
 }
@@ -56,8 +65,8 @@ static int multiply_all(struct run *run, const unsigned char *weights, uint64_t 
     return code;
 }
 
-int experts_run(struct run *run, const struct cuda_layer *layer, const void *x, uint64_t rows, float *hidden,
-                struct err *err)
+static int run_experts(struct run *run, const struct cuda_layer *layer, const void *x, uint64_t rows,
+                       float *hidden, struct err *err)
 {
     struct cuda_model *model = run->model;
     struct cuda_device *device = model->device;
@@ -92,4 +101,43 @@ int experts_run(struct run *run, const struct cuda_layer *layer, const void *x, 
                              err)))
         return code;
     return CUDA_CHECK(device, score_launch_answer(run->answers, &routes, (uint32_t)d, hidden, stream), err);
+}
+
+/* The MLP beside the experts, or in their place: a gate, and no biases. */
+static int run_beside(struct run *run, const struct cuda_layer *layer, const void *x, uint64_t rows,
+                      float *hidden, struct err *err)
+{
+    struct cuda_model *model = run->model;
+    struct cuda_device *device = model->device;
+    const uint64_t size = layer->mlp_size;
+    const struct gemm_product up = {.weights = layer->matrices[MODEL_MATRIX_MLP_UP],
+                                    .x = x,
+                                    .out = run->wide,
+                                    .outputs = 2 * size,
+                                    .inputs = model->config.hidden_size,
+                                    .rows = rows};
+    const struct gemm_product down = {.weights = layer->matrices[MODEL_MATRIX_BESIDE_DOWN],
+                                      .x = run->wide,
+                                      .x_stride = 2 * size,
+                                      .out = hidden,
+                                      .outputs = model->config.hidden_size,
+                                      .inputs = size,
+                                      .rows = rows,
+                                      .is_sum = 1};
+    int code = gemm_run(&model->gemm, &up, err);
+    if (code ||
+        (code = CUDA_CHECK(device,
+                           score_launch_gate(model->type, (int)model->config.activation, run->wide,
+                                             (uint32_t)rows, (uint32_t)size, 2 * size, device->stream),
+                           err)))
+        return code;
+    return gemm_run(&model->gemm, &down, err);
+}
+
+int experts_run_layer(struct run *run, const struct cuda_layer *layer, const void *x, uint64_t rows,
+                      float *hidden, struct err *err)
+{
+    const int has_experts = layer->matrices[MODEL_MATRIX_ROUTER] != NULL;
+    int code = has_experts ? run_experts(run, layer, x, rows, hidden, err) : 0;
+    return code || !layer->mlp_size ? code : run_beside(run, layer, x, rows, hidden, err);
 }

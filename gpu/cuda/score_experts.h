@@ -12,8 +12,9 @@
 
 #include "gpu/cuda/score_run.h"
 
-/* hidden [rows, d] += the answers to `x` [rows, d], of the model's type. */
-int experts_run(struct run *run, const struct cuda_layer *layer, const void *x, uint64_t rows, float *hidden,
-                struct err *err);
+/* hidden [rows, d] += the answers to `x` [rows, d], of the model's type: of experts, where the layer has
+ * them, and of the MLP that all inputs go through, where it has one. */
+int experts_run_layer(struct run *run, const struct cuda_layer *layer, const void *x, uint64_t rows,
+                      float *hidden, struct err *err);
 
 #endif

@@ -167,6 +167,13 @@ static inline uint64_t score_routes_parts(uint64_t choices)
 cudaError_t score_launch_choose(const float *logits, int is_normalised, const struct score_routes *routes,
                                 cudaStream_t stream);
 
+/* The same of the sigmoids of logits, of which those are chosen that have the largest sums with their bias
+ * [experts]; the sum of the chosen ones that weights are divided by begins with `least`, and
+ * `scale` is a factor of all. NaN among logits or biases makes all weights of the row NaN. */
+cudaError_t score_launch_choose_by_sigmoid(const float *logits, const float *bias, int is_normalised,
+                                           float least, float scale, const struct score_routes *routes,
+                                           cudaStream_t stream);
+
 /* Groups the choices by expert; within one they stay in the order of the rows. */
 cudaError_t score_launch_group(const struct score_routes *routes, cudaStream_t stream);
 

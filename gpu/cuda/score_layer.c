@@ -171,7 +171,7 @@ static int transform(const struct step *step, struct err *err)
     struct cuda_model *model = run->model;
     const enum score_activation activation = model->config.activation;
     if (model->config.expert_count)
-        return experts_run(run, step->layer, step->normed_mlp, step->rows, step->hidden, err);
+        return experts_run_layer(run, step->layer, step->normed_mlp, step->rows, step->hidden, err);
     const uint64_t wide = model->config.intermediate_size;
     const int has_gate = model->architecture->has_gate;
     /* The exact GELU, SiLU, squares and xIELU have no epilogue, and none has a gate: a kernel of ours applies

@@ -85,8 +85,6 @@ int cuda_score_check(const struct score_config *config, struct err *err)
     _Static_assert(LIMIT_SCORE_EXPERTS <= SCORE_ROUTES_EXPERTS, "a kernel keeps them in shared memory");
     const uint64_t inputs =
         config->max_positions > SCORE_BATCH_INPUTS_MAX ? config->max_positions : SCORE_BATCH_INPUTS_MAX;
-    if (config->router != SCORE_ROUTER_SOFTMAX)
-        return err_set(err, ERR_UNSUPPORTED, "experts that are chosen by a sigmoid, on the CPU only");
     if (config->expert_count && inputs > CHOICES_MAX / config->experts_per_input)
         return err_set(err, ERR_UNSUPPORTED, "%llu tokens of %llu experts each: beyond %u, on the CPU only",
                        (unsigned long long)inputs, (unsigned long long)config->experts_per_input,

@@ -21,6 +21,8 @@ enum model_matrix {
     MODEL_MATRIX_ROUTER,
     MODEL_MATRIX_EXPERTS_UP, /* of all experts, one behind the other: as MODEL_MATRIX_MLP_UP */
     MODEL_MATRIX_EXPERTS_DOWN,
+    MODEL_MATRIX_BESIDE_DOWN, /* of the MLP beside experts, or in their place, whose up is MODEL_MATRIX_MLP_UP
+                               */
     MODEL_MATRIX_COUNT
 };
 
@@ -30,7 +32,9 @@ struct cuda_layer {
     float *query_norm_weight, *key_norm_weight; /* of families with these norms */
     void *qkv_bias, *mlp_up_bias; /* of the model's type; a bias that the model does not have is zero */
     float *attention_out_bias, *mlp_down_bias, *out_bias; /* the last: their sum */
-    struct score_xielu xielu;                             /* where that is the activation */
+    float *router_bias;       /* [expert_count] of SCORE_ROUTER_SIGMOID, or NULL */
+    uint64_t mlp_size;        /* score_mlp_size */
+    struct score_xielu xielu; /* where that is the activation */
 };
 
 struct cuda_model {

@@ -31,21 +31,30 @@ static void carve_layer(struct cuda_model *model, unsigned char *base, size_t *u
         carve(base, used, model_view_elements(&views[SCORE_ROLE_QUERY_NORM_WEIGHT]) * sizeof(float));
     layer->key_norm_weight =
         carve(base, used, model_view_elements(&views[SCORE_ROLE_KEY_NORM_WEIGHT]) * sizeof(float));
+    layer->router_bias = model->config.router == SCORE_ROUTER_SIGMOID
+                             ? carve(base, used, model->config.expert_count * sizeof(float))
+                             : NULL;
     layer->qkv_bias = carve(base, used, model_qkv_width(model) * type_bytes);
     layer->mlp_up_bias = carve(base, used, model->up_width * type_bytes);
 }
 
-static void carve_matrices(const struct cuda_model *model, unsigned char *base, size_t *used,
+/* `index` says which it has. */
+static void carve_matrices(const struct cuda_model *model, unsigned char *base, size_t *used, uint64_t index,
                            struct cuda_layer *layer)
 {
     const uint64_t d = model->config.hidden_size, type_bytes = score_type_bytes(model->type);
     const uint64_t experts = model->config.expert_count;
     layer->matrices[MODEL_MATRIX_QKV] = carve(base, used, model_qkv_width(model) * d * type_bytes);
-    if (experts) {
+    layer->mlp_size = score_mlp_size(&model->config, index);
+    if (experts && layer->mlp_size) {
+        layer->matrices[MODEL_MATRIX_MLP_UP] = carve(base, used, 2 * layer->mlp_size * d * type_bytes);
+        layer->matrices[MODEL_MATRIX_BESIDE_DOWN] = carve(base, used, layer->mlp_size * d * type_bytes);
+    }
+    if (score_layer_has_experts(&model->config, index)) {
         layer->matrices[MODEL_MATRIX_ROUTER] = carve(base, used, experts * d * type_bytes);
         layer->matrices[MODEL_MATRIX_EXPERTS_UP] = carve(base, used, experts * model->expert_up_bytes);
         layer->matrices[MODEL_MATRIX_EXPERTS_DOWN] = carve(base, used, experts * model->expert_down_bytes);
-    } else {
+    } else if (!experts) {
         layer->matrices[MODEL_MATRIX_MLP_UP] = carve(base, used, model->up_width * d * type_bytes);
     }
     layer->matrices[MODEL_MATRIX_OUT] = carve(base, used, d * model_out_inputs(model) * type_bytes);
@@ -69,6 +78,16 @@ static void carve_extras(struct cuda_model *model, unsigned char *base, size_t *
     model->unit_weight = model->architecture->has_unit_rows ? carve(base, used, d * sizeof(float)) : NULL;
     model->slopes =
         model->architecture->has_alibi ? carve(base, used, model->config.head_count * sizeof(float)) : NULL;
+}
+
+/* Of the matrices of the largest layer: the first one's, or the last one's. */
+static size_t slot_bytes(const struct cuda_model *model)
+{
+    size_t first = 0, last = 0;
+    struct cuda_layer layer = {.matrices = {NULL}};
+    carve_matrices(model, NULL, &first, 0, &layer);
+    carve_matrices(model, NULL, &last, model->config.layer_count - 1, &layer);
+    return first > last ? first : last;
 }
 
 /* Places everything in one piece of memory from `base` on (NULL: only counts) and returns its size. */
@@ -95,13 +114,9 @@ static size_t lay_out(struct cuda_model *model, unsigned char *base)
     model->vectors_bytes = used - model->vectors_bytes;
     slots_begin = used;
     for (uint64_t i = 0; i < model->config.layer_count; i++) {
-        size_t at = used;
-        if (!model->is_resident) { /* even layers in the first slot, odd ones in the second */
-            at = slots_begin;
-            if (i % 2)
-                carve_matrices(model, NULL, &at, &(struct cuda_layer){.matrices = {NULL}});
-        }
-        carve_matrices(model, base, &at, &model->layers[i]);
+        /* even layers in the first slot, odd ones in the second */
+        size_t at = model->is_resident ? used : slots_begin + i % 2 * slot_bytes(model);
+        carve_matrices(model, base, &at, i, &model->layers[i]);
         used = at > used ? at : used;
     }
     return used;

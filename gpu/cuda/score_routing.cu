@@ -70,6 +70,50 @@ __global__ void choose_kernel(const float *logits, uint32_t rows, uint32_t exper
     }
 }
 
+static __device__ __forceinline__ float sigmoid(float x)
+{
+    return 1 / (1 + expf(-x));
+}
+
+/* A warp per input: likewise, of the sums of sigmoids and biases. */
+__global__ void choose_by_sigmoid_kernel(const float *logits, const float *bias, uint32_t rows,
+                                         uint32_t experts, uint32_t per_input, int is_normalised, float least,
+                                         float scale, uint32_t *choices, float *weights)
+{
+    const uint32_t row = blockIdx.x * ROW_WARPS + threadIdx.x / 32, lane = threadIdx.x % 32;
+    if (row >= rows)
+        return; // guard: whole warps
+    logits += (size_t)row * experts;
+    uint64_t last = UINT64_MAX;
+    float chosen = least, spoilt = 0; /* NaN if any sum is */
+    for (uint32_t i = 0; i < per_input; i++) {
+        uint64_t best = 0;
+        for (uint32_t expert = lane; expert < experts; expert += 32) {
+            const float sum = sigmoid(logits[expert]) + bias[expert];
+            const uint64_t key = key_of(sum, expert);
+            best = key < last && key > best ? key : best;
+            spoilt = isnan(sum) ? sum : spoilt;
+        }
+        last = warp_largest(best);
+        chosen += sigmoid(logits[~(uint32_t)last]);
+    }
+    spoilt = warp_sum(spoilt);
+    size_t place = (size_t)row * per_input;
+    for (uint32_t first = 0; first < experts; first += 32) {
+        const uint32_t expert = first + lane;
+        const bool is_chosen =
+            expert < experts && key_of(sigmoid(logits[expert]) + bias[expert], expert) >= last;
+        const uint32_t lanes = __ballot_sync(0xffffffffU, is_chosen);
+        if (is_chosen) {
+            const size_t at = place + (size_t)__popc(lanes & ((1U << lane) - 1));
+            const float weight = sigmoid(logits[expert]);
+            choices[at] = expert;
+            weights[at] = (is_normalised ? weight / chosen : weight) * (scale + spoilt);
+        }
+        place += (size_t)__popc(lanes);
+    }
+}
+
 /* The choices of a block, to shared memory; how many there are. */
 static __device__ __forceinline__ uint32_t load_part(const uint32_t *choices, uint32_t count, uint32_t *part)
 {
@@ -173,6 +217,16 @@ extern "C" cudaError_t score_launch_choose(const float *logits, int is_normalise
     choose_kernel<<<blocks_for(routes->rows, ROW_WARPS), ROW_THREADS, 0, stream>>>(
         logits, routes->rows, routes->experts, routes->per_input, is_normalised, routes->choices,
         routes->weights);
+    return cudaGetLastError();
+}
+
+extern "C" cudaError_t score_launch_choose_by_sigmoid(const float *logits, const float *bias,
+                                                      int is_normalised, float least, float scale,
+                                                      const struct score_routes *routes, cudaStream_t stream)
+{
+    choose_by_sigmoid_kernel<<<blocks_for(routes->rows, ROW_WARPS), ROW_THREADS, 0, stream>>>(
+        logits, bias, routes->rows, routes->experts, routes->per_input, is_normalised, least, scale,
+        routes->choices, routes->weights);
     return cudaGetLastError();
 }
 

@@ -78,7 +78,11 @@ static size_t lay_out(struct run *run, unsigned char *base)
     run->product = has_product ? carve(base, &used, inputs * d * sizeof(float)) : NULL;
     run->joined = base ? base + used : NULL;
     run->attended = carve(base, &used, inputs * q * type_bytes);
-    run->wide = carve(base, &used, wide_rows(model, inputs) * (size_t)model->up_width * type_bytes);
+    run->wide = carve(
+        base, &used,
+        max_size(wide_rows(model, inputs) * (size_t)model->up_width,
+                 model->config.expert_count ? inputs * 2 * (size_t)score_mlp_size_max(&model->config) : 0) *
+            type_bytes);
     /* Two uses of the same memory, one after the other. */
     run->qkv = base ? base + used : NULL;
     run->picked_hidden = carve(base ? base + used : NULL, &picked, targets * d * sizeof(float));

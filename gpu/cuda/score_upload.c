@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define LAYER_MATRICES 7 /* as stored, at most, beside those of experts */
+#define LAYER_MATRICES 8 /* as stored, at most, beside those of experts */
 
 /* -- Vectors ---------------------------------------------------------------------------------------- */
 
@@ -99,10 +99,12 @@ static void fill_layer_vectors(const struct cuda_model *model, unsigned char *im
         {SCORE_ROLE_MLP_UP_BIAS, model->type, behind(model, layer->mlp_up_bias, gate_rows(model))},
         {SCORE_ROLE_ATTENTION_OUT_BIAS, SCORE_TYPE_F32, layer->attention_out_bias},
         {SCORE_ROLE_MLP_DOWN_BIAS, SCORE_TYPE_F32, layer->mlp_down_bias},
+        {SCORE_ROLE_ROUTER_BIAS, SCORE_TYPE_F32, layer->router_bias},
     };
     const struct tensor_view *views = model->views.layers[index];
     for (size_t j = 0; j < sizeof(vectors) / sizeof(vectors[0]); j++)
-        convert_vector(&views[vectors[j].role], vectors[j].type, place_of(model, image, vectors[j].to));
+        if (vectors[j].to)
+            convert_vector(&views[vectors[j].role], vectors[j].type, place_of(model, image, vectors[j].to));
     convert_norm_weight(model, &views[SCORE_ROLE_ATTENTION_NORM_WEIGHT],
                         place_of(model, image, layer->attention_norm_weight));
     convert_norm_weight(model, &views[SCORE_ROLE_MLP_NORM_WEIGHT],
@@ -207,7 +209,7 @@ static int upload_experts(struct uploads *uploads, uint64_t index, struct err *e
     const uint64_t experts = model->config.expert_count;
     const uint64_t gate_elements = model->config.intermediate_size * model->config.hidden_size;
     int code = 0;
-    for (uint64_t i = 0; i < experts && !code; i++) {
+    for (uint64_t i = 0; i < experts && !code && score_layer_has_experts(&model->config, index); i++) {
         const struct tensor_view *views = model->views.experts[index * experts + i];
         unsigned char *up = (unsigned char *)matrices[MODEL_MATRIX_EXPERTS_UP] + i * model->expert_up_bytes;
         unsigned char *down =
@@ -239,7 +241,8 @@ static int upload_layer(struct uploads *uploads, uint64_t index, struct err *err
     /* Rows of outputs, or of inputs: as wide as there are inputs, or outputs. */
     const int is_turned = model->architecture->is_transposed;
     const uint64_t qkv = is_turned ? model_qkv_width(model) : d, up = is_turned ? model->up_width : d;
-    const uint64_t out = model_out_stride(model);
+    const uint64_t out = model_out_stride(model), size = model->layers[index].mlp_size;
+    const int is_beside = model->config.expert_count > 0;
     const struct {
         enum score_role role;
         enum model_matrix matrix;
@@ -252,9 +255,11 @@ static int upload_layer(struct uploads *uploads, uint64_t index, struct err *err
         {SCORE_ROLE_VALUE_WEIGHT, MODEL_MATRIX_QKV, (q + kv) * d, d},
         {SCORE_ROLE_MLP_GATE_WEIGHT, MODEL_MATRIX_MLP_UP, 0, up},
         {SCORE_ROLE_ROUTER_WEIGHT, MODEL_MATRIX_ROUTER, 0, d},
-        {SCORE_ROLE_MLP_UP_WEIGHT, MODEL_MATRIX_MLP_UP, gate_rows(model) * (is_turned ? 1 : d), up},
+        {SCORE_ROLE_MLP_UP_WEIGHT, MODEL_MATRIX_MLP_UP,
+         (is_beside ? size : gate_rows(model)) * (is_turned ? 1 : d), up},
         {SCORE_ROLE_ATTENTION_OUT_WEIGHT, MODEL_MATRIX_OUT, 0, out},
-        {SCORE_ROLE_MLP_DOWN_WEIGHT, MODEL_MATRIX_OUT, model_out_place(model, q), out},
+        {SCORE_ROLE_MLP_DOWN_WEIGHT, is_beside ? MODEL_MATRIX_BESIDE_DOWN : MODEL_MATRIX_OUT,
+         is_beside ? 0 : model_out_place(model, q), is_beside ? size : out},
     };
     int code = 0;
     for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]) && !code; i++)

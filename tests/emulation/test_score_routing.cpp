@@ -95,8 +95,53 @@ static void routes(uint32_t rows, uint32_t experts, uint32_t per_input, uint32_t
     }
 }
 
+/* Which experts sigmoids and a bias choose, and what these weigh. */
+static void sigmoids(uint32_t rows, uint32_t experts, uint32_t per_input, bool is_normalised, float scale)
+{
+    const uint32_t count = rows * per_input;
+    std::vector<float> logits = numbers<float>((size_t)rows * experts), bias = numbers<float>(experts);
+    for (uint32_t i = 0; rows > 2 && i < experts; i++)
+        logits[i] = -200, logits[2 * experts + i] = std::round(logits[2 * experts + i]); /* many are equal */
+    if (rows > 1)
+        logits[experts + experts / 2] = NAN;
+    std::vector<float> weights(count);
+    const auto choices = in_any_order<uint32_t>(count, [&](uint32_t *to, unsigned seed) {
+        emulation::launch({(rows + ROW_WARPS - 1) / ROW_WARPS, 1, 1}, ROW_THREADS, 0, seed, [&] {
+            choose_by_sigmoid_kernel(logits.data(), bias.data(), rows, experts, per_input, is_normalised,
+                                     1e-20F, scale, to, weights.data());
+        });
+    });
+    for (uint32_t row = 0; row < rows; row++) {
+        const float *x = &logits[(size_t)row * experts];
+        const auto key = [&](uint32_t i) { return 1 / (1 + expf(-x[i])) + bias[i]; };
+        std::vector<uint32_t> order(experts);
+        std::iota(order.begin(), order.end(), 0U);
+        if (row != 1)
+            std::stable_sort(order.begin(), order.end(),
+                             [&](uint32_t a, uint32_t b) { return key(a) > key(b); });
+        std::sort(order.begin(), order.begin() + per_input);
+        double sum = 1e-20;
+        for (uint32_t i = 0; i < per_input; i++)
+            sum += 1 / (1 + std::exp(-(double)x[order[i]]));
+        for (uint32_t i = 0; i < per_input; i++) {
+            const uint32_t at = row * per_input + i;
+            CHECK(choices[at] < experts && (i == 0 || choices[at] > choices[at - 1]));
+            const double weight = 1 / (1 + std::exp(-(double)x[order[i]]));
+            const double want = (is_normalised ? weight / sum : weight) * (double)scale;
+            if (row == 1)
+                CHECK(std::isnan(weights[at]));
+            else
+                CHECK(choices[at] == order[i] && std::fabs((double)weights[at] - want) < 2e-6);
+        }
+    }
+}
+
 int test_score_routing()
 {
+    sigmoids(1, 1, 1, true, 1);
+    sigmoids(9, 5, 2, true, 2.5F);
+    sigmoids(10, 128, 6, false, 0.5F);
+    sigmoids(5, 33, 33, true, 1);
     const auto as_they_are = [](std::vector<float> &) {};
     routes(1, 1, 1, 3, true, as_they_are);
     routes(9, 5, 2, 8, false, as_they_are);
