@@ -17,6 +17,7 @@ The programs are taken from the CMake build folder that $BIFURCATED_BUILD names.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import gc
 import importlib.util
 import os
@@ -231,23 +232,46 @@ def programs() -> dict[str, Path]:
     return {name: find_program(name) for name in ("bifurcated", "bifurcate")}
 
 
+def made_once(tmp_path_factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
+    """A folder of this name, which that of pytest's processes makes that asks for it first; the others wait for it, and only read it."""
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    folder /= name
+    with folder.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        whole = folder.with_suffix(".whole")
+        if not whole.exists():
+            shutil.rmtree(folder, ignore_errors=True)  # of a process that failed
+            folder.mkdir()
+            make(folder)
+            whole.touch()
+    return folder
+
+
 @pytest.fixture(scope="session")
 def made_up(programs: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
     pytest.importorskip("numpy", reason="numpy makes the runs up")
     import synthetic
 
-    root = tmp_path_factory.mktemp("made-up")
-    daemon = Daemon(programs, root / "daemon", None, [], {})
+    def runs_in(folder: Path) -> dict[int, str]:
+        return {size: f"file:{folder}/run-{size}" for size in synthetic.ONSETS}
+
+    def sweep(folder: Path) -> None:
+        for size, onset in synthetic.ONSETS.items():
+            synthetic.write_run(folder / f"run-{size}", size, onset)
+        with Daemon(programs, folder / "daemon", None, [], {}) as daemon:
+            for number in [daemon.sweep(model) for model in runs_in(folder).values()]:
+                assert daemon.wait(number)["state"] == "done"
+        for size, onset in list(synthetic.ONSETS.items())[:3]:
+            synthetic.score_run(daemon, runs_in(folder)[size], onset)
+
+    folder = made_once(tmp_path_factory, "made-up", sweep)
+    place = tmp_path_factory.mktemp("made-up") / "daemon"
+    shutil.copytree(folder / "daemon", place)
+    daemon = Daemon(programs, place, None, [], {})
     daemon.start()
-    daemon.runs = {}
-    for size, onset in synthetic.ONSETS.items():
-        daemon.runs[size] = f"file:{synthetic.write_run(root / f'run-{size}', size, onset)}"
-    for sweep in [daemon.sweep(model) for model in daemon.runs.values()]:
-        assert daemon.wait(sweep)["state"] == "done"
-    daemon.stop()
-    for size, onset in list(synthetic.ONSETS.items())[:3]:
-        synthetic.score_run(daemon, daemon.runs[size], onset)
-    daemon.start()
+    daemon.runs = runs_in(folder)
     yield daemon
     daemon.check_end()
 
