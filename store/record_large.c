@@ -141,6 +141,7 @@ static int link_perplexity(struct connection *connection, int64_t revision_id,
     bind_identity(&query, row);
     if ((code = query_run_int(&query, &id, err)) < 0)
         return code;
+    /* Not an upsert: with the row that is replaced go the scored_files of what it linked. */
     code = query_begin(
         &query, connection,
         "INSERT OR REPLACE INTO revision_perplexities (revision_id, mode, perplexity_id) VALUES (?, ?, ?)",

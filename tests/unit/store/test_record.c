@@ -141,6 +141,17 @@ static void test_second_measurement(void **state)
     assert_string_equal(row->same_as, "step0");
     OK(series_find(fixture->store, fixture->model_id, NULL, "step0", NULL, row, &err));
     assert_true(row->statistics[0].mean == 1);
+    /* So where it was measured before; and where it was found the last time is what counts. */
+    (void)fixture_sweep(fixture, ids, 1, 0);
+    claim(fixture, &lease);
+    (void)snprintf(made->tensor.file_path, sizeof made->tensor.file_path, "moved.safetensors");
+    fixture_digest("moved", made->tensor.file_digest);
+    OK(tasks_record(fixture->store, &lease, &made->result, &err));
+    OK(contents_find_by_revision(fixture->store, ids[0], TENSOR, &tensor, &err));
+    assert_string_equal(tensor.file_path, "moved.safetensors");
+    assert_string_equal(tensor.file_digest, made->tensor.file_digest);
+    OK(series_find(fixture->store, fixture->model_id, NULL, "step0", NULL, row, &err));
+    assert_true(row->statistics[0].mean == 1000);
     free(row);
     free(made);
 }

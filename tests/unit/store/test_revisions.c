@@ -365,7 +365,16 @@ static void test_perplexities_of_other_files(void **state)
     struct model_row was, is;
     int64_t ids[4];
     int forgotten = 9;
-    fixture_add_revisions(fixture, 2, ids);
+    fixture_add_revisions(fixture, 3, ids);
+    /* Of a mode that is scored anew before there is a list, the newer files count. */
+    for (int i = 0; i < 2; i++) {
+        (void)fixture_sweep(fixture, &ids[2], 1, 0);
+        OK(score(fixture, i == 0 ? "another" : "listed", PERPLEXITY_MODE_TOKENS, &err));
+    }
+    fixture_digest("listed", file.digest);
+    OK(revisions_set_listed_files(fixture->store, ids[2], &file, 1, &forgotten, &err));
+    assert_int_equal(forgotten, 0);
+    assert_true(has_perplexity(fixture, "step2", PERPLEXITY_MODE_TOKENS));
     (void)fixture_sweep(fixture, ids, 2, 0);
     OK(score(fixture, "listed", PERPLEXITY_MODE_TOKENS, &err));
     OK(score(fixture, "another", PERPLEXITY_MODE_TOKENS, &err));
