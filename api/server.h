@@ -46,7 +46,7 @@ int api_server_try_port(const struct api_options *options, struct err *err);
  * program listens there) if binding failed. */
 int api_server_start(const struct api_options *options, struct api_server **ret_server, struct err *err);
 
-/* The bound port. */
+/* The bound port: for tests, whose options name none. */
 uint16_t api_server_port(const struct api_server *server);
 
 /* "http://127.0.0.1:7143"; borrowed. */

@@ -40,6 +40,7 @@ void file_digests_free(struct file_digests *digests);
 int file_digests_get(struct file_digests *digests, struct source *source, const atomic_bool *cancel,
                      char hex[DIGEST_SHA256_HEX_SIZE], struct err *err);
 
+/* For tests of threads: what tells that of several one has hashed. */
 void file_digests_count(struct file_digests *digests, struct file_digests_counters *ret_counters);
 
 #endif

@@ -55,6 +55,7 @@ int passages_cache_find_use(struct passages_cache *cache, const char *digest, st
 void passages_cache_keep_use(struct passages_cache *cache, const char *digest,
                              const struct tokenizer_use *use);
 
+/* For tests: what tells that texts were shared, or let go of. */
 void passages_cache_count(struct passages_cache *cache, struct passages_cache_counters *ret_counters);
 
 /* Bytes that an entry takes: its arrays and key, and what it costs to keep them. */

@@ -45,7 +45,7 @@ int tokenizer_load_sentencepiece(const void *data, size_t size, struct tokenizer
 void tokenizer_free(struct tokenizer *tokenizer);
 
 /* The largest id + 1: the rows of an embedding that are real tokens; the rows from there to the model's
- * vocab_size are padding. 0 for an empty vocabulary. */
+ * vocab_size are padding. 0 for an empty vocabulary. For tests and fuzzers, which hold ids against it. */
 uint32_t tokenizer_id_limit(const struct tokenizer *tokenizer);
 
 /* The id of a token by its text as written in tokenizer.json ("<|endoftext|>", "\u0120the"); added tokens
