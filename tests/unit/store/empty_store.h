@@ -57,11 +57,14 @@ static inline int empty_store_open(const char *path, struct store **ret_store, s
     int code;
     if (!access(path, F_OK))
         return store_open(path, ret_store, err);
-    if (empty_store.bytes)
-        return empty_store_copy(path) ? err_set(err, ERR_IO, "%s: cannot be written", path)
-                                      : store_open(path, ret_store, err);
+    if (empty_store.bytes && empty_store_copy(path))
+        return err_set(err, ERR_IO, "%s: cannot be written", path);
     if ((code = store_open(path, ret_store, err)))
         return code;
+    if (empty_store.bytes)
+        return !strncmp(store_instance(*ret_store), empty_store.instance, STORE_INSTANCE_SIZE - 1)
+                   ? 0
+                   : err_set(err, ERR_INTERNAL, "%s: is called as another store", path);
     (void)snprintf(instance, sizeof instance, "%s", store_instance(*ret_store));
     store_close(*ret_store);
     *ret_store = NULL;
