@@ -259,13 +259,14 @@ static int make_room_if_needed(const char *folder, const struct cache *cache, co
                                struct err *err)
 {
     uint64_t kept_bytes = 0;
-    if (!budget_bytes)
+    if (!budget_bytes) {
         tally_forget(tally);
-    else if (tally_has_room(tally, size_bytes, budget_bytes))
+        return 0;
+    }
+    if (tally_has_room(tally, size_bytes, budget_bytes))
         return tally_add(tally, size_bytes, err);
-    else if (!make_room(folder, cache, tally->what, own_name, size_bytes, budget_bytes, &kept_bytes, err))
-        return tally_count(tally, kept_bytes, size_bytes, err);
-    return err->code;
+    int code = make_room(folder, cache, tally->what, own_name, size_bytes, budget_bytes, &kept_bytes, err);
+    return code ? code : tally_count(tally, kept_bytes, size_bytes, err);
 }
 
 int ledger_reserve(const char *state_folder, const struct cache *cache, const char *id, uint64_t size_bytes,
