@@ -223,9 +223,10 @@ export class Scaling {
   fillTable() {
     const old = this.details.querySelector(".scroll");
     const words = { yes: "", no: "no onset", insufficient: "not enough data" };
+    const without = (one) => (one.left_out === "too_long" ? "too many revisions" : words[one.verdict] ?? one.verdict);
     const rows = [...this.all].sort((a, b) => a.parameter_count - b.parameter_count).map((one) => element("tr", {},
       element("th", { scope: "row", title: one.model }, shortName(one.model)), element("td", {}, number(one.parameter_count)),
-      element("td", {}, one.verdict === "yes" ? unitNumber(one.onset, unit()) : words[one.verdict] ?? one.verdict), element("td", {}, unitNumber(one.before, unit()))));
+      element("td", {}, one.verdict === "yes" ? unitNumber(one.onset, unit()) : without(one)), element("td", {}, unitNumber(one.before, unit()))));
     const heads = this.heads();
     const now = element("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": `Data of ${this.spec.title}` },
       element("table", { class: "data" }, element("thead", {}, element("tr", {}, ...heads.map((name) => element("th", { scope: "col" }, name)))), element("tbody", {}, ...rows)));

@@ -4,7 +4,9 @@
  *
  * libmicrohttpd has twice the memory that is allowed here, so that what is too large by less than that gets
  * an answer of ours, a problem with a request id. Beyond it, and for what it cannot parse at all, it answers
- * by itself.
+ * by itself: from version 1.0 on (Debian 13) also a request without Host, with white space or a return where
+ * none may be, with a header without a name, or with another transfer coding (400, not the 501 of here); a
+ * target with a blank it redirects to the encoded one (301).
  */
 #ifndef BIFURCATED_API_HTTP_HEAD_H
 #define BIFURCATED_API_HTTP_HEAD_H

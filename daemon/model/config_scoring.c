@@ -103,11 +103,8 @@ static int check_kind(const struct model_config *config, struct err *err)
             err, ERR_UNSUPPORTED,
             "scoring is implemented for models like GPT-NeoX, GPT-2, BLOOM, Llama, Mistral, Qwen2, Qwen3, "
             "Qwen3-MoE, dots.llm1, SmolLM3, Apertus, Granite, MiniCPM, Gemma, StableLM, Nemotron, "
-            "open-sci-ref, "
-            "KORMo, Baichuan 2, Crystal, Pico, OLMo, OLMo 2, OLMo 3, OLMoE and ModernBERT's decoders, not "
-            "for "
-            "model_type \"%s\": leave the "
-            "metric perplexity out of the sweep",
+            "open-sci-ref, KORMo, Baichuan 2, Crystal, Pico, OLMo, OLMo 2, OLMo 3, OLMoE and ModernBERT's "
+            "decoders, not for model_type \"%s\": leave the metric perplexity out of the sweep",
             config->model_type);
     if (!is_rotary_scored(config))
         return err_set(err, ERR_UNSUPPORTED,

@@ -95,7 +95,7 @@ OMISSIONS = [
     Listed("deploy/README.md", r"^cmake --preset package", "makes and installs packages; tests/proof/packages does, in a Debian of its own"),
     Listed("deploy/README.md", r"^sudo systemctl enable --now bifurcated-worker", "needs GPUs; tests/proof/packages and tests/proof/boot run that unit on the CPU"),
     Listed("deploy/README.md", r"^sudo tests/proof/packages", "takes minutes and makes a Debian; a command of its own"),
-    Listed("deploy/README.md", r"^kubectl exec", "needs a cluster; tests/e2e/test_deploy.py holds its pod against the manifest, and backup and restore are run above"),
+    Listed("deploy/README.md", r"^kubectl", "needs a cluster; tests/e2e/test_deploy.py holds its pod against the manifest, and backup and restore are run above", 2),
     Listed("deploy/slurm/README.md", r"", "needs a cluster; tests/e2e/test_slurm.py runs this worker.sh as jobs of a real Slurm"),
     Listed("tests/slurm/README.md", r"", "a cluster that stays; tests/e2e/test_slurm.py drives the same"),
     Listed("CONTRIBUTING.md", r"^deploy/test", "this test is part of it"),

@@ -85,16 +85,19 @@ def test_scaling_with_its_law(page: Browser, made_up: Daemon) -> None:
     assert pixels(page.downloaded("scaling.png").read_bytes())[0] > 600
     # If the largest has not forked so far, it has an open bar, from its last revision to the top, as in `bifurcate plot scaling`.
     open_one = {"onset_step": None, "onset_step_before": 700.0, "verdict": "no", "left_out": None}
+    long_one = {"onset_step": None, "onset_step_before": None, "verdict": "insufficient", "left_out": "too_long"}
     page.run(
         "const real = window.fetch; window.fetch = async (...words) => { const answer = await real(...words);"
         "if (!String(words[0].url ?? words[0]).includes('/v1/scaling')) return answer; const body = await answer.json();"
-        "Object.assign(body.models.find(one => one.model === arguments[0].model), arguments[0].to); body.fit.unforked = 1;"
+        "for (const [model, to] of arguments[0]) Object.assign(body.models.find(one => one.model === model), to); body.fit.unforked = 1;"
         "return new Response(JSON.stringify(body), {status: 200, headers: answer.headers}); };",
-        {"model": largest["model"], "to": open_one},
+        [(largest["model"], open_one), (second["model"], long_one)],
     )
     page.run("document.querySelector('#rows input[value=tokens]').click()")
     page.wait("document.getElementById('panel-scaling-help').textContent.includes('not forked so far: 1')")
     assert "to the top: none so far" in page.value("document.getElementById('panel-scaling-help').textContent")
+    table = page.value("document.querySelector('#panel-scaling details table').textContent")
+    assert "too many revisions" in table and "not enough data" not in table
     bar = page.value(
         "(() => { const chart = Chart.getChart(document.querySelector('#panel-scaling canvas')), bar = chart.data.datasets"
         ".find(one => one.data[0].y === 700 && one.data.length === 2); return [bar.data[1].y, chart.scales.y.max,"

@@ -4,7 +4,8 @@ A round is one sweep on a fresh state folder. Its daemon is killed several times
 the log), while it plans, works and records, and while it stops (checkpoint of the log). After every kill the database must
 be sound and nothing half recorded. After the round every task was recorded once, the exported series and all tables of
 results equal those of the undisturbed run, and no file lies around that the undisturbed run does not leave. What is swept is
-by lot published as branches, as folders of one, as its commits or as repositories, so that plans look in all these places.
+by lot published as branches, as folders of one, as its commits or as repositories, so that plans look in all these places, or as
+trainers write it to go on from (trained.py).
 
 With remote workers the daemon has none of its own; two processes work for it, and by lot one of them or the daemon is killed.
 What a killed worker held is taken up when its lease is over: leases are short, so that this is soon. The daemon's clock is put
