@@ -43,8 +43,7 @@ enum score_activation {
 /* How much each expert weighs, and which are chosen. */
 enum score_router {
     SCORE_ROUTER_SOFTMAX, /* the softmax over all logits; the largest */
-    SCORE_ROUTER_SIGMOID, /* the logit's sigmoid; those with the largest sum of that and a bias of their own
-                           */
+    SCORE_ROUTER_SIGMOID, /* the logit's sigmoid; the largest sums of that and the expert's bias */
 };
 
 enum score_precision {

@@ -219,6 +219,14 @@ out:
     return code;
 }
 
+static int refuse(uint64_t size_bytes, uint64_t budget_bytes, struct err *err)
+{
+    return err_set(err, ERR_LIMIT,
+                   "the file has %" PRIu64 " MiB and does not fit into the cache budget of %" PRIu64
+                   " MiB: raise the budget, or keep no whole files",
+                   (uint64_t)(size_bytes / MIB), (uint64_t)(budget_bytes / MIB));
+}
+
 /* Counts all entries, and evicts some if there must be room; *ret_bytes is what those that stay have. */
 static int make_room(const char *folder, const struct cache *cache, const char *root, const char *own_name,
                      uint64_t size_bytes, uint64_t budget_bytes, uint64_t *ret_bytes, struct err *err)
@@ -233,8 +241,7 @@ static int make_room(const char *folder, const struct cache *cache, const char *
     for (size_t i = 0; i < entries.count && !code; i++) {
         if (!checked_add_u64(entries.total_bytes, size_bytes, &need) && need <= budget_bytes - spare)
             break;
-        if (size_bytes <= budget_bytes)
-            spare = tally_spare(entries.count, size_bytes, budget_bytes);
+        spare = tally_spare(entries.count, size_bytes, budget_bytes);
         if (strcmp(entries.rows[i].name, own_name) == 0)
             continue;
         int kept = evict(folder, cache, root, &entries.rows[i], err);
@@ -244,16 +251,14 @@ static int make_room(const char *folder, const struct cache *cache, const char *
             entries.total_bytes -= entries.rows[i].size_bytes;
     }
     if (!code && (checked_add_u64(entries.total_bytes, size_bytes, &need) || need > budget_bytes))
-        code = err_set(err, ERR_LIMIT,
-                       "the file has %" PRIu64 " MiB and does not fit into the cache budget of %" PRIu64
-                       " MiB: raise the budget, or keep no whole files",
-                       (uint64_t)(size_bytes / MIB), (uint64_t)(budget_bytes / MIB));
+        code = refuse(size_bytes, budget_bytes, err); /* writers hold the others */
     *ret_bytes = entries.total_bytes;
     free_entries(&entries);
     return code;
 }
 
-/* Says in the tally what is about to be added, after making room for it where there may be none. */
+/* Says in the tally what is about to be added, after making room for it where there may be none. Nothing goes
+ * for what cannot fit. */
 static int make_room_if_needed(const char *folder, const struct cache *cache, const char *own_name,
                                uint64_t size_bytes, uint64_t budget_bytes, struct tally *tally,
                                struct err *err)
@@ -263,6 +268,8 @@ static int make_room_if_needed(const char *folder, const struct cache *cache, co
         tally_forget(tally);
         return 0;
     }
+    if (size_bytes > budget_bytes)
+        return refuse(size_bytes, budget_bytes, err);
     if (tally_has_room(tally, size_bytes, budget_bytes))
         return tally_add(tally, size_bytes, err);
     int code = make_room(folder, cache, tally->what, own_name, size_bytes, budget_bytes, &kept_bytes, err);

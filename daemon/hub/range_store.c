@@ -163,7 +163,7 @@ static int make_room(const char *folder, uint64_t size_bytes, uint64_t budget_by
     struct all_kept all = {0};
     struct err ignored = ERR_INIT;
     uint64_t left_bytes = budget_bytes - size_bytes;
-    (void)walk_files(folder, 1, visit, &all, &ignored);
+    const int has_all = walk_files(folder, 1, visit, &all, &ignored) == 0;
     if (all.count)
         qsort(all.rows, all.count, sizeof *all.rows, compare_use);
     if (all.total_bytes > left_bytes)
@@ -180,7 +180,7 @@ static int make_room(const char *folder, uint64_t size_bytes, uint64_t budget_by
     free(all.rows);
     if (all.total_bytes > budget_bytes - size_bytes)
         return err_set(err, ERR_IO, "%s: what is kept there cannot be removed", folder);
-    if (!all.is_cut)
+    if (has_all)
         return tally_count(tally, all.total_bytes, size_bytes, err);
     tally_forget(tally);
     return 0;

@@ -36,8 +36,9 @@ static void read_tally(struct tally *tally)
     if (after == text || *after != ' ')
         return;
     tally->counted_s = strtoll(after, &after, 10);
-    const int64_t age_s = now_s() - tally->counted_s;
-    tally->is_known = *after == ' ' && strcmp(after + 1, tally->what) == 0 && age_s >= 0 && age_s < HOLDS_S;
+    const int64_t now = now_s();
+    tally->is_known = *after == ' ' && strcmp(after + 1, tally->what) == 0 && tally->counted_s <= now &&
+                      tally->counted_s > now - HOLDS_S;
 }
 
 /* Emptied first: of what is written in part nothing is known. */
@@ -47,6 +48,7 @@ static int write_tally(struct tally *tally, struct err *err)
     buf_init(&text, NUMBERS_SIZE + 64 * KIB);
     (void)buf_appendf(&text, "%" PRIu64 " %" PRId64 " %s", tally->bytes, tally->counted_s, tally->what);
     int code = buf_check(&text, "tally", err);
+    errno = 0; /* of what is written in part none is told */
     if (!code &&
         (ftruncate(tally->fd, 0) != 0 || pwrite(tally->fd, text.data, text.size, 0) != (ssize_t)text.size))
         code = err_set_errno(err, errno ? errno : ENOSPC, "the tally of kept files cannot be written");

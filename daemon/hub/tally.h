@@ -42,7 +42,7 @@ void tally_forget(struct tally *tally);
 void tally_close(struct tally *tally);
 
 /* What must go at once where that much must: of many files a sixteenth of the budget more, since all are
- * looked at each time. Never more than the budget. */
+ * looked at each time. Never more than the budget, of which `size_bytes` is a part. */
 uint64_t tally_spare(size_t file_count, uint64_t size_bytes, uint64_t budget_bytes);
 
 #endif

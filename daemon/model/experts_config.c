@@ -124,7 +124,7 @@ static void read_shared(json_t *root, struct model_config *config)
     config->dense_layer_count = number_or(root, "first_k_dense_replace", 0, LIMIT_SCORE_LAYERS, doubt);
     config->dense_size =
         config->dense_layer_count ? number_or(root, "intermediate_size", 10944, LIMIT_SCORE_WIDTH, doubt) : 0;
-    config->shared_size = width * shared; /* at most 2^48 */
+    config->shared_size = width * shared; /* at most 2^40 */
     if (!config->shared_size || config->shared_size > LIMIT_SCORE_WIDTH)
         config_doubt_set(doubt, "\"n_shared_experts\" is no number of shared experts");
     if (!(config->router_scale > 0))

@@ -3,9 +3,9 @@
  * each times its weight.
  *
  * The weights are a softmax over all experts' logits, of which the largest are taken; or each logit's
- * sigmoid, and those are taken of which this and a bias are the largest, within the best groups (enum
- * score_router). Where config.json says so, they are divided by their sum. Of equal logits the expert with
- * the smaller number goes first: torch.topk leaves that open. An input whose logits are not numbers gets NaN.
+ * sigmoid, and those are taken of which the sum of this and a bias is largest (enum score_router). Where
+ * config.json says so, they are divided by their sum. Of equal logits the expert with the smaller number goes
+ * first: torch.topk leaves that open. An input whose logits are not numbers gets NaN.
  *
  * The inputs of a batch are grouped by expert, so that each expert is one product over all of its inputs, and
  * each input's answers are added up in the order of the experts' numbers, whatever the threads do.

@@ -21,8 +21,7 @@ enum model_matrix {
     MODEL_MATRIX_ROUTER,
     MODEL_MATRIX_EXPERTS_UP, /* of all experts, one behind the other: as MODEL_MATRIX_MLP_UP */
     MODEL_MATRIX_EXPERTS_DOWN,
-    MODEL_MATRIX_BESIDE_DOWN, /* of the MLP beside experts, or in their place, whose up is MODEL_MATRIX_MLP_UP
-                               */
+    MODEL_MATRIX_BESIDE_DOWN, /* of the MLP beside experts, or in their place; its up is that of MLPs */
     MODEL_MATRIX_COUNT
 };
 

@@ -476,9 +476,11 @@ def test_offline_the_first_revision_stays_the_reference(daemon: Callable[..., Da
 def test_budget_too_small(many: tuple[Emulator, Probe, Callable[..., dict[str, Any]]], tmp_path: Path) -> None:
     _, probe, _ = many
     options = (*FAST, f"state={tmp_path / 'state'}", "cache_budget_bytes=1000000")
+    small = Path(probe("org/many", "download", "b0", "config.json", options=options)["path"])
     answer = probe("org/many", "download", "b0", f"sub/{BIG}", options=options)
     assert answer["error"] == "limit" and "budget" in answer["message"]
-    assert not list(probe.cache.glob("models--org--many/blobs/*"))
+    assert small.is_file(), "nothing goes for what cannot fit"
+    assert list(probe.cache.glob("models--org--many/blobs/*")) == [small.resolve()]
 
 
 def test_eviction_by_many_at_once(many: tuple[Emulator, Probe, Callable[..., dict[str, Any]]]) -> None:

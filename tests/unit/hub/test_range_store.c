@@ -127,6 +127,22 @@ static void test_tally(void **state)
     expect_known(*state, "/cache", 1);
 }
 
+static void write_text(const char *folder, const char *text)
+{
+    char path[512];
+    (void)snprintf(path, sizeof path, "%s/.lock", folder);
+    OK(file_write_atomic(path, text, strlen(text), 0600, &err));
+}
+
+static void test_spoiled_tally(void **state)
+{
+    static const char *const texts[] = {"", "1", "x 1 ", "1 -9223372036854775808 ", "1 9223372036854775807 "};
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        write_text(*state, texts[i]);
+        expect_known(*state, "", 0);
+    }
+}
+
 static void test_what_goes_at_once(void **state)
 {
     (void)state;
@@ -146,6 +162,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_when_all_are_counted, fixture_make_folder,
                                         fixture_remove_folder),
         cmocka_unit_test_setup_teardown(test_tally, fixture_make_folder, fixture_remove_folder),
+        cmocka_unit_test_setup_teardown(test_spoiled_tally, fixture_make_folder, fixture_remove_folder),
         cmocka_unit_test(test_what_goes_at_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
