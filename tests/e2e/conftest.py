@@ -232,12 +232,14 @@ def programs() -> dict[str, Path]:
     return {name: find_program(name) for name in ("bifurcated", "bifurcate")}
 
 
-def made_once(tmp_path_factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
-    """A folder of this name, which that of pytest's processes makes that asks for it first; the others wait for it, and only read it."""
-    folder = tmp_path_factory.getbasetemp()
-    if "PYTEST_XDIST_WORKER" in os.environ:
-        folder = folder.parent
-    folder /= name
+def shared_place(config: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of all of pytest's processes. Of a pytest that a test starts it is that one's own, though xdist's variables are there, too."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if hasattr(config, "workerinput") else own
+
+
+def made_once(folder: Path, make: Callable[[Path], None]) -> Path:
+    """This folder, which that of pytest's processes makes that asks for it first; the others wait for it, and only read it."""
     with folder.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         whole = folder.with_suffix(".whole")
@@ -250,7 +252,7 @@ def made_once(tmp_path_factory: pytest.TempPathFactory, name: str, make: Callabl
 
 
 @pytest.fixture(scope="session")
-def made_up(programs: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
+def made_up(programs: dict[str, Path], pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
     pytest.importorskip("numpy", reason="numpy makes the runs up")
     import synthetic
 
@@ -266,7 +268,7 @@ def made_up(programs: dict[str, Path], tmp_path_factory: pytest.TempPathFactory)
         for size, onset in list(synthetic.ONSETS.items())[:3]:
             synthetic.score_run(daemon, runs_in(folder)[size], onset)
 
-    folder = made_once(tmp_path_factory, "made-up", sweep)
+    folder = made_once(shared_place(pytestconfig, tmp_path_factory) / "made-up", sweep)
     place = tmp_path_factory.mktemp("made-up") / "daemon"
     shutil.copytree(folder / "daemon", place)
     daemon = Daemon(programs, place, None, [], {})

@@ -7,6 +7,11 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from conftest import made_once, shared_place
 
 FAILING = '''
 import os
@@ -94,3 +99,22 @@ def test_nothing_outlives_what_fails(tmp_path: Path) -> None:
     assert "1 skipped" in done.stdout and "the test has left running" in done.stdout, done.stdout
     pids = [int(line) for line in (tmp_path / "begun").read_text().split()]
     assert len(pids) == 8 and not [pid for pid in pids if Path(f"/proc/{pid}").exists()], (pids, done.stdout)
+
+
+def test_what_processes_share_is_made_once(tmp_path: Path) -> None:
+    """Of what failed midway nothing is left to the next one that makes it."""
+    factory: Any = SimpleNamespace(getbasetemp=lambda: tmp_path / "gw0")
+    worker: Any = SimpleNamespace(workerinput={})
+    alone: Any = SimpleNamespace()
+    assert shared_place(worker, factory) == tmp_path and shared_place(alone, factory) == tmp_path / "gw0"
+    folder = tmp_path / "made"
+
+    def fail(place: Path) -> None:
+        (place / "half").touch()
+        raise OSError
+
+    for _ in range(2):
+        with pytest.raises(OSError):
+            made_once(folder, fail)
+    assert made_once(folder, lambda place: (place / "whole").touch()) == folder
+    assert made_once(folder, fail) == folder and [path.name for path in folder.iterdir()] == ["whole"]
