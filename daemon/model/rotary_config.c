@@ -173,6 +173,11 @@ static void read_all(const struct reading *reading)
     const json_t *scaling = value_of(reading, "rope_scaling");
     const json_t *parameters = value_of(reading, "rope_parameters");
     const json_t *rope = json_object_size(scaling) ? scaling : parameters;
+    /* The last doubt is told: these come before what is wrong in any class. */
+    if (reading->rules->lacks_parameters && config_doubt_is_there(parameters))
+        doubt(reading, "rope_parameters", "is there, which the class passes over");
+    if (reading->rules->lacks_scaling && config_doubt_is_there(scaling))
+        doubt(reading, "rope_scaling", "is there");
     if (reading->rules->has_strict_scaling && json_is_object(scaling) && !is_strict(scaling))
         doubt(reading, "rope_scaling", "is not just a \"type\" and a \"factor\" above 1");
     if (json_is_object(scaling) && !json_object_get(scaling, "type") &&
@@ -182,10 +187,6 @@ static void read_all(const struct reading *reading)
         doubt(reading, "rope_scaling", "is not there, for which versions have defaults of their own");
     if (has_object(rope))
         doubt(reading, rope == scaling ? "rope_scaling" : "rope_parameters", "differs from layer to layer");
-    if (reading->rules->lacks_parameters && config_doubt_is_there(parameters))
-        doubt(reading, "rope_parameters", "is there, which the class passes over");
-    if (reading->rules->lacks_scaling && config_doubt_is_there(scaling))
-        doubt(reading, "rope_scaling", "is there");
     doubt_base(reading, rope, rope == scaling);
     doubt_fraction(reading, reading->root);
     doubt_fraction(reading, rope);
