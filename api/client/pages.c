@@ -5,6 +5,16 @@
 
 #define PAGES_MAX 10000
 
+/* Nonzero: there is no memory for it. */
+static int append_page(json_t *document, json_t *more, const char *key)
+{
+    json_t *damaged = json_object_get(document, "damaged"), *also = json_object_get(more, "damaged");
+    json_t *further = json_object_get(more, "next_cursor");
+    return json_array_extend(json_object_get(document, key), json_object_get(more, key)) ||
+           (json_is_array(damaged) && json_is_array(also) && json_array_extend(damaged, also)) ||
+           json_object_set_new(document, "next_cursor", further ? json_incref(further) : json_null());
+}
+
 int pages_get(struct client_link *link, const char *target, const char *key, json_t **ret_document,
               struct err *err)
 {
@@ -38,10 +48,8 @@ int pages_get(struct client_link *link, const char *target, const char *key, jso
         if (json_array_size(json_object_get(more, key)) == 0)
             code = err_set(err, ERR_FORMAT, "%s%s: a page without rows names a further one",
                            client_link_server(link), target);
-        (void)json_array_extend(json_object_get(document, key), json_object_get(more, key));
-        (void)json_array_extend(json_object_get(document, "damaged"), json_object_get(more, "damaged"));
-        json_t *further = json_object_get(more, "next_cursor");
-        (void)json_object_set_new(document, "next_cursor", further ? json_incref(further) : json_null());
+        else if (append_page(document, more, key))
+            code = err_set(err, ERR_NO_MEMORY, "%s%s: out of memory", client_link_server(link), target);
         json_decref(more);
     }
     if (code)
