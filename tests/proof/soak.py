@@ -37,7 +37,7 @@ class Sample:
     others_kib: int  # files that are mapped, stacks
     descriptors: int
     threads: int
-    files: int  # in state folder and cache
+    files: int  # in state folder and cache, without links
     disk_kib: int
     statements: int
     held: dict[int, heap.Held] = field(repr=False)  # by place
@@ -108,8 +108,10 @@ def sample(daemon: Daemon, counts: heap.Heap, begin: float, sweeps: int) -> Samp
     for folder, _, names in [*os.walk(daemon.state), *os.walk(daemon.cache)]:
         for name in names:
             try:
-                if not name.endswith(("-wal", "-shm")):
-                    sizes.append((Path(folder) / name).lstat().st_blocks // 2)
+                path = Path(folder) / name
+                # As in Python's cache, each commit that was read keeps its links; what they lead to is what must not grow.
+                if not name.endswith(("-wal", "-shm")) and not path.is_symlink():
+                    sizes.append(path.lstat().st_blocks // 2)
             except FileNotFoundError:
                 pass  # it has just gone
     held = counts.held()
