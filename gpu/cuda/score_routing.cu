@@ -29,8 +29,39 @@ static __device__ __forceinline__ uint64_t warp_largest(uint64_t x)
     return x;
 }
 
-/* A warp per input: the largest logits, one after the other; then their experts in ascending order, with
- * their part of the softmax over all. */
+/* The warp's largest key below `last`. */
+template <typename Value>
+static __device__ __forceinline__ uint64_t largest_below(uint64_t last, uint32_t experts, Value value_of)
+{
+    uint64_t best = 0;
+    for (uint32_t expert = threadIdx.x % 32; expert < experts; expert += 32) {
+        const uint64_t key = key_of(value_of(expert), expert);
+        best = key < last && key > best ? key : best;
+    }
+    return warp_largest(best);
+}
+
+/* The experts whose keys are no smaller than `last`, in ascending order, and their weights. */
+template <typename Value, typename Weight>
+static __device__ __forceinline__ void write_choices(uint64_t last, uint32_t experts, Value value_of,
+                                                     Weight weight_of, uint32_t *choices, float *weights)
+{
+    const uint32_t lane = threadIdx.x % 32;
+    for (uint32_t first = 0, place = 0; first < experts; first += 32) {
+        const uint32_t expert = first + lane;
+        const bool is_chosen = expert < experts && key_of(value_of(expert), expert) >= last;
+        const uint32_t lanes = __ballot_sync(0xffffffffU, is_chosen);
+        if (is_chosen) {
+            const uint32_t at = place + (uint32_t)__popc(lanes & ((1U << lane) - 1));
+            choices[at] = expert;
+            weights[at] = weight_of(expert);
+        }
+        place += (uint32_t)__popc(lanes);
+    }
+}
+
+/* A warp per input: the largest logits, one after the other; then their experts with their part of the
+ * softmax over all. */
 __global__ void choose_kernel(const float *logits, uint32_t rows, uint32_t experts, uint32_t per_input,
                               int is_normalised, uint32_t *choices, float *weights)
 {
@@ -38,15 +69,11 @@ __global__ void choose_kernel(const float *logits, uint32_t rows, uint32_t exper
     if (row >= rows)
         return; // guard: whole warps
     logits += (size_t)row * experts;
+    const auto value_of = [=](uint32_t expert) { return logits[expert]; };
     uint64_t last = UINT64_MAX;
     float largest = 0, all = 0, chosen = 0; /* the largest logit; sums of exponentials */
     for (uint32_t i = 0; i < per_input; i++) {
-        uint64_t best = 0;
-        for (uint32_t expert = lane; expert < experts; expert += 32) {
-            const uint64_t key = key_of(logits[expert], expert);
-            best = key < last && key > best ? key : best;
-        }
-        last = warp_largest(best);
+        last = largest_below(last, experts, value_of);
         const float logit = logits[~(uint32_t)last];
         largest = i ? largest : logit;
         chosen += expf(logit - largest);
@@ -54,20 +81,13 @@ __global__ void choose_kernel(const float *logits, uint32_t rows, uint32_t exper
     for (uint32_t expert = lane; expert < experts; expert += 32)
         all += expf(logits[expert] - largest);
     all = warp_sum(all);
-    size_t place = (size_t)row * per_input;
-    for (uint32_t first = 0; first < experts; first += 32) {
-        const uint32_t expert = first + lane;
-        const bool is_chosen = expert < experts && key_of(logits[expert], expert) >= last;
-        const uint32_t lanes = __ballot_sync(0xffffffffU, is_chosen);
-        if (is_chosen) {
-            const size_t at = place + (size_t)__popc(lanes & ((1U << lane) - 1));
-            /* By way of `all`, which is NaN if any logit is. */
-            const float weight = expf(logits[expert] - largest) / all;
-            choices[at] = expert;
-            weights[at] = is_normalised ? weight / (chosen / all) : weight;
-        }
-        place += (size_t)__popc(lanes);
-    }
+    /* By way of `all`, which is NaN if any logit is. */
+    const auto weight_of = [=](uint32_t expert) {
+        const float weight = expf(logits[expert] - largest) / all;
+        return is_normalised ? weight / (chosen / all) : weight;
+    };
+    const size_t place = (size_t)row * per_input;
+    write_choices(last, experts, value_of, weight_of, choices + place, weights + place);
 }
 
 static __device__ __forceinline__ float sigmoid(float x)
@@ -84,34 +104,22 @@ __global__ void choose_by_sigmoid_kernel(const float *logits, const float *bias,
     if (row >= rows)
         return; // guard: whole warps
     logits += (size_t)row * experts;
+    const auto value_of = [=](uint32_t expert) { return sigmoid(logits[expert]) + bias[expert]; };
     uint64_t last = UINT64_MAX;
     float chosen = least, spoilt = 0; /* NaN if any sum is */
     for (uint32_t i = 0; i < per_input; i++) {
-        uint64_t best = 0;
-        for (uint32_t expert = lane; expert < experts; expert += 32) {
-            const float sum = sigmoid(logits[expert]) + bias[expert];
-            const uint64_t key = key_of(sum, expert);
-            best = key < last && key > best ? key : best;
-            spoilt = isnan(sum) ? sum : spoilt;
-        }
-        last = warp_largest(best);
+        last = largest_below(last, experts, value_of);
         chosen += sigmoid(logits[~(uint32_t)last]);
     }
+    for (uint32_t expert = lane; expert < experts; expert += 32)
+        spoilt = isnan(value_of(expert)) ? value_of(expert) : spoilt;
     spoilt = warp_sum(spoilt);
-    size_t place = (size_t)row * per_input;
-    for (uint32_t first = 0; first < experts; first += 32) {
-        const uint32_t expert = first + lane;
-        const bool is_chosen =
-            expert < experts && key_of(sigmoid(logits[expert]) + bias[expert], expert) >= last;
-        const uint32_t lanes = __ballot_sync(0xffffffffU, is_chosen);
-        if (is_chosen) {
-            const size_t at = place + (size_t)__popc(lanes & ((1U << lane) - 1));
-            const float weight = sigmoid(logits[expert]);
-            choices[at] = expert;
-            weights[at] = (is_normalised ? weight / chosen : weight) * (scale + spoilt);
-        }
-        place += (size_t)__popc(lanes);
-    }
+    const auto weight_of = [=](uint32_t expert) {
+        const float weight = sigmoid(logits[expert]);
+        return (is_normalised ? weight / chosen : weight) * (scale + spoilt);
+    };
+    const size_t place = (size_t)row * per_input;
+    write_choices(last, experts, value_of, weight_of, choices + place, weights + place);
 }
 
 /* The choices of a block, to shared memory; how many there are. */
