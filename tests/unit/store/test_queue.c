@@ -258,11 +258,55 @@ static void test_left_to_others(void **state)
     assert_string_equal(task.error_code, "");
 }
 
+/* How the second task of a sweep, whose first one somebody has, could be chosen, each alone. */
+static const struct way {
+    size_t count; /* of the sweep's tasks */
+    const char *sql;
+    int does_spread, is_near;
+} ways[] = {
+    {2, "", 0, 0},                                                          /* in step order */
+    {2, "", 1, 0},                                                          /* apart from others */
+    {2, "", 0, 1},                                                          /* behind what the worker has */
+    {2, "UPDATE tasks SET not_before_ms = 1 WHERE state = 'queued'", 0, 0}, /* its pause is over */
+    {10,
+     "UPDATE tasks SET state = 'failed', error_code = 'format' WHERE state = 'queued' AND ordinal > 1;"
+     "UPDATE tasks SET attempts = 1 WHERE state = 'queued';"
+     "UPDATE sweeps SET tasks_failed = 8, tasks_queued = 1 WHERE tasks_queued = 9",
+     0, 0}, /* begun before eight failed alike */
+};
+
+/* A revision that is being measured is in no way begun for another sweep, too. */
+static void test_shared_revision_is_passed_over_in_each_way(void **state)
+{
+    struct fixture *fixture = *state;
+    int64_t ids[11];
+    fixture_add_revisions(fixture, 10, ids);
+    for (size_t i = 0; i < sizeof ways / sizeof ways[0]; i++) {
+        struct task_row task;
+        struct task_lease lease;
+        const struct tasks_choice choice = {
+            .does_spread = ways[i].does_spread, .near = ids, .near_count = (size_t)ways[i].is_near};
+        (void)fixture_sweep(fixture, &ids[1], 1, 0);
+        lease_task(fixture, "a/1", LEASE_MS, &task, &lease);
+        const int64_t sweep = fixture_sweep(fixture, ids, ways[i].count, 0);
+        OK(tasks_claim(fixture->store, BY("b/1", LEASE_MS, NULL), NULL, &task, NULL, &err));
+        assert_int_equal(task.revision_id, ids[0]);
+        (void)sql_run(fixture->path, ways[i].sql);
+        const struct tasks_claimant *neighbour = BY("b/2", LEASE_MS, NULL);
+        FAILS(ERR_NOT_FOUND, tasks_claim(fixture->store, neighbour, &choice, &task, NULL, &err));
+        OK(record(fixture, &lease, &err));
+        OK(tasks_claim(fixture->store, neighbour, &choice, &task, NULL, &err));
+        assert_int_equal(task.revision_id, ids[1]);
+        OK(sweeps_cancel(fixture->store, sweep, &err));
+    }
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, fixture_open, fixture_close)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        CASE(test_shared_revision_is_passed_over_in_each_way),
         CASE(test_workers_keep_apart),
         CASE(test_workers_keep_apart_to_the_end),
         CASE(test_worker_alone_goes_in_order),

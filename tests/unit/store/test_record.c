@@ -107,6 +107,7 @@ static void test_second_measurement(void **state)
     int count = 0;
     struct task_lease lease;
     struct statistics_row found;
+    struct displacement_row moved;
     struct revision_tensor_row tensor;
     struct fixture_result *made = malloc(sizeof *made);
     fixture_add_revisions(fixture, 2, ids);
@@ -117,6 +118,7 @@ static void test_second_measurement(void **state)
     for (int i = 0; i < 4; i++)
         made->statistics[i].dip = 0.25;
     made->tensor.fetched_bytes = 0;
+    fixture_displace(made, TASK_LINK_FIRST, ids[0], content_id, 3);
     claim(fixture, &lease);
     OK(tasks_record(fixture->store, &lease, &made->result, &err));
     OK(statistics_list(fixture->store, content_id, count_rows, &count, &err));
@@ -128,6 +130,8 @@ static void test_second_measurement(void **state)
     assert_int_equal(tensor.fetched_bytes, 1024);
     /* Another backend is another measurement, and becomes the one that is shown. */
     claim(fixture, &lease);
+    made->rows[0][0].msd = 4; /* of the same displacement, which is known without this one */
+    made->rows[0][0].wasserstein1 = 0.5;
     for (int i = 0; i < 4; i++)
         (void)snprintf(made->statistics[i].backend, STORE_BACKEND_SIZE, "cuda");
     (void)snprintf(made->tensor.backend, STORE_BACKEND_SIZE, "cuda");
@@ -135,6 +139,8 @@ static void test_second_measurement(void **state)
     count = 0;
     OK(statistics_list(fixture->store, content_id, count_rows, &count, &err));
     assert_int_equal(count, 8);
+    OK(displacements_find(fixture->store, content_id, content_id, &made->rows[0][0], &moved, &err));
+    assert_true(moved.msd == 3 && moved.wasserstein1 == 0.5);
     struct series_row *row = malloc(sizeof *row);
     OK(series_find(fixture->store, fixture->model_id, NULL, "step1", NULL, row, &err));
     assert_true(row->statistics[0].mean == 1000);

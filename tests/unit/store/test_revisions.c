@@ -218,6 +218,9 @@ static void test_measured_count(void **state)
     int64_t ids[4];
     struct model_row model;
     struct revision_row moved;
+    struct task_row task;
+    struct task_lease lease;
+    struct fixture_result *made = malloc(sizeof *made);
     fixture_add_revisions(fixture, 3, ids);
     (void)fixture_sweep(fixture, ids, 2, 0);
     (void)fixture_measure(fixture, "step0", 1);
@@ -226,6 +229,20 @@ static void test_measured_count(void **state)
     assert_int_equal(model.measured_count, 2);
     (void)fixture_sweep(fixture, ids, 1, 0);
     (void)fixture_measure(fixture, "step0", 1); /* again: still two */
+    (void)fixture_sweep(fixture, &ids[3], 1, 0);
+    (void)fixture_measure(fixture, "main", 1); /* no step */
+    (void)fixture_sweep(fixture, &ids[2], 1, 0);
+    fixture_claim(fixture, "local/1", &task);
+    task_lease_of(&task, &lease);
+    fixture_result(made, "other", 1);
+    (void)snprintf(made->tensor.tensor, sizeof made->tensor.tensor, "another.weight");
+    OK(tasks_record(fixture->store, &lease, &made->result, &err));
+    OK(models_get(fixture->store, fixture->model_id, &model, &err));
+    assert_int_equal(model.measured_count, 2);
+    (void)fixture_sweep(fixture, &ids[2], 1, 0);
+    fixture_revision(&moved, 2, "moved");
+    OK(revisions_update(fixture->store, fixture->model_id, &moved, 1, 0, NULL, &err));
+    (void)fixture_measure(fixture, "step2", 1); /* what the branch was */
     OK(models_get(fixture->store, fixture->model_id, &model, &err));
     assert_int_equal(model.measured_count, 2);
     fixture_revision(&moved, 0, "moved");
@@ -236,6 +253,7 @@ static void test_measured_count(void **state)
     OK(models_describe(fixture->store, &model, &err));
     OK(models_get(fixture->store, fixture->model_id, &model, &err));
     assert_int_equal(model.measured_count, 0);
+    free(made);
 }
 
 static void test_refusals(void **state)

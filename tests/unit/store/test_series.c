@@ -103,10 +103,11 @@ static void test_measured(void **state)
     free(page);
 }
 
-/* Records three revisions, each with its displacement from the one before; then the last one's from the
- * first, in a sweep that leaves out the second, which `is_gone` by then, or not. `last` names the last one's
- * bytes then. */
-static void measure_thinned(struct fixture *fixture, int64_t definition, int is_gone, const char *last)
+/* Records three revisions, each with its displacement from the one before, and the last one's reference is
+ * the second; then the last one's from the first, in a sweep that leaves out the second, which `is_gone` by
+ * then, or not. `last` names the last one's bytes then. */
+static void measure_thinned(struct fixture *fixture, int64_t definition, int64_t token_rows, int is_gone,
+                            const char *last)
 {
     int64_t ids[4], contents[3];
     struct task_row task;
@@ -129,8 +130,12 @@ static void measure_thinned(struct fixture *fixture, int64_t definition, int is_
         fixture_result(made, i == 4 ? last : name, 100 * step);
         if (step > 0)
             fixture_displace(made, TASK_LINK_PREVIOUS, ids[before], contents[before], i == 4 ? 70 : 7);
+        if (step == 2)
+            fixture_displace(made, TASK_LINK_FIRST, ids[before], contents[before], i == 4 ? 70 : 7);
         for (size_t k = 0; i == 4 && k < 2; k++)
             made->displacements[0].definition = made->rows[0][k].definition = definition;
+        if (i == 4)
+            made->displacements[0].token_rows = made->rows[0][1].token_rows = token_rows;
         fixture_claim(fixture, "local/1", &task);
         task_lease_of(&task, &lease);
         assert_int_equal(task.revision_id, ids[step]);
@@ -149,28 +154,39 @@ static void check_last_neighbour(struct fixture *fixture, const char *name, doub
     free(page);
 }
 
-/* What is known of the revision right before is not given up for a sweep that leaves that one out. */
+/* What is known of the revision right before is not given up for a sweep that leaves that one out; the
+ * reference is what the newer sweep named. */
 static void test_a_nearer_neighbour_stays(void **state)
 {
-    measure_thinned(*state, 1, 0, "step2");
+    measure_thinned(*state, 1, 50, 0, "step2");
     check_last_neighbour(*state, "step1", 7);
+    struct page *page = read_page(*state, &(struct series_query){0});
+    assert_string_equal(page->rows[2].reference, "step0");
+    assert_true(page->rows[2].displacement[0].msd == 70);
+    free(page);
+}
+
+static void test_a_nearer_neighbour_of_other_rows_gives_way(void **state)
+{
+    measure_thinned(*state, 1, 49, 0, "step2");
+    check_last_neighbour(*state, "step0", 70);
 }
 
 static void test_a_nearer_neighbour_of_an_older_definition_gives_way(void **state)
 {
-    measure_thinned(*state, 2, 0, "step2");
+    measure_thinned(*state, 2, 50, 0, "step2");
     check_last_neighbour(*state, "step0", 70);
 }
 
 static void test_a_nearer_neighbour_that_is_gone_gives_way(void **state)
 {
-    measure_thinned(*state, 1, 1, "step2");
+    measure_thinned(*state, 1, 50, 1, "step2");
     check_last_neighbour(*state, "step0", 70);
 }
 
 static void test_a_nearer_neighbour_of_other_bytes_gives_way(void **state)
 {
-    measure_thinned(*state, 1, 0, "other bytes");
+    measure_thinned(*state, 1, 50, 0, "other bytes");
     check_last_neighbour(*state, "step0", 70);
 }
 
@@ -343,6 +359,33 @@ static void test_same_as(void **state)
     assert_string_equal(page->rows[1].same_as, "");
     assert_string_equal(page->rows[3].same_as, "step1");
     free(page);
+    /* What it was is nobody's first any more, nor is main before a step, whoever is measured last; and the
+     * same content of another model is told by that model's revisions. */
+    struct fixture other = *fixture;
+    OK(models_ensure(other.store, "garden/other", MODEL_KIND_HUB, &other.model_id, &err));
+    int64_t others[3];
+    fixture_add_revisions(&other, 2, others);
+    (void)fixture_sweep(&other, (const int64_t[]){others[2], others[1]}, 2, 0);
+    (void)fixture_measure(&other, "equal", 1); /* main */
+    page = read_page(&other, &(struct series_query){.tensor = TENSOR, .is_stepless_included = 1});
+    assert_string_equal(page->rows[2].same_as, "");
+    free(page);
+    (void)fixture_measure(&other, "equal", 1); /* step1 */
+    (void)fixture_sweep(fixture, (const int64_t[]){ids[4], moved.id}, 2, 0);
+    (void)fixture_measure(fixture, "equal", 1); /* main */
+    (void)fixture_measure(fixture, "other", 1); /* step0 */
+    (void)fixture_sweep(&other, others, 1, 0);
+    (void)fixture_measure(&other, "equal", 1); /* step0 */
+    page = read_page(fixture, &(struct series_query){.is_stepless_included = 1});
+    static const char *const expected[] = {"", "", "step0", "step1", "step1"};
+    for (size_t i = 0; i < page->count; i++)
+        assert_string_equal(page->rows[i].same_as, expected[i]);
+    free(page);
+    page = read_page(&other, &(struct series_query){.tensor = TENSOR, .is_stepless_included = 1});
+    assert_string_equal(page->rows[0].same_as, "");
+    assert_string_equal(page->rows[1].same_as, "step0");
+    assert_string_equal(page->rows[2].same_as, "step0");
+    free(page);
 }
 
 /* One revision by name or by commit; an unknown one and an unknown model say so. */
@@ -410,6 +453,7 @@ int main(void)
         CASE(test_unmeasured_in_step_order),
         CASE(test_measured),
         CASE(test_a_nearer_neighbour_stays),
+        CASE(test_a_nearer_neighbour_of_other_rows_gives_way),
         CASE(test_a_nearer_neighbour_of_an_older_definition_gives_way),
         CASE(test_a_nearer_neighbour_that_is_gone_gives_way),
         CASE(test_a_nearer_neighbour_of_other_bytes_gives_way),

@@ -92,20 +92,27 @@ static void test_shared_revision(void **state)
     assert_int_equal(other.revision_id, task.revision_id);
 }
 
-/* A claim can be held to one sweep. */
+/* A claim can be held to one sweep, and kept from some. */
 static void test_claim_of_one_sweep(void **state)
 {
     struct fixture *fixture = *state;
     int64_t ids[3];
     struct task_row task;
     fixture_add_revisions(fixture, 2, ids);
-    (void)fixture_sweep(fixture, ids, 1, 9);
+    int64_t sooner = fixture_sweep(fixture, ids, 1, 9);
     int64_t later = fixture_sweep(fixture, ids + 1, 1, 0);
     OK(tasks_claim(fixture->store, BY("a", LEASE_MS, NULL), &(struct tasks_choice){.sweep_id = later}, &task,
                    NULL, &err));
     assert_int_equal(task.sweep_id, later);
     FAILS(ERR_NOT_FOUND, tasks_claim(fixture->store, BY("a", LEASE_MS, NULL),
                                      &(struct tasks_choice){.sweep_id = later}, &task, NULL, &err));
+    const int64_t except[] = {later, sooner};
+    FAILS(ERR_NOT_FOUND,
+          tasks_claim(fixture->store, BY("a", LEASE_MS, NULL),
+                      &(struct tasks_choice){.except = except, .except_count = 2}, &task, NULL, &err));
+    OK(tasks_claim(fixture->store, BY("a", LEASE_MS, NULL),
+                   &(struct tasks_choice){.except = except, .except_count = 1}, &task, NULL, &err));
+    assert_int_equal(task.sweep_id, sooner);
 }
 
 /* A transient failure is tried again after a growing pause, and at last fails for good; the sweep says why.
