@@ -12,6 +12,7 @@
 #define PANEL_HEIGHT 150
 #define DOTS_MAX 30 /* more points than these are a line alone */
 #define RING 3.6
+#define HOLLOW 2.4
 #define SCORES 3 /* lines of the panel of perplexity: one for each mode */
 
 #define STANDARD_PANELS                                                                                      \
@@ -227,6 +228,26 @@ static void draw_ring(struct comparison *all, size_t m, enum plot_panel panel, c
     }
 }
 
+/* The points of a run's line; those that the analysis leaves out are hollow, and alone where there are many.
+ */
+static void draw_dots(struct comparison *all, size_t m, enum plot_panel panel, const struct plot_axis *values,
+                      int are_many)
+{
+    const struct plot *run = &all->runs[m];
+    char class[24];
+    size_t at = 0, other = 0;
+    for (size_t i = 0; i < run->count; i++) {
+        double value = plot_lines_value(run, panel, line_of(all, panel), i, &at);
+        int is_hollow = plot_is_left_out(run, i, &other);
+        if (isnan(value) || (are_many && !is_hollow))
+            continue;
+        (void)snprintf(class, sizeof class, is_hollow ? "hollow0 h%zu" : "d%zu", m);
+        svg_circle(all->sheet.svg, plot_axis_at(&all->sheet.axis, run->steps[i]), plot_axis_at(values, value),
+                   is_hollow ? HOLLOW : 1.7, class);
+        all->has_hollow |= is_hollow;
+    }
+}
+
 static int draw_run(struct comparison *all, size_t m, enum plot_panel panel, const struct plot_axis *values,
                     struct err *err)
 {
@@ -244,17 +265,33 @@ static int draw_run(struct comparison *all, size_t m, enum plot_panel panel, con
     }
     (void)snprintf(class, sizeof class, "m%zu", m);
     svg_path(all->sheet.svg, points, count, class);
-    (void)snprintf(class, sizeof class, "d%zu", m);
-    for (size_t i = 0; i < count && count <= DOTS_MAX; i++)
-        svg_circle(all->sheet.svg, points[i].x, points[i].y, 1.7, class);
     free(points);
+    draw_dots(all, m, panel, values, count > DOTS_MAX);
     return 0;
+}
+
+/* Three lines beside the present panel. */
+static void draw_note(const struct plot *sheet, const char *const lines[3])
+{
+    for (int i = 0; i < 3; i++)
+        svg_text(sheet->svg, sheet->axis.end + 6, sheet->top + 12 * (i + 1), "start", "small", lines[i]);
+}
+
+/* Of how many runs displacements start from the wrong weights. */
+static size_t count_wrong_starts(const struct comparison *all)
+{
+    size_t count = 0;
+    for (size_t m = 0; m < all->source->count; m++)
+        count += (size_t)plot_starts_wrong(&all->runs[m]);
+    return count;
 }
 
 static int draw_panel(struct comparison *all, enum plot_panel panel, struct err *err)
 {
     const struct plot *sheet = &all->sheet;
     double low, high;
+    size_t wrong;
+    char text[32];
     int code = 0;
     (void)find_range(all, panel, line_of(all, panel), &low, &high);
     struct plot_axis values = plot_lines_values(sheet, panel, low, high);
@@ -264,10 +301,11 @@ static int draw_panel(struct comparison *all, enum plot_panel panel, struct err 
         code = draw_run(all, m, panel, &values, err);
     for (size_t m = 0; m < all->source->count && !code; m++)
         draw_ring(all, m, panel, &values);
-    if (panel == PLOT_PANEL_PERPLEXITY && has_other_texts(all)) {
-        svg_text(sheet->svg, sheet->axis.end + 6, sheet->top + 12, "start", "small", "of different");
-        svg_text(sheet->svg, sheet->axis.end + 6, sheet->top + 24, "start", "small", "texts: do not");
-        svg_text(sheet->svg, sheet->axis.end + 6, sheet->top + 36, "start", "small", "compare");
+    if (panel == PLOT_PANEL_PERPLEXITY && has_other_texts(all))
+        draw_note(sheet, (const char *const[]){"of different", "texts: do not", "compare"});
+    if (panel == PLOT_PANEL_DISPLACEMENT && (wrong = count_wrong_starts(all))) {
+        (void)snprintf(text, sizeof text, "%zu from late", wrong);
+        draw_note(sheet, (const char *const[]){text, "weights, not", "the first"});
     }
     return code;
 }
@@ -306,9 +344,11 @@ static int draw(struct comparison *all, enum step_unit unit, struct err *err)
     (void)snprintf(title, sizeof title, "%s%s", plot_unit_title(all->unit),
                    sheet->options->is_linear ? "" : " (logarithmic)");
     plot_draw_ticks(sheet, title);
-    if (all->has_ring)
-        svg_text(sheet->svg, PLOT_LEFT, height - (plot_is_narrow(sheet) ? 19 : 6), "start", "small",
-                 "ring: onset of bifurcation");
+    (void)snprintf(title, sizeof title, "%s%s%s", all->has_ring ? "ring: onset of bifurcation" : "",
+                   all->has_ring && all->has_hollow ? "; " : "",
+                   all->has_hollow ? "hollow: repeated weights" : "");
+    if (title[0])
+        svg_text(sheet->svg, PLOT_LEFT, height - (plot_is_narrow(sheet) ? 19 : 6), "start", "small", title);
     buf_append_text(sheet->svg, "</svg>\n");
     return code ? code : buf_check(sheet->svg, "the figure", err);
 }

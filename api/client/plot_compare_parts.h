@@ -17,7 +17,7 @@ struct comparison {
     struct plot_look looks[PLOT_MODELS_MAX];
     char names[PLOT_MODELS_MAX][PLOT_COMPARE_NAME_BYTES]; /* short */
     int score;                                            /* line of the panel of perplexity */
-    int has_ring;
+    int has_ring, has_hollow;                             /* points that the foot explains */
 };
 
 /* The sheet: api/client/plot_compare_sheet.c. Chooses what the models are called in the key; where that ends

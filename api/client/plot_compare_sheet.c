@@ -168,8 +168,8 @@ static void open_document(const struct comparison *all, double height, const cha
     buf_append_text(svg, "<style>");
     for (size_t i = 0; i < all->source->count; i++) {
         const char *dashes = plot_look_dashes(&all->looks[i]);
-        buf_appendf(svg, ".m%zu,.r%zu{stroke:%s;fill:none;stroke-width:1.4}.d%zu{fill:%s}", i, i,
-                    all->looks[i].colour, i, all->looks[i].colour);
+        buf_appendf(svg, ".m%zu,.r%zu{stroke:%s;fill:none;stroke-width:1.4}.h%zu{stroke:%s}.d%zu{fill:%s}", i,
+                    i, all->looks[i].colour, i, all->looks[i].colour, i, all->looks[i].colour);
         if (dashes)
             buf_appendf(svg, ".m%zu{stroke-dasharray:%s}", i, dashes);
     }

@@ -237,8 +237,21 @@ static size_t count_left_out(const struct plot *plot, const struct panel *panel,
     return count;
 }
 
+int plot_starts_wrong(const struct plot *plot)
+{
+    const json_t *cautions = json_object_get(json_object_get(plot->source->analysis, "stop"), "cautions");
+    const json_t *caution;
+    size_t i;
+    json_array_foreach(cautions, i, caution)
+    {
+        if (strcmp(member_text(caution, "name"), "first_is_suspect") == 0)
+            return 1;
+    }
+    return 0;
+}
+
 /* How many scores of a panel are of other texts, or displacements from another revision, under its key: no
- * line has them. */
+ * line has them. And whether displacements start from the wrong weights. */
 static void draw_left_out(const struct plot *plot, const struct panel *panel, int position)
 {
     char text[48];
@@ -246,6 +259,11 @@ static void draw_left_out(const struct plot *plot, const struct panel *panel, in
     double x = plot->axis.end + 14, y = plot->top + 12 + 15 * position;
     for (int k = 0; k < LINES_MAX && panel->lines[k].column; k++)
         count += count_left_out(plot, panel, &panel->lines[k]);
+    if (panel->lines[0].origin == ORIGIN_REFERENCE && plot_starts_wrong(plot)) {
+        svg_text(plot->svg, x, y, "start", "small", "the first revision");
+        svg_text(plot->svg, x, y + 12, "start", "small", "repeats a late one");
+        y += 27;
+    }
     if (!count)
         return;
     (void)snprintf(text, sizeof text, panel->lines[0].mode ? "%zu of other texts" : "%zu from elsewhere",
@@ -254,25 +272,24 @@ static void draw_left_out(const struct plot *plot, const struct panel *panel, in
     svg_text(plot->svg, x, y + 12, "start", "small", "left out");
 }
 
-/* Whether the analysis leaves a revision out, because it repeats another one's weights. */
-static int is_left_out(const struct plot *plot, size_t i, size_t *at)
+int plot_is_left_out(const struct plot *plot, size_t i, size_t *at)
 {
     const json_t *point = analysis_of(plot, plot->rows[i], at);
     return json_is_false(json_object_get(point, "is_counted")) &&
            json_is_number(json_object_get(point, "msd")); /* whose weights are not known repeats nothing */
 }
 
-/* The points of a line; hollow where the analysis leaves them out. */
+/* The points of a line; hollow where the analysis leaves them out, and these alone where there are many. */
 static void draw_dots(const struct plot *plot, const struct panel *panel, int k,
-                      const struct plot_axis *values)
+                      const struct plot_axis *values, int are_many)
 {
     char class[32];
     size_t at = 0, other = 0;
     for (size_t i = 0; i < plot->count; i++) {
         double value = value_of(plot, &panel->lines[k], i, &at);
-        int is_hollow = is_left_out(plot, i, &other);
+        int is_hollow = plot_is_left_out(plot, i, &other);
         (void)snprintf(class, sizeof class, is_hollow ? "hollow%d" : "dot%d", k);
-        if (is_drawn(panel, value))
+        if (is_drawn(panel, value) && (is_hollow || !are_many))
             svg_circle(plot->svg, plot_axis_at(&plot->axis, plot->steps[i]), plot_axis_at(values, value),
                        is_hollow ? 2.6 : 1.7, class);
     }
@@ -295,8 +312,8 @@ static int draw_line(const struct plot *plot, const struct panel *panel, int k,
     draw_errors(plot, panel, line, values);
     (void)snprintf(class, sizeof class, "line%d", k);
     svg_path(plot->svg, points, count, class);
-    if (count <= DOTS_MAX && line->origin != ORIGIN_NULL)
-        draw_dots(plot, panel, k, values);
+    if (line->origin != ORIGIN_NULL)
+        draw_dots(plot, panel, k, values, count > DOTS_MAX);
     return count > 0;
 }
 

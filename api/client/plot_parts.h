@@ -54,6 +54,13 @@ struct plot_axis plot_lines_values(const struct plot *plot, enum plot_panel pane
 void plot_lines_draw_frame(const struct plot *plot, enum plot_panel panel, const struct plot_axis *values);
 double plot_lines_value(const struct plot *plot, enum plot_panel panel, int k, size_t i, size_t *at);
 
+/* Whether the analysis leaves row i out, because it repeats another revision's weights: such points are
+ * hollow. `at` as above. */
+int plot_is_left_out(const struct plot *plot, size_t i, size_t *at);
+
+/* Whether the first revision repeats a late one, so that displacements start from the wrong weights. */
+int plot_starts_wrong(const struct plot *plot);
+
 /* Reads the rows of plot->source->series that have a step and a value into count, rows and steps, which the
  * caller frees. ERR_NOT_FOUND: there is none. ERR_LIMIT. */
 int plot_read_run(struct plot *plot, struct err *err);

@@ -216,20 +216,12 @@ void plot_open_document(const struct plot *plot, double height, const char *cont
     plot_append_style(plot, height);
 }
 
-/* Whether the analysis leaves a revision out that is drawn: such points are hollow. */
 static int has_hollow(const struct plot *plot)
 {
-    const json_t *point;
-    size_t i;
-    json_array_foreach(json_object_get(plot->source->analysis, "revisions"), i, point)
-    {
-        double step = member_number(point, "step");
-        if (json_is_false(json_object_get(point, "is_counted")) &&
-            json_is_number(json_object_get(point, "msd")) && step >= plot->steps[0] &&
-            step <= plot->steps[plot->count - 1])
-            return 1;
-    }
-    return 0;
+    size_t at = 0, i = 0;
+    while (i < plot->count && !plot_is_left_out(plot, i, &at))
+        i++;
+    return i < plot->count;
 }
 
 int plot_is_narrow(const struct plot *plot)

@@ -251,6 +251,33 @@ static void test_lines_and_marks(void **state)
     buf_free(&svg);
 }
 
+/* A line of many revisions has no points but those that are left out: here the first, which repeats the last.
+ */
+static void test_many_revisions(void **state)
+{
+    (void)state;
+    static const char found[] =
+        "{\"stop\": {\"verdict\": \"no\", \"cautions\": [{\"name\": \"%s\"}]}, \"revisions\": "
+        "[{\"revision\": \"step1\", \"step\": 1, \"msd\": 0, \"is_counted\": false}]}";
+    struct buf svg, series;
+    char analysis[sizeof found + 32];
+    buf_init(&series, 100000);
+    buf_append_text(&series, "{\"revisions\": [{\"revision\": \"step1\", \"step\": 1, \"dip\": 0.02}");
+    for (int i = 2; i <= 154; i++)
+        buf_appendf(&series, ", {\"revision\": \"step%d\", \"step\": %d, \"msd\": 0.1, \"dip\": 0.01}", i, i);
+    buf_append_text(&series, "]}");
+    for (int is_suspect = 0; is_suspect < 2; is_suspect++) {
+        (void)snprintf(analysis, sizeof analysis, found, is_suspect ? "first_is_suspect" : "no_perplexity");
+        OK(draw(DISTRIBUTION, buf_text(&series), analysis, &standard, &svg, &err));
+        assert_int_equal(count_of(&svg, "class=\"hollow0\""), 1);
+        assert_int_equal(count_of(&svg, "class=\"dot0\""), 0);
+        assert_int_equal(count_of(&svg, ">hollow: repeats"), 1);
+        assert_int_equal(count_of(&svg, ">repeats a late one<"), is_suspect);
+        buf_free(&svg);
+    }
+    buf_free(&series);
+}
+
 /* Where perplexities alone are measured nothing is hollow, and no tensor is named. */
 static void test_perplexities_alone(void **state)
 {
@@ -471,6 +498,7 @@ int main(void)
         cmocka_unit_test(test_map),
         cmocka_unit_test(test_map_of_one_run),
         cmocka_unit_test(test_lines_and_marks),
+        cmocka_unit_test(test_many_revisions),
         cmocka_unit_test(test_perplexities_alone),
         cmocka_unit_test(test_other_texts),
         cmocka_unit_test(test_other_references),

@@ -73,6 +73,26 @@ static void test_a_line_for_each_model(void **state)
     buf_free(&svg);
 }
 
+/* What the analysis leaves out is hollow, and a reference that is a late revision's weights is told. */
+static void test_repeated_weights(void **state)
+{
+    (void)state;
+    static const char found[] =
+        "{\"stop\": {\"cautions\": [{\"name\": \"first_is_suspect\"}]}, \"revisions\": "
+        "[{\"revision\": \"step1\", \"step\": 1, \"msd\": 0.001, \"is_counted\": false}]}";
+    static const struct run runs[] = {{"a/b", SERIES("steps", "x"), found},
+                                      {"a/c", SERIES("steps", "x"), ANALYSIS("20")}};
+    struct buf svg;
+    struct err err = ERR_INIT;
+    assert_int_equal(draw(runs, 2, &standard, STEP_UNIT_COUNT, &svg, &err), 0);
+    assert_int_equal(count_of(&svg, "class=\"hollow0 h0\""), 3); /* of two points in each panel */
+    assert_int_equal(count_of(&svg, "class=\"d0\""), 3);
+    assert_int_equal(count_of(&svg, "class=\"d1\""), 6);
+    assert_int_equal(count_of(&svg, ">ring: onset of bifurcation; hollow: repeated weights<"), 1);
+    assert_int_equal(count_of(&svg, ">1 from late<"), 1);
+    buf_free(&svg);
+}
+
 /* The key's names, of two runs of which all but these is the same. */
 static void check_key(const char *first, const char *second, const char *first_key, const char *second_key)
 {
@@ -195,6 +215,7 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_line_for_each_model),
+        cmocka_unit_test(test_repeated_weights),
         cmocka_unit_test(test_names_in_the_key_are_apart),
         cmocka_unit_test(test_one_axis),
         cmocka_unit_test(test_refusals),
