@@ -382,7 +382,8 @@ async function rechoose(name) {
     await load();
     return;
   }
-  if (name !== "axis" && name !== "count") await whileBusy(Promise.all([...view.models.map((model) => fetchSeries(model, false)), fetchPictures(false), fetchScaling()])).then(() => hush("load"), complain);
+  if (name === "count") fetchScaling().then(show, complain); // the charts have what they need
+  else if (name !== "axis") await whileBusy(Promise.all([...view.models.map((model) => fetchSeries(model, false)), fetchPictures(false), fetchScaling()])).then(() => hush("load"), complain);
   show();
 }
 

@@ -17,7 +17,8 @@ const scalingTurn = turns();
 
 export async function fetchScaling() {
   const isNewer = scalingTurn();
-  const found = await getIfThere(ofTensor(`/v1/scaling?rows=${view.rows}&view=${view.values}`));
+  const chosen = view.count === "tokens" ? "&unit=tokens" : ""; // else the unit in which the most onsets are known
+  const found = await getIfThere(ofTensor(`/v1/scaling?rows=${view.rows}&view=${view.values}${chosen}`));
   if (isNewer()) scaling = found;
 }
 
@@ -89,7 +90,7 @@ export class Scaling {
     const diverged = this.known.filter((one) => one.left_out === "diverged").map((one) => shortName(one.model));
     const others = this.all.filter((one) => one.left_out === "unit").map((one) => `${shortName(one.model)} (${one.step_unit})`);
     const tokens = unit() === "tokens" ? 0 : scaling.units?.tokens;
-    const other = tokens ? `; known in tokens, too, of ${counted(tokens, "model")} (/v1/scaling?unit=tokens)` : "";
+    const other = tokens ? `; known in tokens, too, of ${counted(tokens, "model")} , which the axis of tokens shows` : "";
     const without = [[diverged, "diverged"], [others, `known in other units than ${unit()}`]].filter(([names]) => names.length)
       .map(([names, why]) => `; not in the law, ${why}: ${names.join(", ")}`).join("") + other;
     if (!fit?.is_fitted) return `No law: ${fit?.reason || "not fitted"}${without}`;
