@@ -63,7 +63,7 @@
       "of law or axis: tokens, steps, words, epochs or checkpoints (default: the most known)")               \
     X(AT, "at", "HH:MM", 0, "every day at this time, local to the daemon")                                   \
     X(EVERY_MINUTES, "every-minutes", "N", 0, "every N minutes, the first time at once")                     \
-    X(NOW, "now", NULL, 0, "look at once")                                                                   \
+    X(NOW, "now", NULL, 0, "look at once and show what is found")                                            \
     X(WEBHOOK, "webhook", "URL", 0, "address that is told of ended sweeps and new findings")                 \
     X(SECRET_FILE, "secret-file", "FILE", 0, "file with the key that signs what the webhook is sent")        \
     X(FILE, "file", "PATH", 0, "a text of your own, on the daemon's machine")                                \

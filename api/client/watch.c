@@ -5,6 +5,7 @@
 
 #include "api/client/model_name.h"
 #include "api/client/pages.h"
+#include "daemon/base/clock.h"
 #include "daemon/base/file.h"
 #include "daemon/base/json_text.h"
 #include "daemon/base/limits.h"
@@ -14,6 +15,8 @@
 #include <string.h>
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
+#define LOOK_WAIT_MS 20000 /* for what a look finds, which may stand behind those at other models */
+#define LOOK_PAUSE_MS 50
 
 /* Appends "/v1/watches/owner/name" and `more`. */
 static int make_target(const struct client_arguments *arguments, const char *more, struct buf *target,
@@ -178,6 +181,35 @@ static void print_watch(const json_t *watch)
                text_or(one, "error", ""));
 }
 
+/* Waits until a watch that was asked to look has done so, and puts what it is then in its place. What is no
+ * time has no end that could be waited for. */
+static int await_look(struct client_link *link, const struct client_arguments *arguments, json_t **watch,
+                      struct err *err)
+{
+    const int64_t until_ms = clock_monotonic_ms() + LOOK_WAIT_MS;
+    struct buf target, before;
+    int code, is_waiting = 1;
+    buf_init(&target, LIMIT_URL_BYTES);
+    buf_init(&before, KIB);
+    buf_append_text(&before, text_or(*watch, "last_run_at", ""));
+    code = make_target(arguments, "", &target, err);
+    while (!code && is_waiting && !client_link_is_interrupted && clock_monotonic_ms() < until_ms) {
+        json_t *now = NULL;
+        clock_sleep_ms(LOOK_PAUSE_MS);
+        if ((code = client_link_get(link, buf_text(&target), &now, err)))
+            break;
+        json_decref(*watch);
+        *watch = now;
+        const char *text = text_or(now, "last_run_at", "");
+        is_waiting = strcmp(text, buf_text(&before)) == 0 && (!text[0] || (text[0] >= '0' && text[0] <= '9'));
+    }
+    if (!code && is_waiting)
+        (void)fputs("it has not looked yet; `bifurcate watch MODEL` shows what it finds\n", stderr);
+    buf_free(&target);
+    buf_free(&before);
+    return code;
+}
+
 /* One exchange, whose answer is a watch or nothing. */
 static int exchange(const struct client_arguments *arguments, const char *method, const char *more,
                     const char *body, int prints)
@@ -195,7 +227,9 @@ static int exchange(const struct client_arguments *arguments, const char *method
     json_t *watch = NULL;
     if (!code && answer.size && !(watch = client_link_load(link, buf_text(&answer), answer.size)))
         code = err_set(&err, ERR_FORMAT, "the answer of %s is not a watch", client_link_server(link));
-    if (watch && prints) {
+    if (watch && strcmp(method, "POST") == 0)
+        code = await_look(link, arguments, &watch, &err);
+    if (watch && prints && !code) {
         if (arguments->values[CLIENT_OPTION_JSON])
             client_print_json(watch);
         else

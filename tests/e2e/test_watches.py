@@ -266,8 +266,8 @@ def test_client(daemon: Callable[..., Daemon], make_hub: Any, garden: Path, tmp_
     hook = ["--webhook", "http://127.0.0.1:9/hook", "--secret-file", str(tmp_path / "secret")]
     made = one.client("watch", MODEL, "--at", "02:30", "--revision", "step0", "--priority", "-3", *hook, "--now")
     assert made.returncode == 0 and f"{MODEL} is watched every day at 02:30" in made.stdout, made
+    assert re.search(r"^last run .*: sweep \d+ of 1 revisions", made.stdout, re.M) and "  new 26:" in made.stdout, "what it found, not what was before"
     assert one.get(HERE).json()["request"]["revisions"] == {"names": ["step0"]}
-    wait_until(lambda: one.get(HERE).json()["last_sweep"] is not None)
     sweep = one.get(HERE).json()["last_sweep"]
     one.wait(sweep)
     wait_until(lambda: one.get(HERE).json()["webhook"]["deliveries"][:1] != [])
