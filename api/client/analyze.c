@@ -188,8 +188,7 @@ static void print_analysis(const json_t *document)
     if (!measured && !member_integer(json_object_get(document, "perplexity_fall"), "revisions")) {
         (void)fflush(stdout);
         (void)fputs("there is nothing to analyze yet; `bifurcate sweeps` says how sweeps ended, `bifurcate "
-                    "sweep MODEL` "
-                    "measures it\n",
+                    "tensors MODEL` lists what is measured, `bifurcate sweep MODEL` measures it\n",
                     stderr);
         return;
     }
@@ -296,7 +295,10 @@ static void print_audit(const json_t *document)
     if (json_is_object(json_object_get(document, "passed_over")))
         client_answer_wrap("", 0, member_text(json_object_get(document, "passed_over"), "text"));
     if (json_array_size(findings) == 0)
-        (void)puts("nothing found");
+        client_answer_line(json_string(
+            member_integer(document, "revisions_measured") < member_integer(document, "revisions_known")
+                ? "nothing found so far; `bifurcate series` says what is not measured, and why"
+                : "nothing found"));
     for (size_t i = 0, alike; i < json_array_size(findings); i += alike) {
         alike = count_alike(findings, i);
         print_finding(findings, i, alike, unit);

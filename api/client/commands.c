@@ -26,7 +26,8 @@ const struct client_command client_commands[] = {
      client_run_sweep},
     {"perplexity", "MODEL", "Score one revision (default: main) and print the numbers",
      "Without --file or --dataset it takes the last words of LAMBADA. A file of your own is one\n"
-     "text, or one text per line if its name ends in .jsonl.",
+     "text, or one text per line if its name ends in .jsonl. In the series these numbers take the\n"
+     "place of what other texts gave, until a sweep asks for those again: they are kept.",
      BIT(REVISION) | BIT(FILE) | BIT(DATASET) | BIT(FIELD) | BIT(MODE) | BIT(WINDOW) | BIT(STRIDE) |
          BIT(TOKENIZER) | BIT(LIMIT),
      client_run_perplexity},

@@ -99,6 +99,14 @@ static double number_of(const json_t *row, const char *prefix, const char *key)
     return member_number(row, name);
 }
 
+/* Of a single document there is none. */
+static void print_error(double error)
+{
+    if (!isnan(error))
+        (void)printf(error < 100 ? " +- %.2g" : " +- %.0f", error);
+    (void)putchar('\n');
+}
+
 static void print_numbers(const json_t *row, const struct mode *mode, const char *revision)
 {
     double documents = number_of(row, mode->prefix, "perplexity_documents");
@@ -107,16 +115,10 @@ static void print_numbers(const json_t *row, const struct mode *mode, const char
     (void)printf("revision    %s\n", revision);
     (void)printf("mode        %s\n", mode->name);
     (void)printf("perplexity  %.6g", number_of(row, mode->prefix, "perplexity"));
-    double error = number_of(row, mode->prefix, "perplexity_stderr");
-    if (!isnan(error))
-        (void)printf(" +- %.2g", error);
-    (void)putchar('\n');
+    print_error(number_of(row, mode->prefix, "perplexity_stderr"));
     if (!isnan(accuracy)) {
         (void)printf("accuracy    %.4f", accuracy);
-        error = number_of(row, mode->prefix, "accuracy_stderr");
-        if (!isnan(error)) /* of a single document there is none */
-            (void)printf(" +- %.2g", error);
-        (void)putchar('\n');
+        print_error(number_of(row, mode->prefix, "accuracy_stderr"));
     }
     if (!isnan(documents))
         (void)printf("documents   %.0f\n", documents);

@@ -104,6 +104,8 @@ void client_print_sweep_end(const json_t *sweep)
     (void)fputc('\n', stderr);
     client_print_sweep_errors(sweep);
     client_print_sweep_passed_over(sweep);
+    if (progress.done && progress.done < progress.total)
+        (void)fputs("  The same `bifurcate sweep` again measures what is missing, and no more.\n", stderr);
 }
 
 /* One revision, which may have no step, is seen by its name; several as a series. */

@@ -159,6 +159,12 @@ static int refuse_selection(const struct plan *plan, struct err *err)
                        "at %s); --revision main measures it alone; a rule (--rule) says where else "
                        "checkpoints lie: " PLACE_RULES,
                        plan->sweep.model, list->looked);
+    if (count == 1 && strcmp(first->row.name, "main") == 0 && local_name_is(plan->sweep.model))
+        return err_set(
+            err, ERR_NOT_FOUND,
+            "%s: its only revision is main: if this folder is a checkpoint itself, sweep the one that "
+            "holds it; --revision main measures it alone",
+            plan->sweep.model);
     first = example_of(list, first, rule);
     return err_set(
         err, ERR_NOT_FOUND,

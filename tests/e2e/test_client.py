@@ -288,6 +288,7 @@ def test_other_tensors_are_found_and_listed(measured: Daemon) -> None:
     assert listed == [{"tensor": name, "measured_count": "2"} for name in ("embed_out.weight", *names)]
     assert [line.split() for line in measured.client("tensors", MODEL).stdout.splitlines()[1:]] == [list(row.values()) for row in listed]
     assert [one["tensor"] for one in measured.read(f"/v1/models/{MODEL}")["tensors"]] == ["embed_out.weight", *names]
+    assert "`bifurcate tensors MODEL` lists what is measured" in measured.client("analyze", MODEL, "--tensor", "query_key_value").stderr
     scaling = json.loads(measured.client("scaling", "--tensor", names[1], "--json").stdout)
     assert scaling["tensor"] == names[1] and [one["model"] for one in scaling["models"]] == [MODEL]
     assert json.loads(measured.client("scaling", "--tensor", "none", "--json").stdout)["models"] == []
@@ -358,6 +359,11 @@ def test_a_series_says_why_rows_failed(daemon: Callable[..., Daemon], make_hub: 
     assert one.wait(one.sweep(f"file:{tmp_path / 'run'}", tensors=["lm_head.weight"]))["state"] == "done"
     both = one.client("series", f"file:{tmp_path / 'run'}", MODEL, "--to", "32")
     assert len(both.stdout.splitlines()) == 9 and both.stderr.splitlines() == [f"{MODEL}:", *reasons], both
+    write_checkpoints(tmp_path / "run", ["step4"])
+    (tmp_path / "run/step4/model.safetensors").write_bytes(b"cut")
+    done = one.client("sweep", f"file:{tmp_path / 'run'}", "--tensor", "lm_head.weight", "--follow")
+    assert done.returncode == 1 and "  The same `bifurcate sweep` again measures what is missing, and no more.\n" in done.stderr, done
+    assert "nothing found so far; `bifurcate series` says what is not measured" in one.client("audit", f"file:{tmp_path / 'run'}").stdout
 
 
 def test_main_alone_is_no_series(daemon: Callable[..., Daemon], make_hub: Callable[..., Any], tmp_path: Path) -> None:
@@ -373,6 +379,8 @@ def test_main_alone_is_no_series(daemon: Callable[..., Daemon], make_hub: Callab
     # Nor is a folder of checkpoints a checkpoint: which there are is said to whoever names none.
     none = one.client("perplexity", str(tmp_path / "run"))
     assert none.returncode == 1 and "it is no checkpoint itself but holds 3 (step-9 ... step-500); name one as the revision" in none.stderr, none
+    itself = one.client("sweep", str(tmp_path / "run/step-9"), "--follow")
+    assert itself.returncode == 1 and "if this folder is a checkpoint itself, sweep the one that holds it" in itself.stderr, itself
     both = one.client("sweep", str(tmp_path / "run"), str(tmp_path / "other"), "--follow")
     assert both.stderr.endswith("See `bifurcate series MODEL` for each, `bifurcate scaling` for all.\n") and both.stderr.count("See `") == 1, both
 
@@ -422,8 +430,8 @@ def test_unusual_names_need_a_rule_once(measured: Daemon, tmp_path: Path) -> Non
         assert done.returncode == 0, done
         rows = list(csv.DictReader(io.StringIO(measured.client("series", model, "--csv").stdout)))
         assert [(row["step"], row["state"]) for row in rows] == [("8", "measured"), ("16", "measured"), ("512", "measured")], words
-    assert measured.client("watch", model, "--at", "02:30", "--now").returncode == 0
-    wait_until(lambda: json.loads(measured.client("watch", model, "--json").stdout)["last_run"] is not None)
+    looked = measured.client("watch", model, "--at", "02:30", "--now", "--json")
+    assert looked.returncode == 0 and json.loads(looked.stdout)["last_run"] is not None
     assert [row["step"] for row in csv.DictReader(io.StringIO(measured.client("series", model, "--csv").stdout))] == ["8", "16", "512"]
     assert measured.client("unwatch", model).returncode == 0
 

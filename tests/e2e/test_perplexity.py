@@ -73,6 +73,9 @@ def test_sweep_over_the_standard_data_set(
     assert one.client("series", MODEL).stdout.splitlines()[0].endswith("dip  perplexity")
     for row in rows:
         assert_golden(row)
+    vague = max(rows, key=lambda row: row["perplexity_stderr"])
+    shown = one.client("perplexity", MODEL, "--revision", vague["revision"]).stdout
+    assert vague["perplexity_stderr"] > 100 and f" +- {vague['perplexity_stderr']:.0f}\n" in shown, shown
     fetched = {path for path in (root / f"datasets/{STANDARD}").rglob("*.jsonl") if _is_cached(one, path)}
     assert {path.name for path in fetched} <= {"lambada_test.jsonl", "lambada_test_en.jsonl"} and fetched
 
