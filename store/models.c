@@ -215,3 +215,20 @@ int models_list_tensors(struct store *store, int64_t id,
     }
     return query_close(&query, code);
 }
+
+int models_has_tensor(struct store *store, int64_t id, const char *tensor, int *ret_has, struct err *err)
+{
+    struct query query;
+    int code =
+        query_open(&query, store,
+                   "SELECT 1 FROM revisions r JOIN revision_tensors t ON t.revision_id = r.id "
+                   "WHERE r.model_id = ? AND r.is_current = 1 AND r.is_stepless = 0 AND t.tensor = ? LIMIT 1",
+                   err);
+    if (code)
+        return code;
+    query_bind_int(&query, id);
+    query_bind_text(&query, tensor);
+    code = query_next(&query, err);
+    *ret_has = code > 0;
+    return query_close(&query, code);
+}

@@ -66,4 +66,7 @@ int models_list_tensors(struct store *store, int64_t id,
                         void (*row)(void *context, const char *tensor, int64_t measured), void *context,
                         struct err *err);
 
+/* Whether that tensor is measured of any of them. */
+int models_has_tensor(struct store *store, int64_t id, const char *tensor, int *ret_has, struct err *err);
+
 #endif

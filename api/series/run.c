@@ -4,6 +4,7 @@
 #include "daemon/analysis/sample.h"
 #include "daemon/analysis/tokens_seen.h"
 
+#include <inttypes.h>
 #include <limits.h>
 #include <math.h>
 #include <stdio.h>
@@ -20,7 +21,7 @@ struct reader {
     char (*reference)[LIMIT_REVISION_NAME_BYTES + 1];
     struct revision_key last;
     int rows; /* of the present page */
-    int is_full, has_no_memory;
+    int has_no_memory;
 };
 
 static int grow(void **array, size_t capacity, size_t size)
@@ -130,9 +131,8 @@ static int take(void *context, const struct series_row *row)
         run->left_out++;
         return 0;
     }
-    reader->is_full = run->count == API_RUN_POINTS_MAX;
     reader->has_no_memory = make_room(reader);
-    if (reader->is_full || reader->has_no_memory)
+    if (reader->has_no_memory)
         return 1;
     size_t at = run->count++;
     struct api_run_point *point = &run->points[at];
@@ -233,6 +233,21 @@ double api_run_tokens_at(const struct api_run *run, double step)
     return low < run->count && run->series[low].step <= step ? run->points[low].tokens : (double)NAN;
 }
 
+/* By their number, which is kept, before any is read. */
+static int refuse_too_many(struct store *store, const struct series_query *query,
+                           const struct model_row *model, struct err *err)
+{
+    int64_t count = 0;
+    int code = series_count(store, query, &count, err);
+    if (!code && count > API_RUN_REVISIONS_MAX)
+        code = err_set(err, ERR_LIMIT,
+                       "%s: %" PRId64
+                       " revisions with a step; more than %d are not read as one run (the rows can be "
+                       "had: /revisions with from and to, `bifurcate series`)",
+                       model->name, count, API_RUN_REVISIONS_MAX);
+    return code;
+}
+
 int api_run_read(struct store *store, const struct model_row *model, const char *tensor, struct api_run *run,
                  struct err *err)
 {
@@ -240,19 +255,16 @@ int api_run_read(struct store *store, const struct model_row *model, const char 
     struct reader reader = {.run = &made};
     struct series_query query = {
         .model_id = model->id, .tensor = tensor, .step_max = INT64_MAX, .limit = LIMIT_API_PAGE_ROWS};
-    int code = 0;
+    int code = refuse_too_many(store, &query, model, err);
+    if (code)
+        return code;
     (void)snprintf(made.tensor, sizeof made.tensor, "%s", tensor ? tensor : model->tensor);
     do {
         struct revision_key after = reader.last;
         query.after = made.count ? &after : NULL;
         reader.rows = 0;
         code = series_read(store, &query, NULL, take, &reader, err);
-    } while (!code && !reader.is_full && !reader.has_no_memory && reader.rows == query.limit);
-    if (!code && reader.is_full)
-        code = err_set(err, ERR_LIMIT,
-                       "%s: more than %d revisions; too many to be read as one run (its rows can be had: "
-                       "/revisions with from and to, `bifurcate series`)",
-                       model->name, API_RUN_POINTS_MAX);
+    } while (!code && !reader.has_no_memory && reader.rows == query.limit);
     if (!code && reader.has_no_memory)
         code = err_set(err, ERR_NO_MEMORY, "%s: no memory for the series", model->name);
     if (!code) {

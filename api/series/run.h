@@ -18,7 +18,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define API_RUN_POINTS_MAX 20000
+#define API_RUN_REVISIONS_MAX 20000
 
 struct api_run_point {
     char name[LIMIT_REVISION_NAME_BYTES + 1];
@@ -52,7 +52,7 @@ struct api_run {
 };
 
 /* Reads the series of a tensor (NULL: the model's own). The caller frees with api_run_free. ERR_LIMIT: more
- * than API_RUN_POINTS_MAX revisions. */
+ * than API_RUN_REVISIONS_MAX with a step. */
 int api_run_read(struct store *store, const struct model_row *model, const char *tensor, struct api_run *run,
                  struct err *err);
 

@@ -58,6 +58,17 @@ static int take_model(void *context, const struct model_row *row)
     return models->is_cut;
 }
 
+/* ERR_NOT_FOUND: nothing of that tensor (NULL: its own) is measured. */
+static int require_tensor(struct store *store, const struct model_row *model, const char *tensor,
+                          struct err *err)
+{
+    int has = 1;
+    int code = tensor ? models_has_tensor(store, model->id, tensor, &has, err) : 0;
+    if (!code && !has)
+        code = err_set(err, ERR_NOT_FOUND, "%s: tensor %s is not measured", model->name, tensor);
+    return code;
+}
+
 /* The onset of a tensor of one model (NULL: its own), as its analysis has it without parameters.
  * ERR_NOT_FOUND: nothing of that tensor is measured, or the model is gone. */
 static int find_onset(struct store *store, const struct model_row *model, const char *tensor,
@@ -66,13 +77,11 @@ static int find_onset(struct store *store, const struct model_row *model, const 
     struct api_run run = {0};
     struct series series = {0};
     struct series_options options;
-    int code = api_run_read(store, model, tensor, &run, err);
+    int code = require_tensor(store, model, tensor, err);
+    if (!code)
+        code = api_run_read(store, model, tensor, &run, err);
     if (code)
         return code;
-    if (tensor && !run.measured) {
-        api_run_free(&run);
-        return err_set(err, ERR_NOT_FOUND, "%s: tensor %s is not measured", model->name, tensor);
-    }
     api_run_options(&run, &options);
     code = series_analyze(run.series, run.count, &options, &series, err);
     if (!code) {

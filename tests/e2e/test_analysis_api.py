@@ -478,7 +478,9 @@ def test_what_is_no_point_of_the_law_and_what_is_not_finite(programs: dict[str, 
                 INSERT INTO revisions (model_id, name, commit_sha, step, first_seen_ms) SELECT 20000, 'step' || i, 'x', i, 0 FROM n;
             """)
     refused = daemon.get("/v1/models/file/%2Flong/analysis")
-    assert refused.status == 413 and "/revisions with from and to" in refused.json()["detail"]
+    assert refused.status == 413 and "20001 revisions with a step" in refused.json()["detail"], refused.json()
+    assert "/revisions with from and to" in refused.json()["detail"]
+    assert daemon.get("/v1/scaling?view=centred&prefix=file:&tensor=transformer.wte.weight").json()["models"] == []
     with_long = daemon.get("/v1/scaling?view=centred&prefix=file:").json()
     longest = next(one for one in with_long["models"] if one["model"] == "file:/long")
     assert (longest["left_out"], longest["verdict"], longest["onset_step"]) == ("too_long", "insufficient", None)
