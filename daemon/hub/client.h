@@ -166,8 +166,9 @@ int remote_open(struct hub_repository *repository, const char *commit, const cha
 /* The id that the cache would give a remote file: sha256 for LFS, else git's blob id; "" if unknown. */
 const char *remote_blob_id(const struct source *source);
 
-/* See repository_download_file. */
+/* See repository_download_file. Where the cache budget has no room but what other downloads have, it `waits`
+ * for these, or fails with ERR_LIMIT. */
 int download_file(struct hub_repository *repository, const char *commit, const char *path,
-                  const struct repository_file *expected, char **ret_path, struct err *err);
+                  const struct repository_file *expected, int waits, char **ret_path, struct err *err);
 
 #endif

@@ -22,6 +22,7 @@
 #define BUFFER_BYTES (1 * MIB)
 #define SMALL_BYTES (32 * KIB)
 #define LOCK_POLL_MS 50
+#define BUDGET_POLL_MS 500 /* each look goes through all that was fetched */
 
 struct download {
     struct hub_repository *repository;
@@ -155,7 +156,7 @@ static int complete(struct download *download, struct err *err)
     return code;
 }
 
-/* Room in the budget, and the note that this blob is ours to evict. */
+/* Room in the budget, and the note that this blob is ours to evict. 1: downloads under way have that room. */
 static int reserve(struct download *download, struct err *err)
 {
     const struct hub_options *options = &download->repository->hub->options;
@@ -163,7 +164,7 @@ static int reserve(struct download *download, struct err *err)
         return 0;
     int code = ledger_reserve(options->state_folder, &download->repository->cache, download->id,
                               download->source->size_bytes, options->cache_budget_bytes, err);
-    return code ? err_wrap(err, "%s", download->path) : 0;
+    return code < 0 ? err_wrap(err, "%s", download->path) : code;
 }
 
 /* The rename that follows changes neither inode nor time. */
@@ -192,6 +193,7 @@ static void drop_empty(const struct download *download, const char *partial)
     drop_entry(download);
 }
 
+/* 1: nothing was begun, since downloads under way have all room of the budget. */
 static int fill_blob(struct download *download, struct err *err)
 {
     struct cache *cache = &download->repository->cache;
@@ -281,14 +283,12 @@ static int write_refs(struct hub_repository *repository, const char *commit, str
     return code;
 }
 
-/* Another program may be downloading the same file: then it is waited for, and its blob is taken. */
+/* Another program may download the same file: it is waited for, and its blob taken. */
 static int wait_for_lock(const struct download *download, int *ret_fd, struct err *err)
 {
     for (;;) {
         int code = cache_lock(&download->repository->cache, download->id, ret_fd, err);
-        if (code != 1)
-            return code;
-        if ((code = check_cancelled(download, "another program was downloading it", err)))
+        if (code != 1 || (code = check_cancelled(download, "another program was downloading it", err)))
             return code;
         pulse_beat();
         clock_sleep_ms(LOCK_POLL_MS);
@@ -320,17 +320,53 @@ static int choose_id(struct download *download, const struct repository_file *ex
     return 0;
 }
 
+/* With the blob's lock. */
+static int take_blob(struct download *download, struct err *err)
+{
+    char *found = cache_find_blob(&download->repository->cache, download->id, download->source->size_bytes);
+    int code = 0;
+    if (found)
+        client_note_cache_hit(download->repository, found);
+    else
+        code = fill_blob(download, err);
+    if (code == ERR_CONFLICT) /* `hf cache prune` removes what is unfinished, also while it is written */
+        code = fill_blob(download, err);
+    if (code == ERR_CONFLICT) /* again: the download broke off, which is no conflict with the queue */
+        code = err->code = ERR_NETWORK;
+    free(found);
+    return code;
+}
+
+/* The blob and its lock. Where other downloads have the budget, they are waited for, without the lock: what
+ * an earlier try of this one left may go for one of them, which may wait as well. */
+static int lock_blob(struct download *download, int waits, int *ret_fd, struct err *err)
+{
+    for (;;) {
+        int code = lock_place(download, ret_fd, err);
+        if (!code)
+            code = take_blob(download, err);
+        if (code != 1)
+            return code;
+        cache_unlock(*ret_fd);
+        *ret_fd = -1;
+        if (!waits)
+            return err_set(err, ERR_LIMIT, "%s: other downloads have the cache budget", download->path);
+        if ((code = check_cancelled(download, "other downloads had the cache budget", err)))
+            return code;
+        pulse_beat();
+        clock_sleep_ms(BUDGET_POLL_MS);
+    }
+}
+
 int download_file(struct hub_repository *repository, const char *commit, const char *path,
-                  const struct repository_file *expected, char **ret_path, struct err *err)
+                  const struct repository_file *expected, int waits, char **ret_path, struct err *err)
 {
     struct download download = {.repository = repository, .path = path, .fd = -1};
     struct cache *cache = &repository->cache;
     int lock_fd = -1;
     char *found = cache_find_file(cache, commit, path, expected ? &expected->size_bytes : NULL);
     if (found) {
-        /* Whoever put it there may have been killed before the ref. A cache that cannot be written serves,
-         * too. */
-        struct err ignored = ERR_INIT;
+        struct err ignored = ERR_INIT; /* whoever put it there may have been killed before the ref */
         (void)write_refs(repository, commit, &ignored);
         client_note_cache_hit(repository, found);
         *ret_path = found;
@@ -343,19 +379,7 @@ int download_file(struct hub_repository *repository, const char *commit, const c
         return code;
     code = choose_id(&download, expected, err);
     if (!code)
-        code = lock_place(&download, &lock_fd, err);
-    if (code)
-        goto out;
-    found = cache_find_blob(cache, download.id, download.source->size_bytes);
-    if (found)
-        client_note_cache_hit(repository, found);
-    else
-        code = fill_blob(&download, err);
-    if (code == ERR_CONFLICT) /* `hf cache prune` removes what is unfinished, also while it is written */
-        code = fill_blob(&download, err);
-    if (code == ERR_CONFLICT) /* again: the download broke off, which is no conflict with the queue */
-        code = err->code = ERR_NETWORK;
-    free(found);
+        code = lock_blob(&download, waits, &lock_fd, err);
     if (!code)
         code = cache_link(cache, commit, path, download.id, err);
     if (!code)

@@ -52,7 +52,7 @@ static int open_downloaded(struct hub_repository *hub_repository, const char *co
     int code = ERR_NOT_FOUND;
     for (int round = 0; round < 2 && code == ERR_NOT_FOUND; round++) {
         char *local = NULL;
-        code = download_file(hub_repository, commit, path, expected, &local, err);
+        code = download_file(hub_repository, commit, path, expected, 1, &local, err);
         if (code)
             break;
         code = source_open_file(local, ret_source, err);
@@ -74,7 +74,7 @@ static void keep_snapshot(struct hub_repository *hub_repository, const char *com
 {
     struct err ignored = ERR_INIT;
     char *linked = NULL;
-    if (expected && download_file(hub_repository, commit, path, expected, &linked, &ignored) == 0)
+    if (expected && download_file(hub_repository, commit, path, expected, 0, &linked, &ignored) == 0)
         free(linked);
 }
 
@@ -136,7 +136,7 @@ static int fetch_kept(struct hub_repository *hub_repository, const char *commit,
     char *local = NULL;
     if (!expected || !keeps_files(hub_repository) || expected->size_bytes > buf->max - buf->size)
         return fetch_remote(hub_repository, commit, path, expected, buf, err);
-    int code = download_file(hub_repository, commit, path, expected, &local, err);
+    int code = download_file(hub_repository, commit, path, expected, 0, &local, err);
     if (!code)
         code = file_read(local, buf, err);
     free(local);
@@ -175,7 +175,7 @@ static int download(struct repository *repository, const char *commit, const cha
                     const struct repository_file *expected, char **ret_path, struct err *err)
 {
     int code = check_file(commit, path, err);
-    return code ? code : download_file(cast(repository), commit, path, expected, ret_path, err);
+    return code ? code : download_file(cast(repository), commit, path, expected, 1, ret_path, err);
 }
 
 static int ask_file(struct repository *repository, const char *commit, const char *path,

@@ -223,11 +223,12 @@ static int refuse(uint64_t size_bytes, uint64_t budget_bytes, struct err *err)
 {
     return err_set(err, ERR_LIMIT,
                    "the file has %" PRIu64 " MiB and does not fit into the cache budget of %" PRIu64
-                   " MiB: raise the budget, or keep no whole files",
+                   " MiB: raise cache-budget-mb, or keep no whole files",
                    (uint64_t)(size_bytes / MIB), (uint64_t)(budget_bytes / MIB));
 }
 
-/* Counts all entries, and evicts some if there must be room; *ret_bytes is what those that stay have. */
+/* Counts all entries, and evicts some if there must be room; *ret_bytes is what those that stay have. 1:
+ * writers hold too many of them. */
 static int make_room(const char *folder, const struct cache *cache, const char *root, const char *own_name,
                      uint64_t size_bytes, uint64_t budget_bytes, uint64_t *ret_bytes, struct err *err)
 {
@@ -251,7 +252,7 @@ static int make_room(const char *folder, const struct cache *cache, const char *
             entries.total_bytes -= entries.rows[i].size_bytes;
     }
     if (!code && (checked_add_u64(entries.total_bytes, size_bytes, &need) || need > budget_bytes))
-        code = refuse(size_bytes, budget_bytes, err); /* writers hold the others */
+        code = 1;
     *ret_bytes = entries.total_bytes;
     free_entries(&entries);
     return code;
@@ -264,10 +265,8 @@ static int make_room_if_needed(const char *folder, const struct cache *cache, co
                                struct err *err)
 {
     uint64_t kept_bytes = 0;
-    if (!budget_bytes) {
-        tally_forget(tally);
-        return 0;
-    }
+    if (!budget_bytes)
+        return tally_forget(tally, err);
     if (size_bytes > budget_bytes)
         return refuse(size_bytes, budget_bytes, err);
     if (tally_has_room(tally, size_bytes, budget_bytes))

@@ -19,8 +19,8 @@
 
 /*
  * Makes an entry for a blob that is about to be fetched, after evicting the least recently used others until
- * it fits into the budget (0: no limit). Blobs that somebody is writing are passed over. ERR_LIMIT if the
- * blob alone, or with what cannot be evicted, exceeds the budget.
+ * it fits into the budget (0: no limit). 1, without an entry: it will once blobs that somebody is writing,
+ * which are passed over, are finished. ERR_LIMIT if it alone exceeds the budget.
  */
 int ledger_reserve(const char *state_folder, const struct cache *cache, const char *id, uint64_t size_bytes,
                    uint64_t budget_bytes, struct err *err);

@@ -180,10 +180,7 @@ static int make_room(const char *folder, uint64_t size_bytes, uint64_t budget_by
     free(all.rows);
     if (all.total_bytes > budget_bytes - size_bytes)
         return err_set(err, ERR_IO, "%s: what is kept there cannot be removed", folder);
-    if (has_all)
-        return tally_count(tally, all.total_bytes, size_bytes, err);
-    tally_forget(tally);
-    return 0;
+    return has_all ? tally_count(tally, all.total_bytes, size_bytes, err) : tally_forget(tally, err);
 }
 
 /* Says in the tally what is about to be added, after making room for it where there may be none; the caller
@@ -197,7 +194,7 @@ static int enter(const struct range_store *store, uint64_t size_bytes, struct ta
     char *folder = file_join(store->state_folder, store->shelf);
     int code = folder ? tally_open(folder, "", tally, err) : err_set(err, ERR_NO_MEMORY, "out of memory");
     if (!code && !budget_bytes)
-        tally_forget(tally);
+        code = tally_forget(tally, err);
     else if (!code && tally_has_room(tally, size_bytes, budget_bytes))
         code = tally_add(tally, size_bytes, err);
     else if (!code)

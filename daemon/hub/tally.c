@@ -100,10 +100,12 @@ int tally_count(struct tally *tally, uint64_t counted_bytes, uint64_t size_bytes
     return tally_add(tally, size_bytes, err);
 }
 
-void tally_forget(struct tally *tally)
+int tally_forget(struct tally *tally, struct err *err)
 {
     tally->is_known = 0;
-    (void)!ftruncate(tally->fd, 0);
+    return ftruncate(tally->fd, 0) == 0
+               ? 0
+               : err_set_errno(err, errno, "the tally of kept files cannot be emptied");
 }
 
 void tally_close(struct tally *tally)

@@ -37,7 +37,7 @@ int tally_add(struct tally *tally, uint64_t size_bytes, struct err *err);
 int tally_count(struct tally *tally, uint64_t counted_bytes, uint64_t size_bytes, struct err *err);
 
 /* Says that something is added of which nothing was or is counted. */
-void tally_forget(struct tally *tally);
+int tally_forget(struct tally *tally, struct err *err);
 
 void tally_close(struct tally *tally);
 

@@ -84,7 +84,7 @@ const struct option_row option_rows[] = {
          "limit (3000 files without a token) is not reached. 0: no budget."),
     INT("hub", "cache-budget-mb", cache_budget_mb, "0", 0, 1000000000, "MB",
          "With keep = files or ranges: what this daemon fetched is evicted, least recently used first, beyond this; "
-         "0: no limit."),
+         "0: no limit. Downloads under way are not evicted, and others wait for them; a larger file is refused."),
     INT("hub", "stall-timeout-s", stall_timeout_s, "30", 1, 3600, "SECONDS",
          "A transfer that receives no byte for this long, or takes ten times as long in all, is broken off and tried "
          "again; what has arrived of a range is kept."),

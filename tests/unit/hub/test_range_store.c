@@ -123,8 +123,13 @@ static void test_tally(void **state)
     FAILS(ERR_LIMIT, "can be counted", tally_add(&tally, UINT64_MAX, &err));
     OK(tally_count(&tally, 1, 2, &err));
     OK(tally_add(&tally, 7, &err));
+    FAILS(ERR_IO, "cannot be emptied", tally_forget(&(struct tally){.fd = -1}, &err));
     tally_close(&tally);
     expect_known(*state, "/cache", 1);
+    OK(tally_open(*state, "/cache", &tally, &err));
+    OK(tally_forget(&tally, &err));
+    tally_close(&tally);
+    expect_known(*state, "/cache", 0);
 }
 
 static void write_text(const char *folder, const char *text)
