@@ -85,6 +85,11 @@ struct api_workers *api_server_workers(const struct api_server *server)
     return server->context.workers;
 }
 
+int api_server_replace_token(struct api_server *server, const char *token, struct err *err)
+{
+    return api_http_replace_token(server->http, token, err);
+}
+
 int api_server_replace_certificate(struct api_server *server, const char *certificate, const char *key,
                                    struct err *err)
 {

@@ -61,6 +61,9 @@ int api_server_share_socket(struct api_server *server);
 /* What is known of those who work on the sweeps (api/workers/workers.h); borrowed. */
 struct api_workers *api_server_workers(const struct api_server *server);
 
+/* The token of the options is another from here on. Returns 1, or 0 if it is the same, or there was none. */
+int api_server_replace_token(struct api_server *server, const char *token, struct err *err);
+
 /* Serves another certificate from the next connection on (TLS servers only). Returns 1, or 0 if it is the
  * same. ERR_INVALID: no pair of a certificate and its key; the old one stays. */
 int api_server_replace_certificate(struct api_server *server, const char *certificate, const char *key,

@@ -47,6 +47,12 @@ static void reload(int argc, char **argv, struct options *options, struct servic
         log_info("options reloaded", log_text("needs_restart", ignored), log_end);
     }
     struct err fault = ERR_INIT;
+    int replaced = service_reload_token(service, &fault);
+    if (replaced > 0)
+        log_info("the token of token-file was replaced; the old one is not valid any more", log_end);
+    if (replaced < 0)
+        log_error("token-file cannot be read again; the old token stays valid",
+                  log_text("reason", fault.message), log_end);
     int renewed = service_reload_certificate(service, &fault);
     if (renewed > 0)
         log_info("the certificate was reloaded", log_end);

@@ -32,6 +32,9 @@ int service_leave(struct service *service);
  * that fails; nothing happens without TLS. Returns 1 if they are other ones, or 0. */
 int service_reload_certificate(struct service *service, struct err *err);
 
+/* The same of the token in token-file. */
+int service_reload_token(struct service *service, struct err *err);
+
 /* Takes the option access-log as it is now, or opens its file again. The old one stays if that fails. */
 int service_reopen_access_log(struct service *service, struct err *err);
 

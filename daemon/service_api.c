@@ -180,6 +180,16 @@ int service_reload_certificate(struct service *service, struct err *err)
     return code;
 }
 
+int service_reload_token(struct service *service, struct err *err)
+{
+    struct api_setup setup = {0};
+    int code = api_setup_read_token(service->options, &setup, err);
+    if (!code && setup.token.size)
+        code = api_server_replace_token(service->server, buf_text(&setup.token), err);
+    api_setup_free(&setup);
+    return code;
+}
+
 int service_reopen_access_log(struct service *service, struct err *err)
 {
     return access_log_set(service->access_log, service->options->access_log, err);

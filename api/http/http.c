@@ -198,6 +198,11 @@ int64_t api_http_started_ms(const struct api_http *http)
     return http->started_ms;
 }
 
+int api_http_replace_token(struct api_http *http, const char *token, struct err *err)
+{
+    return api_token_table_replace_file_token(http->tokens, token, err);
+}
+
 int api_http_replace_certificate(struct api_http *http, const char *certificate, const char *key,
                                  struct err *err)
 {

@@ -126,6 +126,9 @@ void api_http_append_metrics(struct api_http *http, struct buf *text);
 /* A token that was revoked is not valid from here on. Cannot fail. */
 void api_http_forget_token(struct api_http *http, int64_t id);
 
+/* The token of the options is another from here on. Returns 1, or 0 if it is the same, or there was none. */
+int api_http_replace_token(struct api_http *http, const char *token, struct err *err);
+
 /* Serves another certificate from the next connection on (TLS only). Returns 1, or 0 if it is the same.
  * ERR_INVALID: no pair of a certificate and its key; the old one stays. */
 int api_http_replace_certificate(struct api_http *http, const char *certificate, const char *key,

@@ -19,10 +19,10 @@ struct entry {
 struct api_token_table {
     struct store *store; /* NULL: the token of the file alone */
     int has_file_token;
-    unsigned char file_digest[DIGEST_SHA256_BYTES];
-    pthread_mutex_t refreshing; /* one at a time */
-    int64_t version;            /* of the store's tokens, as read; under `refreshing` */
-    pthread_rwlock_t lock;      /* of the entries */
+    unsigned char file_digest[DIGEST_SHA256_BYTES]; /* under `lock` */
+    pthread_mutex_t refreshing;                     /* one at a time */
+    int64_t version;                                /* of the store's tokens, as read; under `refreshing` */
+    pthread_rwlock_t lock;                          /* of what can be found */
     struct entry *entries;
     size_t count;
 };
@@ -93,6 +93,19 @@ int api_token_table_new(struct store *store, const char *file_token, struct api_
     return 0;
 }
 
+int api_token_table_replace_file_token(struct api_token_table *table, const char *file_token, struct err *err)
+{
+    unsigned char digest[DIGEST_SHA256_BYTES];
+    int code = table->has_file_token ? digest_sha256(file_token, strlen(file_token), digest, err) : 0;
+    if (code || !table->has_file_token)
+        return code;
+    (void)pthread_rwlock_wrlock(&table->lock);
+    int is_other = !digest_is_equal(digest, table->file_digest, sizeof digest);
+    memcpy(table->file_digest, digest, sizeof digest);
+    (void)pthread_rwlock_unlock(&table->lock);
+    return is_other;
+}
+
 void api_token_table_free(struct api_token_table *table)
 {
     if (!table)
@@ -141,6 +154,10 @@ static enum api_token_state find(struct api_token_table *table, const unsigned c
     enum api_token_state state = API_TOKEN_UNKNOWN;
     struct entry *found = NULL;
     (void)pthread_rwlock_rdlock(&table->lock);
+    if (table->has_file_token && digest_is_equal(digest, table->file_digest, DIGEST_SHA256_BYTES)) {
+        *identity = (struct api_identity){.name = "token-file", .scopes = TOKEN_SCOPE_ADMIN};
+        state = API_TOKEN_VALID;
+    }
     for (size_t i = 0; i < table->count; i++) {
         if (digest_is_equal(table->entries[i].row.digest, digest, DIGEST_SHA256_BYTES))
             found = &table->entries[i];
@@ -167,10 +184,6 @@ enum api_token_state api_token_table_find(struct api_token_table *table, const c
     *identity = (struct api_identity){0};
     if (digest_sha256(text, strlen(text), digest, &err))
         return API_TOKEN_UNKNOWN;
-    if (table->has_file_token && digest_is_equal(digest, table->file_digest, sizeof digest)) {
-        *identity = (struct api_identity){.name = "token-file", .scopes = TOKEN_SCOPE_ADMIN};
-        return API_TOKEN_VALID;
-    }
     enum api_token_state state = find(table, digest, now_ms, identity);
     if (state != API_TOKEN_UNKNOWN || !token_text_has_prefix(text))
         return state;

@@ -34,6 +34,11 @@ struct api_identity {
 int api_token_table_new(struct store *store, const char *file_token, struct api_token_table **ret_table,
                         struct err *err);
 
+/* Another token takes the place of the file's from here on. Returns 1, or 0 if it is the same or the table
+ * was made without one. */
+int api_token_table_replace_file_token(struct api_token_table *table, const char *file_token,
+                                       struct err *err);
+
 /* Writes what was noted of uses, then frees. NULL is allowed. */
 void api_token_table_free(struct api_token_table *table);
 

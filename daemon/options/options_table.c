@@ -37,7 +37,7 @@ const struct option_row option_rows[] = {
          "An address beyond loopback needs a token: see bifurcated token --help."),
     TEXT("server", "token-file", token_file, "", "FILE",
          "A file with a bearer token that allows everything, in addition to those of bifurcated token. With it, "
-         "writes need a token on loopback, too."),
+         "writes need a token on loopback, too. Read again at SIGHUP; the old token then counts no more."),
     CHOICE("server", "read-access", read_access, "open", "open|token", 0,
          "Who may read: everybody who can reach the address, or only holders of a token with the scope read. Probes and "
          "the dashboard's pages, which hold no data, stay open. Writes always need a token beyond loopback."),

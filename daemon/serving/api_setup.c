@@ -13,9 +13,14 @@
 
 #define OTHER_FILES 1024 /* of the store, the hub, cached answers, ... */
 
-static int read_token(const char *path, struct buf *token, struct err *err)
+int api_setup_read_token(const struct options *options, struct api_setup *setup, struct err *err)
 {
-    int code = file_read(path, token, err);
+    const char *path = options->token_file;
+    struct buf *token = &setup->token;
+    buf_init(token, 4 * KIB);
+    int code = path[0] ? file_read(path, token, err) : 0;
+    if (!path[0])
+        return 0;
     if (code)
         return err_wrap(err, "token-file");
     while (token->size && strchr(" \r\n\t", token->data[token->size - 1]))
@@ -70,10 +75,9 @@ int api_setup_read(const struct options *options, struct api_setup *setup, struc
                    struct err *err)
 {
     *setup = (struct api_setup){0};
-    buf_init(&setup->token, 4 * KIB);
     int code = options_parse_listen(options->listen, setup->address, sizeof setup->address, &api->port, err);
-    if (!code && options->token_file[0])
-        code = read_token(options->token_file, &setup->token, err);
+    if (!code)
+        code = api_setup_read_token(options, setup, err);
     if (!code && (options->tls_certificate[0] || options->tls_key[0]))
         code = api_setup_read_certificate(options, setup, err);
     if (code)

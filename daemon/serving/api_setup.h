@@ -21,6 +21,9 @@ struct api_setup {
 int api_setup_read(const struct options *options, struct api_setup *setup, struct api_http_options *api,
                    struct err *err);
 
+/* Reads the token alone, for a server that runs; none where the options name no file. */
+int api_setup_read_token(const struct options *options, struct api_setup *setup, struct err *err);
+
 /* Reads the certificate and its key alone, for a server that runs; logs if clients refuse it, or soon will.
  * ERR_INVALID: the options name none. */
 int api_setup_read_certificate(const struct options *options, struct api_setup *setup, struct err *err);

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import signal
 import sqlite3
 import subprocess
 from pathlib import Path
@@ -85,6 +86,13 @@ def test_scopes_allow_what_they_say(closed: Daemon, keys: Callable[[Daemon], Key
     for path in ("/metrics", "/v1/status", f"/v1/models/{MODEL}/revisions", "/v1/sweeps/1/events", "/v1/devices"):
         assert closed.get(path).status == 401, path
         assert closed.get(path, bearer(token["read"])).status in (200, 404), path
+    token_file, other = closed.state.parents[1] / "token", "another-token-of-the-file"
+    for text, said in ((other, "was replaced; the old one is not valid any more"), ("short", "the old token stays valid")):
+        token_file.write_text(text)
+        closed.process.send_signal(signal.SIGHUP)
+        wait_until(lambda said=said: said in closed.log())
+        assert (closed.get("/v1/tokens", bearer(FILE_TOKEN)).status, closed.get("/v1/tokens", bearer(other)).status) == (401, 200)
+    assert other not in closed.log() and closed.get("/v1/models", bearer(token["read"])).status == 200
 
 
 def test_a_token_is_kept_as_a_digest_and_shown_once(closed: Daemon, keys: Callable[[Daemon], Keys]) -> None:

@@ -46,6 +46,8 @@ static void test_no_use_is_lost(void **state)
     for (int i = 0; i < TOKENS; i++)
         (void)make(fixture->store, i, 0, texts[i]);
     OK(api_token_table_new(fixture->store, NULL, &table, &err));
+    OK(api_token_table_replace_file_token(table, "there was no file", &err));
+    assert_int_equal(api_token_table_find(table, "there was no file", now_ms, &identity), API_TOKEN_UNKNOWN);
     for (int i = 0; i < TOKENS; i++)
         assert_int_equal(api_token_table_find(table, texts[i], now_ms, &identity), API_TOKEN_VALID);
     assert_int_equal(uses_at(fixture->store, now_ms), 0);
@@ -86,6 +88,12 @@ static void test_states(void **state)
     assert_int_equal(api_token_table_find(table, "of the files", now_ms, &identity), API_TOKEN_UNKNOWN);
     assert_string_equal(identity.name, "");
     assert_int_equal(api_token_table_find(table, "", now_ms, &identity), API_TOKEN_UNKNOWN);
+    OK(api_token_table_replace_file_token(table, "of the file", &err));
+    struct err fault = ERR_INIT;
+    assert_int_equal(api_token_table_replace_file_token(table, "another", &fault), 1);
+    assert_int_equal(api_token_table_find(table, "of the file", now_ms, &identity), API_TOKEN_UNKNOWN);
+    assert_int_equal(api_token_table_find(table, "another", now_ms, &identity), API_TOKEN_VALID);
+    assert_int_equal(api_token_table_count(table, now_ms), 3);
     assert_int_equal(api_token_table_find(table, short_lived, now_ms + DAY_MS, &identity), API_TOKEN_EXPIRED);
     memcpy(wrong, text, sizeof wrong);
     wrong[10] = wrong[10] == 'a' ? 'b' : 'a';
