@@ -48,15 +48,16 @@ static size_t make_bins(const struct distribution_value *values, size_t value_co
     return bin_count;
 }
 
-/* Per component: ln(weight / (sd sqrt(2 pi))) and 1 / (2 sd^2). */
+/* Per component: its mean, ln(weight / (sd sqrt(2 pi))) and 1 / (2 sd^2). */
 struct terms {
-    double constant[2], factor[2];
+    double mean[2], constant[2], factor[2];
 };
 
 static struct terms terms_of(const struct fit *fit)
 {
     struct terms terms;
     for (int k = 0; k < 2; k++) {
+        terms.mean[k] = fit->c[k].mean;
         terms.constant[k] = log(fit->c[k].weight / fit->c[k].sd) - 0.918938533204672742;
         terms.factor[k] = 0.5 / (fit->c[k].sd * fit->c[k].sd);
     }
@@ -64,9 +65,9 @@ static struct terms terms_of(const struct fit *fit)
 }
 
 /* The share of the first component in the density at x, and its logarithm where it is asked for. */
-static double share_of(const struct fit *fit, const struct terms *terms, double x, double *ret_log_density)
+static inline double share_of(const struct terms *terms, double x, double *ret_log_density)
 {
-    double d0 = x - fit->c[0].mean, d1 = x - fit->c[1].mean;
+    double d0 = x - terms->mean[0], d1 = x - terms->mean[1];
     double l0 = terms->constant[0] - d0 * d0 * terms->factor[0];
     double l1 = terms->constant[1] - d1 * d1 * terms->factor[1];
     double ratio = exp(-fabs(l0 - l1));
@@ -84,14 +85,15 @@ static void step(const struct bin *bins, size_t bin_count, double n, double floo
     double mass[2] = {0}, first[2] = {0}, second[2] = {0}, likelihood = 0, density = 0;
     /* Sums of squares around the present means do not cancel. */
     for (size_t i = 0; i < bin_count; i++) {
-        double share = share_of(fit, &terms, bins[i].mean, ret_likelihood ? &density : NULL);
-        likelihood += bins[i].count * density;
+        const struct bin bin = bins[i];
+        double share = share_of(&terms, bin.mean, ret_likelihood ? &density : NULL);
+        likelihood += bin.count * density;
         for (int k = 0; k < 2; k++) {
-            double part = k ? 1 - share : share, count = part * bins[i].count;
-            double difference = bins[i].mean - fit->c[k].mean;
+            double part = k ? 1 - share : share, count = part * bin.count;
+            double difference = bin.mean - terms.mean[k];
             mass[k] += count;
             first[k] += count * difference;
-            second[k] += count * difference * difference + part * bins[i].m2;
+            second[k] += count * difference * difference + part * bin.m2;
         }
     }
     for (int k = 0; k < 2; k++) {
@@ -253,7 +255,7 @@ static void finish(const struct bin *singles, size_t value_count, const struct m
     double n = (double)sums->count, variance = sums->m2 / n, likelihood = 0, density = 0;
     struct terms terms = terms_of(fit);
     for (size_t i = 0; i < value_count; i++) {
-        (void)share_of(fit, &terms, singles[i].mean, &density);
+        (void)share_of(&terms, singles[i].mean, &density);
         likelihood += singles[i].count * density;
     }
     double single = -0.5 * n * (log(2 * 3.14159265358979324 * variance) + 1);

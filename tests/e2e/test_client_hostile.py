@@ -219,6 +219,8 @@ def test_lists_end(says: Any, words: list[str], key: str) -> None:
 def test_all_pages_together_have_a_bound(programs: dict[str, Path], tmp_path: Path) -> None:
     """Each page may be large, but a daemon cannot go on with such pages until the client's memory is gone."""
     asked = []
+    page = json.dumps({"models": [{"name": "a/b"}], "next_cursor": "00"}).encode()
+    body = gzip.compress(page + b" " * (86 << 20), 1)  # within the bound of one answer, and small on the wire
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def log_message(self, *arguments: Any) -> None:
@@ -226,8 +228,6 @@ def test_all_pages_together_have_a_bound(programs: dict[str, Path], tmp_path: Pa
 
         def do_GET(self) -> None:
             asked.append(self.path)
-            page = json.dumps({"models": [{"name": "a/b"}], "next_cursor": "00"}).encode()
-            body = gzip.compress(page + b" " * (100 << 20), 1)  # within the bound of one answer, and small on the wire
             self.send_response(200)
             self.send_header("Content-Encoding", "gzip")
             self.send_header("Content-Length", str(len(body)))
@@ -242,7 +242,7 @@ def test_all_pages_together_have_a_bound(programs: dict[str, Path], tmp_path: Pa
     finally:
         server.shutdown()
         server.server_close()
-    assert done.returncode == 5 and "does not end after 3 pages and 300 MiB" in done.stderr and not done.stdout, done
+    assert done.returncode == 5 and "does not end after 3 pages and 258 MiB" in done.stderr and not done.stdout, done
     assert len(asked) == 3
 
 
