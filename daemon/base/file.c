@@ -16,7 +16,7 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
-static int read_all(int fd, const char *path, struct buf *buf, struct err *err)
+static int append_all(int fd, const char *path, struct buf *buf, struct err *err)
 {
     for (;;) {
         size_t room = buf->max - buf->size;
@@ -34,6 +34,18 @@ static int read_all(int fd, const char *path, struct buf *buf, struct err *err)
         if (code)
             return code;
     }
+}
+
+/* What could be read before a failure is taken back: a caller may append the same file from elsewhere. */
+static int read_all(int fd, const char *path, struct buf *buf, struct err *err)
+{
+    size_t begin = buf->size;
+    int code = append_all(fd, path, buf, err);
+    if (code && buf->data) {
+        buf->size = begin;
+        buf->data[begin] = 0;
+    }
+    return code;
 }
 
 int file_read(const char *path, struct buf *buf, struct err *err)

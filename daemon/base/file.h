@@ -11,8 +11,8 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-/* Appends the whole file to `buf` (whose max bounds it). ERR_IO for what is no regular file: a FIFO or a
- * device could keep the caller waiting for ever. */
+/* Appends the whole file to `buf` (whose max bounds it), or else nothing. ERR_IO for what is no regular file:
+ * a FIFO or a device could keep the caller waiting for ever. */
 int file_read(const char *path, struct buf *buf, struct err *err);
 
 /* The same for what somebody names on the command line, where `<(pass show token)` is a pipe. */
