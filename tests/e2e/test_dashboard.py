@@ -336,6 +336,9 @@ def test_downloads(page: Browser, service: Daemon) -> None:
     page.click("#panel-heat button[aria-label^='Download as PNG']")
     width, height, lines = pixels(page.downloaded("_heat.png").read_bytes())
     assert width > 1600 and height > 700 and len(lines) > height / 4
+    told = page.value("[...document.querySelectorAll('.keys a')].map((one) => one.href)")
+    assert [url.removeprefix(service.url) for url in told] == ["/v1/models", "/openapi.json"]
+    assert all(service.get(url.removeprefix(service.url)).status == 200 for url in told), "whoever has the address alone"
 
 
 def test_table_for_readers_without_sight(page: Browser, service: Daemon) -> None:
