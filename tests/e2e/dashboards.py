@@ -70,7 +70,7 @@ def small(programs: dict[str, Path], garden: Path, tmp_path_factory: pytest.Temp
 
 @pytest.fixture
 def visit(page: Browser, daemon: Callable[..., Daemon]) -> Iterator[Callable[..., Browser]]:
-    """Opens a daemon's page; afterwards, before the daemon stops, the tab forgets its token and leaves it. The console must be empty
+    """Opens a daemon's page; afterwards, before the daemon stops, the tab forgets its token, leaves it, and no longer listens. The console must be empty
     but for what was refused: a promise that nobody listened to would stand there."""
     page.messages()
 
@@ -84,6 +84,7 @@ def visit(page: Browser, daemon: Callable[..., Daemon]) -> Iterator[Callable[...
     said = [line for line in page.messages() if "the server responded with a status of 4" not in line]
     page.run("sessionStorage.clear()")
     page.open("about:blank")
+    page.listen(False)
     assert not said, said
 
 

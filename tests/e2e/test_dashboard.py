@@ -48,6 +48,12 @@ def service(unswept: Daemon) -> Daemon:
     return unswept
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _nobody_else_is_asked(page: Browser) -> None:
+    """By any of the tests here: test_nothing_was_said_and_nobody_else_was_asked."""
+    page.listen()
+
+
 # -- What is served ------------------------------------------------------------------------------
 
 

@@ -47,8 +47,9 @@ def refused_on_purpose(page: Browser) -> None:
     assert not said, said
 
 
-def test_it_is_quiet_where_there_is_nothing(visit: Callable[..., Browser], daemon: Callable[..., Daemon]) -> None:
-    page = visit(daemon(None))
+def test_it_is_quiet_where_there_is_nothing(page: Browser, visit: Callable[..., Browser], daemon: Callable[..., Daemon]) -> None:  # noqa: F811
+    page.listen()
+    visit(daemon(None))
     operations(page)
     page.wait("document.getElementById('operations-summary').textContent === 'No remote worker, no job and no watch.'")
     assert page.value("['workers', 'jobs', 'watched', 'tokens'].every(id => document.getElementById(id).hidden)")
@@ -212,7 +213,7 @@ def test_what_a_webhook_was_told(visit: Callable[..., Browser], daemon: Callable
     told = head.get(here).json()["webhook"]["deliveries"]
     assert len(lines) == len(told) and any("sweep ended" in line and told[-1]["error"][:20] in line for line in lines), (lines, told)
     page.run("window.old = document.querySelector('#watched details')")
-    page.requests()
+    page.listen()
     poll(page)
     wait_until(lambda: any("/v1/watches" in url for url in page.requests()))
     page.wait("document.querySelector('#watched summary').textContent")
@@ -338,7 +339,7 @@ def test_reading_may_need_a_token(
     give_token(page, "not the one")
     page.wait("document.getElementById('token-dialog').open && !document.getElementById('token-error').hidden")
     page.press(ESCAPE)
-    page.requests()
+    page.listen()
     page.click("#notice button")  # who closed the dialog is asked again only when he wants to be
     give_token(page, SECRET)
     page.wait("!document.getElementById('token-dialog').open && document.querySelector('.sweep[data-state=done]')", limit_s=120)
@@ -398,7 +399,7 @@ def test_a_hidden_page_asks_for_nothing(visit: Callable[..., Browser], daemon: C
     sweep = head.sweep(MODEL)
     page = visit(head)
     wait_until(lambda: head.get("/v1/status").json()["event_streams"] == 1)
-    page.events()
+    page.listen()
     page.run(HIDE, True)
     ended: list[dict[str, Any]] = []
 

@@ -109,7 +109,7 @@ def test_the_dashboard_beneath_a_path(proxied: tuple[Daemon, str, str], page: Br
     if service.get("/").status == 404:
         pytest.skip("the program was built without the dashboard (libjs-chart.js)")
     assert service.wait(service.sweep(MODEL, revisions={"to": 16}))["state"] == "done"
-    page.requests()
+    page.listen()
     page.load(f"{plain}/bifurcated/")
     page.wait("document.querySelectorAll('#revisions tbody tr').length > 5")
     hrefs = page.value("[...document.querySelectorAll('#table a')].map(link => link.href)")
