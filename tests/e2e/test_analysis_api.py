@@ -473,7 +473,7 @@ def test_what_is_no_point_of_the_law_and_what_is_not_finite(programs: dict[str, 
             WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 10001)
                 INSERT INTO models (id, name, kind, created_ms, updated_ms) SELECT 1000 + i, 'a/' || i, 'hub', 0, 0 FROM n;
             INSERT INTO revisions (model_id, name, commit_sha, step, first_seen_ms) SELECT id, 'step0', 'x', 0, 0 FROM models WHERE id > 1000;
-            INSERT INTO models (id, name, kind, measured_count, created_ms, updated_ms) VALUES (20000, 'file:/long', 'folder', 9, 0, 0);
+            INSERT INTO models (id, name, kind, revision_count, measured_count, created_ms, updated_ms) VALUES (20000, 'file:/long', 'folder', 20001, 9, 0, 0);
             WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 20000)
                 INSERT INTO revisions (model_id, name, commit_sha, step, first_seen_ms) SELECT 20000, 'step' || i, 'x', i, 0 FROM n;
             """)
