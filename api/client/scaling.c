@@ -113,6 +113,16 @@ static void print_other_unit(const json_t *document, enum step_unit unit)
                      count == 1 ? "" : "s");
 }
 
+/* A law of some models looks like one of all. */
+static void print_cut(const json_t *document)
+{
+    if (json_is_true(json_object_get(document, "is_cut")))
+        (void)printf(
+            "only of the first %zu models by name; there are more, of which --prefix takes those whose "
+            "names begin so\n",
+            json_array_size(json_object_get(document, "models")));
+}
+
 static void print_scaling(const json_t *document)
 {
     const json_t *fit = json_object_get(document, "fit");
@@ -137,6 +147,7 @@ static void print_scaling(const json_t *document)
                      member_integer(fit, "unforked"), exp(member_real(fit, "deviation")));
     else
         (void)printf("no law: %s\n", member_text(fit, "reason"));
+    print_cut(document);
     print_other_unit(document, unit);
 }
 

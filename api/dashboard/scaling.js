@@ -91,8 +91,9 @@ export class Scaling {
     const others = this.all.filter((one) => one.left_out === "unit").map((one) => `${shortName(one.model)} (${one.step_unit})`);
     const tokens = unit() === "tokens" ? 0 : scaling.units?.tokens;
     const other = tokens ? `; known in tokens, too, of ${counted(tokens, "model")} , which the axis of tokens shows` : "";
+    const cut = scaling.is_cut ? `; only of the first ${number(this.all.length)} models by name, of more` : "";
     const without = [[diverged, "diverged"], [others, `known in other units than ${unit()}`]].filter(([names]) => names.length)
-      .map(([names, why]) => `; not in the law, ${why}: ${names.join(", ")}`).join("") + other;
+      .map(([names, why]) => `; not in the law, ${why}: ${names.join(", ")}`).join("") + other + cut;
     if (!fit?.is_fitted) return `No law: ${fit?.reason || "not fitted"}${without}`;
     return `Onset ${unit() === "steps" ? "step" : unit()} = ${number(fit.prefactor, 3)} · parameters^${number(fit.exponent, 3)}; 95 % confidence of the exponent ${number(fit.exponent_low, 3)} to ${number(fit.exponent_high, 3)}; ${counted(fit.count, "model")} of ${counted(fit.sizes, "size")}, not forked so far: ${fit.unforked}${without}`;
   }

@@ -486,6 +486,9 @@ def test_what_is_no_point_of_the_law_and_what_is_not_finite(programs: dict[str, 
     assert (longest["left_out"], longest["verdict"], longest["onset_step"]) == ("too_long", "insufficient", None)
     assert [one for one in with_long["models"] if one is not longest] == answer["models"] and with_long["fit"] == answer["fit"]
     assert "not in the law: file:/long, it has too many revisions to be analysed" in daemon.client("scaling", "--view", "centred", "--prefix", "file:").stdout
+    with sqlite3.connect(daemon.db) as database:
+        database.execute("UPDATE models SET measured_count = 1 WHERE id BETWEEN 1001 AND 2001")
+    assert "only of the first 1000 models by name; there are more, of which --prefix takes" in daemon.client("scaling", "--view", "centred", "--prefix", "a/").stdout
     audit = daemon.get(f"/v1/models/file/{odd['model'][5:].replace('/', '%2F')}/audit").json()
     found = [(one["kind"], one["basis"], one["revision"], one["evidence"]) for one in audit["findings"]]
     assert found == [("not_finite", "values", "step0", 10 / 256), ("not_finite", "values", "step2000", 0.25)]
