@@ -90,9 +90,11 @@ __global__ void choose_kernel(const float *logits, uint32_t rows, uint32_t exper
     write_choices(last, experts, value_of, weight_of, choices + place, weights + place);
 }
 
+/* Keys are formed anew wherever they are compared, so they must be the same bits at each place. An addition
+ * that the compiler may fuse with the product that expf ends in need not be. */
 static __device__ __forceinline__ float sigmoid(float x)
 {
-    return 1 / (1 + expf(-x));
+    return 1 / __fadd_rn(1, expf(-x));
 }
 
 /* A warp per input: likewise, of the sums of sigmoids and biases. */
@@ -104,7 +106,7 @@ __global__ void choose_by_sigmoid_kernel(const float *logits, const float *bias,
     if (row >= rows)
         return; // guard: whole warps
     logits += (size_t)row * experts;
-    const auto value_of = [=](uint32_t expert) { return sigmoid(logits[expert]) + bias[expert]; };
+    const auto value_of = [=](uint32_t expert) { return __fadd_rn(sigmoid(logits[expert]), bias[expert]); };
     uint64_t last = UINT64_MAX;
     float chosen = least, spoilt = 0; /* NaN if any sum is */
     for (uint32_t i = 0; i < per_input; i++) {

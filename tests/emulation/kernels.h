@@ -247,6 +247,11 @@ inline double __dsub_rn(double a, double b)
     return a - b;
 }
 
+inline float __fadd_rn(float a, float b)
+{
+    return a + b;
+}
+
 inline float __fsub_rn(float a, float b)
 {
     return a - b;
