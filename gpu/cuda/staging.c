@@ -4,7 +4,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#define THREAD_BYTES ((size_t)4 << 20) /* of work that a further thread pays for */
+#define THREAD_BYTES ((size_t)4 << 20)    /* of work that a further thread pays for */
+#define PIECE_BYTES_MIN ((size_t)1 << 20) /* below, copies cost more than they bring */
+#define PIECES 64                         /* that a transfer is cut into, within these bounds */
 
 /* One of several: cut into pieces that fit a slot, groups of whole rows or parts of one long row. */
 struct part {
@@ -20,6 +22,7 @@ struct transfer {
     const struct staging_rows *all; /* [part_count] */
     struct part *parts;             /* [part_count] */
     size_t part_count;
+    size_t piece_bytes; /* at most */
     atomic_ullong next; /* piece */
     atomic_int has_failed;
 };
@@ -59,9 +62,9 @@ static int send_piece(const struct transfer *transfer, size_t number, uint64_t p
         return code;
     if (part->pieces_per_row) {
         uint64_t row = piece / part->pieces_per_row;
-        size_t begin = (size_t)(piece % part->pieces_per_row) * DEVICE_STAGING_SLOT_BYTES;
+        size_t begin = (size_t)(piece % part->pieces_per_row) * transfer->piece_bytes;
         size_t left = rows->row_bytes - begin;
-        size_t size = left < DEVICE_STAGING_SLOT_BYTES ? left : DEVICE_STAGING_SLOT_BYTES;
+        size_t size = left < transfer->piece_bytes ? left : transfer->piece_bytes;
         fill(rows, slot->host, row * rows->row_bytes + begin, size);
         code = CUDA_CHECK(device,
                           cudaMemcpyAsync(to + row * rows->pitch_bytes + begin, slot->host, size,
@@ -124,27 +127,43 @@ static int choose_threads(uint64_t size_bytes)
     return useful < DEVICE_STAGING_THREADS ? (int)useful : DEVICE_STAGING_THREADS;
 }
 
-/* Counts the pieces; returns the bytes of all. */
-static uint64_t cut(struct transfer *transfer)
+static uint64_t bytes_of_all(const struct transfer *transfer)
 {
-    uint64_t next = 0, size_bytes = 0;
+    uint64_t size_bytes = 0;
+    for (size_t i = 0; i < transfer->part_count; i++)
+        size_bytes += transfer->all[i].row_bytes * transfer->all[i].row_count;
+    return size_bytes;
+}
+
+/* While the first pieces are filled nothing is on its way: those of small transfers are smaller than a slot.
+ * All are multiples of what memory is aligned to. */
+static size_t choose_piece_bytes(uint64_t size_bytes)
+{
+    const uint64_t bytes = size_bytes / PIECES / DEVICE_ALIGN_BYTES * DEVICE_ALIGN_BYTES;
+    return bytes < PIECE_BYTES_MIN             ? PIECE_BYTES_MIN
+           : bytes < DEVICE_STAGING_SLOT_BYTES ? (size_t)bytes
+                                               : DEVICE_STAGING_SLOT_BYTES;
+}
+
+static void cut(struct transfer *transfer)
+{
+    const size_t piece_bytes = transfer->piece_bytes;
+    uint64_t next = 0;
     for (size_t i = 0; i < transfer->part_count; i++) {
         const struct staging_rows *rows = &transfer->all[i];
         struct part *part = &transfer->parts[i];
         *part = (struct part){.first = next, .end = next};
         if (!rows->row_bytes || !rows->row_count)
             continue;
-        if (rows->row_bytes > DEVICE_STAGING_SLOT_BYTES) {
-            part->pieces_per_row = (rows->row_bytes - 1) / DEVICE_STAGING_SLOT_BYTES + 1;
+        if (rows->row_bytes > piece_bytes) {
+            part->pieces_per_row = (rows->row_bytes - 1) / piece_bytes + 1;
             next += part->pieces_per_row * rows->row_count;
         } else {
-            part->rows_per_piece = DEVICE_STAGING_SLOT_BYTES / rows->row_bytes;
+            part->rows_per_piece = piece_bytes / rows->row_bytes;
             next += (rows->row_count - 1) / part->rows_per_piece + 1;
         }
         part->end = next;
-        size_bytes += rows->row_bytes * rows->row_count;
     }
-    return size_bytes;
 }
 
 static int run_transfer(struct transfer *transfer, struct err *err)
@@ -152,10 +171,12 @@ static int run_transfer(struct transfer *transfer, struct err *err)
     struct filler fillers[DEVICE_STAGING_THREADS];
     pthread_t threads[DEVICE_STAGING_THREADS];
     int started = 1, code = 0;
-    const uint64_t size_bytes = cut(transfer);
+    const uint64_t size_bytes = bytes_of_all(transfer);
     const int thread_count = choose_threads(size_bytes);
     if (!size_bytes)
         return 0;
+    transfer->piece_bytes = choose_piece_bytes(size_bytes);
+    cut(transfer);
     for (int i = 0; i < DEVICE_STAGING_THREADS; i++)
         fillers[i] = (struct filler){.transfer = transfer, .index = i};
     /* A thread that cannot be made is one less: the caller's own always works. */

@@ -1,8 +1,9 @@
 /*
  * The CUDA module where memory is short, on the emulated runtime: less than it seemed, a limit, models beside
- * each other.
+ * each other. And the pinned memory that everything passes through.
  */
 #include "gpu/cuda/device.h"
+#include "gpu/cuda/staging.h"
 #include "gpu/statistics.h"
 #include "tests/emulation/faulty.h"
 
@@ -252,6 +253,56 @@ static void a_model_loads_beside_another(unsigned seed, unsigned haste)
     close_whole(devices[0]);
 }
 
+/* -- What travels in pieces ---------------------------------------------------------------------------- */
+
+enum { ROWS = 1500, ROW_BYTES = 1026, PITCH_BYTES = 1280, LONG_BYTES = (5 << 19) + 7, NUMBERS = 300007 };
+
+/* Rows with gaps, a row of more than two pieces, and float64 that becomes float32, in one list, which several
+ * threads share. */
+static void pieces_come_to_their_places(unsigned haste)
+{
+    static unsigned char rows[ROWS * ROW_BYTES], one[LONG_BYTES], got[ROWS * PITCH_BYTES + LONG_BYTES];
+    static double numbers[NUMBERS];
+    static float narrow[NUMBERS];
+    void *opened = NULL, *to = NULL, *other = NULL;
+    struct err err = ERR_INIT;
+    struct emulation_device hasty = plain;
+    hasty.haste = haste;
+    for (size_t i = 0; i < sizeof rows; i++)
+        rows[i] = (unsigned char)(i * 7 + i / 251);
+    for (size_t i = 0; i < sizeof one; i++)
+        one[i] = (unsigned char)(i * 11 + i / 241);
+    for (size_t i = 0; i < NUMBERS; i++)
+        numbers[i] = (double)i / 3;
+    CHECK(open_new(&hasty, &opened, &err) == 0);
+    struct cuda_device *device = opened;
+    CHECK(device_take(device, sizeof got, &to, &err) == 0);
+    CHECK(device_take(device, sizeof narrow, &other, &err) == 0);
+    CHECK(cudaMemsetAsync(to, 0x55, sizeof got, device->stream) == cudaSuccess);
+    const struct staging_rows all[] = {
+        {to, PITCH_BYTES, rows, ROW_BYTES, ROWS, 0},
+        staging_whole((unsigned char *)to + ROWS * PITCH_BYTES, one, sizeof one),
+        {other, sizeof narrow, numbers, sizeof narrow, 1, 1}};
+    CHECK(staging_copy_all(device, device->stream, all, 3, NULL, &err) == 0);
+    CHECK(cudaMemcpyAsync(got, to, sizeof got, cudaMemcpyDeviceToHost, device->stream) == cudaSuccess);
+    CHECK(cudaMemcpyAsync(narrow, other, sizeof narrow, cudaMemcpyDeviceToHost, device->stream) ==
+          cudaSuccess);
+    CHECK(device_wait(device, &err) == 0);
+    size_t wrong = 0;
+    for (size_t i = 0; i < ROWS; i++) {
+        const unsigned char *row = got + i * PITCH_BYTES;
+        wrong += memcmp(row, rows + i * ROW_BYTES, ROW_BYTES) != 0;
+        for (size_t j = ROW_BYTES; j < PITCH_BYTES; j++)
+            wrong += row[j] != 0x55;
+    }
+    for (size_t i = 0; i < NUMBERS; i++)
+        wrong += narrow[i] != (float)numbers[i];
+    CHECK(wrong == 0 && memcmp(got + ROWS * PITCH_BYTES, one, sizeof one) == 0);
+    device_drop(device, to, sizeof got);
+    device_drop(device, other, sizeof narrow);
+    close_whole(opened);
+}
+
 int main(void)
 {
     if (faulty_begin())
@@ -266,6 +317,8 @@ int main(void)
     a_kernel_finds_no_room();
     for (unsigned seed = 1; seed <= 4; seed++)
         a_model_loads_beside_another(seed, seed % 2 * 40);
+    for (unsigned haste = 0; haste <= 50; haste += 50)
+        pieces_come_to_their_places(haste);
     if (faulty_change())
         return 1;
     refused_memory_is_asked_for_again();

@@ -8,6 +8,8 @@
 #define COPY_BYTES ((size_t)4 << 30)
 #define SENT_BYTES ((size_t)1 << 30)
 #define PRODUCT_SIZE ((size_t)8192)
+#define ROW_BYTES ((size_t)1024) /* of attention's projection in 70m, beside the MLP's 4 KB */
+#define PITCH_BYTES ((size_t)5120)
 
 struct copy {
     struct cuda_device *device;
@@ -36,6 +38,15 @@ static int launch_product(void *context, struct err *err)
     return gemm_run(&product->gemm, &product->product, err);
 }
 
+static int launch_rows(void *context, struct err *err)
+{
+    struct copy *copy = context;
+    return CUDA_CHECK(copy->device,
+                      cudaMemcpy2DAsync(copy->to, PITCH_BYTES, copy->from, ROW_BYTES, ROW_BYTES,
+                                        copy->size_bytes / ROW_BYTES, copy->kind, copy->device->stream),
+                      err);
+}
+
 static int copies(struct bench *bench, struct err *err)
 {
     struct cuda_device *device = bench->device;
@@ -55,6 +66,11 @@ static int copies(struct bench *bench, struct err *err)
         goto out;
     bench->pinned_bytes_per_s = (double)SENT_BYTES / ms * 1e3;
     bench_print("pinned host to device", bench->pinned_bytes_per_s / 1e9, "GB/s", 0);
+    struct copy rows = {device, a, pinned, SENT_BYTES / 4, cudaMemcpyHostToDevice};
+    if ((ms = bench_time_ms(bench, launch_rows, &rows, 10, err)) < 0)
+        goto out;
+    bench_print("pinned host to rows of 1 KB in 5", (double)rows.size_bytes / ms / 1e6, "GB/s",
+                bench->pinned_bytes_per_s / 1e9);
 out:
     if (pinned)
         (void)cudaFreeHost(pinned);
