@@ -90,26 +90,37 @@ inline void __syncwarp()
     emulation::wait(emulation::state::at_warp);
 }
 
-template <typename T> T __shfl_xor_sync(unsigned, T value, int step)
+/* The kernels' warps meet whole. Threads that a mask leaves out would meet all the same here. */
+inline void check_mask(unsigned mask)
 {
+    if (mask != ~0U)
+        emulation::fail("an exchange of a part of a warp");
+}
+
+template <typename T> T __shfl_xor_sync(unsigned mask, T value, int step)
+{
+    check_mask(mask);
     return emulation::exchange(value, emulation::current ^ (unsigned)step);
 }
 
-template <typename T> T __shfl_sync(unsigned, T value, int from)
+template <typename T> T __shfl_sync(unsigned mask, T value, int from)
 {
+    check_mask(mask);
     return emulation::exchange(value, (unsigned)from);
 }
 
 /* A lane that has no lane so far below it keeps its own. */
-template <typename T> T __shfl_down_sync(unsigned, T value, unsigned step)
+template <typename T> T __shfl_down_sync(unsigned mask, T value, unsigned step)
 {
+    check_mask(mask);
     const unsigned lane = emulation::current % emulation::warp_size;
     return emulation::exchange(value, lane + step < emulation::warp_size ? lane + step : lane);
 }
 
 /* A bit for each lane. */
-inline unsigned __ballot_sync(unsigned, bool value)
+inline unsigned __ballot_sync(unsigned mask, bool value)
 {
+    check_mask(mask);
     const auto all = emulation::share(value);
     unsigned bits = 0;
     for (unsigned i = 0; i < emulation::warp_size; i++)
@@ -117,16 +128,18 @@ inline unsigned __ballot_sync(unsigned, bool value)
     return bits;
 }
 
-inline unsigned __reduce_min_sync(unsigned, unsigned value)
+inline unsigned __reduce_min_sync(unsigned mask, unsigned value)
 {
+    check_mask(mask);
     const auto all = emulation::share(value);
     for (unsigned i = 0; i < emulation::warp_size; i++)
         value = std::min(value, all[i]);
     return value;
 }
 
-inline unsigned __reduce_max_sync(unsigned, unsigned value)
+inline unsigned __reduce_max_sync(unsigned mask, unsigned value)
 {
+    check_mask(mask);
     const auto all = emulation::share(value);
     for (unsigned i = 0; i < emulation::warp_size; i++)
         value = std::max(value, all[i]);

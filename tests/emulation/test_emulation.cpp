@@ -47,6 +47,7 @@ template <typename F> static std::function<void()> in_a_warp(const F &work)
 static void exchanges()
 {
     CHECK(ends_with(in_a_warp([] { (void)__shfl_xor_sync(~0U, 1.0F, 1); }), nullptr));
+    CHECK(ends_with(in_a_warp([] { (void)__shfl_xor_sync(0xffffU, 1.0F, 1); }), "a part of a warp"));
     CHECK(ends_with(in_a_warp([] {
                         if (threadIdx.x < 16)
                             (void)__shfl_xor_sync(~0U, 1.0F, 1);
