@@ -6,7 +6,7 @@
 #include <string.h>
 
 static const char usage[] =
-    "usage: gpu_cases MODULE [quick|small] [families|others] [part=I/N] [self] [only=TEXT]\n";
+    "usage: gpu_cases MODULE [quick|small] [families|others] [part=I/N] [after=N] [self] [only=TEXT]\n";
 
 struct choice {
     const char *id; /* of the device */
@@ -32,6 +32,8 @@ static int read_word(const char *word, struct cases *cases, struct choice *choic
     else if (sscanf(word, "part=%u/%u%c", &cases->part, &cases->parts, &end) == 2 && cases->part > 0 &&
              cases->part <= cases->parts)
         cases->part--;
+    else if (sscanf(word, "after=%u%c", &cases->after, &end) == 1)
+        return 0;
     else
         return 1;
     return 0;
@@ -39,7 +41,7 @@ static int read_word(const char *word, struct cases *cases, struct choice *choic
 
 int main(int count, char **words)
 {
-    struct cases cases = {.cost_max = CASE_COST_LARGE};
+    struct cases cases = {.cost_max = CASE_COST_LARGE, .limit_s = CASE_LIMIT_S};
     struct choice choice = {"cuda:0", 1, 1};
     struct registry *registry = NULL;
     struct err err = ERR_INIT;
@@ -73,6 +75,10 @@ int main(int count, char **words)
     device_close(cases.cuda);
     device_close(cases.cpu);
     registry_free(registry);
-    printf("%d passed, %d failed\n", cases.passed, cases.failed);
+    if (cases.is_lost)
+        printf("%d passed, %d failed, and the device is lost; after=%u goes on\n", cases.passed, cases.failed,
+               cases.begun);
+    else
+        printf("%d passed, %d failed\n", cases.passed, cases.failed);
     return cases.failed ? 1 : 0;
 }

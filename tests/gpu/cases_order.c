@@ -21,9 +21,12 @@ void cases_families(struct cases *cases)
 {
     const struct family_table *const tables[] = {&families_table, &scaled_table, &windows_table,
                                                  &experts_table};
-    for (enum turn turn = 0; turn < TURN_COUNT; turn++)
+    for (enum turn turn = 0; turn < TURN_COUNT; turn++) {
         for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++)
             for (size_t j = 0; j < tables[i]->count; j++)
                 if (turn_of(tables[i], j) == turn)
                     case_family(cases, &tables[i]->cases[j]);
+        if (turn == TURN_SMALL)
+            cases_attention(cases);
+    }
 }

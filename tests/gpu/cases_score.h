@@ -1,7 +1,8 @@
 /*
  * A model and documents to score on both backends; the tables of them are cases_score.c (GPT-NeoX),
  * cases_families.c, cases_scaled.c (multipliers, and an unembedding whose rows are divided), cases_windows.c
- * (layers that look back so far only) and cases_experts.c (mixtures of experts).
+ * (layers that look back so far only), cases_experts.c (mixtures of experts) and cases_attention.c (each
+ * instance of a kernel).
  */
 #ifndef BIFURCATED_TESTS_GPU_CASES_SCORE_H
 #define BIFURCATED_TESTS_GPU_CASES_SCORE_H
@@ -38,5 +39,7 @@ struct family_table {
     size_t count;
 };
 extern const struct family_table families_table, scaled_table, windows_table, experts_table;
+
+void cases_attention(struct cases *cases);
 
 #endif
