@@ -168,13 +168,20 @@ out:
     return err->code;
 }
 
+/* A size that fails hides no other one. */
 int bench_score(struct bench *bench, const char *sizes, size_t documents, struct err *err)
 {
     char list[128], *rest = list;
-    int code = 0;
+    struct err first = ERR_INIT;
     (void)snprintf(list, sizeof(list), "%s", sizes);
-    for (char *size; !code && (size = strsep(&rest, ",")) != NULL;)
-        if (*size)
-            code = measure(bench, size, documents, err);
-    return code;
+    for (char *size; first.code != ERR_DEVICE_LOST && (size = strsep(&rest, ",")) != NULL;) {
+        *err = (struct err)ERR_INIT;
+        if (!*size || !measure(bench, size, documents, err))
+            continue;
+        (void)fprintf(stderr, "%s: %s: %s\n", size, err_name(err->code), err->message);
+        if (!first.code || err->code == ERR_DEVICE_LOST)
+            first = *err;
+    }
+    *err = first;
+    return first.code;
 }

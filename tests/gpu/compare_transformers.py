@@ -164,10 +164,15 @@ def main() -> None:
     parser.add_argument("--documents", type=int, default=512)
     parser.add_argument("--csv", type=Path)
     arguments = parser.parse_args()
-    table = []
+    table, has_failed = [], False
     for words in arguments.sizes.split(","):
         size, _, own_count = words.partition(":")
-        row = compare(arguments.build, size, int(own_count or arguments.documents))
+        try:
+            row = compare(arguments.build, size, int(own_count or arguments.documents))
+        except (SystemExit, RuntimeError) as error:  # a size that fails hides no other one
+            has_failed = True
+            print(f"{size}: {error}", file=sys.stderr, flush=True)
+            continue
         table.append(row)
         print("  ".join(f"{key} {value:.3g}" if isinstance(value, float) else f"{key} {value}" for key, value in row.items()), flush=True)
         if arguments.csv:  # after each size: a run that is cut off keeps what it has
@@ -175,7 +180,7 @@ def main() -> None:
                 writer = csv.DictWriter(file, row.keys())
                 writer.writeheader()
                 writer.writerows(table)
-    raise SystemExit(not all(row["is_good"] for row in table))
+    raise SystemExit(has_failed or not all(row["is_good"] for row in table))
 
 
 if __name__ == "__main__":
