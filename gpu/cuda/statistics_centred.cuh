@@ -40,24 +40,33 @@ template <int KIND, bool IS_WHOLE> struct centring {
         const __half2 alone = __floats2half2_rn(fmaf(value, own.scale, shifts[j]), 0.0F);
         return *(const uint32_t *)&alone;
     }
-    /* A whole table has counters for values below 4: elements below 2 less centres below 1, which shows in
-     * the words of the elements. A slice of a table may end at 2, which shows in the codes. */
-    template <uint32_t ROWS>
-    __device__ __forceinline__ void count(const team<IS_WHOLE> &own, const uint4 *vectors) const
+    /* The codes of a row, and in `all`, which begins with `unusual`, whether each of them has a counter. A
+     * whole table has counters for values below 4: elements below 2 less centres below 1, which shows in the
+     * words of the elements. A slice of a table may end at 2, which shows in the codes. */
+    __device__ __forceinline__ void see(const team<IS_WHOLE> &own, const uint4 &vector,
+                                        uint32_t (&codes)[size], uint32_t &all) const
     {
-        uint32_t codes[ROWS][size], all = unusual;
+        if (IS_WHOLE)
+            all |= vector.x | vector.y;
 #pragma unroll
-        for (uint32_t i = 0; i < ROWS; i++) {
-            if (IS_WHOLE)
-                all |= vectors[i].x | vectors[i].y;
-#pragma unroll
-            for (uint32_t j = 0; j < size; j++) {
-                codes[i][j] = code(own, E::value(vectors[i], j), j);
-                if (!IS_WHOLE)
-                    all |= codes[i][j];
-            }
+        for (uint32_t j = 0; j < size; j++) {
+            codes[j] = code(own, E::value(vector, j), j);
+            if (!IS_WHOLE)
+                all |= codes[j];
         }
+    }
+    /* What was seen of ROWS rows. */
+    template <uint32_t ROWS>
+    __device__ __forceinline__ void count(const team<IS_WHOLE> &own, const uint32_t (&codes)[ROWS][size],
+                                          uint32_t all) const
+    {
         table_count(own.counters, codes, all & (IS_WHOLE ? E::large : LARGE_CODES), columns, own.totals);
+    }
+    __device__ __forceinline__ void count_row(const team<IS_WHOLE> &own, const uint4 &vector) const
+    {
+        uint32_t codes[1][size], all = unusual;
+        see(own, vector, codes[0], all);
+        count(own, codes, all);
     }
 };
 

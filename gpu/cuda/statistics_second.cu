@@ -11,6 +11,13 @@
 #define ROWS_PERIOD 8U /* of one turn of the loop */
 #define FAR_LANES 4U   /* that bring what a warp needs of a row into the L2, 64 bytes each */
 
+/* How many of those that are counted together are loaded anew as soon as they are converted, and not when all
+ * of them are counted, just before the first of them is needed. Results are the same. */
+#ifndef STATISTICS_ROWS_EARLY
+#define STATISTICS_ROWS_EARLY 0U
+#endif
+#define ROWS_EARLY STATISTICS_ROWS_EARLY
+
 static_assert(ROWS_PERIOD % ROWS_AHEAD == 0 && ROWS_DUTY % ROWS_PERIOD == 0, "periods are whole");
 
 /* Whether a GPU's shared memory takes a whole table (statistics_grid_cut): what it cannot have is no code for
@@ -101,15 +108,11 @@ template <int KIND, bool IS_WHOLE, bool IS_COUNTING, int REFERENCES> struct item
         for (uint32_t j = 0; j < size; j++)
             means[j] = j < at.columns ? pass.means[(uint64_t)at.segment * grid.columns + at.column + j] : 0.0;
     }
-    /* ROWS rows. */
-    template <uint32_t ROWS>
-    __device__ __forceinline__ void add(const uint4 *matrix, const uint4 *reference, bool is_first)
+    __device__ __forceinline__ void add_row(const uint4 &matrix, const uint4 &reference, bool is_first)
     {
-#pragma unroll
-        for (uint32_t i = 0; i < ROWS; i++)
-            add_sums(matrix[i], reference[i], is_first);
+        add_sums(matrix, reference, is_first);
         if (IS_COUNTING)
-            centred.template count<ROWS>(own, matrix);
+            centred.count_row(own, matrix);
     }
     __device__ __forceinline__ void add_sums(const uint4 &matrix, const uint4 &reference, bool is_first)
     {
@@ -132,10 +135,26 @@ template <int KIND, bool IS_WHOLE, bool IS_COUNTING, int REFERENCES> struct item
     {
 #pragma unroll
         for (uint32_t row = 0; row < ROWS_PERIOD; row += ROWS_AHEAD) {
-            add<ROWS_AHEAD>(matrix, reference, is_first);
+            uint32_t codes[ROWS_AHEAD][size], all = centred.unusual;
+            const unsigned char *place = row + ROWS_AHEAD < ROWS_PERIOD ? now : then;
 #pragma unroll
-            for (uint32_t u = 0; u < ROWS_AHEAD; u++)
-                rows.load(matrix[u], reference[u], row + ROWS_AHEAD < ROWS_PERIOD ? now : then, row + u);
+            for (uint32_t u = 0; u != ROWS_EARLY; u++) {
+                add_sums(matrix[u], reference[u], is_first);
+                if (IS_COUNTING)
+                    centred.see(own, matrix[u], codes[u], all);
+                rows.load(matrix[u], reference[u], place, row + u);
+            }
+#pragma unroll
+            for (uint32_t u = ROWS_EARLY; u < ROWS_AHEAD; u++)
+                add_sums(matrix[u], reference[u], is_first);
+#pragma unroll
+            for (uint32_t u = ROWS_EARLY; IS_COUNTING && u < ROWS_AHEAD; u++)
+                centred.see(own, matrix[u], codes[u], all);
+            if (IS_COUNTING)
+                centred.count(own, codes, all);
+#pragma unroll
+            for (uint32_t u = ROWS_EARLY; u < ROWS_AHEAD; u++)
+                rows.load(matrix[u], reference[u], place, row + u);
         }
     }
     /* All rows of the item. */
@@ -171,9 +190,9 @@ template <int KIND, bool IS_WHOLE, bool IS_COUNTING, int REFERENCES> struct item
 #pragma unroll
             for (uint32_t u = 0; u < ROWS_AHEAD; u++) {
                 if (row + u < at.rows && mine.is_first(row))
-                    add<1>(matrix + u, reference + u, true);
+                    add_row(matrix[u], reference[u], true);
                 else if (row + u < at.rows)
-                    add<1>(matrix + u, reference + u, false);
+                    add_row(matrix[u], reference[u], false);
                 if (row + u + ROWS_AHEAD < at.rows)
                     rows.load(matrix[u], reference[u], then, u);
             }
@@ -205,8 +224,7 @@ static __device__ __forceinline__ void item_counts(const statistics_grid &grid, 
 {
     const centring<KIND, IS_WHOLE> centred(own, at);
     item_rows<8> rows(grid, at, element<KIND>::bytes, pass.data);
-    rows.template each<ROWS_AHEAD, ROWS_PERIOD>(
-        [&](const uint4 &vector) { centred.template count<1>(own, &vector); });
+    rows.template each<ROWS_AHEAD, ROWS_PERIOD>([&](const uint4 &vector) { centred.count_row(own, vector); });
 }
 
 template <int KIND, bool IS_WHOLE, bool IS_COUNTING>
