@@ -89,6 +89,20 @@ static void test_lookups(void **state)
     struct statistics_row found = find_statistics(fixture, content.id, &made->statistics[3]);
     assert_true(found.mean == 5);
     assert_true(isnan(found.q50));
+    /* The same bytes of another type or shape are another content. */
+    struct content_row other = made->tensor.content;
+    (void)snprintf(other.dtype, sizeof other.dtype, "bfloat16");
+    FAILS(ERR_NOT_FOUND, contents_find(fixture->store, &other, &content, &err));
+    made->tensor.content.rows = 128;
+    made->tensor.content.columns = 4;
+    FAILS(ERR_NOT_FOUND, contents_find(fixture->store, &made->tensor.content, &content, &err));
+    made->tensor.displacement_count = 0;
+    (void)fixture_sweep(fixture, ids, 1, 0);
+    claim(fixture, &lease);
+    OK(tasks_record(fixture->store, &lease, &made->result, &err));
+    struct revision_tensor_row placed;
+    OK(contents_find_by_revision(fixture->store, ids[0], TENSOR, &placed, &err));
+    assert_int_equal(placed.content.columns, 4);
     free(made);
 }
 
@@ -148,6 +162,9 @@ static void test_second_measurement(void **state)
     OK(series_find(fixture->store, fixture->model_id, NULL, "step0", NULL, row, &err));
     assert_true(row->statistics[0].mean == 1);
     /* So where it was measured before; and where it was found the last time is what counts. */
+    OK(contents_find_by_revision(fixture->store, ids[0], TENSOR, &tensor, &err));
+    const int64_t measured_ms = tensor.measured_ms;
+    clock_sleep_ms(2);
     (void)fixture_sweep(fixture, ids, 1, 0);
     claim(fixture, &lease);
     (void)snprintf(made->tensor.file_path, sizeof made->tensor.file_path, "moved.safetensors");
@@ -158,6 +175,17 @@ static void test_second_measurement(void **state)
     assert_string_equal(tensor.file_digest, made->tensor.file_digest);
     OK(series_find(fixture->store, fixture->model_id, NULL, "step0", NULL, row, &err));
     assert_true(row->statistics[0].mean == 1000);
+    assert_true(tensor.measured_ms > measured_ms);
+    /* What another content cost, and its rows of tokens, are its own. */
+    (void)fixture_sweep(fixture, ids, 1, 0);
+    claim(fixture, &lease);
+    fixture_result(made, "other", 7);
+    made->tensor.fetched_bytes = 0;
+    made->tensor.token_rows = 49;
+    OK(tasks_record(fixture->store, &lease, &made->result, &err));
+    OK(contents_find_by_revision(fixture->store, ids[0], TENSOR, &tensor, &err));
+    assert_int_equal(tensor.fetched_bytes, 0);
+    assert_int_equal(tensor.token_rows, 49);
     free(row);
     free(made);
 }
@@ -248,10 +276,18 @@ static void test_refused_as_a_whole(void **state)
     made->tensor.content.rows = INT64_MAX;
     expect_refused(fixture, &lease, made, ERR_INVALID);
     fixture_result(made, "wrong", 1);
+    made->tensor.token_rows = made->tensor.content.rows + 1;
+    expect_refused(fixture, &lease, made, ERR_INVALID);
+    fixture_result(made, "wrong", 1);
+    made->statistics[0].nan_count = -1;
+    expect_refused(fixture, &lease, made, ERR_INVALID);
+    fixture_result(made, "wrong", 1);
     made->tensor.statistics_count = 100000;
     expect_refused(fixture, &lease, made, ERR_LIMIT);
     fixture_result(made, "wrong", 1);
-    struct perplexity_row perplexity = {.weights_digest = "ab", .definition = 1};
+    struct perplexity_row perplexity = {.weights_digest = "ab", .definition = 1}; /* of other weights */
+    (void)snprintf(made->result.weights_digest, sizeof made->result.weights_digest, "ba");
+    perplexity.dataset_digest[0] = perplexity.backend[0] = perplexity.precision[0] = 'c';
     made->result.perplexities = &perplexity;
     made->result.perplexity_count = 1;
     expect_refused(fixture, &lease, made, ERR_INVALID);

@@ -79,11 +79,35 @@ static void long_words_are_not_kept(void **state)
     word_cache_free(&cache);
 }
 
+/* Words of as many tokens as bytes: room for tokens ends first. */
+static void room_for_tokens_ends(void **state)
+{
+    (void)state;
+    struct word_cache cache;
+    struct err err = ERR_INIT;
+    assert_int_equal(word_cache_init(&cache, &err), 0);
+    for (uint32_t i = 0; i < 20000; i++) {
+        char word[16];
+        uint64_t hash;
+        size_t count;
+        const uint32_t ids[9] = {i, i + 1, [8] = i + 8};
+        (void)snprintf(word, sizeof word, "%09u", i);
+        assert_null(word_cache_get(&cache, word, 9, &hash, &count));
+        word_cache_put(&cache, word, 9, hash, ids, 9);
+        const uint32_t *known = word_cache_get(&cache, word, 9, &hash, &count);
+        assert_non_null(known);
+        assert_int_equal(count, 9);
+        assert_memory_equal(known, ids, sizeof ids);
+    }
+    word_cache_free(&cache);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(keeps_and_forgets),
         cmocka_unit_test(long_words_are_not_kept),
+        cmocka_unit_test(room_for_tokens_ends),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -7,6 +7,7 @@
 #include "gpu/cpu/backend.h"
 #include "gpu/registry.h"
 #include "store/series.h"
+#include "tests/unit/store/sql.h"
 
 /* The fixture with everything that workers need. */
 struct bench {
@@ -272,7 +273,8 @@ struct neighbour {
     struct bench *bench;
     struct revision_row revision;
     int64_t pause_ms;
-    atomic_bool is_loading;
+    atomic_bool is_loading, is_over;
+    pthread_t thread;
 };
 
 /* Is cancelled soon after the worker knows where the tensor is, and so waits for this load. */
@@ -282,9 +284,11 @@ static int load_in_vain(void *context, void *data, uint64_t size_bytes, struct e
     struct located_tensor found;
     memset(data, 0, size_bytes);
     atomic_store(&neighbour->is_loading, true);
-    while (!location_cache_get(neighbour->bench->locations, neighbour->revision.id, TENSOR, &found))
+    while (!atomic_load(&neighbour->is_over) &&
+           !location_cache_get(neighbour->bench->locations, neighbour->revision.id, TENSOR, &found))
         clock_sleep_ms(1);
-    clock_sleep_ms(neighbour->pause_ms);
+    for (int64_t ms = 0; ms < neighbour->pause_ms && !atomic_load(&neighbour->is_over); ms++)
+        clock_sleep_ms(1);
     return err_set(err, ERR_CANCELLED, "the neighbour was cancelled");
 }
 
@@ -307,6 +311,26 @@ static void *load_beside(void *context)
     return code == ERR_CANCELLED ? NULL : neighbour;
 }
 
+/* Begins a sweep of one revision, step`round`, whose tensor the neighbour is loading. */
+static int64_t start_beside(struct neighbour *neighbour, unsigned round, struct fixture_tasks *tasks)
+{
+    struct bench *bench = neighbour->bench;
+    char json[64];
+    (void)snprintf(json, sizeof json, "step%u", round);
+    fixture_add_revision(bench->fixture, json, round);
+    (void)snprintf(json, sizeof json, "{\"revisions\":{\"names\":[\"step%u\"]}}", round);
+    int64_t id = fixture_ask(bench->fixture, json);
+    fixture_plan(bench->fixture);
+    fixture_list_tasks(bench->fixture, id, tasks);
+    OK(revisions_get(bench->fixture->store, tasks->rows[0].revision_id, &neighbour->revision, &err));
+    atomic_store(&neighbour->is_loading, false);
+    assert_int_equal(pthread_create(&neighbour->thread, NULL, load_beside, neighbour), 0);
+    while (!atomic_load(&neighbour->is_loading))
+        clock_sleep_ms(1);
+    start(bench);
+    return id;
+}
+
 /* A task whose neighbour was cancelled while it loaded for both goes on without a failure. Whether the worker
  * was waiting by then shows in the number of claims; if not, once more with a longer pause. */
 static void test_cancelled_neighbour(void **state)
@@ -315,26 +339,13 @@ static void test_cancelled_neighbour(void **state)
     struct fixture_tasks tasks = {0};
     struct neighbour neighbour = {.bench = bench, .pause_ms = 5};
     for (unsigned round = 0; tasks.count == 0 || tasks.rows[0].attempts == 1; round++) {
-        char json[64];
-        pthread_t thread;
         void *failed = NULL;
         struct sweep_row sweep;
         assert_true(neighbour.pause_ms < 10000);
         neighbour.pause_ms *= 3;
-        (void)snprintf(json, sizeof json, "step%u", round);
-        fixture_add_revision(bench->fixture, json, round);
-        (void)snprintf(json, sizeof json, "{\"revisions\":{\"names\":[\"step%u\"]}}", round);
-        int64_t id = fixture_ask(bench->fixture, json);
-        fixture_plan(bench->fixture);
-        fixture_list_tasks(bench->fixture, id, &tasks);
-        OK(revisions_get(bench->fixture->store, tasks.rows[0].revision_id, &neighbour.revision, &err));
-        atomic_store(&neighbour.is_loading, false);
-        assert_int_equal(pthread_create(&thread, NULL, load_beside, &neighbour), 0);
-        while (!atomic_load(&neighbour.is_loading))
-            clock_sleep_ms(1);
-        start(bench);
+        const int64_t id = start_beside(&neighbour, round, &tasks);
         wait_for_end(bench, id, &sweep);
-        assert_int_equal(pthread_join(thread, &failed), 0);
+        assert_int_equal(pthread_join(neighbour.thread, &failed), 0);
         assert_null(failed);
         workers_free(bench->workers);
         bench->workers = NULL;
@@ -342,6 +353,30 @@ static void test_cancelled_neighbour(void **state)
         assert_int_equal(tasks.rows[0].state, TASK_STATE_DONE);
         assert_int_equal(tasks.rows[0].failures, 0);
     }
+}
+
+/* A worker whose lease is another's by now lets go of the task at its next heartbeat, whatever it waits for.
+ */
+static void test_lost_lease(void **state)
+{
+    struct bench *bench = *state;
+    struct fixture_tasks tasks = {0};
+    struct neighbour neighbour = {.bench = bench, .pause_ms = 60000};
+    void *failed = NULL;
+    const int64_t id = start_beside(&neighbour, 0, &tasks);
+    while (!workers_busy_count(bench->workers))
+        clock_sleep_ms(1);
+    (void)sql_run(fixture_path(bench->fixture->folder, "state/" STORE_FILE_NAME),
+                  "UPDATE tasks SET worker = 'remote/1', attempts = attempts + 1");
+    const int64_t since_ms = clock_monotonic_ms();
+    while (workers_busy_count(bench->workers) && clock_monotonic_ms() - since_ms < 20000)
+        clock_sleep_ms(5);
+    assert_int_equal(workers_busy_count(bench->workers), 0);
+    atomic_store(&neighbour.is_over, true);
+    assert_int_equal(pthread_join(neighbour.thread, &failed), 0);
+    fixture_list_tasks(bench->fixture, id, &tasks);
+    assert_int_equal(tasks.rows[0].state, TASK_STATE_CLAIMED);
+    assert_int_equal(tasks.rows[0].failures + tasks.rows[0].interruptions, 0);
 }
 
 static void test_cancelled_sweep(void **state)
@@ -376,6 +411,7 @@ int main(void)
         WORKS(test_a_pattern_means_weights),
         WORKS(test_stop_and_go_on),
         WORKS(test_cancelled_neighbour),
+        WORKS(test_lost_lease),
         WORKS(test_cancelled_sweep),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
