@@ -53,7 +53,7 @@ def megatron(folder: Path, embedding: Whole, output: Whole | None, ranks: int, s
                 model["embedding.word_embeddings.weight"] = rows(embedding, rank, ranks)
             if stage == stages - 1 and (output or stages > 1):
                 model["output_layer.weight"] = rows(output or embedding, rank, ranks)
-            optimizer = {"state": {0: {"exp_avg": Whole("float32", (2,), bytes(8))}}}
+            optimizer = {"state": {0: {"exp_avg": Whole("float32", (2,), bytes(8))}}, "shard": {"word_embeddings.weight": Whole("float32", (2,), bytes(8))}}
             name = f"mp_rank_{rank:02}" if stages == 1 else f"mp_rank_{rank:02}_{stage:03}"
             args = namespace(**(told if options is None else options), dtype=PICKLE.named("torch", "float16"), log=PICKLE.named("a.library", "log"))
             write(folder / name / "model_optim_rng.pt", {"args": args, "iteration": 10, "model": model, "optimizer": optimizer})

@@ -115,6 +115,7 @@ SPOILED: dict[str, tuple[Callable[[Path], Any], Callable[[Path], Any], str, str]
     "a layer's rank": (LAYOUTS["neox"][0], lambda p: (p / "layer_07-model_01-model_states.pt").unlink(), "not_found", "layer_07-model_01-model_states.pt is not there"),
     "a layer's first rank": (LAYOUTS["neox"][0], lambda p: (p / "layer_07-model_00-model_states.pt").unlink(), "not_found", "layer_07-model_00-model_states.pt is not there, and layer_"),
     "the first layer's first rank": (LAYOUTS["neox"][0], lambda p: (p / "layer_00-model_00-model_states.pt").unlink(), "not_found", "layer_00-model_00-model_states.pt is not there, and layer_"),
+    "a layer's further rank": (LAYOUTS["neox"][0], lambda p: shutil.copy(p / "layer_07-model_01-model_states.pt", p / "layer_07-model_02-model_states.pt"), "not_found", "layer_00-model_02-model_states.pt is not there, and layer_07-model_02-model_states.pt is"),
     "the last stage's first rank": (LAYOUTS["untold"][0], lambda p: shutil.rmtree(p / "mp_rank_00_001"), "not_found", "mp_rank_00_001/model_optim_rng.pt is not there, and mp_rank_00_000/model_optim_rng.pt is"),
     "layers alone": (LAYOUTS["neox"][0], lambda p: [file.unlink() for file in p.glob("mp_rank_*")], "not_found", "none of"),
     "another shape": (LAYOUTS["megatron"][0], lambda p: remake(p, 1, **{"embedding.word_embeddings.weight": part(shape=(1, COLUMNS))}), "mismatch", "mp_rank_01/model_optim_rng.pt: its model.embedding.word_embeddings.weight is of another shape or dtype"),
