@@ -5,6 +5,7 @@
 #include "store/blob.h"
 #include "store/connection.h"
 #include "store/damage.h"
+#include "store/retention.h"
 
 #include <dlfcn.h>
 #include <sqlite3.h>
@@ -255,6 +256,39 @@ static void test_prune(void **state)
     free(made);
 }
 
+/* All of it: an old sweep goes, and then what is stale, also where that has a smaller number than the sweep.
+ */
+static void test_retention(void **state)
+{
+    struct fixture *fixture = *state;
+    struct fixture_result *made = malloc(sizeof *made);
+    struct retention_run run;
+    struct revision_row moved;
+    int64_t ids[2];
+    int is_over = 0;
+    fixture_add_revisions(fixture, 1, ids);
+    for (int i = 0; i < 3; i++) {
+        struct task_lease lease;
+        struct large large;
+        (void)fixture_sweep(fixture, ids, 1, 0);
+        claim(fixture, &lease);
+        fixture_result(made, "a", 1);
+        make_large(&large, made, 5);
+        OK(tasks_record(fixture->store, &lease, &made->result, &err));
+        free_large(&large);
+    }
+    (void)sql_run(fixture->path, "UPDATE sweeps SET finished_ms = 1");
+    fixture_revision(&moved, 0, "moved");
+    OK(revisions_update(fixture->store, fixture->model_id, &moved, 1, 0, NULL, &err));
+    retention_begin(&run, 1, clock_wall_ms());
+    OK(retention_continue(fixture->store, &run, NULL, NULL, &is_over, &err));
+    assert_true(is_over);
+    assert_int_equal(run.counts.sweeps, 2);
+    assert_int_equal(run.counts.contents, 1);
+    assert_int_equal(are_kept(fixture, 1, 50, 1), 0);
+    free(made);
+}
+
 /* Damaged bytes are told as such, whatever they are. */
 static void test_damaged_blobs(void **state)
 {
@@ -415,6 +449,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(test_there_and_back),
         CASE(test_prune),
+        CASE(test_retention),
         cmocka_unit_test(test_damaged_blobs),
         cmocka_unit_test(test_each_bit),
         CASE(test_damage_in_the_tables),

@@ -209,6 +209,29 @@ static void test_order_is_corrected(void **state)
     OK(revisions_update(fixture->store, fixture->model_id, &row, 1, 1, NULL, &err));
     OK(revisions_get(fixture->store, id, &found, &err));
     assert_int_equal(found.stated, REVISION_STATES_STAGE | REVISION_STATES_TOKENS);
+    row.stage = 2;
+    OK(revisions_update(fixture->store, fixture->model_id, &row, 1, 1, NULL, &err));
+    OK(revisions_get(fixture->store, id, &found, &err));
+    assert_int_equal(found.stage, 2);
+    row.tokens = 5;
+    OK(revisions_update(fixture->store, fixture->model_id, &row, 1, 1, NULL, &err));
+    OK(revisions_get(fixture->store, id, &found, &err));
+    assert_int_equal(found.tokens, 5);
+    /* Also of a commit that comes back, and where nothing but what the numbers count is another. */
+    struct revision_row moved = row;
+    moved.commit[0] = moved.commit[0] == 'a' ? 'b' : 'a';
+    OK(revisions_update(fixture->store, fixture->model_id, &moved, 1, 1, NULL, &err));
+    row.step = 13;
+    OK(revisions_update(fixture->store, fixture->model_id, &row, 1, 1, NULL, &err));
+    OK(revisions_get(fixture->store, id, &found, &err));
+    assert_int_equal(found.step, 13);
+    const enum step_unit unit = STEP_UNIT_TOKENS;
+    struct model_row was, is;
+    OK(models_get(fixture->store, fixture->model_id, &was, &err));
+    OK(revisions_update_counted(fixture->store, fixture->model_id, &unit, &row, 1, 1, NULL, &err));
+    OK(models_get(fixture->store, fixture->model_id, &is, &err));
+    assert_int_equal(is.step_unit, STEP_UNIT_TOKENS);
+    assert_true(is.version > was.version);
 }
 
 /* How many of the current revisions were measured stays right through all of this. */
@@ -344,6 +367,10 @@ static void test_files_that_contradict(void **state)
     assert_int_equal(forgotten, 1);
     FAILS(ERR_NOT_FOUND, contents_find_by_revision(fixture->store, ids[0], TENSOR, &row, &err));
     OK(contents_find_by_revision(fixture->store, ids[1], TENSOR, &row, &err));
+    struct series_row *line = malloc(sizeof *line);
+    OK(series_find(fixture->store, fixture->model_id, NULL, "step1", NULL, line, &err));
+    assert_string_equal(line->same_as, "");
+    free(line);
     OK(models_get(fixture->store, fixture->model_id, &model, &err));
     assert_int_equal(model.measured_count, 1);
 }

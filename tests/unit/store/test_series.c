@@ -386,6 +386,22 @@ static void test_same_as(void **state)
     assert_string_equal(page->rows[1].same_as, "step0");
     assert_string_equal(page->rows[2].same_as, "step0");
     free(page);
+    /* So is the next one where the first holds something else by now, or is in another place. */
+    struct series_row *row = malloc(sizeof *row);
+    (void)fixture_sweep(fixture, &ids[1], 1, 0);
+    (void)fixture_measure(fixture, "changed", 1);
+    OK(series_find(fixture->store, fixture->model_id, NULL, "main", NULL, row, &err));
+    assert_string_equal(row->same_as, "step3");
+    fixture_revision(&moved, 2, "commit 2");
+    moved.step = REVISIONS_STEP_NONE;
+    OK(revisions_update(fixture->store, fixture->model_id, &moved, 1, 0, NULL, &err));
+    (void)fixture_sweep(fixture, &ids[2], 1, 0);
+    (void)fixture_measure(fixture, "equal", 1);
+    moved.step = 2;
+    OK(revisions_update(fixture->store, fixture->model_id, &moved, 1, 0, NULL, &err));
+    OK(series_find(fixture->store, fixture->model_id, NULL, "main", NULL, row, &err));
+    assert_string_equal(row->same_as, "step2");
+    free(row);
 }
 
 /* One revision by name or by commit; an unknown one and an unknown model say so. */

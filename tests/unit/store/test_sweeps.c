@@ -29,6 +29,12 @@ static void test_idempotency(void **state)
     fixture_reopen(fixture);
     OK(sweeps_create(fixture->store, &request, &second, &is_new, &err));
     assert_int_equal(first, second);
+    request.priority = 1;
+    FAILS(ERR_CONFLICT, sweeps_create(fixture->store, &request, &second, &is_new, &err));
+    request.priority = 0;
+    OK(models_ensure(fixture->store, "garden/other", MODEL_KIND_HUB, &request.model_id, &err));
+    FAILS(ERR_CONFLICT, sweeps_create(fixture->store, &request, &second, &is_new, &err));
+    request.model_id = fixture->model_id;
     request.request = "{\"a\":2}";
     FAILS(ERR_CONFLICT, sweeps_create(fixture->store, &request, &second, &is_new, &err));
     request.idempotency_key = NULL;
@@ -86,6 +92,15 @@ static void test_next_planning(void **state)
         assert_int_equal(row.state, SWEEP_STATE_DONE);
         assert_true(row.finished_ms > 0);
     }
+    /* While the hub is down, that of a folder. */
+    struct sweep_request request = {.request = "{}"};
+    int64_t folder = 0;
+    (void)create(fixture, NULL, 3);
+    FAILS(ERR_NOT_FOUND, sweeps_next_planning(fixture->store, 1, NULL, 0, &row, &err));
+    OK(models_ensure(fixture->store, "file:/runs/a", MODEL_KIND_FOLDER, &request.model_id, &err));
+    OK(sweeps_create(fixture->store, &request, &folder, NULL, &err));
+    OK(sweeps_next_planning(fixture->store, 1, NULL, 0, &row, &err));
+    assert_int_equal(row.id, folder);
 }
 
 /* A failed plan fails the sweep, with the reason; a finished one is neither failed nor cancelled. */

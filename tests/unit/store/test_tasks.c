@@ -30,6 +30,15 @@ static void test_order_and_end(void **state)
     assert_true(row.finished_ms >= row.started_ms && row.started_ms >= row.created_ms && row.created_ms > 0);
     FAILS(ERR_NOT_FOUND, tasks_claim(fixture->store, BY("a", LEASE_MS, NULL), NULL, &task, &wait_ms, &err));
     assert_int_equal(wait_ms, -1);
+    /* Not as long as somebody has one of them. */
+    struct task_lease other;
+    sweep = fixture_sweep(fixture, ids, 2, 0);
+    lease_task(fixture, "a", LEASE_MS, &task, &lease);
+    lease_task(fixture, "b", LEASE_MS, &task, &other);
+    OK(record(fixture, &lease, &err));
+    assert_int_equal(get_sweep(fixture, sweep).state, SWEEP_STATE_RUNNING);
+    OK(record(fixture, &other, &err));
+    assert_int_equal(get_sweep(fixture, sweep).state, SWEEP_STATE_DONE);
 }
 
 /* Higher priority first; equals take turns, the one with fewer running tasks first. */
@@ -113,6 +122,16 @@ static void test_claim_of_one_sweep(void **state)
     OK(tasks_claim(fixture->store, BY("a", LEASE_MS, NULL),
                    &(struct tasks_choice){.except = except, .except_count = 1}, &task, NULL, &err));
     assert_int_equal(task.sweep_id, sooner);
+    /* Without a hub, those of folders. */
+    struct fixture folder = *fixture;
+    (void)fixture_sweep(fixture, &ids[2], 1, 9);
+    const struct tasks_choice folders = {.only_folders = 1};
+    FAILS(ERR_NOT_FOUND, tasks_claim(fixture->store, BY("b", LEASE_MS, NULL), &folders, &task, NULL, &err));
+    OK(models_ensure(fixture->store, "file:/runs/a", MODEL_KIND_FOLDER, &folder.model_id, &err));
+    fixture_add_revisions(&folder, 2, ids);
+    later = fixture_sweep(&folder, ids, 1, 0);
+    OK(tasks_claim(fixture->store, BY("b", LEASE_MS, NULL), &folders, &task, NULL, &err));
+    assert_int_equal(task.sweep_id, later);
 }
 
 /* A transient failure is tried again after a growing pause, and at last fails for good; the sweep says why.
