@@ -170,11 +170,18 @@ static void test_what_waits_at_the_end_of_work_is_cancelled(void **state)
     free(calls);
     assert_int_equal(newest(fixture).running, 2);
     assert_int_equal(newest(fixture).pending, 0);
+    assert_int_equal(newest(fixture).cancelled, 2); /* which Slurm may soon know nothing of */
     (void)count_calls(fixture, "sbatch");
     /* Those that run are there for the next sweep. */
     fixture->sweep = add_sweep(fixture, 2);
     run(fixture, 0);
     assert_int_equal(count_calls(fixture, "sbatch"), 0);
+}
+
+static int take_last(void *context, const struct job_row *row)
+{
+    *(struct job_row *)context = *row;
+    return 0;
 }
 
 static void test_gone_from_the_queue(void **state)
@@ -189,6 +196,10 @@ static void test_gone_from_the_queue(void **state)
     struct job_row after = {0};
     OK(jobs_list(fixture->store, fixture->sweep, 1, take, &after, &err));
     assert_true(after.id > job.id); /* replaced */
+    OK(jobs_list(fixture->store, fixture->sweep, 2, take_last, &after, &err));
+    assert_int_equal(after.id, job.id);
+    assert_int_equal(after.completed, 1);
+    assert_int_equal(after.failed, 1);
     assert_int_equal(count_calls(fixture, "sacct"), 1);
 }
 

@@ -48,6 +48,9 @@ static void test_sum(void **state)
     check(parts, 4, 200, 0,
           "1 of 4 sweeps ended, 1 being planned; 17/40 revisions, 2.5 MB of 12.0 MB, 100 kB/s, 1:35 min "
           "left");
+    parts[3] = part_of("running", 10, 5, 500000, 75500000, 1e4, 7500.0);
+    check(parts + 3, 1, 200, 0,
+          "0 of 1 sweeps ended; 5/10 revisions, 500 kB of 75.5 MB, 10.0 kB/s, 2:05 h left");
     check(parts, 1, 64, 1, "1 of 1 sweeps ended; [#######] 10/10 revisions, 1.0 MB of 1.0 MB");
     check(parts, 4, 10, 1, "1 of 4 swe");
     /* where there is less room, how fast goes first, then how much: how long it takes stays */

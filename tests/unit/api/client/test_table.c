@@ -151,9 +151,29 @@ static int set_locale(void **state)
     return setlocale(LC_CTYPE, "C.UTF-8") ? 0 : -1;
 }
 
+/* Six digits for readers; in CSV as many as give the same number back, and what else has to be quoted. */
+static void numbers_are_whole_in_csv(void **state)
+{
+    (void)state;
+    char cell[CLIENT_CELL_SIZE], *text = NULL;
+    size_t size = 0;
+    static const struct client_column shown[] = {{"value", NULL}, {"name", NULL}};
+    json_t *rows = json_pack("[{s:f, s:s}]", "value", -1000.1 - 0.2, "name", "a \"b\"");
+    client_table_format(json_object_get(json_array_get(rows, 0), "value"), cell);
+    assert_string_equal(cell, "-1000.3");
+    FILE *stream = open_memstream(&text, &size);
+    assert_non_null(stream);
+    client_table_print_csv(rows, shown, 2, stream);
+    assert_int_equal(fclose(stream), 0);
+    assert_string_equal(text, "value,name\r\n-1000.3000000000001,\"a \"\"b\"\"\"\r\n");
+    free(text);
+    json_decref(rows);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(numbers_are_whole_in_csv),
         cmocka_unit_test(test_columns_stand_below_each_other),
         cmocka_unit_test(test_a_name_of_wide_characters_loses_its_middle),
         cmocka_unit_test(test_a_file_gets_the_same_whatever_the_locale),
