@@ -81,6 +81,8 @@ def test_scopes_allow_what_they_say(closed: Daemon, keys: Callable[[Daemon], Key
                 assert f"for-{scope}" in said["detail"] and needed in said["detail"], said
                 assert f'scope="{needed}"' in answer.headers["WWW-Authenticate"]
         assert ask(bearer(FILE_TOKEN)).status in (200, 201)
+    claims = {scope: closed.post("/v1/claims", {}, bearer(text)).status for scope, text in token.items()}
+    assert claims == {"read": 403, "sweep": 403, "worker": 400, "admin": 400}
     for path in ("/healthz", "/readyz", "/openapi.json"):
         assert closed.get(path).status == 200, path
     for path in ("/metrics", "/v1/status", f"/v1/models/{MODEL}/revisions", "/v1/sweeps/1/events", "/v1/devices"):
