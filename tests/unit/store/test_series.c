@@ -323,6 +323,59 @@ static void test_state_is_of_the_asked_tensor(void **state)
     free(page);
 }
 
+/* After test_same_as, whose step0 has moved: what it was is nobody's first any more, nor is main before a
+ * step, whoever is measured last; and the same content of another model is told by that model's revisions. */
+static void check_same_as_beside(struct fixture *fixture, const int64_t *ids, int64_t moved_id)
+{
+    int64_t others[3];
+    struct fixture other = *fixture;
+    OK(models_ensure(other.store, "garden/other", MODEL_KIND_HUB, &other.model_id, &err));
+    fixture_add_revisions(&other, 2, others);
+    (void)fixture_sweep(&other, (const int64_t[]){others[2], others[1]}, 2, 0);
+    (void)fixture_measure(&other, "equal", 1); /* main */
+    struct page *page =
+        read_page(&other, &(struct series_query){.tensor = TENSOR, .is_stepless_included = 1});
+    assert_string_equal(page->rows[2].same_as, "");
+    free(page);
+    (void)fixture_measure(&other, "equal", 1); /* step1 */
+    (void)fixture_sweep(fixture, (const int64_t[]){ids[4], moved_id}, 2, 0);
+    (void)fixture_measure(fixture, "equal", 1); /* main */
+    (void)fixture_measure(fixture, "other", 1); /* step0 */
+    (void)fixture_sweep(&other, others, 1, 0);
+    (void)fixture_measure(&other, "equal", 1); /* step0 */
+    page = read_page(fixture, &(struct series_query){.is_stepless_included = 1});
+    static const char *const expected[] = {"", "", "step0", "step1", "step1"};
+    for (size_t i = 0; i < page->count; i++)
+        assert_string_equal(page->rows[i].same_as, expected[i]);
+    free(page);
+    page = read_page(&other, &(struct series_query){.tensor = TENSOR, .is_stepless_included = 1});
+    assert_string_equal(page->rows[0].same_as, "");
+    assert_string_equal(page->rows[1].same_as, "step0");
+    assert_string_equal(page->rows[2].same_as, "step0");
+    free(page);
+}
+
+/* So is the next one where the first holds something else by now, or is in another place. */
+static void check_same_as_after_changes(struct fixture *fixture, const int64_t *ids)
+{
+    struct revision_row moved;
+    struct series_row *row = malloc(sizeof *row);
+    (void)fixture_sweep(fixture, &ids[1], 1, 0);
+    (void)fixture_measure(fixture, "changed", 1);
+    OK(series_find(fixture->store, fixture->model_id, NULL, "main", NULL, row, &err));
+    assert_string_equal(row->same_as, "step3");
+    fixture_revision(&moved, 2, "commit 2");
+    moved.step = REVISIONS_STEP_NONE;
+    OK(revisions_update(fixture->store, fixture->model_id, &moved, 1, 0, NULL, &err));
+    (void)fixture_sweep(fixture, &ids[2], 1, 0);
+    (void)fixture_measure(fixture, "equal", 1);
+    moved.step = 2;
+    OK(revisions_update(fixture->store, fixture->model_id, &moved, 1, 0, NULL, &err));
+    OK(series_find(fixture->store, fixture->model_id, NULL, "main", NULL, row, &err));
+    assert_string_equal(row->same_as, "step2");
+    free(row);
+}
+
 /* Equal content is told by the first revision in step order, also when that is measured last. */
 static void test_same_as(void **state)
 {
@@ -359,49 +412,8 @@ static void test_same_as(void **state)
     assert_string_equal(page->rows[1].same_as, "");
     assert_string_equal(page->rows[3].same_as, "step1");
     free(page);
-    /* What it was is nobody's first any more, nor is main before a step, whoever is measured last; and the
-     * same content of another model is told by that model's revisions. */
-    struct fixture other = *fixture;
-    OK(models_ensure(other.store, "garden/other", MODEL_KIND_HUB, &other.model_id, &err));
-    int64_t others[3];
-    fixture_add_revisions(&other, 2, others);
-    (void)fixture_sweep(&other, (const int64_t[]){others[2], others[1]}, 2, 0);
-    (void)fixture_measure(&other, "equal", 1); /* main */
-    page = read_page(&other, &(struct series_query){.tensor = TENSOR, .is_stepless_included = 1});
-    assert_string_equal(page->rows[2].same_as, "");
-    free(page);
-    (void)fixture_measure(&other, "equal", 1); /* step1 */
-    (void)fixture_sweep(fixture, (const int64_t[]){ids[4], moved.id}, 2, 0);
-    (void)fixture_measure(fixture, "equal", 1); /* main */
-    (void)fixture_measure(fixture, "other", 1); /* step0 */
-    (void)fixture_sweep(&other, others, 1, 0);
-    (void)fixture_measure(&other, "equal", 1); /* step0 */
-    page = read_page(fixture, &(struct series_query){.is_stepless_included = 1});
-    static const char *const expected[] = {"", "", "step0", "step1", "step1"};
-    for (size_t i = 0; i < page->count; i++)
-        assert_string_equal(page->rows[i].same_as, expected[i]);
-    free(page);
-    page = read_page(&other, &(struct series_query){.tensor = TENSOR, .is_stepless_included = 1});
-    assert_string_equal(page->rows[0].same_as, "");
-    assert_string_equal(page->rows[1].same_as, "step0");
-    assert_string_equal(page->rows[2].same_as, "step0");
-    free(page);
-    /* So is the next one where the first holds something else by now, or is in another place. */
-    struct series_row *row = malloc(sizeof *row);
-    (void)fixture_sweep(fixture, &ids[1], 1, 0);
-    (void)fixture_measure(fixture, "changed", 1);
-    OK(series_find(fixture->store, fixture->model_id, NULL, "main", NULL, row, &err));
-    assert_string_equal(row->same_as, "step3");
-    fixture_revision(&moved, 2, "commit 2");
-    moved.step = REVISIONS_STEP_NONE;
-    OK(revisions_update(fixture->store, fixture->model_id, &moved, 1, 0, NULL, &err));
-    (void)fixture_sweep(fixture, &ids[2], 1, 0);
-    (void)fixture_measure(fixture, "equal", 1);
-    moved.step = 2;
-    OK(revisions_update(fixture->store, fixture->model_id, &moved, 1, 0, NULL, &err));
-    OK(series_find(fixture->store, fixture->model_id, NULL, "main", NULL, row, &err));
-    assert_string_equal(row->same_as, "step2");
-    free(row);
+    check_same_as_beside(fixture, ids, moved.id);
+    check_same_as_after_changes(fixture, ids);
 }
 
 /* One revision by name or by commit; an unknown one and an unknown model say so. */
