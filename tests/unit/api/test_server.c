@@ -1,6 +1,9 @@
 /* The server over real sockets: every route, the errors, conditional reads, paging, codings. */
 #include "tests/unit/api/fixture.h"
 
+#include "api/http/access.h"
+#include "api/http/state.h"
+
 #include <zstd.h>
 
 static struct fixture *store_of(void **state)
@@ -438,6 +441,28 @@ static void test_request_id(void **state)
     free(exchange.body);
 }
 
+/* Who has no token may write on loopback alone, and there unless the daemon has a token of a file, too. */
+static void test_what_is_open_without_a_token(void **state)
+{
+    static const struct {
+        int is_loopback;
+        const char *token;
+        int may_write;
+    } cases[] = {{1, NULL, 1}, {1, "sesame", 0}, {0, NULL, 0}, {0, "sesame", 0}};
+    static const enum api_right writes[] = {API_RIGHT_SWEEP, API_RIGHT_WORKER, API_RIGHT_REMOVE};
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct api_http http = {.is_loopback = cases[i].is_loopback, .options.token = cases[i].token};
+        for (size_t k = 0; k < sizeof writes / sizeof writes[0]; k++)
+            assert_int_equal(api_access_is_open(&http, writes[k]), cases[i].may_write);
+        assert_true(api_access_is_open(&http, API_RIGHT_READ));
+        assert_false(api_access_is_open(&http, API_RIGHT_ADMIN));
+        http.options.reads_need_token = 1;
+        assert_false(api_access_is_open(&http, API_RIGHT_READ));
+        assert_true(api_access_is_open(&http, API_RIGHT_PUBLIC));
+    }
+}
+
 /* A daemon that others can reach wants a token for writes and refuses to start without one. */
 static void test_token(void **state)
 {
@@ -477,10 +502,23 @@ static void test_token(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        SERVED(test_service),      SERVED(test_models),   SERVED(test_series),      SERVED(test_csv),
-        SERVED(test_csv_is_whole), SERVED(test_paging),   SERVED(test_conditional), SERVED(test_codings),
-        SERVED(test_sweeps),       SERVED(test_progress), SERVED(test_problems),    SERVED(test_bounds),
-        SERVED(test_pipelined),    SERVED(test_options),  SERVED(test_request_id),  SERVED(test_token),
+        SERVED(test_service),
+        SERVED(test_models),
+        SERVED(test_series),
+        SERVED(test_csv),
+        SERVED(test_csv_is_whole),
+        SERVED(test_paging),
+        SERVED(test_conditional),
+        SERVED(test_codings),
+        SERVED(test_sweeps),
+        SERVED(test_progress),
+        SERVED(test_problems),
+        SERVED(test_bounds),
+        SERVED(test_pipelined),
+        SERVED(test_options),
+        SERVED(test_request_id),
+        SERVED(test_token),
+        cmocka_unit_test(test_what_is_open_without_a_token),
     };
     (void)curl_global_init(CURL_GLOBAL_DEFAULT);
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
