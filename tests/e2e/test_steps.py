@@ -70,6 +70,18 @@ def test_steps_beside_that_break_off(tmp_path: Path) -> None:
     assert "FAILED  The steps beside others broke off with status 137" in done.stdout
 
 
+def test_an_environment_that_could_not_be_made_is_none(tmp_path: Path) -> None:
+    """It is said, and the next run makes it anew."""
+    script = """
+      echo one==1 >wanted; touch pip; chmod +x pip
+      python3() { mkdir -p venv/bin; cp pip venv/bin; }
+      echo 'echo >>tried; exit 1' >pip; python_environment "$PWD/venv" wanted || echo failed
+      echo 'echo >>tried' >pip; python_environment "$PWD/venv" wanted && echo made
+      python_environment "$PWD/venv" wanted && echo kept; wc -l <tried"""
+    told = run(tmp_path, script).stdout
+    assert re.findall("failed|made|kept|is there|^[0-9]+$", told, re.MULTILINE) == ["failed", "made", "is there", "kept", "2"], told
+
+
 def test_a_run_that_is_over_ends_no_step_of_the_next(tmp_path: Path) -> None:
     """Whoever watches a run notices its end a second later, when another one may be there."""
     first = run(tmp_path, "checks() { step aside true; }; begin_beside checks; await_beside; summary; echo $$").stdout.split()[-1]
