@@ -16,7 +16,7 @@ from typing import Any, Iterator
 import pytest
 from browser import Browser
 from dashboards import load, page  # noqa: F401
-from running import Daemon, wait_until
+from running import Daemon
 
 STEPS = [0, 64, 256, 512, 1000, 2000, 4000]
 NAMES = {"tokens": "{0}b_tokens", "pairs": "step{0}-tokens{1}M", "words": "chck_{0}M", "epochs": "epoch_{0}", "checkpoints": "save{0}"}
@@ -268,7 +268,7 @@ def test_the_dashboard_compares_over_tokens(page: Browser, runs: Any) -> None:  
     assert page.value(f"{panel}.chart.scales.x.options.title.text") == "training tokens"
     page.run("document.getElementById('to').value = '2.048B'; document.getElementById('to').dispatchEvent(new Event('change', { bubbles: true }))")
     assert page.value("location.hash").endswith("&count=tokens&to=2048000000")
-    wait_until(lambda: any("/v1/scaling?" in url and "unit=tokens" in url for url in page.requests()))  # the law follows the axis
+    page.wait("performance.getEntriesByType('resource').some((one) => one.name.includes('/v1/scaling?') && one.name.includes('unit=tokens'))")  # the law follows
     assert page.value(f"{panel}.lines[0].points.map((one) => one.step)")[:3] == [128e6, 512e6, 1024e6], "MSD of step 0 is 0"
     heat, pairs = ("document.getElementById('panel-heat').panel.map.rows.map((one) => one.step)", "document.getElementById('panel-pairs').panel.map?.steps")
     assert page.value(heat) == [step * 2e6 for step in STEPS]
