@@ -17,7 +17,7 @@ from typing import Any, Iterator
 
 import pytest
 from browser import Browser
-from dashboards import ENTER, MODEL, hash_of, load, page, pixels, pointed, reading  # noqa: F401
+from dashboards import ENTER, MODEL, hash_of, load, page, pixels, pointed, reading, tip_of  # noqa: F401
 from running import Daemon, model_path, wait_until
 
 from tests.hub import Emulator
@@ -375,7 +375,7 @@ def test_models_are_compared(page: Browser, service: Daemon, garden: Path, tmp_p
     assert [urllib.parse.unquote(url).count(other[5:]) for url in page.requests() if "/revisions?" in url] == [1], "the new one alone"
     assert page.value("document.querySelector('#revisions td[title]').title") in (MODEL, other)
     page.run("document.querySelector('#panel-msd canvas').focus()")
-    page.press(END)
+    wait_until(lambda: page.press(END) or page.value(tip_of("msd")))  # again while the chart is still being drawn
     shown = reading(page, "msd")
     short = f"file:…/{'/'.join(copy.parts[-2:])}"
     assert shown[short] == shown[MODEL] == pytest.approx(0.06652789, rel=1e-6)
