@@ -151,6 +151,48 @@ static void test_csv_is_whole(void **state)
 }
 
 /* Follows next_cursor with pages of one and must see every revision once. */
+/* Each page continues where the one before ended, whichever part of the order tells two rows apart. */
+static void check_pages(const struct api_fixture *fixture, const char *list, const char *key,
+                        const char *name, const char *const *expected, int count)
+{
+    char target[1024];
+    (void)snprintf(target, sizeof target, "%s", list);
+    for (int page = 0; page < count; page++) {
+        json_t *json = fixture_get(fixture, target, 200);
+        const json_t *rows = json_object_get(json, key);
+        assert_int_equal(json_array_size(rows), 1);
+        assert_string_equal(text_of(json_array_get(rows, 0), name), expected[page]);
+        const char *cursor = text_of(json, "next_cursor");
+        assert_int_equal(cursor[0] != '\0', page + 1 < count);
+        (void)snprintf(target, sizeof target, "%s&cursor=%s", list, cursor);
+        json_decref(json);
+    }
+}
+
+static void test_pages_by_each_part_of_the_order(void **state)
+{
+    static const char *const names[] = {
+        "stage1-step5", "stage2-step5-tokens1", "stage2-step5-tokens2", "stage2-ingredient1-a", "branch",
+        "main"};
+    static const char *const models[] = {"garden/neox-tiny", "garden/staged"};
+    struct api_fixture *fixture = *state;
+    struct revision_row rows[6];
+    int64_t id = 0;
+    fill(state);
+    for (int i = 0; i < 6; i++) {
+        fixture_revision(&rows[i], i < 4 ? 5 : REVISIONS_STEP_NONE, names[i]);
+        (void)snprintf(rows[i].name, sizeof rows[i].name, "%s", names[i]);
+        rows[i].stage = i < 4 ? 1 + (i > 0) : 0;
+        rows[i].tokens = i == 1 || i == 2 ? i : 0;
+        rows[i].ingredient = i == 3;
+    }
+    OK(models_ensure(fixture->store.store, models[1], MODEL_KIND_HUB, &id, &err));
+    OK(revisions_update(fixture->store.store, id, rows, 6, 1, NULL, &err));
+    check_pages(fixture, "/v1/models/garden/staged/revisions?stepless=true&limit=1&fields=revision",
+                "revisions", "revision", names, 6);
+    check_pages(fixture, "/v1/models?limit=1", "models", "name", models, 2);
+}
+
 static void test_paging(void **state)
 {
     struct api_fixture *fixture = *state;
@@ -508,6 +550,7 @@ int main(void)
         SERVED(test_csv),
         SERVED(test_csv_is_whole),
         SERVED(test_paging),
+        SERVED(test_pages_by_each_part_of_the_order),
         SERVED(test_conditional),
         SERVED(test_codings),
         SERVED(test_sweeps),
