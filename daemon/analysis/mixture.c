@@ -161,8 +161,10 @@ static struct fit start_fit(int start, const struct bin *bins, size_t bin_count,
 {
     double border = mean;
     if (start == 1) { /* two-means (Lloyd): the border is half-way between the means */
-        for (int i = 0; i < 50; i++) {
+        double before = (double)NAN;
+        for (int i = 0; i < 50 && border != before; i++) {
             struct fit split = fit_split(bins, bin_count, n, floor, border);
+            before = border;
             border = (split.c[0].mean + split.c[1].mean) / 2;
         }
     }
