@@ -435,7 +435,6 @@ def test_links_are_bounded(visit: Callable[..., Browser], small: Daemon) -> None
     """A link with many models asks for sixteen; one that ends before it begins shows the whole run."""
     many = "&".join(f"model={urllib.parse.quote(name)}" for name in [MODEL] * 9 + [f"no/such{i}" for i in range(40)])
     page = visit(small)
-    page.listen()
     page.run(FAKE, "no/such", 404, json.dumps({"status": 404, "detail": "not known"}))
     page.run("location.hash = arguments[0]", f"{many}&from=900&to=100")
     page.wait("location.hash.split('model=').length === 17")
