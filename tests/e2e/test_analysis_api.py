@@ -171,6 +171,8 @@ def test_displacement_of_the_sample_estimates_that_of_the_tensor(swept: Daemon, 
                 assert msd == 0 and answer["cosine"][i][k] == pytest.approx(1, abs=1e-12)
             exact = float(np.mean((tokens[later] - tokens[earlier]) ** 2))
             assert abs(msd - exact) <= 6 * error + 1e-15, (later, earlier)
+            spread = float(np.std((tokens[later] - tokens[earlier]) ** 2)) / answer["sampled"] ** 0.5
+            assert error == pytest.approx(spread, rel=0.5, abs=1e-15), (later, earlier)
             pairs += i > k
             far += i > k and abs(msd - exact) > 2 * error
     assert far <= 0.35 * pairs  # the entries are the same for all pairs, so the errors go together
@@ -183,6 +185,9 @@ def test_displacement_thins_out_evenly(swept: Daemon) -> None:
     lines = list(csv.DictReader(io.StringIO(swept.get(HERE + "/displacement?limit=4&format=csv").text)))
     assert len(lines) == 6
     assert float(lines[0]["msd"]) == answer["msd"][1][0]
+    assert float(lines[0]["msd_stderr"]) == answer["msd_stderr"][1][0]
+    inner = answer["steps"][1:3]
+    assert swept.read(f"{HERE}/displacement?from={inner[0]}&to={inner[1]}&limit=2")["steps"] == inner
 
 
 def test_distance_of_the_distributions_is_scipys(swept: Daemon, tensors: dict[str, Any]) -> None:

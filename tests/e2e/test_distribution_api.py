@@ -65,10 +65,12 @@ def test_distribution_pages_and_has_the_same_bins_on_each(swept: Daemon) -> None
 def test_distribution_as_csv(swept: Daemon) -> None:
     answer = swept.get(HERE + "/distribution?bins=7&format=csv")
     lines = list(csv.reader(io.StringIO(answer.text)))
-    rows = swept.read(f"{HERE}/distribution?bins=7")["revisions"]
+    whole = swept.read(f"{HERE}/distribution?bins=7")
+    rows, width = whole["revisions"], (whole["high"] - whole["low"]) / 7
     assert lines[0][:4] == ["revision", "step", "elements", "not_finite"] and len(lines[0]) == 4 + 7
     middles = [float(cell) for cell in lines[0][4:]]
-    assert middles == sorted(middles)
+    assert middles == pytest.approx([whole["low"] + width * (i + 0.5) for i in range(7)], rel=1e-7, abs=1e-9)
+    assert [[int(cell) for cell in line[2:4]] for line in lines[1:]] == [[row["elements"], row["not_finite"]] for row in rows]
     assert [line[0] for line in lines[1:]] == [row["revision"] for row in rows]
     assert [[int(cell) for cell in line[4:]] for line in lines[1:]] == [row["counts"] for row in rows]
 
