@@ -158,7 +158,7 @@ static enum api_token_state find(struct api_token_table *table, const unsigned c
         *identity = (struct api_identity){.name = "token-file", .scopes = TOKEN_SCOPE_ADMIN};
         state = API_TOKEN_VALID;
     }
-    for (size_t i = 0; i < table->count; i++) {
+    for (size_t i = 0; state == API_TOKEN_UNKNOWN && i < table->count; i++) {
         if (digest_is_equal(table->entries[i].row.digest, digest, DIGEST_SHA256_BYTES))
             found = &table->entries[i];
     }

@@ -95,6 +95,11 @@ static void test_states(void **state)
     assert_int_equal(api_token_table_find(table, "another", now_ms, &identity), API_TOKEN_VALID);
     assert_int_equal(api_token_table_count(table, now_ms), 3);
     assert_int_equal(api_token_table_find(table, short_lived, now_ms + DAY_MS, &identity), API_TOKEN_EXPIRED);
+    /* That of the file allows everything, also one that was made for less and is over. */
+    assert_int_equal(api_token_table_replace_file_token(table, short_lived, &fault), 1);
+    assert_int_equal(api_token_table_find(table, short_lived, now_ms + DAY_MS, &identity), API_TOKEN_VALID);
+    assert_int_equal(identity.scopes, TOKEN_SCOPE_ADMIN);
+    assert_int_equal(api_token_table_replace_file_token(table, "another", &fault), 1);
     memcpy(wrong, text, sizeof wrong);
     wrong[10] = wrong[10] == 'a' ? 'b' : 'a';
     assert_int_equal(api_token_table_find(table, wrong, now_ms, &identity), API_TOKEN_MISTYPED);
