@@ -150,7 +150,6 @@ static void test_csv_is_whole(void **state)
     json_decref(json);
 }
 
-/* Follows next_cursor with pages of one and must see every revision once. */
 /* Each page continues where the one before ended, whichever part of the order tells two rows apart. */
 static void check_pages(const struct api_fixture *fixture, const char *list, const char *key,
                         const char *name, const char *const *expected, int count)
@@ -193,6 +192,7 @@ static void test_pages_by_each_part_of_the_order(void **state)
     check_pages(fixture, "/v1/models?limit=1", "models", "name", models, 2);
 }
 
+/* Follows next_cursor with pages of one and must see every revision once. */
 static void test_paging(void **state)
 {
     struct api_fixture *fixture = *state;

@@ -65,7 +65,7 @@ static void no_seams(void **state)
     seams_finish(&seams, &alphabet, &vocabulary);
     assert_string_equal(part(&seams, &vocabulary, "a" MARK "a"), "a|" MARK "a");
     assert_string_equal(part(&seams, &vocabulary, "0" MARK "a"), "0|" MARK "a");
-    for (unsigned char c = '?'; c <= '?' + SEAMS_JOINED_MAX; c++) { /* not '>', which joins the unknown */
+    for (int c = '?'; c <= '?' + SEAMS_JOINED_MAX; c++) { /* not '>', which joins the unknown */
         const char token[] = {(char)c, MARK[0], MARK[1], MARK[2]};
         seams_see(&seams, token, sizeof token);
     }
