@@ -251,9 +251,10 @@ int api_run_watch(struct api_request *request, struct api_response *response, st
         code = watches_ask(request->context->store, model, err);
     if (code)
         return code;
-    api_context_wake(request->context);
     response->status = 202;
-    return answer(request, model, response, err);
+    code = answer(request, model, response, err); /* before it looks: last_run_at tells that it has */
+    api_context_wake(request->context);
+    return code;
 }
 
 /* -- What was sent --------------------------------------------------------------------------------------- */
