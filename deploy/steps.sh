@@ -4,8 +4,8 @@
 mkdir -p build
 results=$PWD/build/results.txt
 : >"$results"
-# The process of the step that runs, and the group of those beside it; this run's alone, since that before it is watched for a
-# second longer.
+# The process of the step that runs, and the groups of what runs beside it; this run's alone, since that before it is watched for
+# a second longer.
 running=$PWD/build/running.$$
 : >"$running"
 : >"$running.beside"
@@ -33,18 +33,37 @@ skipped() {
   printf 'skipped %s: %s\n' "$1" "$2" >>"$results"
 }
 
+# begin_group COMMAND...: runs it beside what follows, in a process group of its own ($group), which ends with this shell. await_group.
+begin_group() {
+  set -m
+  "$@" </dev/null &
+  group=$!
+  set +m
+  echo "-$group" >>"$running.beside"
+  trap end_groups EXIT
+}
+
+# shellcheck disable=SC2046
+end_groups() { kill -- $(cat "$running.beside") 2>/dev/null || true; }
+
+# await_group GROUP: its status, once it has ended; what has another number then is not it.
+await_group() {
+  local status=0
+  wait "$1" || status=$?
+  sed -i "/^-$1\$/d" "$running.beside"
+  return "$status"
+}
+
 # begin_beside FUNCTION: its steps run beside what follows, where a processor is free. What they say goes to build/beside.log.
 begin_beside() {
-  set -m # a process group of its own, which can be ended as a whole
-  (
-    renice -n 19 -p "$BASHPID" >/dev/null 2>&1 || true # before it starts anything, since a new process may miss it
-    running=/dev/null
-    "$1"
-  ) </dev/null >build/beside.log 2>&1 &
-  beside=$!
-  set +m
-  echo "-$beside" >"$running.beside"
-  trap 'kill -- "-$beside" 2>/dev/null || true' EXIT
+  begin_group steps_beside "$1" >build/beside.log 2>&1
+  beside=$group
+}
+
+steps_beside() {
+  renice -n 19 -p "$BASHPID" >/dev/null 2>&1 || true # before it starts anything, since a new process may miss it
+  running=/dev/null
+  "$1"
 }
 
 # tree PID: it and all that descend from it.
@@ -62,7 +81,7 @@ keep_watch() {
     tail --pid="$$" -f /dev/null
     # shellcheck disable=SC2046
     [ ! -s "$running" ] || kill $(tree "$(cat "$running")") || true # that step may be gone, too, the others not
-    [ ! -s "$running.beside" ] || kill -- "$(cat "$running.beside")" || true
+    end_groups
     rm -f "$running" "$running.beside"
   ) </dev/null >/dev/null 2>&1 &
   set +m
@@ -78,9 +97,7 @@ await_beside() {
     if [ "$SECONDS" -ge "$limit_s" ]; then is_cut=yes; kill -- "-$beside" 2>/dev/null || true; break; fi
     sleep 1
   done
-  wait "$beside" || status=$?
-  trap - EXIT
-  : >"$running.beside"
+  await_group "$beside" || status=$?
   cat build/beside.log
   if [ $is_cut = yes ]; then
     for name in "$@"; do grep -qF " $name" "$results" || skipped "$name" "it had not ended after $limit_s s; run it without --within"; done

@@ -90,7 +90,7 @@ export class Scaling {
     const diverged = this.known.filter((one) => one.left_out === "diverged").map((one) => shortName(one.model));
     const others = this.all.filter((one) => one.left_out === "unit").map((one) => `${shortName(one.model)} (${one.step_unit})`);
     const tokens = unit() === "tokens" ? 0 : scaling.units?.tokens;
-    const other = tokens ? `; known in tokens, too, of ${counted(tokens, "model")} , which the axis of tokens shows` : "";
+    const other = tokens ? `; known in tokens, too, of ${counted(tokens, "model")}, which the axis of tokens shows` : "";
     const cut = scaling.is_cut ? `; only of the first ${number(this.all.length)} models by name, of more` : "";
     const without = [[diverged, "diverged"], [others, `known in other units than ${unit()}`]].filter(([names]) => names.length)
       .map(([names, why]) => `; not in the law, ${why}: ${names.join(", ")}`).join("") + other + cut;

@@ -64,6 +64,14 @@ def test_steps_beside_that_take_too_long(tmp_path: Path) -> None:
     assert done.returncode == 1 and "2 passed, 1 failed, 0 skipped" in done.stdout, done
 
 
+def test_a_group_is_waited_for_alone(tmp_path: Path) -> None:
+    """Its status counts, and it is ended no more; the others are."""
+    script = "begin_group sh -c 'exit 3'; one=$group; begin_group sleep 600; await_group $one || echo $?; echo -$group; cat $running.beside"
+    first, *rest = run(tmp_path, script).stdout.split()
+    assert first == "3" and len(rest) == 2 and rest[0] == rest[1], rest
+    wait_until(lambda: not is_alive(-int(rest[0])))
+
+
 def test_steps_beside_that_break_off(tmp_path: Path) -> None:
     done = run(tmp_path, "checks() { step one true; kill -9 $BASHPID; }; begin_beside checks; step tests true; await_beside; summary")
     assert done.returncode == 1 and done.stdout.endswith("2 passed, 1 failed, 0 skipped\n"), done
@@ -148,15 +156,17 @@ def reap() -> None:
 def test_none_outlives_the_command(tmp_path: Path, orphans: None, sent: signal.Signals, to_all: bool, status: int) -> None:
     """Ended in mid-run, it takes along what it started, and waits for nothing."""
     script = HEAD + f"""
+      packages() {{ sh -c 'echo $$ >third; exec sleep 600'; }}
       checks() {{ step slow sh -c 'echo $$ >pid; exec sleep 600'; }}
       tests() {{ {sys.executable} -c "{POLITE}" | cat; }}
-      begin_beside checks; step tests tests; await_beside; summary"""
+      begin_group packages; begin_beside checks; step tests tests; await_beside; summary"""
     words = ["env", "--default-signal=INT", "bash", "-c", script]
+    names = ("ready", "pid", "third")
     process = subprocess.Popen(words, cwd=tmp_path, stdout=subprocess.DEVNULL, start_new_session=True)
     try:
-        wait_until(lambda: all((tmp_path / name).exists() and (tmp_path / name).read_text().endswith("\n") for name in ("ready", "pid")))
-        ahead, beside = (int((tmp_path / name).read_text()) for name in ("ready", "pid"))
-        assert os.getpgid(ahead) == process.pid != os.getpgid(beside)
+        wait_until(lambda: all((tmp_path / name).exists() and (tmp_path / name).read_text().endswith("\n") for name in names))
+        pids = [int((tmp_path / name).read_text()) for name in names]
+        assert [os.getpgid(one) == process.pid for one in pids] == [True, False, False]
         if to_all:
             os.killpg(process.pid, sent)  # as CI and a terminal do it; those beside are a group of their own
         else:
@@ -165,13 +175,13 @@ def test_none_outlives_the_command(tmp_path: Path, orphans: None, sent: signal.S
 
         def are_gone() -> bool:
             reap()
-            return not any(is_alive(one) for one in (ahead, beside))
+            return not any(is_alive(one) for one in pids)
 
         wait_until(are_gone)
     except BaseException:  # else nothing is left
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
-        for name in ("ready", "pid"):
+        for name in names:
             if (tmp_path / name).exists() and is_alive(int((tmp_path / name).read_text())):
                 os.kill(int((tmp_path / name).read_text()), signal.SIGKILL)
         raise
