@@ -89,7 +89,7 @@ def test_scaling_with_its_law(page: Browser, made_up: Daemon) -> None:
     page.run(
         "const real = window.fetch; window.fetch = async (...words) => { const answer = await real(...words);"
         "if (!String(words[0].url ?? words[0]).includes('/v1/scaling')) return answer; const body = await answer.json();"
-        "for (const [model, to] of arguments[0]) Object.assign(body.models.find(one => one.model === model), to); body.fit.unforked = 1; body.is_cut = true;"
+        "for (const [model, to] of arguments[0]) Object.assign(body.models.find(one => one.model === model), to); body.fit.unforked = 1; body.is_cut = true; body.units.tokens = 2;"
         "return new Response(JSON.stringify(body), {status: 200, headers: answer.headers}); };",
         [(largest["model"], open_one), (second["model"], long_one)],
     )
@@ -97,6 +97,7 @@ def test_scaling_with_its_law(page: Browser, made_up: Daemon) -> None:
     page.wait("document.getElementById('panel-scaling-help').textContent.includes('not forked so far: 1')")
     told = page.value("document.getElementById('panel-scaling-help').textContent")
     assert "to the top: none so far" in told and f"only of the first {len(scaling['models'])} models by name, of more" in told, told
+    assert "; known in tokens, too, of 2 models, which the axis of tokens shows" in told, told
     table = page.value("document.querySelector('#panel-scaling details table').textContent")
     assert "too many revisions" in table and "not enough data" not in table
     bar = page.value(
