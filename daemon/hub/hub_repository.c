@@ -88,17 +88,16 @@ static int open_file(struct repository *repository, const char *commit, const ch
     char *local = find_cached(hub_repository, commit, path, expected);
     if (local && keeps_files(hub_repository))
         keep_snapshot(hub_repository, commit, path, expected);
-    if (local) {
-        code = open_cached(hub_repository, local, ret_source, err);
-    } else if (hub_repository->hub->options.is_offline) {
-        code = offline_refuse(hub_repository, path, commit, err);
-    } else if (keeps_files(hub_repository)) {
-        code = open_downloaded(hub_repository, commit, path, expected, ret_source, err);
-    } else {
-        code = remote_open(hub_repository, commit, path, expected, ret_source, err);
-    }
+    code = local ? open_cached(hub_repository, local, ret_source, err) : ERR_NOT_FOUND;
     free(local);
-    return code;
+    if (code != ERR_NOT_FOUND)
+        return code;
+    /* It is not there, or no more: evicted since it was found. */
+    if (hub_repository->hub->options.is_offline)
+        return offline_refuse(hub_repository, path, commit, err);
+    return keeps_files(hub_repository)
+               ? open_downloaded(hub_repository, commit, path, expected, ret_source, err)
+               : remote_open(hub_repository, commit, path, expected, ret_source, err);
 }
 
 static int fetch_remote(struct hub_repository *hub_repository, const char *commit, const char *path,
@@ -137,10 +136,11 @@ static int fetch_kept(struct hub_repository *hub_repository, const char *commit,
     if (!expected || !keeps_files(hub_repository) || expected->size_bytes > buf->max - buf->size)
         return fetch_remote(hub_repository, commit, path, expected, buf, err);
     int code = download_file(hub_repository, commit, path, expected, 0, &local, err);
-    if (!code)
+    const int is_kept = !code;
+    if (is_kept)
         code = file_read(local, buf, err);
     free(local);
-    if (!is_of_keeping(code))
+    if (!code || !(is_kept || is_of_keeping(code)))
         return code;
     *err = (struct err)ERR_INIT;
     return fetch_remote(hub_repository, commit, path, expected, buf, err);
@@ -156,13 +156,12 @@ static int fetch_file(struct repository *repository, const char *commit, const c
     char *local = find_cached(hub_repository, commit, path, expected);
     if (local && keeps_files(hub_repository))
         keep_snapshot(hub_repository, commit, path, expected);
-    if (local) {
-        code = file_read(local, buf, err);
-        if (!code)
-            client_note_cache_hit(hub_repository, local);
-    } else if (hub_repository->hub->options.is_offline) {
+    code = local ? file_read(local, buf, err) : ERR_NOT_FOUND;
+    if (!code) {
+        client_note_cache_hit(hub_repository, local);
+    } else if (code == ERR_NOT_FOUND && hub_repository->hub->options.is_offline) {
         code = offline_refuse(hub_repository, path, commit, err);
-    } else {
+    } else if (code == ERR_NOT_FOUND) { /* as above */
         code = fetch_kept(hub_repository, commit, path, expected, buf, err);
         if (code == ERR_MISMATCH) /* one flipped bit on the way is worth a second try */
             code = fetch_remote(hub_repository, commit, path, expected, buf, err);

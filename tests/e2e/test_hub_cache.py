@@ -505,6 +505,24 @@ def test_downloads_wait_for_a_budget_that_others_have(many: tuple[Emulator, Prob
     assert_sound(probe.cache)
 
 
+def test_what_goes_after_it_was_found_is_fetched_anew(many: tuple[Emulator, Probe, Callable[..., dict[str, Any]]]) -> None:
+    """It is no file that the revision lacks. The hub is asked in between, what the branch is."""
+    hub, probe, _ = many
+    options = (*FAST, "keep=2")
+    folder = probe.cache / "models--org--many"
+    assert "error" not in probe("org/many", "fetch", "b0", "config.json", options=options)
+    for words in (("fetch", "b0", "config.json"), ("read", "b0", "config.json", "0", "1")):
+        (folder / "refs/b0").write_text("0" * 40)
+        hub.reset()
+        held = hub.fault("hold", path="/revision/", nth=2)
+        process = probe.start("org/many", *words, options=options)
+        wait_until(lambda: sum("/revision/" in row["target"] for row in hub.log()) == 2)
+        shutil.rmtree(folder / "blobs")
+        hub.clear_faults(held)
+        answer = probe.finish(process)
+        assert sha256(b"0") in (answer.get("sha256"), *answer.get("ranges", ())), answer
+
+
 def test_eviction_by_many_at_once(many: tuple[Emulator, Probe, Callable[..., dict[str, Any]]]) -> None:
     """Whatever the order, nothing is damaged and the budget holds at the end."""
     _, probe, download = many
