@@ -1,6 +1,5 @@
 #include "gpu/cpu/attention.h"
 
-#include "gpu/cpu/gemm.h"
 #include "gpu/score_alibi.h"
 
 #include <math.h>
@@ -69,7 +68,7 @@ static void incline(float *row, size_t seen, float slope)
 }
 
 void attention_run(const struct attention_document *document, const struct score_kernels *kernels,
-                   float *scratch)
+                   enum gemm_engine engine, float *scratch, void *workspace)
 {
     const size_t heads_per_key = document->head_count / document->key_head_count;
     for (size_t head = 0; head < document->head_count; head++) {
@@ -94,7 +93,7 @@ void attention_run(const struct attention_document *document, const struct score
                                              .rows = rows,
                                              .columns = keys,
                                              .depth = document->head_size};
-            gemm_transposed(&scores);
+            gemm_transposed(engine, &scores, workspace);
             for (size_t i = 0; document->has_alibi && i < rows; i++)
                 incline(scratch + i * stride, seen + i, slope);
             for (size_t i = 0; i < rows; i++)
@@ -108,7 +107,7 @@ void attention_run(const struct attention_document *document, const struct score
                                            .rows = rows,
                                            .columns = document->head_size,
                                            .depth = keys};
-            gemm_plain(&sums);
+            gemm_plain(engine, &sums, workspace);
         }
     }
 }

@@ -4,6 +4,7 @@
 #ifndef BIFURCATED_GPU_CPU_ATTENTION_H
 #define BIFURCATED_GPU_CPU_ATTENTION_H
 
+#include "gpu/cpu/gemm.h"
 #include "gpu/cpu/score_kernels.h"
 #include "gpu/score_rotary.h"
 
@@ -42,8 +43,8 @@ struct attention_document {
 size_t attention_scratch_floats(size_t positions);
 
 /* out = softmax(q k^T * scale - slope * distance) v for each head, over the keys up to the query's own
- * position, or the last ones of these within the window. */
+ * position, or the last ones of these within the window. `workspace`: of products (gemm.h). */
 void attention_run(const struct attention_document *document, const struct score_kernels *kernels,
-                   float *scratch);
+                   enum gemm_engine engine, float *scratch, void *workspace);
 
 #endif

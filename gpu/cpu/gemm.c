@@ -47,9 +47,9 @@ uint64_t gemm_matrix_bytes(enum gemm_engine engine, enum tensor_dtype dtype, uin
 
 size_t gemm_workspace_bytes(enum gemm_engine engine)
 {
-    if (gemm_amx_is(engine))
-        return gemm_amx_workspace_bytes();
-    return engine == GEMM_ENGINE_BLAS ? 0 : gemm_fma_workspace_bytes();
+    const size_t fma = engine == GEMM_ENGINE_BLAS ? 0 : gemm_fma_workspace_bytes();
+    const size_t amx = gemm_amx_is(engine) ? gemm_amx_workspace_bytes() : 0;
+    return amx > fma ? amx : fma;
 }
 
 void gemm_matrix_init(struct gemm_matrix *matrix, enum gemm_engine engine, enum tensor_dtype dtype,
@@ -169,19 +169,25 @@ void gemm_multiply(const struct gemm_matrix *matrix, size_t begin, size_t end, c
                     rows->is_sum ? 1.0F : 0.0F, rows->out, (int)rows->out_stride);
 }
 
-static void multiply_pair(const struct gemm_pair *pair, enum CBLAS_TRANSPOSE transposed)
+static void multiply_pair(enum gemm_engine engine, const struct gemm_pair *pair, int is_transposed,
+                          void *workspace)
 {
-    cblas_sgemm(CblasRowMajor, CblasNoTrans, transposed, (int)pair->rows, (int)pair->columns,
-                (int)pair->depth, 1.0F, pair->a, (int)pair->a_stride, pair->b, (int)pair->b_stride, 0.0F,
-                pair->out, (int)pair->out_stride);
+    if (pair->rows == 0 || pair->columns == 0)
+        return;
+    if (engine != GEMM_ENGINE_BLAS)
+        gemm_fma_pair(engine, pair, is_transposed, workspace);
+    else
+        cblas_sgemm(CblasRowMajor, CblasNoTrans, is_transposed ? CblasTrans : CblasNoTrans, (int)pair->rows,
+                    (int)pair->columns, (int)pair->depth, 1.0F, pair->a, (int)pair->a_stride, pair->b,
+                    (int)pair->b_stride, 0.0F, pair->out, (int)pair->out_stride);
 }
 
-void gemm_transposed(const struct gemm_pair *pair)
+void gemm_transposed(enum gemm_engine engine, const struct gemm_pair *pair, void *workspace)
 {
-    multiply_pair(pair, CblasTrans);
+    multiply_pair(engine, pair, 1, workspace);
 }
 
-void gemm_plain(const struct gemm_pair *pair)
+void gemm_plain(enum gemm_engine engine, const struct gemm_pair *pair, void *workspace)
 {
-    multiply_pair(pair, CblasNoTrans);
+    multiply_pair(engine, pair, 0, workspace);
 }

@@ -103,8 +103,7 @@ struct gemm_rows {
 void gemm_multiply(const struct gemm_matrix *matrix, size_t begin, size_t end, const struct gemm_rows *rows,
                    void *workspace);
 
-/* The plain products of attention, by BLAS: of float32 matrices, rows of which are `stride` elements apart.
- */
+/* The products of attention: of float32 matrices, rows of which are `stride` elements apart. */
 struct gemm_pair {
     const float *a, *b;
     float *out; /* [rows, columns] */
@@ -112,9 +111,10 @@ struct gemm_pair {
     size_t rows, columns, depth;
 };
 
-/* out = a b^T; a [rows, depth], b [columns, depth]. */
-void gemm_transposed(const struct gemm_pair *pair);
+/* out = a b^T; a [rows, depth], b [columns, depth]. By fused multiply-add where the engine is more than BLAS,
+ * with equal bits for all of them. `workspace` is the thread's, 64-byte aligned. */
+void gemm_transposed(enum gemm_engine engine, const struct gemm_pair *pair, void *workspace);
 /* out = a b; a [rows, depth], b [depth, columns]. */
-void gemm_plain(const struct gemm_pair *pair);
+void gemm_plain(enum gemm_engine engine, const struct gemm_pair *pair, void *workspace);
 
 #endif

@@ -28,6 +28,10 @@ void gemm_fma_fill(struct gemm_matrix *matrix, size_t row, size_t column,
 void gemm_fma_multiply(const struct gemm_matrix *matrix, size_t begin, size_t end,
                        const struct gemm_rows *rows, void *workspace);
 
+/* gemm_transposed or gemm_plain. With the engine AMX, on vectors of AVX-512. Panels of b are packed as they
+ * are needed, one after the other. */
+void gemm_fma_pair(enum gemm_engine engine, const struct gemm_pair *pair, int is_transposed, void *workspace);
+
 /* -- For gemm_fma.c and its instruction sets --------------------------------------------------- */
 
 #define GEMM_FMA_PANEL 32U  /* rows of B in a panel */

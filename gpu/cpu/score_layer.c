@@ -169,7 +169,7 @@ static void attend_all(const struct step *step, const float *x)
         document.key_stride = width;
         document.out = scratch->attended + begin * q;
         document.out_stride = q;
-        attention_run(&document, model->kernels, scratch->attention);
+        attention_run(&document, model->kernels, model->engine, scratch->attention, scratch->workspace);
     }
 }
 
@@ -205,7 +205,7 @@ static void attend_targets(const struct step *step, const float *x)
         document.key_stride = 2 * kv;
         document.out = scratch->attended + first * q;
         document.out_stride = q;
-        attention_run(&document, model->kernels, scratch->attention);
+        attention_run(&document, model->kernels, model->engine, scratch->attention, scratch->workspace);
     }
 }
 

@@ -260,6 +260,56 @@ static void rows_alone(void **state)
     }
 }
 
+/* Attention's products against float64 sums, in all engines, between other numbers that stay as they are. The
+ * engines of vectors, and that of matrix units, which multiplies these as they do, give the same bits. */
+static void pairs(void **state)
+{
+    (void)state;
+    enum { side = 170, depth_max = 520, stride = depth_max + 3 };
+    static const size_t shapes[][3] = {{1, 1, 1},    {64, 87, 64},  {3, 33, 31},   {64, 64, 87},
+                                       {14, 32, 16}, {15, 80, 257}, {170, 33, 40}, {5, 70, 520}};
+    enum gemm_engine best = gemm_start(cpu_isa_best());
+    static float a[side * stride], b[depth_max * stride], out[side * stride], first[side * stride];
+    fill_weights(TENSOR_DTYPE_F32, a, side * stride);
+    fill_weights(TENSOR_DTYPE_F32, b, depth_max * stride);
+    for (size_t i = 0; i < sizeof shapes / sizeof shapes[0] * 2; i++)
+        for (int engine = 0; engine <= (int)best; engine++) {
+            const size_t *shape = shapes[i / 2];
+            const struct gemm_pair pair = {.a = a,
+                                           .b = b,
+                                           .out = out,
+                                           .a_stride = stride,
+                                           .b_stride = stride,
+                                           .out_stride = stride,
+                                           .rows = shape[0],
+                                           .columns = shape[1],
+                                           .depth = shape[2]};
+            void *workspace = aligned_alloc(64, gemm_workspace_bytes((enum gemm_engine)engine) + 64);
+            for (size_t j = 0; j < side * stride; j++)
+                out[j] = 7;
+            (i % 2 ? gemm_transposed : gemm_plain)((enum gemm_engine)engine, &pair, workspace);
+            for (size_t row = 0; row < side && row <= pair.rows; row++)
+                for (size_t column = 0; column < pair.columns + 40 && column < stride; column++) {
+                    double want = 0, magnitude = 0;
+                    for (size_t k = 0; k < pair.depth && row < pair.rows && column < pair.columns; k++) {
+                        double product = (double)a[row * stride + k] *
+                                         (double)(i % 2 ? b[column * stride + k] : b[k * stride + column]);
+                        want += product, magnitude += fabs(product);
+                    }
+                    if (row >= pair.rows || column >= pair.columns)
+                        assert_true(out[row * stride + column] == 7);
+                    else
+                        assert_true(fabs((double)out[row * stride + column] - want) <=
+                                    16 * ldexp(magnitude, -24));
+                }
+            if (engine == GEMM_ENGINE_BLAS + 1)
+                memcpy(first, out, sizeof first);
+            if (engine > GEMM_ENGINE_BLAS)
+                assert_memory_equal(first, out, sizeof first);
+            free(workspace);
+        }
+}
+
 static void chosen_by_name(void **state)
 {
     (void)state;
@@ -276,8 +326,9 @@ static void chosen_by_name(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(sizes),      cmocka_unit_test(order_of_rows), cmocka_unit_test(parts),
-        cmocka_unit_test(transposed), cmocka_unit_test(rows_alone),    cmocka_unit_test(chosen_by_name),
+        cmocka_unit_test(sizes),          cmocka_unit_test(order_of_rows), cmocka_unit_test(parts),
+        cmocka_unit_test(transposed),     cmocka_unit_test(rows_alone),    cmocka_unit_test(pairs),
+        cmocka_unit_test(chosen_by_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
