@@ -9,6 +9,7 @@ import re
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,15 +24,21 @@ RUN = ROOT / "tests/gpu/run"
 PROGRAMS = ("gpu_cases", "gpu_together", "gpu_bench", "gpu_flush", "gpu_lost", "gpu_streamed")
 
 
+started: list[subprocess.Popen[str]] = []
+
+
 @pytest.fixture
-def built(tmp_path: Path) -> Path:
-    """Programs that pass at once, on a machine with a GPU and none of the tools beside it."""
+def built(tmp_path: Path) -> Iterator[Path]:
+    """Programs that pass at once, on a machine with a GPU and none of the tools beside it. What a test leaves running is ended."""
     folder = tmp_path / "built programs"
     folder.mkdir()
     for name in PROGRAMS:
         stand_in(folder / name, "echo begins one; echo passed one" if name == "gpu_cases" else "echo 3 passed, 0 failed")
     stand_in(tmp_path / "tools/nvidia-smi", 'case $* in *compute_cap*) echo 9.0 ;; *) echo "a GPU, 580.1, 81559 MiB" ;; esac')
-    return folder
+    yield folder
+    while started:
+        with started.pop() as process:
+            process.terminate()
 
 
 def stand_in(path: Path, script: str) -> None:
@@ -42,7 +49,8 @@ def stand_in(path: Path, script: str) -> None:
 
 def start(built: Path, *steps: str, total_s: int = 530) -> subprocess.Popen[str]:
     environment = os.environ | {"BUILT": str(built), "TOTAL_S": str(total_s), "PATH": f"{built.parent}/tools:/usr/bin:/bin"}
-    return subprocess.Popen([RUN, built.parent / "out", *steps], env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    started.append(subprocess.Popen([RUN, built.parent / "out", *steps], env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT))
+    return started[-1]
 
 
 def results(built: Path) -> str:
@@ -86,7 +94,7 @@ def test_results_of_all_steps(built: Path) -> None:
     assert re.search(r"^skipped build: the programs of .* are used$", text, re.MULTILINE)
     assert re.search(r"^passed  cases \(\d s\): 2 passed, 0 failed$", text, re.MULTILINE)
     assert "skipped together: there is one GPU\n" in text
-    assert len(re.findall(r"^FAILED  mem(?:ory|check), status 9", text, re.MULTILINE)) == 2
+    assert len(re.findall(r"^FAILED  mem(?:ory|check), status 1 ", text, re.MULTILINE)) == 2
     assert re.search(r"^passed  racecheck \(\d s\): 4 passed, 0 failed$", text, re.MULTILINE)
     assert re.search(r"^FAILED  lost, status 1 \(\d s\)\ncase 4 failed$", text, re.MULTILINE)
     assert re.search(r"^passed  streamed", text, re.MULTILINE)
@@ -114,7 +122,7 @@ def test_programs_of_another_machine_find_the_libraries_of_this_one(built: Path)
 
 def test_a_program_that_hangs(built: Path) -> None:
     """It has the time that is left, and what it said until then is kept; what no time is left for is named."""
-    stand_in(built / "gpu_cases", "echo begins one; echo passed one; echo begins $3; sleep 600")
+    stand_in(built / "gpu_cases", "echo begins one; echo passed one; echo begins $4; sleep 600")
     run = start(built, total_s=7)
     text = run.communicate(timeout=60)[0]
     assert run.returncode == 1
@@ -130,7 +138,7 @@ def test_cases_in_several_processes(built: Path) -> None:
         f"""cd {built.parent}; mkdir lock 2>/dev/null && has_lock=yes; echo "$@" >>calls
 [ "$has_lock" ] || exit 1; until [ $(wc -l <calls) -ge 4 ]; do sleep 0.01; done; rmdir lock; shift 4; exec "$@" """,
     )
-    stand_in(built / "gpu_cases", "for word; do part=$word; done; echo begins one; [ $part = part=3/3 ] && echo FAILED one && exit 1; echo passed one")
+    stand_in(built / "gpu_cases", "for word; do part=$word; done; echo begins one; [ $part = part=3/3 ] && echo FAILED one && echo 0 passed, 1 failed && exit 1; echo passed one")
     run = start(built, "families", "memory")
     text = run.communicate(timeout=60)[0]
     assert run.returncode == 1
@@ -144,7 +152,7 @@ def test_a_part_that_does_not_run_is_a_failure(built: Path) -> None:
     """A device that some parts do not find hides no failure of another one; of races, too, every part has to come to its end."""
     stand_in(
         built / "gpu_cases",
-        'case $* in *3/3) echo 0 passed, 0 failed without a device; exit 77 ;; *families*1/3) echo begins one; exit 1 ;; *"others part=1/2") exit 77 ;; esac\n'
+        'case $* in *3/3) echo 0 passed, 0 failed without a device; exit 77 ;; *families\\ after=0*1/3) echo begins one; exit 1 ;; *families*1/3) echo 0 passed, 0 failed; exit ;; *"others after=0 part=1/2") exit 77 ;; esac\n'
         "echo begins one; echo passed one; echo 1 passed, 0 failed",
     )
     stand_in(built.parent / "tools/compute-sanitizer", 'case $* in *2/4) exit 1 ;; esac; shift 4; exec "$@"')
