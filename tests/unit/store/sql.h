@@ -11,11 +11,20 @@
 
 #include <sqlite3.h>
 
-/* Returns how many rows the last statement changed. */
-static inline int sql_run(const char *path, const char *sql)
+#define SQL_BUSY_MS 60000 /* threads of the test may be writing */
+
+static inline sqlite3 *sql_open(const char *path)
 {
     sqlite3 *db = NULL;
     assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_busy_timeout(db, SQL_BUSY_MS), SQLITE_OK);
+    return db;
+}
+
+/* Returns how many rows the last statement changed. */
+static inline int sql_run(const char *path, const char *sql)
+{
+    sqlite3 *db = sql_open(path);
     assert_int_equal(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK);
     int changes = sqlite3_changes(db);
     (void)sqlite3_close(db);
@@ -36,8 +45,7 @@ static inline int64_t sql_read(sqlite3 *db, const char *sql)
 /* The same, on a connection of its own. */
 static inline int64_t sql_ask(const char *path, const char *sql)
 {
-    sqlite3 *db = NULL;
-    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    sqlite3 *db = sql_open(path);
     int64_t value = sql_read(db, sql);
     (void)sqlite3_close(db);
     return value;
