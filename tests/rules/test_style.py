@@ -114,6 +114,12 @@ def test_every_folder_presents_itself() -> None:
     assert not missing, f"no README.md in {missing} or above"
 
 
+def test_each_black_box_test_is_presented() -> None:
+    table = (ROOT / "tests/e2e/README.md").read_text()
+    missing = [path.name for path in tracked("tests/e2e/test_*.py") if f"`{path.name}`" not in table]
+    assert not missing, f"tests/e2e/README.md does not say what {missing} show"
+
+
 def test_no_path_of_one_machine() -> None:
     here = re.compile(rf"(?<![\w.}}-]){re.escape(str(ROOT.parent))}/")  # as a whole path, not in another one's middle
     faults = [str(path.relative_to(ROOT)) for path in tracked("*.c", "*.h", "*.py", "*.md", "*.sh", "*.txt", "*.cmake", "deploy/*")
