@@ -53,8 +53,7 @@ const struct client_command client_commands[] = {
     {"scaling", "", "Print the onset against model size over all models",
      "Two laws, both of token rows: around column means, which counts where the two differ, and\n"
      "as stored. --view chooses one; --csv and --json have the first. A law is over tokens of\n"
-     "training where they are known of the most models, else over steps; the others are named.\n"
-     "--unit chooses.",
+     "training unless --unit names another unit; models that are not known in it are named.",
      BIT(CSV) | BIT(VIEW) | BIT(UNIT) | BIT(PREFIX) | BIT(TENSOR), client_run_scaling},
     {"distribution", "MODEL", "Print how many values lie in each bin, a line per revision",
      "In a table the height of a block grows with the square root of the count.",

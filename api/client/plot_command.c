@@ -174,7 +174,7 @@ static int draw_suite(struct client_link *link, const struct client_arguments *a
                       const struct plot_options *options, struct buf *svg, struct err *err)
 {
     static const char *const views[PLOT_SCALING_VIEWS] = {"raw", "centred"};
-    const char *wanted = arguments->values[CLIENT_OPTION_VIEW], *unit = arguments->values[CLIENT_OPTION_UNIT];
+    const char *wanted = arguments->values[CLIENT_OPTION_VIEW];
     json_t *documents[PLOT_SCALING_VIEWS] = {NULL};
     int code = 0;
     for (int i = 0; i < PLOT_SCALING_VIEWS && !code; i++) {
@@ -184,13 +184,11 @@ static int draw_suite(struct client_link *link, const struct client_arguments *a
         buf_init(&target, LIMIT_URL_BYTES);
         buf_appendf(&target, "/v1/scaling?rows=%s&view=%s", options->is_tokens ? "tokens" : "all", views[i]);
         client_link_append(&target, "prefix", arguments->values[CLIENT_OPTION_PREFIX]);
-        client_link_append(&target, "unit", unit);
+        client_link_append(&target, "unit", arguments->values[CLIENT_OPTION_UNIT]);
         client_link_append(&target, "tensor", arguments->values[CLIENT_OPTION_TENSOR]);
         code = buf_check(&target, "URL", err);
         if (!code)
             code = client_link_get(link, buf_text(&target), &documents[i], err);
-        if (!code && !unit) /* both views are on one axis */
-            unit = json_string_value(json_object_get(documents[i], "unit"));
         buf_free(&target);
     }
     if (!code)

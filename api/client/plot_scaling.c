@@ -213,10 +213,12 @@ static void draw_head(const struct figure *figure, double height, const char *co
     char line[LIMIT_TENSOR_NAME_BYTES + 200];
     const struct plot *plot = &figure->plot;
     svg_text(plot->svg, PLOT_LEFT, 22, "start", "title", "Onset of bifurcation against model size");
-    (void)snprintf(line, sizeof line, "%s%s%s; %zu of %s%zu models%s", figure->tensor,
+    (void)snprintf(line, sizeof line, "%s%s%s; %zu of %s%zu models%s%s", figure->tensor,
                    figure->tensor[0] ? ", " : "", plot->options->is_tokens ? "token rows" : "all rows",
                    figure->shown, figure->is_cut ? "the first " : "", figure->known,
-                   figure->shown < figure->known ? ", those with a known size and a bound of the onset" : "");
+                   figure->shown < figure->known ? ", those with a known size and a bound of the onset in "
+                                                 : "",
+                   figure->shown < figure->known ? step_unit_name(figure->unit) : "");
     svg_text(plot->svg, PLOT_LEFT, 37, "start", "muted", line);
     svg_text(plot->svg, PLOT_LEFT, height - (plot_is_narrow(plot) ? 19 : 6), "start", "small",
              "bars: where the onset may be; to the top: none so far");
@@ -332,8 +334,9 @@ static int draw(struct figure *figure, const struct plot_scaling_source *source,
     if (!code && !figure->shown)
         code = err_set(
             err, ERR_NOT_FOUND,
-            "no model with a known number of parameters and a bound of its onset is measured yet; `bifurcate "
-            "scaling` lists what is known");
+            "no model with a known number of parameters and a bound of its onset in %s is measured yet; "
+            "`bifurcate scaling` lists what is known, --unit takes another unit",
+            step_unit_name(figure->unit));
     if (!code)
         code = digest_contents(figure, contents, err);
     if (code)

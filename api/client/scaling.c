@@ -104,13 +104,19 @@ static void print_left_out(const json_t *models, enum step_unit unit)
     }
 }
 
-/* A law of steps compares batches of different sizes; who wants the other has to know that there is one. */
-static void print_other_unit(const json_t *document, enum step_unit unit)
+/* What the law leaves out, another unit may have: of more models, or tokens, since a law of steps compares
+ * batches of different sizes. */
+static void print_other_units(const json_t *document, enum step_unit unit)
 {
-    const int64_t count = member_integer(json_object_get(document, "units"), "tokens");
-    if (unit != STEP_UNIT_TOKENS && count)
-        (void)printf("known in tokens, too, of %" PRId64 " model%s: --unit tokens shows these\n", count,
-                     count == 1 ? "" : "s");
+    const json_t *units = json_object_get(document, "units");
+    for (int i = 0; i < STEP_UNIT_COUNT; i++) {
+        const char *name = step_unit_name((enum step_unit)i);
+        const int64_t count = member_integer(units, name);
+        if (i != (int)unit && count &&
+            (i == STEP_UNIT_TOKENS || count > member_integer(units, step_unit_name(unit))))
+            (void)printf("known in %s of %" PRId64 " model%s: --unit %s has the law of these\n", name, count,
+                         count == 1 ? "" : "s", name);
+    }
 }
 
 /* A law of some models looks like one of all. */
@@ -129,10 +135,11 @@ static void print_scaling(const json_t *document)
     const enum step_unit unit = step_unit_find(member_text(document, "unit"));
     const char *name = unit == STEP_UNIT_STEPS ? "step" : step_unit_name(unit);
     const char *tensor = member_text(document, "tensor");
-    (void)printf("Onset of forking%s%s, token rows, %s:\n", tensor[0] ? " of " : "", tensor,
+    (void)printf("Onset of forking%s%s, token rows, %s, over %s:\n", tensor[0] ? " of " : "", tensor,
                  strcmp(member_text(document, "view"), "centred") == 0
                      ? "around column means, the law to report"
-                     : "as stored, with the mean row");
+                     : "as stored, with the mean row",
+                 step_unit_name(unit));
     json_t *models = sort_by_size(json_object_get(document, "models"));
     print_table(models, unit);
     print_left_out(models, unit);
@@ -148,7 +155,7 @@ static void print_scaling(const json_t *document)
     else
         (void)printf("no law: %s\n", member_text(fit, "reason"));
     print_cut(document);
-    print_other_unit(document, unit);
+    print_other_units(document, unit);
 }
 
 /* Without --view, both laws for people; what a program reads is one table, the API's own choice. */

@@ -57,6 +57,12 @@ const hub = {
     if (!view.wide.delete(id)) view.wide.add(id);
     show();
   },
+  /** The unit of the law over sizes. */
+  async law(unit) {
+    view.law = unit;
+    await whileBusy(fetchScaling()).catch(complain);
+    show();
+  },
   /** Also those that have no place in the charts: chosen here, they give these their unit. */
   candidates: () => candidates,
   async picture(name) {
@@ -382,8 +388,7 @@ async function rechoose(name) {
     await load();
     return;
   }
-  if (name === "count") fetchScaling().then(show, complain); // the charts have what they need
-  else if (name !== "axis") await whileBusy(Promise.all([...view.models.map((model) => fetchSeries(model, false)), fetchPictures(false), fetchScaling()])).then(() => hush("load"), complain);
+  if (name === "rows" || name === "values") await whileBusy(Promise.all([...view.models.map((model) => fetchSeries(model, false)), fetchPictures(false), fetchScaling()])).then(() => hush("load"), complain);
   show();
 }
 

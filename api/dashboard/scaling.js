@@ -7,7 +7,7 @@ import { colour, font } from "./colours.js";
 import { count, counted, csvLine, element, number, plain, powerTick, powerTicks, save, shortName } from "./format.js";
 import { drawUnit } from "./marks.js";
 import { savePicture } from "./picture.js";
-import { renew } from "./table.js";
+import { renew, renewChildren } from "./table.js";
 import { unitNumber, unitPlace } from "./units.js";
 import { isHidden, ofTensor, view } from "./view.js";
 
@@ -17,13 +17,15 @@ const scalingTurn = turns();
 
 export async function fetchScaling() {
   const isNewer = scalingTurn();
-  const chosen = view.count === "tokens" ? "&unit=tokens" : ""; // else the unit in which the most onsets are known
-  const found = await getIfThere(ofTensor(`/v1/scaling?rows=${view.rows}&view=${view.values}${chosen}`));
+  const found = await getIfThere(ofTensor(`/v1/scaling?rows=${view.rows}&view=${view.values}&unit=${view.law}`));
   if (isNewer()) scaling = found;
 }
 
 /** The unit of the law; onsets that are not known in it have no place. */
-const unit = () => scaling?.unit ?? "steps";
+const unit = () => scaling?.unit ?? "tokens";
+
+/** The units that a law can have, [unit, how many models are known in it]. */
+const units = () => Object.entries(scaling?.units ?? {}).filter(([, models]) => models > 0).sort(([, one], [, other]) => other - one);
 
 /** A model's onset in that unit, and the last place before it. */
 function inUnit(one) {
@@ -45,7 +47,7 @@ function describe(one) {
 }
 
 export class Scaling {
-  /** hub: { speak(text) } */
+  /** hub: { speak(text), law(unit) } */
   constructor(hub) {
     this.hub = hub;
     this.spec = { title: "Onset against model size", kind: "scaling", unit: "onset step", by: "rows and values" };
@@ -55,12 +57,13 @@ export class Scaling {
     this.tip = element("div", { class: "tip", hidden: true });
     this.plot = element("div", { class: "plot" }, this.canvas, this.tip);
     this.help = element("p", { class: "help", id: `${ID}-help` });
+    this.choice = element("p", { class: "choice" });
     this.details = element("details", {}, element("summary", {}, "Data table"));
     this.root = element("figure", { class: "card panel", id: ID, "aria-labelledby": `${ID}-title`, hidden: true },
       element("header", {}, element("h3", { id: `${ID}-title` }, this.spec.title),
         button("CSV", "Download as CSV", () => save("scaling.csv", new Blob(this.csv(), { type: "text/csv" }))),
         button("PNG", "Download as PNG", () => savePicture(this))),
-      this.help, this.plot, this.details);
+      this.help, this.choice, this.plot, this.details);
     this.canvas.addEventListener("pointermove", (event) => this.pointAt(event.offsetX, event.offsetY));
     this.canvas.addEventListener("pointerleave", () => this.point(-1));
     this.canvas.addEventListener("blur", () => this.point(-1));
@@ -74,26 +77,37 @@ export class Scaling {
     this.spec.unit = `onset ${unit() === "steps" ? "step" : unit()}`;
     this.known = this.all.filter((one) => stepOf(one) > 0 && one.parameter_count > 0)
       .sort((a, b) => a.parameter_count - b.parameter_count);
-    this.root.hidden = this.known.length < 2;
+    this.root.hidden = this.known.length < 2 && !units().some(([, models]) => models > 1);
     if (this.root.hidden) return;
     this.shown = shown;
+    this.offerUnits();
+    this.plot.hidden = this.details.hidden = this.known.length < 2;
     this.models = [{ name: this.law(), colour: colour("muted") }]; // the legend of the picture
     this.help.textContent = `${this.law()}. Bars: where the onset may be; to the top: none so far. Rows: ${view.rows}; values: ${view.values}.`;
     this.canvas.setAttribute("aria-label", plain(`${this.spec.title}. ${this.known.map(describe).join("; ")}. ${this.law()}.`));
+    if (this.plot.hidden) {
+      this.point(-1);
+      return;
+    }
     this.draw();
     this.point(this.known.findIndex((one) => one.model === pointed));
     this.fillTable();
+  }
+
+  /** A button for each unit: the law is in tokens until the reader takes another. */
+  offerUnits() {
+    const others = units().filter(([name]) => name !== unit());
+    renewChildren(this.choice, others.length ? ["The law is over ", element("b", {}, unit()), ". Over ", ...others.map(([name, models]) =>
+      element("button", { type: "button", class: "plain", "data-key": name, onclick: () => this.hub.law(name) }, `${name} (${counted(models, "model")})`))] : []);
   }
 
   law() {
     const fit = scaling.fit;
     const diverged = this.known.filter((one) => one.left_out === "diverged").map((one) => shortName(one.model));
     const others = this.all.filter((one) => one.left_out === "unit").map((one) => `${shortName(one.model)} (${one.step_unit})`);
-    const tokens = unit() === "tokens" ? 0 : scaling.units?.tokens;
-    const other = tokens ? `; known in tokens, too, of ${counted(tokens, "model")}, which the axis of tokens shows` : "";
     const cut = scaling.is_cut ? `; only of the first ${number(this.all.length)} models by name, of more` : "";
     const without = [[diverged, "diverged"], [others, `known in other units than ${unit()}`]].filter(([names]) => names.length)
-      .map(([names, why]) => `; not in the law, ${why}: ${names.join(", ")}`).join("") + other + cut;
+      .map(([names, why]) => `; not in the law, ${why}: ${names.join(", ")}`).join("") + cut;
     if (!fit?.is_fitted) return `No law: ${fit?.reason || "not fitted"}${without}`;
     return `Onset ${unit() === "steps" ? "step" : unit()} = ${number(fit.prefactor, 3)} · parameters^${number(fit.exponent, 3)}; 95 % confidence of the exponent ${number(fit.exponent_low, 3)} to ${number(fit.exponent_high, 3)}; ${counted(fit.count, "model")} of ${counted(fit.sizes, "size")}, not forked so far: ${fit.unforked}${without}`;
   }

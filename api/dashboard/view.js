@@ -1,6 +1,6 @@
 // What is shown, kept in the address so that a link restores it.
 
-const CHOICES = { rows: ["all", "tokens"], values: ["raw", "centred"], axis: ["log", "linear"], count: ["names", "tokens"] };
+const CHOICES = { rows: ["all", "tokens"], values: ["raw", "centred"], axis: ["log", "linear"], count: ["names", "tokens"], law: ["tokens", "steps", "words", "epochs", "checkpoints"] };
 
 /** So many models can be told apart, and so many requests at once do not trouble the daemon. */
 export const SHOWN_MAX = 16;
@@ -15,6 +15,7 @@ export const view = {
   values: "raw",
   axis: "log",
   count: "names", // what the axis counts: what the names of revisions do, or tokens of training
+  law: "tokens", // the unit of the law over sizes
   from: null, // steps, in what the axis counts, or null for the whole run
   to: null,
   wide: null, // panels that the reader widened or narrowed: Set of ids

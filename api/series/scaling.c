@@ -196,23 +196,6 @@ static size_t count_in(const struct models *models, enum step_unit unit)
     return count;
 }
 
-/* The unit in which most models have a bound: tokens before steps, whose batches differ; steps without any.
- */
-static enum step_unit choose_unit(const struct models *models)
-{
-    static const enum step_unit order[] = {STEP_UNIT_TOKENS, STEP_UNIT_STEPS, STEP_UNIT_WORDS,
-                                           STEP_UNIT_EPOCHS, STEP_UNIT_CHECKPOINTS};
-    enum step_unit best = STEP_UNIT_STEPS;
-    size_t most = 0;
-    for (size_t k = 0; k < sizeof order / sizeof order[0]; k++) {
-        size_t count = count_in(models, order[k]);
-        if (count > most)
-            best = order[k];
-        most = count > most ? count : most;
-    }
-    return best;
-}
-
 static void print_model(struct api_json *json, const struct model_row *model, const struct entry *entry,
                         const char *left_out)
 {
@@ -271,17 +254,16 @@ static void render(const struct models *models, enum series_variant variant, enu
     api_json_close_object(&json);
 }
 
-/* The unit of the query; -1 where the models choose it. */
+/* The unit of the query, or tokens, whatever the models are known in: a law that took the unit of the most
+ * would be another one once a model is added. */
 static int read_unit(const struct api_request *request, int *ret_unit, struct api_response *response,
                      struct err *err)
 {
     const char *names[STEP_UNIT_COUNT];
     for (int i = 0; i < STEP_UNIT_COUNT; i++)
         names[i] = step_unit_name((enum step_unit)i);
-    *ret_unit = -1;
-    return api_uri_find(&request->uri, "unit")
-               ? api_query_choice(request, "unit", names, STEP_UNIT_COUNT, ret_unit, response, err)
-               : 0;
+    *ret_unit = STEP_UNIT_TOKENS;
+    return api_query_choice(request, "unit", names, STEP_UNIT_COUNT, ret_unit, response, err);
 }
 
 int api_get_scaling(struct api_request *request, struct api_response *response, struct err *err)
@@ -290,7 +272,7 @@ int api_get_scaling(struct api_request *request, struct api_response *response, 
     enum series_variant variant = SERIES_VARIANT_TOKENS_CENTRED;
     struct models models = {.prefix = prefix ? prefix : ""};
     struct scaling_point *points = calloc(MODELS_MAX, sizeof *points);
-    int unit = -1, code = api_query_variant(request, &variant, response, err);
+    int unit = STEP_UNIT_TOKENS, code = api_query_variant(request, &variant, response, err);
     if (!code)
         code = api_query_tensor(request, &models.tensor, response, err);
     if (!code)
@@ -309,8 +291,7 @@ int api_get_scaling(struct api_request *request, struct api_response *response, 
     if (!code)
         code = find_onsets(request->context->store, &models, variant, err);
     if (!code)
-        render(&models, variant, unit < 0 ? choose_unit(&models) : (enum step_unit)unit, points,
-               &response->body);
+        render(&models, variant, (enum step_unit)unit, points, &response->body);
     if (!code)
         code = api_listing_finish(request, &listing, response, err);
     free(points);

@@ -1,6 +1,6 @@
 /*
  * A power law through models of different size: onset = prefactor * parameters^exponent, with the onset in
- * one unit, tokens of training or steps.
+ * one unit, tokens of training unless another is asked for.
  *
  * Models of equal size (seeds, deduplicated twins) are one point, the median of their bounds: ten seeds of a
  * size are not ten sizes. An onset is known to lie between two revisions, or before the first; of a
@@ -15,7 +15,7 @@
 
 #include <stddef.h>
 
-#define SCALING_DEFINITION 6
+#define SCALING_DEFINITION 7
 #define SCALING_SIZES_MIN 3              /* with an onset between two revisions */
 #define SCALING_SPAN_MIN 10.0            /* the largest of these sizes over the smallest, ... */
 #define SCALING_SPAN_WITHOUT_ONE_MIN 3.0 /* ... and without any one of them: no law hangs on one model */

@@ -449,7 +449,7 @@ def test_what_is_no_point_of_the_law_and_what_is_not_finite(programs: dict[str, 
     daemon.start()
     sweeps = [daemon.sweep(f"file:{tmp_path / name}") for name in ("whole", "late", "odd", "blown", "closed")]
     assert {daemon.wait(sweep)["state"] for sweep in sweeps} == {"done"}
-    answer = daemon.get("/v1/scaling?view=centred").json()
+    answer = daemon.get("/v1/scaling?view=centred&unit=steps").json()
     whole, late, odd, blown, closed = (next(one for one in answer["models"] if one["model"].endswith(name)) for name in ("/whole", "/late", "/odd", "/blown", "/closed"))
     assert (whole["onset_step"], whole["onset_step_before"], whole["left_out"]) == (512, 256, None), whole
     assert (late["onset_step"], late["onset_step_before"], late["left_out"]) == (512, None, None), late
@@ -463,7 +463,7 @@ def test_what_is_no_point_of_the_law_and_what_is_not_finite(programs: dict[str, 
     assert [one["is_lasting"] for one in (whole, late, odd, closed)] == [True, True, None, False]
     assert "there are 1" in answer["fit"]["reason"], answer["fit"]
     assert (answer["fit"]["count"], answer["fit"]["sizes"], answer["fit"]["unforked"]) == (3, 1, 0), answer["fit"]
-    said = daemon.client("scaling", "--view", "centred").stdout
+    said = daemon.client("scaling", "--view", "centred", "--unit", "steps").stdout
     assert f"not in the law: {odd['model']}, its number of parameters" in said and whole["model"] + "," not in said, said
     assert f"not in the law: {blown['model']}, its training diverged" in said, said
     assert f"not to the end: {closed['model']}, whose fork has closed again" in said and said.count("not to the end") == 1, said
@@ -486,7 +486,7 @@ def test_what_is_no_point_of_the_law_and_what_is_not_finite(programs: dict[str, 
     assert refused.status == 413 and "20001 revisions with a step" in refused.json()["detail"], refused.json()
     assert "/revisions with from and to" in refused.json()["detail"]
     assert daemon.get("/v1/scaling?view=centred&prefix=file:&tensor=transformer.wte.weight").json()["models"] == []
-    with_long = daemon.get("/v1/scaling?view=centred&prefix=file:").json()
+    with_long = daemon.get("/v1/scaling?view=centred&unit=steps&prefix=file:").json()
     longest = next(one for one in with_long["models"] if one["model"] == "file:/long")
     assert (longest["left_out"], longest["verdict"], longest["onset_step"]) == ("too_long", "insufficient", None)
     assert [one for one in with_long["models"] if one is not longest] == answer["models"] and with_long["fit"] == answer["fit"]

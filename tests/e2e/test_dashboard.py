@@ -225,7 +225,7 @@ def test_what_enters_no_verdict_is_said(page: Browser, daemon: Any, make_hub: An
     ]  # fmt: skip
     assert [other.wait(sweep)["state"] for sweep in sweeps] == ["done"] * 4
     assert other.wait(other.sweep(MODEL, revisions={"names": ["step512", "step1000"]}, reference="step256"))["state"] == "done"
-    load(page, other, f"#model={MODEL}&model={urllib.parse.quote(late)}&values=centred")
+    load(page, other, f"#model={MODEL}&model={urllib.parse.quote(late)}&values=centred&law=steps")
     law = page.value("document.getElementById('panel-scaling-help').textContent")
     assert "No law: a law needs models of at least 3 sizes whose onset lies between two revisions; of such sizes there are 1." in law, law
     load(page, other, f"#model={MODEL}&values=centred")

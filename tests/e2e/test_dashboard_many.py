@@ -260,7 +260,7 @@ def test_colours_that_the_system_forces(visit: Callable[..., Browser], suite: Da
 
 def test_on_paper_each_chart_has_its_legend_and_letters_of_the_screen(visit: Callable[..., Browser], suite: Daemon) -> None:
     """From the largest screen, too: drawn for the width of a page, with where and when it is from; afterwards all is as before."""
-    page = visit(suite, f"{link(suite.names)}&hidden={urllib.parse.quote(suite.names[1])}")
+    page = visit(suite, f"{link(suite.names)}&law=steps&hidden={urllib.parse.quote(suite.names[1])}")
     page.resize(2560, 1440)
     try:
         page.run("document.getElementById('panel-norm').scrollIntoView()")

@@ -52,7 +52,12 @@ def test_verdicts_stand_in_the_charts(page: Browser, made_up: Daemon) -> None:
 
 def test_scaling_with_its_law(page: Browser, made_up: Daemon) -> None:
     load(page, made_up, "#" + "&".join(f"model={urllib.parse.quote(name)}" for name in made_up.runs.values()))
-    scaling = made_up.get("/v1/scaling?rows=all&view=raw").json()
+    card = "document.getElementById('panel-scaling')"
+    assert page.value(f"{card}.querySelector('.plot').hidden"), "of these models no onset is known in tokens, the unit of the law until another is chosen"
+    assert page.value(f"{card}.querySelector('.choice').textContent") == "The law is over tokens. Over steps (4 models)"
+    page.click("#panel-scaling .choice button")
+    page.wait(f"!{card}.querySelector('.plot').hidden && location.hash.endsWith('&law=steps')")
+    scaling = made_up.get("/v1/scaling?rows=all&view=raw&unit=steps").json()
     words = page.value("document.getElementById('panel-scaling-help').textContent")
     exponent = f"{scaling['fit']['exponent']:.3g}"
     assert f"parameters^{exponent}" in words and "4 models" in words
@@ -97,7 +102,7 @@ def test_scaling_with_its_law(page: Browser, made_up: Daemon) -> None:
     page.wait("document.getElementById('panel-scaling-help').textContent.includes('not forked so far: 1')")
     told = page.value("document.getElementById('panel-scaling-help').textContent")
     assert "to the top: none so far" in told and f"only of the first {len(scaling['models'])} models by name, of more" in told, told
-    assert "; known in tokens, too, of 2 models, which the axis of tokens shows" in told, told
+    assert page.value(f"{card}.querySelector('.choice').textContent") == "The law is over steps. Over tokens (2 models)"
     table = page.value("document.querySelector('#panel-scaling details table').textContent")
     assert "too many revisions" in table and "not enough data" not in table
     bar = page.value(

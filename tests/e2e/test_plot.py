@@ -207,27 +207,27 @@ def test_what_stopping_costs_is_a_share_of_perplexity(made_up: Daemon) -> None:
 
 def test_scaling_lists_the_smallest_first(made_up: Daemon) -> None:
     """Both views, each with its name and its law; around column means first, and alone where a program reads."""
-    halves = made_up.client("scaling").stdout.split("\n\n")
+    halves = made_up.client("scaling", "--unit", "steps").stdout.split("\n\n")
     assert [half.splitlines()[0].split(", ")[2].rstrip(":") for half in halves] == ["around column means", "as stored"]
     for half, view in zip(halves, ("centred", "raw"), strict=True):
         rows = [line.split() for line in half.splitlines() if line.startswith("file:")]
         assert [row[0] for row in rows] == [made_up.runs[size] for size in sorted(made_up.runs)]
-        fit = made_up.get(f"/v1/scaling?view={view}").json()["fit"]
+        fit = made_up.get(f"/v1/scaling?unit=steps&view={view}").json()["fit"]
         assert f"parameters^{fit['exponent']:.3f}; " in half.splitlines()[-2]
         assert fit["exponent_low"] < fit["exponent"] - 0.2 and fit["exponent_high"] > fit["exponent"] + 0.2, "onsets are known up to a factor of two"
         assert half.splitlines()[-1].startswith("of 4 models of 4 sizes, 0 of them not forked so far; standard deviation")
-        assert half.splitlines() == made_up.client("scaling", "--view", view).stdout.splitlines()
+        assert half.splitlines() == made_up.client("scaling", "--unit", "steps", "--view", view).stdout.splitlines()
     alone = json.loads(made_up.client("scaling", "--json").stdout)
-    assert alone == made_up.get("/v1/scaling").json() and alone["view"] == "centred"
+    assert alone == made_up.get("/v1/scaling").json() and (alone["view"], alone["unit"]) == ("centred", "tokens")
 
 
 @pytest.mark.parametrize("rows", ["tokens", "all"])
 def test_onset_against_size_is_what_scaling_says(made_up: Daemon, rows: str) -> None:
     """A point for each model and view at its place on both logarithmic axes, the law between the first and the last."""
-    figure = plot(made_up, "scaling", *([] if rows == "tokens" else ["--rows", rows]))
+    figure = plot(made_up, "scaling", "--unit", "steps", *([] if rows == "tokens" else ["--rows", rows]))
     words, said = texts(figure), next(figure.iter(f"{SVG}desc")).text.splitlines()
     for view, name, dot, line in (("raw", "as stored", "dot0", "line0"), ("centred", "around column means", "ring1", "line1")):
-        answer = made_up.get(f"/v1/scaling?rows={rows}&view={view}").json()
+        answer = made_up.get(f"/v1/scaling?unit=steps&rows={rows}&view={view}").json()
         models = [one for one in answer["models"] if one["verdict"] == "yes"]
         assert len(models) == 4 and answer["fit"]["is_fitted"]
         assert "95 %: {exponent_low:.3f} to {exponent_high:.3f}".format(**answer["fit"]) in words
@@ -257,14 +257,14 @@ def test_onset_against_size_is_what_scaling_says(made_up: Daemon, rows: str) -> 
 
 def test_onset_against_size_of_another_tensor(made_up: Daemon) -> None:
     """Here of that which is the models' own, so that the numbers are known."""
-    figure, own = plot(made_up, "scaling", "--tensor", "embed_out.weight"), plot(made_up, "scaling")
+    figure, own = plot(made_up, "scaling", "--unit", "steps", "--tensor", "embed_out.weight"), plot(made_up, "scaling", "--unit", "steps")
     assert "embed_out.weight, token rows; 4 of 4 models" in texts(figure) and "token rows; 4 of 4 models" in texts(own)
     assert next(figure.iter(FIGURE)).get("tensor") == "embed_out.weight" and next(own.iter(FIGURE)).get("tensor") is None
     assert [one.attrib for one in figure.iter(f"{SVG}circle")] == [one.attrib for one in own.iter(f"{SVG}circle")]
 
 
 def test_onset_against_size_of_some_models(made_up: Daemon) -> None:
-    one = plot(made_up, "scaling", "--view", "centred", "--dark", "--width", "400", "--prefix", made_up.runs[64])
+    one = plot(made_up, "scaling", "--unit", "steps", "--view", "centred", "--dark", "--width", "400", "--prefix", made_up.runs[64])
     words = texts(one)
     assert "1 of 1 models" in " ".join(words) and "no law" in words and "as stored" not in words
     assert ".page{fill:#161b22}" in next(one.iter(f"{SVG}style")).text

@@ -171,14 +171,18 @@ def test_laws_are_of_one_unit(runs: Any) -> None:
     by_step = runs.read("/v1/scaling?unit=steps")
     assert by_step["unit"] == "steps" and by_step["fit"]["count"] == 1
     assert {one["model"] for one in by_step["models"] if one["left_out"] is None} == {runs.names["pairs"]}
-    words = runs.read(f"/v1/scaling?prefix={runs.names['words']}")
-    assert words["unit"] == "words" and words["fit"]["count"] == 1, "a suite that counts words has a law over these"
+    words = f"prefix={runs.names['words']}"
+    assert runs.read(f"/v1/scaling?{words}")["unit"] == "tokens", "whatever is known of the models, the unit stays"
+    assert runs.read(f"/v1/scaling?{words}&unit=words")["fit"]["count"] == 1
     assert runs.get("/v1/scaling?unit=parsecs").status == 400
     said = words_of(runs, "scaling", "--view", "centred")
     assert f"not in the law: {runs.names['words']}, its onset is known in words, not in tokens" in said
     assert f"{runs.names['pairs']} " in said and " yes 1.024B 512M " in said and " yes 512B 256B " in said, said
-    other = "known in tokens, too, of 2 models: --unit tokens shows these"
-    assert other not in said and other in words_of(runs, "scaling", "--view", "centred", "--unit", "steps")
+    assert "around column means, the law to report, over tokens: " in said and "--unit" not in said, said
+    assert "known in tokens of 2 models: --unit tokens has the law of these" in words_of(runs, "scaling", "--view", "centred", "--unit", "steps")
+    said = words_of(runs, "scaling", "--view", "centred", "--prefix", runs.names["words"])
+    assert "over tokens: " in said and "known in words of 1 model: --unit words has the law of these" in said, said
+    assert "bound of its onset in tokens is measured yet" in runs.client("plot", "scaling", "--prefix", runs.names["words"], "-o", "-").stderr
     rows = {one["model"]: one for one in csv.DictReader(runs.client("scaling", "--csv").stdout.splitlines())}
     pairs = rows[runs.names["pairs"]]
     assert (pairs["step_unit"], float(pairs["onset_step"]), float(pairs["onset_tokens"])) == ("steps", 512, 1024e6)
@@ -241,6 +245,7 @@ def test_the_dashboard_says_units(page: Browser, runs: Any) -> None:  # noqa: F8
     assert "at rest, each in its own unit" in page.value("document.querySelector('#findings table').textContent")
     words = page.value("document.getElementById('panel-scaling-help').textContent")
     assert "not in the law, known in other units than tokens: " in words and "(words)" in words, words
+    assert page.value("document.querySelector('#panel-scaling .choice').textContent").startswith("The law is over tokens. Over "), "an offer of the others"
     said = page.value("document.querySelector('#panel-scaling canvas').getAttribute('aria-label')")
     assert "onset at 1.024B tokens, after 512M tokens" in said and "step" not in said, said
 
@@ -268,7 +273,6 @@ def test_the_dashboard_compares_over_tokens(page: Browser, runs: Any) -> None:  
     assert page.value(f"{panel}.chart.scales.x.options.title.text") == "training tokens"
     page.run("document.getElementById('to').value = '2.048B'; document.getElementById('to').dispatchEvent(new Event('change', { bubbles: true }))")
     assert page.value("location.hash").endswith("&count=tokens&to=2048000000")
-    page.wait("performance.getEntriesByType('resource').some((one) => one.name.includes('/v1/scaling?') && one.name.includes('unit=tokens'))")  # the law follows
     assert page.value(f"{panel}.lines[0].points.map((one) => one.step)")[:3] == [128e6, 512e6, 1024e6], "MSD of step 0 is 0"
     heat, pairs = ("document.getElementById('panel-heat').panel.map.rows.map((one) => one.step)", "document.getElementById('panel-pairs').panel.map?.steps")
     assert page.value(heat) == [step * 2e6 for step in STEPS]
