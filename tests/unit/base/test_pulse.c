@@ -9,15 +9,16 @@
 
 struct worker {
     struct pulse pulse;
-    atomic_int phase; /* 1: beat, 2: stand still, 3: end */
+    atomic_int phase, seen_phase; /* 1: beat, 2: stand still, 3: end */
 };
 
 static void *work(void *context)
 {
     struct worker *worker = context;
     pulse_attach(&worker->pulse);
-    while (atomic_load(&worker->phase) != 3) {
-        if (atomic_load(&worker->phase) == 1)
+    while (atomic_load(&worker->seen_phase) != 3) {
+        atomic_store(&worker->seen_phase, atomic_load(&worker->phase));
+        if (atomic_load(&worker->seen_phase) == 1)
             pulse_beat();
         clock_sleep_ms(1);
     }
@@ -39,7 +40,8 @@ static void test_beats_of_a_thread(void **state)
     while (atomic_load(&worker.pulse.beat_ms) == first)
         clock_sleep_ms(1); /* it goes on */
     atomic_store(&worker.phase, 2);
-    clock_sleep_ms(20); /* a beat that was under way */
+    while (atomic_load(&worker.seen_phase) != 2) /* a beat may be under way */
+        clock_sleep_ms(1);
     int64_t last = atomic_load(&worker.pulse.beat_ms);
     clock_sleep_ms(60);
     pulse_beat();
