@@ -17,6 +17,19 @@ as_root() {
   fi
 }
 
+pauses_s="3 10"
+
+# try_again COMMAND...: what asks the network, once more after each of these pauses if it fails: mirrors and indexes have bad moments.
+try_again() {
+  local pause_s
+  for pause_s in $pauses_s; do
+    "$@" && return
+    note "failed, and tried again in $pause_s s: $*" >&2
+    sleep "$pause_s"
+  done
+  "$@"
+}
+
 # install_packages NAME...: installs what is missing of these Debian packages, and says what.
 install_packages() {
   local missing="" name
@@ -27,12 +40,22 @@ install_packages() {
   command -v apt-get >/dev/null 2>&1 || die "not a Debian or Ubuntu system; install by hand:$missing"
   note "installing:$missing"
   update_lists
+  # Fetched first, since what has failed while packages were set up does not get better.
   # shellcheck disable=SC2086
-  without_services as_root env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=600 -qq -y \
-    --no-install-recommends install $missing
+  try_again get_packages --download-only $missing
+  # shellcheck disable=SC2086
+  without_services get_packages $missing
 }
 
-update_lists() { as_root apt-get -o DPkg::Lock::Timeout=600 -qq update; }
+get_packages() {
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=600 -qq -y --no-install-recommends install "$@" >/dev/null
+}
+
+# Otherwise apt-get is content with the lists of before where a mirror fails; as it has to be here, if the mirror is none of Debian's.
+update_lists() {
+  try_again as_root apt-get -o DPkg::Lock::Timeout=600 -o APT::Update::Error-Mode=any -qq update ||
+    as_root apt-get -o DPkg::Lock::Timeout=600 -qq update
+}
 
 # are_offered NAME...: whether apt has each of these packages, installed or not; as of the last update of its lists.
 are_offered() {
@@ -90,7 +113,7 @@ unpack_packages() {
   mkdir -p "$folder"
   for name in "$@"; do
     [ -e "$folder/$name.unpacked" ] && continue
-    if (cd "$folder" && rm -f "$name"_*.deb && apt-get -qq download "$name" 2>/dev/null && dpkg-deb -x "$name"_*.deb .); then
+    if (cd "$folder" && rm -f "$name"_*.deb && try_again apt-get -qq download "$name" && dpkg-deb -x "$name"_*.deb .) 2>/dev/null; then
       rm -f "$folder/$name"_*.deb
       touch "$folder/$name.unpacked"
     else
@@ -109,7 +132,7 @@ python_environment() {
   rm -rf "$folder"
   # Python compiles what is used when it is; all of it takes half of the time. Chained, since `set -e` does not count where || follows.
   python3 -m venv "$folder" &&
-    "$folder/bin/pip" --quiet --disable-pip-version-check install --no-compile -r "$requirements" &&
+    try_again "$folder/bin/pip" --quiet --disable-pip-version-check install --no-compile -r "$requirements" &&
     echo "$stamp" >"$folder/stamp"
 }
 

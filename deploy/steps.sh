@@ -1,12 +1,17 @@
 # Shell functions for the steps of deploy/test. Sourced, never run; needs deploy/common.sh.
 
-# What became of each step, a line each; also of those that run beside others.
+# One run at a time in a tree, whose builds and files are everybody's. keep_watch has the lock as long as anything of this run is left;
+# that before it may be watched for a moment longer.
 mkdir -p build
+exec 9<>build/lock
+flock --wait "${wait_s:-20}" 9 || die "another run works in $PWD/build (process $(cat build/lock)): await its end, or use another checkout"
+echo $$ >build/lock
+rm -f build/times.* build/running* # of a run that was killed with all that belonged to it
+# What became of each step, a line each; also of those that run beside others.
 results=$PWD/build/results.txt
 : >"$results"
-# The process of the step that runs, and the groups of what runs beside it; this run's alone, since that before it is watched for
-# a second longer.
-running=$PWD/build/running.$$
+# The process of the step that runs, and the groups of what runs beside it.
+running=$PWD/build/running
 : >"$running"
 : >"$running.beside"
 trap 'exit 130' INT # a step that ends by itself at Ctrl-C, as pytest does, is the last one, too
@@ -74,7 +79,7 @@ tree() {
 }
 
 # keep_watch: once this shell is gone, ends what it could not end, since it was killed: no group of its own has the step that
-# runs, which is to hear of Ctrl-C.
+# runs, which is to hear of Ctrl-C. It alone keeps the lock, which would outlast it in whatever a step leaves running.
 keep_watch() {
   set -m
   (
@@ -85,6 +90,7 @@ keep_watch() {
     rm -f "$running" "$running.beside"
   ) </dev/null >/dev/null 2>&1 &
   set +m
+  exec 9>&-
 }
 keep_watch
 

@@ -14,7 +14,11 @@ DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
 # An apt-get whose package brings services, and asks, as Debian's maintainer scripts do, whether it may start them.
 APT = """\
 #!/usr/bin/env bash
-case " $* " in *" update "*) exit 0 ;; esac
+case " $* " in *" update "* | *" --download-only "*)
+  echo "$*" >>"$PLACE/asked"
+  [ "$(grep -c -- "${REFUSED:-nothing}" "$PLACE/asked")" -le 2 ] || exit 0
+  case "$*" in *"${REFUSED:-nothing}"*) echo "E: Could not connect" >&2; exit 100 ;; *) exit 0 ;; esac ;;
+esac
 for name in nginx slurmd; do
   option=; [ $name = nginx ] || option=--quiet
   [ -e "$UNITS/$name.service" ] || touch "$UNITS/$name.service"
@@ -40,7 +44,7 @@ class Machine:
             (place / "bin" / name).chmod(0o755)
 
     def install(self, **env: str) -> subprocess.CompletedProcess[str]:
-        script = f"set -euo pipefail; cd {DEPLOY.parent}; . deploy/packages.sh; . deploy/common.sh; install_packages nginx-light; echo went on"
+        script = f"set -euo pipefail; cd {DEPLOY.parent}; . deploy/packages.sh; . deploy/common.sh; pauses_s='0 0'; install_packages nginx-light; echo went on"
         mine = {"PLACE": self.place, "UNITS": self.units, "POLICY": self.policy, "STARTED": self.place / "started",
                 "BIFURCATED_POLICY_RC_D": self.policy, "BIFURCATED_UNITS": self.units, "PATH": f"{self.place / 'bin'}:{os.environ['PATH']}"}  # fmt: skip
         words = {name: str(value) for name, value in mine.items()}
@@ -84,6 +88,24 @@ def test_the_policy_of_before_comes_back(machine: Machine, status: str) -> None:
     assert machine.read("started") == []
     assert machine.policy.read_text() == text and os.access(machine.policy, os.X_OK)
     assert not list(machine.place.glob("*.before-bifurcated"))
+
+
+@pytest.mark.parametrize("refused", ["update", "--download-only"])
+def test_a_mirror_that_does_not_answer_at_once(machine: Machine, refused: str) -> None:
+    """It is asked again, a few times, and nothing is installed before all is there."""
+    done = machine.install(REFUSED=refused)
+    assert done.returncode == 0 and machine.read("started") == ["cron"], done
+    assert sum(refused in line for line in machine.read("asked")) == 3
+    assert len(re.findall(rf"^   failed, and tried again in 0 s: .*{refused}", done.stderr, re.MULTILINE)) == 2, done.stderr
+
+
+def test_a_mirror_that_does_not_answer(machine: Machine) -> None:
+    """Where one of several has no lists, those of before may do; where a package cannot be had, that is the end."""
+    (machine.place / "bin/apt-get").write_text('#!/bin/sh\necho "$*" >>"$PLACE/asked"\ncase "$*" in *Error-Mode*|*$REFUSED*) exit 100 ;; esac\n')
+    done = machine.install(REFUSED="nothing")
+    assert done.returncode == 0 and [("Error-Mode" in line) for line in machine.read("asked")] == [True] * 3 + [False] * 3, done
+    done = machine.install(REFUSED="--download-only")
+    assert done.returncode == 100 and "went on" not in done.stdout and "--download-only" in machine.read("asked")[-1], done
 
 
 def test_after_a_run_that_was_killed(machine: Machine) -> None:

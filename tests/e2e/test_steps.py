@@ -79,27 +79,37 @@ def test_steps_beside_that_break_off(tmp_path: Path) -> None:
 
 
 def test_an_environment_that_could_not_be_made_is_none(tmp_path: Path) -> None:
-    """It is said, and the next run makes it anew."""
+    """It is said, and the next run makes it anew; an index that does not answer at once is asked again, a few times."""
     script = """
-      echo one==1 >wanted; touch pip; chmod +x pip
+      pauses_s="0 0"; echo one==1 >wanted; touch pip; chmod +x pip
       python3() { mkdir -p venv/bin; cp pip venv/bin; }
       echo 'echo >>tried; exit 1' >pip; python_environment "$PWD/venv" wanted || echo failed
-      echo 'echo >>tried' >pip; python_environment "$PWD/venv" wanted && echo made
+      echo 'echo >>tried; [ $(wc -l <tried) -eq 6 ]' >pip; python_environment "$PWD/venv" wanted && echo made
       python_environment "$PWD/venv" wanted && echo kept; wc -l <tried"""
     told = run(tmp_path, script).stdout
-    assert re.findall("failed|made|kept|is there|^[0-9]+$", told, re.MULTILINE) == ["failed", "made", "is there", "kept", "2"], told
+    assert re.findall("failed|made|kept|is there|^[0-9]+$", told, re.MULTILINE) == ["failed", "made", "is there", "kept", "6"], told
 
 
-def test_a_run_that_is_over_ends_no_step_of_the_next(tmp_path: Path) -> None:
-    """Whoever watches a run notices its end a second later, when another one may be there."""
-    first = run(tmp_path, "checks() { step aside true; }; begin_beside checks; await_beside; summary; echo $$").stdout.split()[-1]
+def test_one_run_at_a_time(tmp_path: Path) -> None:
+    """A second one beside it, whose builds and results would be the same files, is refused and leaves them alone; whoever watches a run
+    notices its end a second later, and the next one waits for that. What a step leaves running keeps nobody waiting."""
+    (tmp_path / "build").mkdir()
+    (tmp_path / "build/times.1").touch()  # of a run that was killed
     script = f"""
-      outlast() {{ while grep -sqa -- "[-]-pid={first}" /proc/[0-9]*/cmdline; do sleep 0.1; done; sleep 0.3; }}
-      checks() {{ step aside outlast; }}
-      begin_beside checks; step ahead outlast; await_beside; summary"""
+      (wait_s=0; . {DEPLOY}/steps.sh) 2>&1 || echo refused
+      step first true; step leaves setsid -f sh -c 'echo $$ >left; exec sleep 600 >/dev/null 2>&1'; summary; echo $$"""
     done = run(tmp_path, script)
-    assert sorted(outcomes(done.stdout)) == ["passed  ahead", "passed  aside"] and done.returncode == 0, done
-    wait_until(lambda: not list((tmp_path / "build").glob("running*")))
+    first = done.stdout.split()[-1]
+    assert f"error: another run works in {tmp_path}/build (process {first}): await its end, or use another checkout\nrefused\n" in done.stdout, done
+    assert outcomes(done.stdout) == ["passed  first", "passed  leaves"] and done.returncode == 0, done
+    script = f"""
+      ! grep -sqa -- "[-]-pid={first}" /proc/[0-9]*/cmdline && echo alone
+      checks() {{ step aside true; }}
+      begin_beside checks; step ahead true; await_beside; summary"""
+    done = run(tmp_path, script)
+    os.kill(int((tmp_path / "left").read_text()), signal.SIGKILL)
+    assert "alone" in done.stdout and sorted(outcomes(done.stdout)) == ["passed  ahead", "passed  aside"] and done.returncode == 0, done
+    wait_until(lambda: sorted(path.name for path in (tmp_path / "build").iterdir()) == ["beside.log", "lock", "results.txt"])
 
 
 def test_steps_have_the_colours_of_the_whole(tmp_path: Path) -> None:
