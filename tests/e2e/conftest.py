@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import functools
 import gc
 import importlib.util
 import os
@@ -35,6 +36,8 @@ sys.path.insert(0, str(REPOSITORY))
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 gc.disable()  # until all is imported and collected: a quarter of the time that takes, and almost nothing is found
+
+sqlite3.connect = functools.partial(sqlite3.connect, timeout=60)  # a daemon may be writing: on a busy machine for longer than the usual 5 s
 
 os.umask(0o022)  # of what some tests make, other users read something
 

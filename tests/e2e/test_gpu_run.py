@@ -92,11 +92,11 @@ def test_results_of_all_steps(built: Path) -> None:
     assert run.returncode == 1
     assert re.search(r"^a GPU, 580.1, 81559 MiB$", text, re.MULTILINE)
     assert re.search(r"^skipped build: the programs of .* are used$", text, re.MULTILINE)
-    assert re.search(r"^passed  cases \(\d s\): 2 passed, 0 failed$", text, re.MULTILINE)
+    assert re.search(r"^passed  cases \(\d+ s\): 2 passed, 0 failed$", text, re.MULTILINE)
     assert "skipped together: there is one GPU\n" in text
     assert len(re.findall(r"^FAILED  mem(?:ory|check), status 1 ", text, re.MULTILINE)) == 2
-    assert re.search(r"^passed  racecheck \(\d s\): 4 passed, 0 failed$", text, re.MULTILINE)
-    assert re.search(r"^FAILED  lost, status 1 \(\d s\)\ncase 4 failed$", text, re.MULTILINE)
+    assert re.search(r"^passed  racecheck \(\d+ s\): 4 passed, 0 failed$", text, re.MULTILINE)
+    assert re.search(r"^FAILED  lost, status 1 \(\d+ s\)\ncase 4 failed$", text, re.MULTILINE)
     assert re.search(r"^passed  streamed", text, re.MULTILINE)
     for line in results(built).splitlines():
         assert line in text
@@ -142,8 +142,8 @@ def test_cases_in_several_processes(built: Path) -> None:
     run = start(built, "families", "memory")
     text = run.communicate(timeout=60)[0]
     assert run.returncode == 1
-    assert re.search(r"^FAILED  families, status 1 \(\d s\): 2 passed, 1 failed$", text, re.MULTILINE), text
-    assert re.search(r"^passed  memory \(\d s\): 4 passed, 0 failed$", text, re.MULTILINE), text
+    assert re.search(r"^FAILED  families, status 1 \(\d+ s\): 2 passed, 1 failed$", text, re.MULTILINE), text
+    assert re.search(r"^passed  memory \(\d+ s\): 4 passed, 0 failed$", text, re.MULTILINE), text
     calls = (built.parent / "calls").read_text().splitlines()
     assert len(calls) == 7 and {call.split()[-1] for call in calls} == {f"part={part}/4" for part in "1234"}
 
@@ -197,7 +197,8 @@ def test_a_build_has_all_the_time_there_is(tmp_path: Path) -> None:
     environment = os.environ | {"TOTAL_S": "100", "PATH": f"{tmp_path}/tools:/usr/bin:/bin"}
     done = subprocess.run([RUN, tmp_path / "out"], env=environment, text=True, capture_output=True, timeout=60)
     assert done.returncode == 1
-    assert re.search(r"^FAILED  configure, status 3 \(\d s\)\n(?:9\d|100) seconds\n\d s in all$", done.stdout, re.MULTILINE), done.stdout
+    told = re.search(r"^FAILED  configure, status 3 \(\d+ s\)\n(\d+) seconds\n(\d+) s in all$", done.stdout, re.MULTILINE)
+    assert told and 100 - int(told[2]) <= int(told[1]) <= 100, done.stdout
 
 
 def test_the_whole_is_cut(built: Path) -> None:

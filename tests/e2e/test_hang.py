@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Callable
 
 import pytest
-from running import Daemon, model_path, wait_until
+from running import STOP_S, Daemon, model_path, wait_until
 from test_conditions import preload
 from workers import Worker
 
@@ -49,7 +49,7 @@ def has_ended(one: Daemon) -> bool:
 def ends(one: Daemon) -> bool:
     """Whether this run of the daemon ends, since a task hung: the sweep may have ended just before it does."""
     try:
-        one.process.wait(10 if "task makes no progress" in one.log().rsplit("starting version", 1)[1] else 0)
+        one.process.wait(STOP_S / 2 if "task makes no progress" in one.log().rsplit("starting version", 1)[1] else 0)
     except subprocess.TimeoutExpired:  # what did not move was only slow
         return False
     return True

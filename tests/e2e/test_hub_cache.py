@@ -338,7 +338,7 @@ def test_what_python_finished_is_not_evicted(
     hub, probe, download = many
     blobs, entries = probe.cache / "models--org--many/blobs", tmp_path / "state/fetched"
     options = (*FAST, f"state={tmp_path / 'state'}", "cache_budget_bytes=1200000")
-    hub.fault("stall", route="cdn", seconds=20, times=2)
+    hub.fault("hold", route="cdn")
     for count, branch in enumerate(("b0", "b1"), 1):
         process = probe.start("org/many", "download", branch, f"sub/{BIG}", options=options[:-1])
         wait_until(lambda count=count: len(list(blobs.glob("*.incomplete"))) == count)
@@ -488,17 +488,16 @@ def test_downloads_wait_for_a_budget_that_others_have(many: tuple[Emulator, Prob
     hub, probe, _ = many
     options = (*FAST, f"state={tmp_path / 'state'}", "keep=2", "cache_budget_bytes=1048576")
     blobs = probe.cache / "models--org--many/blobs"
-    hub.fault("stall", route="cdn", seconds=20, times=2)
+    hub.fault("hold", route="cdn")
     for count, branch in enumerate(("b0", "b1"), 1):
         process = probe.start("org/many", "download", branch, f"sub/{BIG}", options=options[:-1])
         wait_until(lambda count=count: len(list(blobs.glob("*.incomplete"))) == count)
         process.kill()
         process.communicate()
-    hub.clear_faults()
-    hub.fault("stall", route="cdn", seconds=1, times=1)
     both = [probe.start("org/many", "download", branch, f"sub/{BIG}", options=options) for branch in ("b0", "b1")]
     wait_until(lambda: len(list(blobs.glob("*.incomplete"))) == 1)
     assert probe("org/many", "fetch", "b2", "config.json", options=options)["sha256"] == sha256(b"2")
+    hub.clear_faults()
     for process in both:
         assert "error" not in probe.finish(process)
     assert len(list(blobs.iterdir())) == 1, "the other one went for it"

@@ -85,6 +85,7 @@ def test_a_worker_behind_nginx(proxied: tuple[Daemon, str, str], certificate: tu
     """Its questions for work wait at the daemon, longer than for an answer that is there; and it hands in what it measured."""
     service, secure, _ = proxied
     sweep = service.sweep(MODEL, revisions={"names": ["step0", "step16"]})
+    service.wait(sweep, lambda now: now["state"] == "running")  # else the worker may be idle for long enough before it has a task
     words = ["--connect", f"{secure}/bifurcated", "--connect-ca-file", certificate[0], "--idle-exit-s", "3", "--name", "beyond"]
     worker = subprocess.run([programs["bifurcated"], "worker", *words], env=service.env, capture_output=True, text=True, timeout=120)
     assert worker.returncode == 0 and "idle for long enough" in worker.stderr, worker

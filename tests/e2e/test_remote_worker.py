@@ -119,11 +119,12 @@ def test_workers_killed_at_any_moment(
     assert without_perplexity(remote.series(MODEL)) == without_perplexity(undisturbed["rows"])
     check_sound(remote)
     # The next worker of a place removes what killed ones left behind.
-    killed = Worker(remote, Path(steady.command[0]), steady.place.parent / "again", "--idle-exit-s", "1").start()
+    killed = Worker(remote, Path(steady.command[0]), steady.place.parent / "again").start()
     killed.told("worker")
     wait_until(lambda: killed.left_behind() != [])
     killed.kill()
     assert killed.left_behind() != []
+    killed.command += ["--idle-exit-s", "1"]
     killed.start()
     assert killed.wait() == 0
     assert killed.left_behind() == []
@@ -254,11 +255,14 @@ def test_sweeps_share_workers_and_one_can_be_chosen(
     remote = daemon(make_hub(garden), *REMOTE)
     first = remote.sweep(MODEL, revisions={"names": NAMES[:3]})
     second = remote.sweep(MODEL, revisions={"names": NAMES[3:]})
+    for sweep in (first, second):
+        remote.wait(sweep, lambda now: now["state"] == "running")
     only = worker(remote, "--sweep", str(second), "--idle-exit-s", "1")
     assert remote.wait(second)["state"] == "done"
     assert only.wait() == 0
     assert remote.get(f"/v1/sweeps/{first}").json()["progress"]["queued"] == 3
     third = remote.sweep(MODEL, revisions={"names": NAMES[:5]})
+    remote.wait(third, lambda now: now["state"] == "running")
     workers = [worker(remote, "--idle-exit-s", "1") for _ in range(2)]
     for sweep in (first, third):
         assert remote.wait(sweep)["state"] == "done"
