@@ -11,6 +11,7 @@ from typing import Any, Callable
 
 import pytest
 from hub_probe import BIG, BIG_BYTES, FAST, Probe, big, big_root, probe, served, sha256  # noqa: F401  (fixtures among them)
+from running import wait_until
 from tests.hub import Emulator
 
 
@@ -314,6 +315,11 @@ def test_pages_that_take_their_time(make_hub: Callable[..., Emulator], small_roo
     """All pages together have as long as one transfer: here a second, of which each takes two fifths."""
     hub = make_hub(small_root, latency_ms=400)
     hub.set(page_size_refs=1)
-    answer = Probe(tmp_path, hub.url)("org/small", "refs", options=(*FAST, "stall_timeout_ms=100"))
-    assert answer["error"] == "timeout" and "pages took 1 s and there are more" in answer["message"], answer
-    assert answer["requests"] < 9
+
+    def is_told() -> bool:
+        """On a busy machine one of them may take it all."""
+        answer = Probe(tmp_path, hub.url)("org/small", "refs", options=(*FAST, "stall_timeout_ms=100"))
+        assert answer["error"] == "timeout" and answer["requests"] < 9, answer
+        return "pages took 1 s and there are more" in answer["message"]
+
+    wait_until(is_told)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import shutil
 import signal
-import socket
 import ssl
 import subprocess
 import textwrap
@@ -19,13 +18,9 @@ from dashboards import FREE, HOLD, IDLE, MODEL, page  # noqa: F401
 from running import Daemon, model_path, wait_until
 from synthetic import write_run
 
+from tests.hub.client import take_port
+
 README = Path(__file__).resolve().parents[2] / "deploy/README.md"
-
-
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
 
 
 def configuration(daemon: Daemon, certificate: tuple[str, str], secure: int, plain: int) -> str:
@@ -51,7 +46,8 @@ def proxied(request: pytest.FixtureRequest, daemon: Callable[..., Daemon], make_
     if not nginx:
         pytest.skip("nginx is not installed")
     service = daemon(make_hub(garden), *getattr(request, "param", ()))
-    secure, plain = free_port(), free_port()
+    taken = [take_port() for _ in range(2)]
+    secure, plain = (one.getsockname()[1] for one in taken)
     temporary = "".join(f"{kind}_temp_path {tmp_path}/{kind};\n" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
     http = f"access_log off;\n{temporary}{configuration(service, certificate, secure, plain)}"
     (tmp_path / "nginx.conf").write_text(
@@ -65,6 +61,8 @@ def proxied(request: pytest.FixtureRequest, daemon: Callable[..., Daemon], make_
     finally:
         process.send_signal(signal.SIGQUIT)
         process.wait(60)
+        for one in taken:
+            one.close()
 
 
 def test_clients_behind_nginx(proxied: tuple[Daemon, str, str], certificate: tuple[str, str], tmp_path: Path) -> None:

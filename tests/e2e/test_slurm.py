@@ -52,7 +52,7 @@ def head(daemon: Callable[..., Daemon], programs: dict[str, Path], tmp_path: Pat
         (tmp_path / "jobs").mkdir(exist_ok=True)
         standard = {
             "--listen": f"127.0.0.1:{free_ports(1)[0]}", "--fetchers": "0", "--lease-s": "5", "--retry-delay-s": "1",
-            "--slurm-workers-max": "2", "--slurm-poll-s": "1", "--slurm-idle-s": "20",
+            "--slurm-workers-max": "2", "--slurm-poll-s": "1", "--slurm-idle-s": "120",
             "--slurm-output": str(tmp_path / "jobs" / "%A_%a.log"),
         }  # fmt: skip
         return daemon(hub, *(word for pair in standard.items() for word in pair), *options, env=clean.env | {"BIFURCATED": str(programs["bifurcated"])})
@@ -142,11 +142,16 @@ def test_jobs_are_killed(
         tasks = running.get(f"/v1/sweeps/{sweep}/tasks?state=claimed").json()["tasks"]
         return [one for one in cluster.running() if any(task["worker"].startswith(f"slurm-{one}@") for task in tasks)]
 
+    def runs() -> set[tuple[str, str]]:
+        """What runs, and since when: one that is requeued may soon run again."""
+        return {(one["id"], one["start"]) for one in cluster.elements() if one["state"] == "RUNNING"}
+
     def disturb(how: Callable[[str], object]) -> None:
-        wait_until(lambda: bool(working()))
-        victim = working()[0]
-        how(victim)
-        wait_until(lambda: victim not in cluster.running())
+        found: list[str] = []
+        wait_until(lambda: bool(found.extend(working()) or found))
+        victims = {one for one in runs() if one[0] == found[0]}
+        how(found[0])
+        wait_until(lambda: not victims & runs())
 
     def preempt(_: str) -> None:
         arguments = "--parsable --partition=urgent --nodes=2 --output=/dev/null --wrap=true"

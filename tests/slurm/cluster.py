@@ -19,7 +19,7 @@ import time
 from pathlib import Path
 
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "scancel", "scontrol", "sinfo")
-START_S = 60.0  # against waiting for ever
+START_S = 120.0  # against waiting for ever
 CREDENTIAL_S = 5
 NODES = ("n1", "n2")
 
@@ -182,9 +182,9 @@ class Cluster:
         return done.stdout
 
     def elements(self) -> list[dict[str, str]]:
-        """Elements of arrays that have not ended: id "12_0", job "12", state, name, node."""
-        keys = ("id", "job", "state", "name", "node")
-        lines = self.run("squeue", "--noheader", "--array", "--format=%i|%F|%T|%j|%N", tries=5).splitlines()
+        """Elements of arrays that have not ended: id "12_0", job "12", state, name, node, start (a time)."""
+        keys = ("id", "job", "state", "name", "node", "start")
+        lines = self.run("squeue", "--noheader", "--array", "--format=%i|%F|%T|%j|%N|%S", tries=5).splitlines()
         return [dict(zip(keys, line.split("|"), strict=True)) for line in lines]
 
     def running(self) -> list[str]:
