@@ -40,7 +40,8 @@ static struct {
     int fits_beside;                            /* whether two models have room */
     int next_load_fails;                        /* once, with ERR_FORMAT */
     int waits;                                  /* a scoring waits until the next model has been loaded */
-    int64_t pass_lasts_ms;                      /* 0: a moment */
+    int64_t pass_lasts_ms;                      /* 0: a moment; else so long once it was seen */
+    int pass_is_seen;                           /* await_computing() was there */
     int pass_needs_all;                         /* a pass waits for a model, and has no room beside one */
     int loses;                                  /* the next call of this kind loses the device */
     int faults;
@@ -116,8 +117,10 @@ static int statistics(void *device, const struct statistics_request *request,
     (void)result;
     enter(device);
     note_fault(fake.computing++);
-    work(fake.pass_lasts_ms ? fake.pass_lasts_ms : 1);
     int64_t end_ms = clock_monotonic_ms() + 60000;
+    while (fake.pass_lasts_ms && !fake.pass_is_seen && clock_monotonic_ms() < end_ms)
+        work(1);
+    work(fake.pass_lasts_ms ? fake.pass_lasts_ms : 1);
     while (fake.pass_needs_all && !fake.passes && !fake.models && clock_monotonic_ms() < end_ms)
         work(1);
     if (fake.pass_needs_all && fake.models)
