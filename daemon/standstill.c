@@ -30,8 +30,7 @@ void standstill_read(struct hub *hub, struct cut_off *cut_off, struct reserve *r
                                       .until_ms = wait.until_ms,
                                       .serial = wait.serial,
                                       .is_endured = wait.is_endured && !wait.is_partial};
-    if (wait.reason == HUB_WAIT_UNREACHABLE)
-        memcpy(ret_wait->detail, wait.detail, sizeof ret_wait->detail);
+    memcpy(ret_wait->detail, wait.detail, sizeof ret_wait->detail);
     cut_off_read(cut_off, ret_wait);
     note_full_disk(reserve, ret_wait);
 }

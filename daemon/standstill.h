@@ -1,6 +1,7 @@
 /*
  * Why work stands still, for whoever follows a sweep: what requests to the hub wait for, the daemon's or
- * those of all its workers; or that the disk is full, when not even a task can be claimed.
+ * those of all its workers; that downloads wait for room in the cache; or that the disk is full, when not
+ * even a task can be claimed.
  */
 #ifndef BIFURCATED_STANDSTILL_H
 #define BIFURCATED_STANDSTILL_H

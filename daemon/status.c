@@ -78,7 +78,7 @@ static void append_hub(const struct status_context *status, struct buf *members)
     else
         (void)buf_append_text(members, ",\"hub\":{\"waiting_until\":null,\"reason\":null");
     (void)buf_append_text(members, ",\"detail\":");
-    if (wait.reason == HUB_WAIT_UNREACHABLE)
+    if (wait.detail[0])
         append_string(members, wait.detail);
     else
         (void)buf_append_text(members, "null");
@@ -153,16 +153,17 @@ static void append_wait_metrics(const struct status_context *status, struct buf 
     append_head(
         text, "bifurcated_hub_waiting", "gauge",
         "Whether requests wait: for our request budget, the hub's rate limit, a pause that it asks for, or a "
-        "hub that is down.");
+        "hub that is down; or downloads for the cache budget that others have.");
     append_values(text, "bifurcated_hub_waiting", "reason", wait_reason_of, waiting,
                   HUB_WAIT_REASON_COUNT - 1);
-    append_metric(text, "bifurcated_hub_waiting_requests", "gauge", "Requests that wait for a limit.",
-                  wait.request_count);
+    append_metric(text, "bifurcated_hub_waiting_requests", "gauge",
+                  "Requests that wait for a limit, or downloads that do.", wait.request_count);
     append_metric(text, "bifurcated_hub_wait_left_seconds", "gauge",
-                  "Until the last of them may go, or a hub that is down is asked again.",
+                  "Until the last of them may go, or a hub that is down is asked again, or the cache budget "
+                  "is looked at.",
                   left_ms > 0 ? (double)left_ms * 1e-3 : 0.0);
-    append_metric(text, "bifurcated_hub_waited_seconds_total", "counter", "Time in which requests waited so.",
-                  (double)wait.waited_ms * 1e-3);
+    append_metric(text, "bifurcated_hub_waited_seconds_total", "counter",
+                  "Time in which something waited so.", (double)wait.waited_ms * 1e-3);
 }
 
 static void append_disk_metrics(const struct status_context *status, struct buf *text)

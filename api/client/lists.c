@@ -209,7 +209,10 @@ static void print_limits(const json_t *daemon)
         client_table_format(json_object_get(hub, "waiting_until"), until);
         client_table_format(json_object_get(hub, "reason"), reason);
         client_plain_copy(json_object_get(hub, "detail"), "", detail, sizeof detail);
-        if (detail[0])
+        if (strcmp(reason, "cache_budget") == 0)
+            (void)printf("%-12s %" PRId64 " downloads wait: %s\n", "",
+                         member_integer(hub, "waiting_requests"), detail);
+        else if (detail[0])
             (void)printf("%-12s DOES NOT ANSWER, asked again at %s: %s\n", "", until, detail);
         else
             (void)printf("%-12s requests wait until %s (%s)\n", "", until, reason);

@@ -106,7 +106,7 @@ static void append_wait(const struct client_progress *progress, char *text, size
     char left[32];
     size_t length = strlen(text);
     format_time(progress->wait_seconds > 0.0 ? progress->wait_seconds : 0.0, left, sizeof left);
-    if (strcmp(progress->wait_reason, "no space") == 0)
+    if (strcmp(progress->wait_reason, "no space") == 0 || strcmp(progress->wait_reason, "cache budget") == 0)
         (void)snprintf(text + length, size - length, ", waits: %s", progress->wait_detail);
     else if (progress->wait_detail[0])
         (void)snprintf(text + length, size - length, ", waits for the hub, asked again in %s: %s", left,

@@ -30,6 +30,7 @@ function device() {
 function hub({ hub: wait }) {
   if (!wait) return null;
   const reason = { request_budget: "request-budget of this daemon", rate_limit: "rate limit of the hub", retry_after: "pause that the hub asks for" }[wait.reason];
+  if (wait.reason === "cache_budget") return fact("Hub", `${counted(wait.waiting_requests, "download waits", "downloads wait")} for the cache budget`, wait.detail);
   if (wait.detail) return fact("Hub", element("span", { class: "error" }, `down, asked again in ${until(wait.waiting_until)}`), wait.detail);
   return fact("Hub", wait.waiting_until ? `waits ${until(wait.waiting_until)}: ${reason}` : "no wait", wait.waiting_until ? counted(wait.waiting_requests, "request waits", "requests wait") : null);
 }

@@ -27,7 +27,7 @@ let tell = { changed() {}, failed() {}, acted() {} };
 const isActive = (sweep) => sweep.state === "planning" || sweep.state === "running";
 const isWhole = (sweep) => sweep.jobs !== undefined;
 
-const waitOf = ({ reason, detail, waiting_until: until }) => (reason === "no_space" ? `waits: ${detail}` : `waits for the hub, asked again at ${new Date(until).toLocaleTimeString()}: ${detail}`);
+const waitOf = ({ reason, detail, waiting_until: until }) => (reason === "no_space" || reason === "cache_budget" ? `waits: ${detail}` : `waits for the hub, asked again at ${new Date(until).toLocaleTimeString()}: ${detail}`);
 
 function describe(sweep) {
   const p = sweep.progress;

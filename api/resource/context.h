@@ -17,11 +17,12 @@ struct store;
 
 /* What the daemon's requests to the hub wait for, or everything. */
 struct api_hub_wait {
-    const char *reason; /* "request_budget", "rate_limit", "retry_after", "unreachable"; "no_space": all work
-                           waits for room on the disk; NULL: nothing waits */
+    const char *reason; /* "request_budget", "rate_limit", "retry_after", "unreachable"; "cache_budget":
+                           downloads wait for room that others have; "no_space": all work waits for room on
+                           the disk; NULL: nothing waits */
     int64_t until_ms;   /* wall clock */
     uint64_t serial;    /* grows whenever one of them changes */
-    char detail[ERR_MESSAGE_BYTES]; /* of "unreachable" and "no_space": what failed, in words; else "" */
+    char detail[ERR_MESSAGE_BYTES]; /* of the last three: what failed, or to change, in words; else "" */
     int is_endured;                 /* the hub's API is down for so long that nothing waits for it any more */
 };
 

@@ -8,6 +8,7 @@
 #include "daemon/base/err.h"
 #include "daemon/base/errand.h"
 #include "daemon/hub/cache.h"
+#include "daemon/hub/cache_queue.h"
 #include "daemon/hub/folder_hints.h"
 #include "daemon/hub/hub.h"
 #include "daemon/hub/outage.h"
@@ -35,6 +36,7 @@ struct hub {
     struct errands *errands;          /* to folders */
     struct refusals refusals;         /* what the token may not read */
     struct small_files small_files;
+    struct cache_queue cache_queue; /* who waits for room in the cache budget */
     atomic_bool is_cancelled;
     struct usage usage;
 };
@@ -158,6 +160,9 @@ int listing_tree_below(struct repository *repository, const char *commit, const 
 
 /* Notes that a name has this commit, so that a download at it can write the name into the cache's refs. */
 void client_note_name(struct hub_repository *repository, const char *name, const char *commit);
+
+/* refs/<name> in the cache for every name that was noted with this commit. */
+int client_write_names(struct hub_repository *repository, const char *commit, struct err *err);
 
 /* Opens a file that is read by ranges over HTTP; see repository_open_file. */
 int remote_open(struct hub_repository *repository, const char *commit, const char *path,

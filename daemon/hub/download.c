@@ -22,13 +22,13 @@
 #define BUFFER_BYTES (1 * MIB)
 #define SMALL_BYTES (32 * KIB)
 #define LOCK_POLL_MS 50
-#define BUDGET_POLL_MS 500 /* each look goes through all that was fetched */
 
 struct download {
     struct hub_repository *repository;
     struct source *source;
     const char *path;
     char id[REPOSITORY_SHA256_SIZE];
+    struct cache_place *place; /* NULL: it does not wait for room */
     int fd;
     uint64_t done; /* bytes of the file that are written and digested */
     struct digest *digest;
@@ -156,14 +156,20 @@ static int complete(struct download *download, struct err *err)
     return code;
 }
 
-/* Room in the budget, and the note that this blob is ours to evict. 1: downloads under way have that room. */
+/* Room in the budget, and the note that this blob is ours to evict. 1: downloads under way have that room, or
+ * others came before this one; small ones that do not wait (no place) pass. */
 static int reserve(struct download *download, struct err *err)
 {
     const struct hub_options *options = &download->repository->hub->options;
+    struct cache_queue *queue = &download->repository->hub->cache_queue;
     if (!options->state_folder)
         return 0;
+    if (options->cache_budget_bytes && download->place && !cache_queue_may_take(queue, download->place))
+        return 1;
     int code = ledger_reserve(options->state_folder, &download->repository->cache, download->id,
                               download->source->size_bytes, options->cache_budget_bytes, err);
+    if (code != 1 && download->place)
+        cache_queue_leave(queue, download->place);
     return code < 0 ? err_wrap(err, "%s", download->path) : code;
 }
 
@@ -231,65 +237,15 @@ out:
     return code;
 }
 
-/* Whether refs/<name> may lead to this commit. A name was resolved or listed some time ago, and another
- * program may have downloaded a newer commit since: what is there goes back only if the hub says so. */
-static int may_write_ref(struct hub_repository *repository, const char *name, const char *commit)
-{
-    char known[REPOSITORY_COMMIT_SIZE], now[REPOSITORY_COMMIT_SIZE];
-    struct err ignored = ERR_INIT;
-    if (strpbrk(name, ":^")) /* a place, which no other program knows */
-        return 1;
-    if (cache_read_ref(&repository->cache, name, known, &ignored) || strcmp(known, commit) == 0)
-        return 1;
-    return !listing_resolve(&repository->repository, name, now, &ignored) && strcmp(now, commit) == 0;
-}
-
-/* A name that has no place beside another ("a" and "a/b") costs no download: it is missed only offline, and
- * told there. */
-static int write_ref(struct hub_repository *repository, const char *name, const char *commit, struct err *err)
-{
-    if (!may_write_ref(repository, name, commit))
-        return 0;
-    int code = cache_write_ref(&repository->cache, name, commit, err);
-    /* No git ref is called like a place, so a disk may refuse it: it is missed only offline, too. */
-    return code == ERR_CONFLICT || (code && strpbrk(name, ":^")) ? 0 : code;
-}
-
-/* The name of this number, if it has this commit; NULL without memory, too. */
-static char *copy_name(struct hub_repository *repository, size_t number, const char *commit)
-{
-    char *name = NULL;
-    (void)pthread_mutex_lock(&repository->mutex);
-    const struct repository_refs *resolved = &repository->resolved;
-    if (number < resolved->count && strcmp(resolved->rows[number].commit, commit) == 0)
-        name = strdup(resolved->rows[number].name);
-    (void)pthread_mutex_unlock(&repository->mutex);
-    return name;
-}
-
-/* refs/<name> for every name that has this commit. */
-static int write_refs(struct hub_repository *repository, const char *commit, struct err *err)
-{
-    int code = 0;
-    (void)pthread_mutex_lock(&repository->mutex);
-    const size_t count = repository->resolved.count;
-    (void)pthread_mutex_unlock(&repository->mutex);
-    for (size_t i = 0; i < count && !code; i++) {
-        char *name = copy_name(repository, i, commit);
-        if (name)
-            code = write_ref(repository, name, commit, err);
-        free(name);
-    }
-    return code;
-}
-
-/* Another program may download the same file: it is waited for, and its blob taken. */
+/* Another download may be of the same file: it is waited for, and its blob taken. That needs no room. */
 static int wait_for_lock(const struct download *download, int *ret_fd, struct err *err)
 {
     for (;;) {
         int code = cache_lock(&download->repository->cache, download->id, ret_fd, err);
         if (code != 1 || (code = check_cancelled(download, "another program was downloading it", err)))
             return code;
+        if (download->place)
+            cache_queue_leave(&download->repository->hub->cache_queue, download->place);
         pulse_beat();
         clock_sleep_ms(LOCK_POLL_MS);
     }
@@ -337,9 +293,20 @@ static int take_blob(struct download *download, struct err *err)
     return code;
 }
 
+/* Until it may be seen again whether there is room. */
+static int wait_for_room(const struct download *download, struct err *err)
+{
+    int code = 0;
+    do {
+        pulse_beat();
+        code = check_cancelled(download, "other downloads had the cache budget", err);
+    } while (!code && !cache_queue_wait(&download->repository->hub->cache_queue, download->place));
+    return code;
+}
+
 /* The blob and its lock. Where other downloads have the budget, they are waited for, without the lock: what
  * an earlier try of this one left may go for one of them, which may wait as well. */
-static int lock_blob(struct download *download, int waits, int *ret_fd, struct err *err)
+static int lock_blob(struct download *download, int *ret_fd, struct err *err)
 {
     for (;;) {
         int code = lock_place(download, ret_fd, err);
@@ -349,25 +316,28 @@ static int lock_blob(struct download *download, int waits, int *ret_fd, struct e
             return code;
         cache_unlock(*ret_fd);
         *ret_fd = -1;
-        if (!waits)
-            return err_set(err, ERR_LIMIT, "%s: other downloads have the cache budget", download->path);
-        if ((code = check_cancelled(download, "other downloads had the cache budget", err)))
+        if (!download->place)
+            return err_set(
+                err, ERR_LIMIT,
+                "%s: other downloads have the cache budget: raise cache-budget-mb, or lower fetchers",
+                download->path);
+        if ((code = wait_for_room(download, err)))
             return code;
-        pulse_beat();
-        clock_sleep_ms(BUDGET_POLL_MS);
     }
 }
 
 int download_file(struct hub_repository *repository, const char *commit, const char *path,
                   const struct repository_file *expected, int waits, char **ret_path, struct err *err)
 {
-    struct download download = {.repository = repository, .path = path, .fd = -1};
+    struct cache_place place = CACHE_PLACE_INIT;
+    struct download download = {
+        .repository = repository, .path = path, .place = waits ? &place : NULL, .fd = -1};
     struct cache *cache = &repository->cache;
     int lock_fd = -1;
     char *found = cache_find_file(cache, commit, path, expected ? &expected->size_bytes : NULL);
     if (found) {
         struct err ignored = ERR_INIT; /* whoever put it there may have been killed before the ref */
-        (void)write_refs(repository, commit, &ignored);
+        (void)client_write_names(repository, commit, &ignored);
         client_note_cache_hit(repository, found);
         *ret_path = found;
         return 0;
@@ -379,11 +349,11 @@ int download_file(struct hub_repository *repository, const char *commit, const c
         return code;
     code = choose_id(&download, expected, err);
     if (!code)
-        code = lock_blob(&download, waits, &lock_fd, err);
+        code = lock_blob(&download, &lock_fd, err);
     if (!code)
         code = cache_link(cache, commit, path, download.id, err);
     if (!code)
-        code = write_refs(repository, commit, err);
+        code = client_write_names(repository, commit, err);
     if (code)
         goto out;
     found = cache_find_file(cache, commit, path, NULL);
@@ -394,6 +364,8 @@ int download_file(struct hub_repository *repository, const char *commit, const c
             err_set(err, ERR_IO, "%s: vanished from the cache %s while it was put there", path, cache->root);
 out:
     cache_unlock(lock_fd);
+    cache_queue_leave(&repository->hub->cache_queue, &place);
+    cache_queue_note_end(&repository->hub->cache_queue);
     source_close(download.source);
     return code;
 }

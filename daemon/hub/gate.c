@@ -9,8 +9,8 @@
 
 const char *hub_wait_reason_name(enum hub_wait_reason reason)
 {
-    static const char *const names[HUB_WAIT_REASON_COUNT] = {"none", "request_budget", "rate_limit",
-                                                             "retry_after", "unreachable"};
+    static const char *const names[HUB_WAIT_REASON_COUNT] = {"none",        "request_budget", "rate_limit",
+                                                             "retry_after", "unreachable",    "cache_budget"};
     return (unsigned)reason < HUB_WAIT_REASON_COUNT ? names[reason] : "none";
 }
 

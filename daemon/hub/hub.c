@@ -71,6 +71,8 @@ int hub_open(const struct hub_options *options, struct hub **ret_hub, struct err
         code = check_options(&hub->options, err);
     refusals_init(&hub->refusals);
     small_files_init(&hub->small_files);
+    int queue_code = cache_queue_init(&hub->cache_queue, &hub->options, code ? &(struct err)ERR_INIT : err);
+    code = code ? code : queue_code;
     if (!code)
         code = folder_hints_new(&hub->folder_hints, err);
     if (!code)
@@ -103,6 +105,7 @@ void hub_close(struct hub *hub)
     folder_hints_free(hub->place_hints);
     refusals_free(&hub->refusals);
     small_files_free(&hub->small_files);
+    cache_queue_free(&hub->cache_queue);
     hub_options_free(&hub->options);
     free(hub);
 }
@@ -147,6 +150,7 @@ uint64_t hub_token_mark(struct hub *hub)
 void hub_read_wait(struct hub *hub, struct hub_wait *ret_wait)
 {
     transfers_read_wait(hub->transfers, ret_wait);
+    cache_queue_read_wait(&hub->cache_queue, ret_wait);
 }
 
 /* -- The verbs of a repository --------------------------------------------------------------------------- */

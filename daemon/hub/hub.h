@@ -30,30 +30,34 @@ enum hub_keep {
     HUB_KEEP_FILES,   /* a file that is opened is downloaded whole into the cache, verified and mapped */
 };
 
-/* Why requests to the endpoint are held back. */
+/* Why requests to the endpoint, or downloads, are held back. */
 enum hub_wait_reason {
     HUB_WAIT_NONE,
     HUB_WAIT_REQUEST_BUDGET, /* our own budget of requests is used up */
     HUB_WAIT_RATE_LIMIT,     /* the hub's is: RateLimit says so, or a 429 */
     HUB_WAIT_RETRY_AFTER,    /* the hub asks for a pause (Retry-After) for another reason */
     HUB_WAIT_UNREACHABLE,    /* it, or a host of its files, is down: see is_partial and hub_is_down() */
+    HUB_WAIT_CACHE_BUDGET,   /* downloads wait for room that other downloads have */
 };
-#define HUB_WAIT_REASON_COUNT 5
+#define HUB_WAIT_REASON_COUNT 6
 
-/* "none", "request_budget", "rate_limit", "retry_after", "unreachable". */
+/* "none", "request_budget", "rate_limit", "retry_after", "unreachable", "cache_budget". */
 const char *hub_wait_reason_name(enum hub_wait_reason reason);
 
 /* What stands still before the endpoint. */
 struct hub_wait {
     enum hub_wait_reason reason; /* HUB_WAIT_NONE: nothing waits */
     int64_t until_ms;            /* wall clock; when the last of them may go, or when a hub that is down is
-                                  * asked again; 0: nothing waits */
-    int request_count;           /* requests that wait */
+                                  * asked again; of the cache's budget when it is looked at again at the
+                                  * latest; 0: nothing waits */
+    int request_count;           /* requests that wait; of the cache's budget downloads */
     int64_t waited_ms;           /* how long something has waited since the start, all waits together */
     uint64_t serial;             /* grows whenever reason or until_ms change */
     int is_endured;              /* what is down is so for so long that requests fail by themselves again */
     int is_partial;              /* what is down are files, or another host; the hub's API answers */
-    /* Of what is down: what failed, in words, with the host's name; else "". */
+    /* Of what is down: what failed, in words, with the host's name; of the cache's budget what to change;
+     * else
+     * "". */
     char detail[ERR_MESSAGE_BYTES];
 };
 
@@ -109,11 +113,13 @@ struct hub_options {
                      * once. The state folder keeps what answered */
 
     /* The first is called when a wait for a limit begins, and with HUB_WAIT_NONE when it is over; the second
-     * of outages; both on the network thread. The third on that of any caller, one at a time. They must not
-     * call the hub. NULL: nobody wants to know. */
+     * of outages; both on the network thread. The third on that of any caller, one at a time. The fourth, on
+     * that of a caller, now and then while so many downloads wait for the cache's budget. They must not call
+     * the hub. NULL: nobody wants to know. */
     void (*tell_wait)(void *context, const struct hub_wait *wait);
     void (*tell_outage)(void *context, const struct hub_outage *outage);
     void (*tell_token)(void *context, const struct hub_token_news *news);
+    void (*tell_cache)(void *context, int waiting_count);
     void *tell_context;
 };
 

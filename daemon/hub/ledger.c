@@ -31,6 +31,11 @@ struct entries {
     uint64_t total_bytes;
 };
 
+char *ledger_folder(const char *state_folder)
+{
+    return file_join(state_folder, "fetched");
+}
+
 static char *entry_path(const char *state_folder, const struct cache *cache, const char *id)
 {
     struct buf path;
@@ -182,22 +187,37 @@ static int evict_locked(const struct cache *cache, const char *root, const char 
     return code;
 }
 
+/* The part of the cache that an entry's blob is in, with its folders; the caller gives it to cache_free. */
+static int open_part(const struct cache *any_cache, const struct entry *entry, struct cache *ret_cache,
+                     struct err *err)
+{
+    struct buf text;
+    const int size = (int)(strrchr(entry->name, '@') - entry->name);
+    *ret_cache = (struct cache){.root = strdup(any_cache->root)};
+    buf_init(&text, 64 * KIB);
+    (void)buf_appendf(&text, "%s/%.*s", any_cache->root, size, entry->name);
+    ret_cache->folder = buf_take(&text);
+    buf_clear(&text);
+    (void)buf_appendf(&text, "%s/.locks/%.*s", any_cache->root, size, entry->name);
+    ret_cache->locks_folder = buf_take(&text);
+    buf_free(&text);
+    if (ret_cache->root && ret_cache->folder && ret_cache->locks_folder)
+        return 0;
+    cache_free(ret_cache);
+    return err_set(err, ERR_NO_MEMORY, "ledger: out of memory");
+}
+
 /* Removes the blob of an entry; 1 if it is in use by a writer and stays. */
 static int evict(const char *folder, const struct cache *any_cache, const char *root,
                  const struct entry *entry, struct err *err)
 {
-    struct cache cache = {.root = any_cache->root};
-    struct buf text;
-    const char *at = strrchr(entry->name, '@');
-    int code = 0, lock_fd = -1;
-    buf_init(&text, 64 * KIB);
-    (void)buf_appendf(&text, "%.*s", (int)(at - entry->name), entry->name);
-    cache.folder = file_join(cache.root, buf_text(&text));
-    buf_clear(&text);
-    (void)buf_appendf(&text, "%s/.locks/%.*s", cache.root, (int)(at - entry->name), entry->name);
-    cache.locks_folder = strdup(buf_text(&text));
+    struct cache cache;
+    const char *id = strrchr(entry->name, '@') + 1;
+    int lock_fd = -1, code = open_part(any_cache, entry, &cache, err);
+    if (code)
+        return code;
     char *path = file_join(folder, entry->name);
-    if (!cache.folder || !cache.locks_folder || !path || text.failed) {
+    if (!path) {
         code = err_set(err, ERR_NO_MEMORY, "ledger: out of memory");
         goto out;
     }
@@ -207,24 +227,50 @@ static int evict(const char *folder, const struct cache *any_cache, const char *
     }
     code = cache_make_folders(&cache, err);
     if (!code)
-        code = cache_lock(&cache, at + 1, &lock_fd, err);
+        code = cache_lock(&cache, id, &lock_fd, err);
     if (!code)
-        code = evict_locked(&cache, root, at + 1, path, err);
+        code = evict_locked(&cache, root, id, path, err);
     cache_unlock(lock_fd);
 out:
-    buf_free(&text);
-    free(cache.folder);
-    free(cache.locks_folder);
     free(path);
+    cache_free(&cache);
     return code;
+}
+
+/* Whether a blob is being written now. */
+static int is_being_written(const struct cache *any_cache, const struct entry *entry)
+{
+    struct cache cache;
+    struct err ignored = ERR_INIT;
+    int lock_fd = -1;
+    if (entry->ours.inode || open_part(any_cache, entry, &cache, &ignored))
+        return 0;
+    int is_locked = cache_lock(&cache, strrchr(entry->name, '@') + 1, &lock_fd, &ignored) == 1;
+    cache_unlock(lock_fd);
+    cache_free(&cache);
+    return is_locked;
+}
+
+/* Whether what is being written leaves so much of the budget: where it does not, nothing need go. */
+static int leave_room(const struct cache *cache, const struct entries *entries, const char *own_name,
+                      uint64_t size_bytes, uint64_t budget_bytes)
+{
+    uint64_t left_bytes = budget_bytes;
+    for (size_t i = 0; i < entries->count && left_bytes >= size_bytes; i++) {
+        const struct entry *entry = &entries->rows[i];
+        if (strcmp(entry->name, own_name) == 0 || !is_being_written(cache, entry))
+            continue;
+        left_bytes -= entry->size_bytes < left_bytes ? entry->size_bytes : left_bytes;
+    }
+    return left_bytes >= size_bytes;
 }
 
 static int refuse(uint64_t size_bytes, uint64_t budget_bytes, struct err *err)
 {
     return err_set(err, ERR_LIMIT,
-                   "the file has %" PRIu64 " MiB and does not fit into the cache budget of %" PRIu64
-                   " MiB: raise cache-budget-mb, or keep no whole files",
-                   (uint64_t)(size_bytes / MIB), (uint64_t)(budget_bytes / MIB));
+                   "the file has %.1f MB and does not fit into the cache budget of %.1f MB: raise "
+                   "cache-budget-mb, or keep no whole files",
+                   (double)size_bytes / 1e6, (double)budget_bytes / 1e6);
 }
 
 /* Counts all entries, and evicts some if there must be room; *ret_bytes is what those that stay have. 1:
@@ -239,6 +285,8 @@ static int make_room(const char *folder, const struct cache *cache, const char *
         if (strcmp(entries.rows[i].name, own_name) == 0)
             entries.total_bytes -= entries.rows[i].size_bytes; /* an earlier try of the same blob */
     }
+    if (!code && !leave_room(cache, &entries, own_name, size_bytes, budget_bytes))
+        code = 1;
     for (size_t i = 0; i < entries.count && !code; i++) {
         if (!checked_add_u64(entries.total_bytes, size_bytes, &need) && need <= budget_bytes - spare)
             break;
@@ -280,7 +328,7 @@ int ledger_reserve(const char *state_folder, const struct cache *cache, const ch
 {
     struct tally tally = {.fd = -1};
     int code = 0;
-    char *folder = file_join(state_folder, "fetched");
+    char *folder = ledger_folder(state_folder);
     char *path = entry_path(state_folder, cache, id), *root = NULL;
     if (!folder || !path)
         code = err_set(err, ERR_NO_MEMORY, "ledger: out of memory");

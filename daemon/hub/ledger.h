@@ -19,8 +19,9 @@
 
 /*
  * Makes an entry for a blob that is about to be fetched, after evicting the least recently used others until
- * it fits into the budget (0: no limit). 1, without an entry: it will once blobs that somebody is writing,
- * which are passed over, are finished. ERR_LIMIT if it alone exceeds the budget.
+ * it fits into the budget (0: no limit). 1, without an entry, and mostly with nothing evicted: it will fit
+ * once blobs that somebody is writing, which are passed over, are finished. ERR_LIMIT if it alone exceeds the
+ * budget.
  */
 int ledger_reserve(const char *state_folder, const struct cache *cache, const char *id, uint64_t size_bytes,
                    uint64_t budget_bytes, struct err *err);
@@ -32,6 +33,10 @@ int ledger_finish(const char *state_folder, const struct cache *cache, const cha
 
 /* Takes the entry back: the fetch failed and left nothing, or somebody else's blob took its place. */
 void ledger_remove(const char *state_folder, const struct cache *cache, const char *id);
+
+/* Where the entries are, whose names hold an "@", as a new string; NULL without memory. Its time of change
+ * tells that one was made, finished or taken back. */
+char *ledger_folder(const char *state_folder);
 
 /* Notes that a blob was used now, if it has an entry. */
 void ledger_touch(const char *state_folder, const struct cache *cache, const char *id);

@@ -86,6 +86,15 @@ static void log_wait(void *context, const struct hub_wait *wait)
                 log_text("remedy", remedy_of(wait->reason, atomic_load(&engine->has_hub_token))), log_end);
 }
 
+/* A budget that is too small for all that is fetched at once slows each sweep down, so this comes again. */
+static void log_cache(void *context, int waiting_count)
+{
+    const struct engine *engine = context;
+    log_warning("downloads wait for the cache budget, which others have", log_int("downloads", waiting_count),
+                log_int("cache_budget_mb", engine->cache_budget_mb),
+                log_text("remedy", "raise cache-budget-mb, or lower fetchers"), log_end);
+}
+
 static void log_outage(void *context, const struct hub_outage *outage)
 {
     (void)context;
@@ -143,8 +152,10 @@ static int open_hub(struct engine *engine, const struct options *options, const 
     hub.tell_wait = log_wait;
     hub.tell_outage = log_outage;
     hub.tell_token = log_token;
+    hub.tell_cache = log_cache;
     hub.tell_context = engine;
     engine->request_budget = hub.request_budget;
+    engine->cache_budget_mb = options->cache_budget_mb;
     atomic_store(&engine->has_hub_token, hub.token != NULL);
     if (!code)
         code = hub_open(&hub, &engine->hub, err);

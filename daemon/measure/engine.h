@@ -35,7 +35,8 @@ struct engine {
     struct file_digests *digests;
     struct passages_cache *passages;
     _Atomic int64_t device_busy_us;
-    int request_budget;        /* for what is said of a wait */
+    int request_budget; /* these two for what is said of a wait */
+    int64_t cache_budget_mb;
     atomic_bool has_hub_token; /* the same */
     int is_temporary;          /* set before it is opened: its folder goes with the process */
     int is_of_worker; /* set before it is opened: a daemon has work from the hub, so the hub must be there */

@@ -64,7 +64,8 @@ static void fill_in(struct remote_slot *slot, int64_t wait_s, uint64_t token_mar
     memcpy(offer->key, worker->key, sizeof offer->key);
     (void)snprintf(offer->device, sizeof offer->device, "%s", device->id);
     (void)snprintf(offer->backend, sizeof offer->backend, "%s", device->backend);
-    (void)snprintf(offer->hub_problem, sizeof offer->hub_problem, "%s", wait.is_partial ? "" : wait.detail);
+    (void)snprintf(offer->hub_problem, sizeof offer->hub_problem, "%s",
+                   wait.reason == HUB_WAIT_UNREACHABLE && !wait.is_partial ? wait.detail : "");
 }
 
 /* The worker stops, and what the slot has asked for last may have been claimed without its hearing of that.

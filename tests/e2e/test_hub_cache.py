@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
@@ -20,6 +21,8 @@ from hub_probe import BIG, FAST, Probe, big, big_root, probe, served, sha256  # 
 from huggingface_hub import hf_hub_download, scan_cache_dir, snapshot_download
 from running import Daemon, model_path, wait_until
 from tests.hub import Emulator
+
+PART = "part.safetensors"
 
 
 def python_snapshot(hub: Emulator, cache: Path, repo: str, revision: str = "main") -> str:
@@ -307,6 +310,7 @@ def many(tmp_path: Path, make_hub: Callable[..., Emulator]) -> tuple[Emulator, P
         (folder / "sub" / BIG).write_bytes(random.Random(number).randbytes(1 << 20))
         (folder / "config.json").write_text(str(number))
     shutil.copytree(folder, tmp_path / "root/models/org/other/main")
+    (tmp_path / "root/models/org/many/b0/sub" / PART).write_bytes(random.Random(9).randbytes(1 << 18))
     hub = make_hub(tmp_path / "root")
     probe = Probe(tmp_path, hub.url)
     options = (*FAST, f"state={tmp_path / 'state'}", "cache_budget_bytes=3670016")
@@ -502,6 +506,38 @@ def test_downloads_wait_for_a_budget_that_others_have(many: tuple[Emulator, Prob
         assert "error" not in probe.finish(process)
     assert len(list(blobs.iterdir())) == 1, "the other one went for it"
     assert_sound(probe.cache)
+
+
+def test_who_waits_for_the_budget_is_not_passed(many: tuple[Emulator, Probe, Callable[..., dict[str, Any]]], tmp_path: Path) -> None:
+    """A small download of another process would have room at once, but came after one that has none."""
+    hub, probe, _ = many
+    options = (*FAST, f"state={tmp_path / 'state'}", "cache_budget_bytes=1572864")
+    blobs = probe.cache / "models--org--many/blobs"
+
+    def start(branch: str, name: str) -> subprocess.Popen[str]:
+        return probe.start("org/many", "download", branch, f"sub/{name}", options=options)
+
+    def is_turn_taken() -> bool:
+        with (tmp_path / "state/fetched/.turn").open() as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True
+        return False
+
+    held = hub.fault("hold", route="cdn")
+    processes = [start("b0", BIG)]
+    wait_until(lambda: len(list(blobs.glob("*.incomplete"))) == 1)
+    processes.append(start("b1", BIG))
+    wait_until(is_turn_taken)
+    seen = len(hub.log())
+    processes.append(start("b0", PART))
+    wait_until(lambda: any("b0" in row["target"] for row in hub.log()[seen:]))
+    hub.clear_faults(held)
+    paths = [Path(probe.finish(process)["path"]) for process in processes]
+    fetched = [row["file"] for row in hub.log() if row["route"] == "cdn"]
+    assert list(dict.fromkeys(fetched)) == [f"models/org/many@{name}" for name in (f"b0/sub/{BIG}", f"b1/sub/{BIG}", f"b0/sub/{PART}")]
+    assert [path.is_file() for path in paths] == [False, True, True]
 
 
 def test_what_goes_after_it_was_found_is_fetched_anew(many: tuple[Emulator, Probe, Callable[..., dict[str, Any]]]) -> None:

@@ -134,6 +134,29 @@ def test_pause_after_503(daemon: Start, garden_hub: Emulator) -> None:
     assert one.request("DELETE", f"/v1/sweeps/{sweep}").status == 200
 
 
+def test_budget_of_the_cache(daemon: Start, garden_hub: Emulator, programs: dict[str, Path]) -> None:
+    """Two downloads have the budget of the cache: that the third one waits is said in the same places."""
+    one = daemon(garden_hub, "--keep", "files", "--cache-budget-mb", "1", "--fetchers", "3")
+    assert one.wait(one.sweep(MODEL, revisions={"names": ["step0"]}))["state"] == "done", "the plan reads a file, too"
+    held = garden_hub.fault("hold", route="cdn")
+    sweep = one.sweep(MODEL, revisions={"names": ["step8", "step64", "step512"]})
+    wait = one.wait(sweep, lambda now: now["hub_wait"] is not None)["hub_wait"]
+    assert wait["reason"] == "cache_budget" and "cache budget of 1 MB: raise cache-budget-mb" in wait["detail"]
+    now = hub_of(one)
+    assert now["reason"] == "cache_budget" and now["waiting_requests"] == 1 and now["detail"] == wait["detail"]
+    assert metric(one, 'bifurcated_hub_waiting{reason="cache_budget"}') == 1
+    assert metric(one, "bifurcated_hub_waiting_requests") == 1 and metric(one, "bifurcated_hub_waited_seconds_total") > 0
+    (line,) = one.told("downloads wait for the cache budget")
+    assert "downloads=1 cache_budget_mb=1" in line and "lower fetchers" in line
+    assert f"1 downloads wait: {wait['detail']}\n" in one.client("status").stdout
+    process = follow(one, programs, sweep)
+    assert f"waits: {wait['detail']}" in line_with(process, "waits")
+    garden_hub.clear_faults(held)
+    rest = process.communicate(timeout=120)[1]
+    assert process.returncode == 0 and "3 of 3 revisions measured" in rest, rest
+    assert hub_of(one)["reason"] is None and one.get(f"/v1/sweeps/{sweep}").json()["hub_wait"] is None
+
+
 def test_window_ends(probe: Probe) -> None:
     """After its window the budget is whole again."""
     options = ("request_budget=1", "request_window_ms=700")
