@@ -43,12 +43,18 @@ int config_doubt_is_there(const json_t *value)
     return value && !json_is_null(value);
 }
 
+/* All of them are told, since whoever mends one wants to know the next. One that has no place is left out,
+ * and would be told once the others are mended. */
 void config_doubt_set(char *doubt, const char *format, ...)
 {
+    char clause[CONFIG_DOUBT_BYTES];
+    const size_t size = strlen(doubt);
     va_list arguments;
     va_start(arguments, format);
-    (void)vsnprintf(doubt, CONFIG_DOUBT_BYTES, format, arguments);
+    (void)vsnprintf(clause, sizeof clause, format, arguments);
     va_end(arguments);
+    if (size + strlen(clause) + 3 <= CONFIG_DOUBT_BYTES && !strstr(doubt, clause))
+        (void)snprintf(doubt + size, CONFIG_DOUBT_BYTES - size, "%s%s", size ? "; " : "", clause);
 }
 
 void config_doubt_nulls(const json_t *root, const char *const *names, char *doubt)

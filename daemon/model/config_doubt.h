@@ -1,6 +1,6 @@
 /*
  * Why a config.json cannot be scored: where transformers' versions make different models of it, or none,
- * nobody can say what its perplexity is. A doubt is one clause that names the key.
+ * nobody can say what its perplexity is. A doubt is one clause that names the key, or several.
  *
  * What families have in common; neox_config.h, llama_config.h, experts_config.h, gpt2_config.h,
  * bloom_config.h, modernbert_config.h, hf_olmo_config.h, stablelm_config.h, nemotron_config.h,
@@ -12,12 +12,12 @@
 #include <jansson.h>
 #include <stddef.h>
 
-#define CONFIG_DOUBT_BYTES 96
+#define CONFIG_DOUBT_BYTES 256
 
 /* Whether a value is there, and not null. */
 int config_doubt_is_there(const json_t *value);
 
-/* Each writes a doubt to `doubt` (of CONFIG_DOUBT_BYTES), or leaves it as it is. */
+/* Each adds a doubt to `doubt` (of CONFIG_DOUBT_BYTES), or leaves it as it is. */
 void config_doubt_set(char *doubt, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* Of the names, ended by NULL, one whose value is null: transformers 5 refuses these; 4 takes null for false,

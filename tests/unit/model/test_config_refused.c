@@ -141,6 +141,11 @@ static const struct {
     {"{" PYTHIA ",\"pruned_heads\":{\"0\":[1]}}", "\"pruned_heads\"", ERR_UNSUPPORTED},
     {"{" PYTHIA ",\"pruned_heads\":{},\"quantization_config\":null}", "", 0},
     {"{" PYTHIA ",\"quantization_config\":{\"bits\":4}}", "\"quantization_config\"", ERR_UNSUPPORTED},
+    {"{" PYTHIA
+     ",\"pruned_heads\":{\"0\":[1]},\"use_parallel_residual\":null,\"quantization_config\":{\"bits\":4}}",
+     "\"use_parallel_residual\" is null; \"pruned_heads\" names heads; \"quantization_config\" asks for "
+     "rounded",
+     ERR_UNSUPPORTED},
     {"{" PYTHIA ",\"rotary_pct\":1.5}", "rotated part", ERR_FORMAT},
     {"{" PYTHIA ",\"rotary_pct\":0.05}", "rotated part", ERR_FORMAT},
     {"{" PYTHIA ",\"rotary_emb_base\":0}", "base of the rotary embeddings, 0,", ERR_FORMAT},
