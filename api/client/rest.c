@@ -15,7 +15,7 @@
 
 struct rest {
     char *server;
-    char *token, *ca_file, *agent; /* or NULL */
+    char *token, *token_path, *ca_file, *agent; /* or NULL */
     int (*is_cancelled)(void *context);
     void *context;
     CURL *curl;
@@ -85,7 +85,8 @@ int rest_open(const struct rest_options *options, struct rest **ret_rest, struct
     rest->server = strdup(server);
     rest->is_local = is_local(server);
     if (!rest->curl || !rest->server || rest->is_local < 0 || !copy(options->token, &rest->token) ||
-        !copy(options->ca_file, &rest->ca_file) || !copy(options->agent, &rest->agent)) {
+        !copy(options->token_path, &rest->token_path) || !copy(options->ca_file, &rest->ca_file) ||
+        !copy(options->agent, &rest->agent)) {
         rest_close(rest);
         return err_set(err, ERR_NO_MEMORY, "out of memory");
     }
@@ -103,6 +104,7 @@ void rest_close(struct rest *rest)
     curl_easy_cleanup(rest->curl);
     free(rest->server);
     free(rest->token);
+    free(rest->token_path);
     free(rest->ca_file);
     free(rest->agent);
     free(rest);
@@ -309,15 +311,29 @@ int rest_answer_error(const struct rest *rest, const char *target, long status, 
     return problem_error(status, answer, err);
 }
 
-int rest_exchange(struct rest *rest, const struct rest_request *request, struct buf *answer, int *ret_status,
-                  struct err *err)
+/* Whether the token's file holds another one than was refused, which counts from now on. */
+static int renew_token(struct rest *rest)
+{
+    struct err ignored = ERR_INIT;
+    char *token = NULL;
+    if (!rest->token_path || rest_read_token(rest->token_path, &token, &ignored))
+        return 0;
+    if (check_token(token, &ignored) || (rest->token && strcmp(token, rest->token) == 0)) {
+        free(token);
+        return 0;
+    }
+    free(rest->token);
+    rest->token = token;
+    return 1;
+}
+
+static int exchange_once(struct rest *rest, const struct rest_request *request, struct buf *answer,
+                         int *ret_status, struct err *err)
 {
     struct curl_slist *headers = NULL;
     CURL *curl = NULL;
     long status = 0;
     int failed = 0;
-    if (ret_status)
-        *ret_status = 0;
     int code = rest_prepare(rest, request->target, &curl, &headers, err);
     if (code)
         return code;
@@ -345,7 +361,24 @@ int rest_exchange(struct rest *rest, const struct rest_request *request, struct 
     curl_slist_free_all(headers);
     if (result)
         return rest_network_error(rest, result, err);
-    if (ret_status)
-        *ret_status = (int)status;
+    *ret_status = (int)status;
     return status / 100 == 2 ? 0 : rest_answer_error(rest, request->target, status, answer, err);
+}
+
+int rest_exchange(struct rest *rest, const struct rest_request *request, struct buf *answer, int *ret_status,
+                  struct err *err)
+{
+    const size_t size = answer->size;
+    int status = 0, code = exchange_once(rest, request, answer, &status, err);
+    if (code == ERR_UNAUTHORIZED && status && renew_token(rest)) {
+        answer->size = size;
+        if (answer->data)
+            answer->data[size] = 0;
+        *err = (struct err)ERR_INIT;
+        status = 0;
+        code = exchange_once(rest, request, answer, &status, err);
+    }
+    if (ret_status)
+        *ret_status = status;
+    return code;
 }

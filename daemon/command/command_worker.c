@@ -70,6 +70,8 @@ const char command_worker_usage[] =
     "the daemon shows. The Debian package has a unit for each device:\n"
     "systemctl enable --now bifurcated-worker@cuda:1.\n"
     "\n"
+    "The file of the token is read anew when the daemon refuses the token.\n"
+    "\n"
     "Exit status: 0 nothing left to do, or stopped by TERM or INT; 1 could not\n"
     "start, or the daemon does not accept this worker (token, version); 2 wrong\n"
     "options; 70 the compute device is lost, or a revision hangs\n"
@@ -179,6 +181,7 @@ static int start(struct process *process, const struct arguments *arguments, con
                                            .store = process->store,
                                            .server = arguments->connect,
                                            .token = token,
+                                           .token_path = options->token_file,
                                            .ca_file = arguments->ca_file,
                                            .name = arguments->name ? arguments->name : own_name,
                                            .count = options->fetchers ? (int)options->fetchers : FETCHERS,

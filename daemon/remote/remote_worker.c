@@ -195,6 +195,7 @@ static int open_links(struct remote_worker *worker, struct err *err)
     const struct remote_worker_options *options = &worker->options;
     struct rest_options rest = {.server = options->server,
                                 .token = options->token,
+                                .token_path = options->token_path,
                                 .ca_file = options->ca_file,
                                 .agent = "bifurcated/" BIFURCATED_VERSION};
     int code = 0;

@@ -30,12 +30,12 @@ enum remote_end {
 struct remote_worker_options {
     struct engine *engine;
     struct remote_store *store;
-    const char *server, *token, *ca_file; /* as in struct rest_options */
-    const char *name;                     /* 1 to WIRE_NAME_BYTES_MAX visible ASCII characters; copied */
-    int count;                            /* slots, 1 to REMOTE_SLOTS_MAX */
-    int64_t sweep_id;                     /* 0: of any sweep */
-    int64_t idle_exit_s;                  /* ends after so long without work; 0: never */
-    int64_t hang_ms;                      /* after which a task without progress hangs; 0: never */
+    const char *server, *token, *token_path, *ca_file; /* as in struct rest_options */
+    const char *name;    /* 1 to WIRE_NAME_BYTES_MAX visible ASCII characters; copied */
+    int count;           /* slots, 1 to REMOTE_SLOTS_MAX */
+    int64_t sweep_id;    /* 0: of any sweep */
+    int64_t idle_exit_s; /* ends after so long without work; 0: never */
+    int64_t hang_ms;     /* after which a task without progress hangs; 0: never */
     /* Called once, from a thread of the worker, when it ends by itself; the process should stop it then. */
     void (*ended)(void *context, enum remote_end end);
     void *context;

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import random
+import signal
 import socket
 import sqlite3
 import time
@@ -323,6 +324,22 @@ def test_more_sweeps_than_can_be_left_at_once(
     wait_until(lambda: stranger.log().count("sweep left to others") >= 64)
     time.sleep(2)
     assert stranger.log().count("sweep left to others") < 80
+
+
+def test_token_is_changed(daemon: Callable[..., Daemon], worker: Callable[..., Worker], garden: Path, tmp_path: Path) -> None:
+    """Under a worker that runs: it reads its file again when it is refused, be it with a result in hand."""
+    token = tmp_path / "token"
+    token.write_text("a-token-of-the-daemon\n")
+    remote = daemon(None, *REMOTE, "--token-file", str(token))
+    one = worker(remote, "--token-file", str(token))
+    wait_until(lambda: remote.get("/v1/workers").json()["workers"] != [])
+    token.write_text("another-token-than-that\n")
+    remote.process.send_signal(signal.SIGHUP)
+    assert remote.told("the old one is not valid any more")
+    headers = {"Authorization": "Bearer another-token-than-that"}
+    asked = {"model": f"file:{garden}/models/garden/neox-tiny", "revisions": {"names": ["step0"]}}
+    assert remote.wait(remote.post("/v1/sweeps", asked, headers).json()["id"])["state"] == "done"
+    assert one.stop() == 0 and "does not accept" not in one.log()
 
 
 def test_refused_workers(
