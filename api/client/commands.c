@@ -108,9 +108,10 @@ const struct client_command client_commands[] = {
      client_run_cancel},
     {"watch", "MODEL", "Sweep the new and moved revisions of a model regularly",
      "With --at or --every-minutes the model is watched from now on; the other options say what\n"
-     "its sweeps ask for. --now alone looks once, at once; without options, the watch is shown:\n"
-     "when it looks next, what it found, what its webhook was sent. In a folder, a checkpoint\n"
-     "counts once it is completely written.",
+     "its sweeps ask for. --now alone looks once, at once, and waits until that look has ended,\n"
+     "however long it takes; without options, the watch is shown: when it looks next, what it\n"
+     "found, what its webhook was sent. In a folder, a checkpoint counts once it is completely\n"
+     "written.",
      BIT(AT) | BIT(EVERY_MINUTES) | BIT(NOW) | BIT(WEBHOOK) | BIT(SECRET_FILE) | BIT(FROM) | BIT(TO) |
          BIT(REVISION) | BIT(RULE) | BIT(TENSOR) | BIT(METRIC) | BIT(REFERENCE) | BIT(DATASET) | BIT(FIELD) |
          BIT(MODE) | BIT(LIMIT) | BIT(WINDOW) | BIT(STRIDE) | BIT(TOKENIZER) | BIT(PRIORITY),

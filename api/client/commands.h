@@ -17,7 +17,7 @@
     X(UNREACHABLE, 3, "no daemon answers")                                                                   \
     X(NOT_FOUND, 4, "what was named is not known, or nothing of it is measured")                             \
     X(ERROR, 5, "any other error")                                                                           \
-    X(INTERRUPTED, 130, "interrupted; a sweep that was followed goes on")
+    X(INTERRUPTED, 130, "interrupted; a sweep that was followed, or a look, goes on")
 
 enum client_exit {
 #define X(symbol, value, meaning) CLIENT_EXIT_##symbol = (value),

@@ -15,7 +15,7 @@
 #include <string.h>
 
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
-#define LOOK_WAIT_MS 20000 /* for what a look finds, which may stand behind those at other models */
+#define LOOK_WAIT_MS 20000 /* then it is said that this takes time */
 #define LOOK_PAUSE_MS 50
 
 /* Appends "/v1/watches/owner/name" and `more`. */
@@ -186,16 +186,27 @@ static void print_watch(const json_t *watch)
 static int await_look(struct client_link *link, const struct client_arguments *arguments, json_t **watch,
                       struct err *err)
 {
-    const int64_t until_ms = clock_monotonic_ms() + LOOK_WAIT_MS;
+    const int64_t tell_ms = clock_monotonic_ms() + LOOK_WAIT_MS;
     struct buf target, before;
-    int code, is_waiting = 1;
+    int code, is_waiting = 1, is_told = 0;
     buf_init(&target, LIMIT_URL_BYTES);
     buf_init(&before, KIB);
     buf_append_text(&before, text_or(*watch, "last_run_at", ""));
     code = make_target(arguments, "", &target, err);
-    while (!code && is_waiting && !client_link_is_interrupted && clock_monotonic_ms() < until_ms) {
+    while (!code && is_waiting) {
         json_t *now = NULL;
-        clock_sleep_ms(LOOK_PAUSE_MS);
+        clock_sleep_ms(is_told ? 20 * LOOK_PAUSE_MS : LOOK_PAUSE_MS);
+        if (client_link_is_interrupted) {
+            code = err_set(err, ERR_CANCELLED, "interrupted; the look that was asked for goes on");
+            break;
+        }
+        if (!is_told && clock_monotonic_ms() >= tell_ms) {
+            (void)fputs(
+                "it has not looked yet: the daemon looks at one model after the other, and waits for a "
+                "hub that is down\n",
+                stderr);
+            is_told = 1;
+        }
         if ((code = client_link_get(link, buf_text(&target), &now, err)))
             break;
         json_decref(*watch);
@@ -203,8 +214,6 @@ static int await_look(struct client_link *link, const struct client_arguments *a
         const char *text = text_or(now, "last_run_at", "");
         is_waiting = strcmp(text, buf_text(&before)) == 0 && (!text[0] || (text[0] >= '0' && text[0] <= '9'));
     }
-    if (!code && is_waiting)
-        (void)fputs("it has not looked yet; `bifurcate watch MODEL` shows what it finds\n", stderr);
     buf_free(&target);
     buf_free(&before);
     return code;

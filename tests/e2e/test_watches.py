@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 import sqlite3
+import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta, timezone
@@ -255,8 +257,9 @@ def test_two_people_change_a_watch(daemon: Callable[..., Daemon]) -> None:
     assert change("DELETE", None, "If-Match", tag()) == 204 and one.get(HERE).status == 404
 
 
-def test_client(daemon: Callable[..., Daemon], make_hub: Any, garden: Path, tmp_path: Path) -> None:
-    one = daemon(make_hub(garden))
+def test_client(daemon: Callable[..., Daemon], make_hub: Any, garden: Path, tmp_path: Path, programs: dict[str, Path]) -> None:
+    hub = make_hub(garden)
+    one = daemon(hub)
     none = one.client("watch", MODEL)
     assert none.returncode == 4 and "this model is not watched" in none.stderr, none
     for wrong in (["--at", "2:30"], ["--at", "02:30", "--every-minutes", "5"], ["--from", "5"], ["--secret-file", "x"]):
@@ -293,6 +296,15 @@ def test_client(daemon: Callable[..., Daemon], make_hub: Any, garden: Path, tmp_
 
     once = one.client("watch", MODEL, "--at", "02:45", "--revision", "step0", "--now", "--json")
     assert json.loads(once.stdout)["at"] == "02:45", "one document, though there were two requests"
+
+    hub.reset()
+    held = hub.fault("hold", path="/refs")
+    command = [str(programs["bifurcate"]), "watch", MODEL, "--now", "--server", one.url]
+    looking = subprocess.Popen(command, env=one.env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    wait_until(lambda: any("/refs" in row["target"] for row in hub.log()))
+    looking.send_signal(signal.SIGINT)
+    assert looking.communicate() == ("", "bifurcate: interrupted; the look that was asked for goes on\n") and looking.returncode == 130
+    hub.clear_faults(held)
 
     gone = one.client("unwatch", MODEL)
     assert gone.returncode == 0 and "not watched any more" in gone.stdout, gone
