@@ -23,7 +23,7 @@ struct score_result;
 struct score_need;
 
 /* Raised with every change of the table or of a struct that passes through it. */
-#define BACKEND_ABI_VERSION 12
+#define BACKEND_ABI_VERSION 13
 
 #define BACKEND_WHY_BYTES 512 /* room that callers give to a reason */
 #define BACKEND_NAME_BYTES 128

@@ -27,6 +27,7 @@
 #include <stdint.h>
 
 #define SCORE_DEFINITION 1 /* raised when a result would change its meaning */
+#define SCORE_SLOW_BYTES 256
 
 enum score_activation {
     SCORE_ACTIVATION_GELU,      /* x * Phi(x), exact */
@@ -269,9 +270,10 @@ struct score_result {
     double *logprobs;    /* [target_total] natural logarithms, documents in order */
     uint8_t *is_argmax;  /* [target_total] 0 or 1 */
     /* What it took. */
-    uint64_t input_count;  /* inputs that went through the layers */
-    double flops;          /* of the products, as score_flops counts them */
-    uint64_t memory_bytes; /* that the backend had allocated for model and scoring at most */
+    uint64_t input_count;        /* inputs that went through the layers */
+    double flops;                /* of the products, as score_flops counts them */
+    uint64_t memory_bytes;       /* that the backend had allocated for model and scoring at most */
+    char slow[SCORE_SLOW_BYTES]; /* which of the model's products have no fast way on this device, or "" */
 };
 
 /* Whether the numbers fit each other and are within limits; ERR_INVALID, ERR_UNSUPPORTED, ERR_LIMIT. Other

@@ -62,9 +62,11 @@ static int score(struct measure_job *job, struct scoring *scoring, const struct 
         set_precision(scorer->wide, row);
         code = scoring_run(scoring, scorer->turns, SCORE_PRECISION_F32, is_alone, &outcome, err);
     }
-    if (!code)
-        take_outcome(&outcome, row);
-    return code;
+    if (code)
+        return code;
+    scorers_report_slow(job->shared->scorers, job->task->sweep_id, scoring_result(scoring)->slow);
+    take_outcome(&outcome, row);
+    return 0;
 }
 
 static int open_data(struct measure_job *job, struct source **ret_data, struct err *err)

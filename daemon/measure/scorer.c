@@ -16,7 +16,7 @@ struct scorers {
     struct device *processor; /* NULL until it is needed */
     struct device_turns *processor_turns;
     _Atomic int64_t processor_busy_us;
-    int64_t told, told_overflow; /* the newest sweep of which the log was told */
+    int64_t told, told_overflow, told_slow; /* the newest sweep of which the log was told */
 };
 
 int scorers_new(const struct registry *registry, struct device *device, struct device_turns *turns,
@@ -76,15 +76,31 @@ static void tell(struct scorers *scorers, int64_t sweep_id, const char *reason)
              log_text("device", device_info(scorers->device)->id), log_text("because", reason), log_end);
 }
 
-void scorers_report_overflow(struct scorers *scorers, int64_t sweep_id, const char *revision)
+/* Whether the log is to be told of a sweep; `told` is the newest that it was told of. */
+static int is_news(struct scorers *scorers, int64_t *told, int64_t sweep_id)
 {
     (void)pthread_mutex_lock(&scorers->lock);
-    const int is_news = sweep_id > scorers->told_overflow;
-    scorers->told_overflow = is_news ? sweep_id : scorers->told_overflow;
+    const int is_newer = sweep_id > *told;
+    *told = is_newer ? sweep_id : *told;
     (void)pthread_mutex_unlock(&scorers->lock);
-    if (is_news)
+    return is_newer;
+}
+
+void scorers_report_overflow(struct scorers *scorers, int64_t sweep_id, const char *revision)
+{
+    if (is_news(scorers, &scorers->told_overflow, sweep_id))
         log_info("half precision overflows; such revisions are scored again in float32, which takes longer",
                  log_int("sweep", sweep_id), log_text("revision", revision), log_end);
+}
+
+void scorers_report_slow(struct scorers *scorers, int64_t sweep_id, const char *slow)
+{
+    if (*slow && is_news(scorers, &scorers->told_slow, sweep_id))
+        log_warning(
+            "cuBLASLt does not do some of the model's products; kernels of bifurcated do, which takes "
+            "longer",
+            log_int("sweep", sweep_id), log_text("device", device_info(scorers->device)->id),
+            log_text("products", slow), log_end);
 }
 
 int scorers_choose(struct scorers *scorers, int64_t sweep_id, const struct score_config *config,

@@ -36,6 +36,9 @@ void scorers_free(struct scorers *scorers);
 /* Tells the log, once for a sweep, that a revision of it is scored again in `wide`. Safe for threads. */
 void scorers_report_overflow(struct scorers *scorers, int64_t sweep_id, const char *revision);
 
+/* The same of products that the device does the slow way; `slow` as score_result has it, "" is no news. */
+void scorers_report_slow(struct scorers *scorers, int64_t sweep_id, const char *slow);
+
 /* Chooses for the model of a sweep, of which the log is told once where it is not the device. What opening
  * the processor reports. Safe for threads. */
 int scorers_choose(struct scorers *scorers, int64_t sweep_id, const struct score_config *config,

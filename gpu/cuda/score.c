@@ -2,6 +2,8 @@
 
 #include "gpu/cuda/score_run.h"
 
+#include <string.h>
+
 static int is_cancelled(const struct run *run)
 {
     return score_watch_look(&run->model->watch);
@@ -89,6 +91,7 @@ int cuda_score_run(struct cuda_model *model, const struct score_request *request
     result->flops = score_flops(&model->config, request);
     result->memory_bytes =
         model->memory_bytes + model->raw_bytes + run.scratch_bytes + DEVICE_WORKSPACE_BYTES;
+    memcpy(result->slow, model->gemm.slow, sizeof result->slow);
 out:
     run_done(&run);
     return code;

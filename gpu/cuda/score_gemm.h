@@ -6,19 +6,25 @@
  * Which algorithm is best is asked once for each shape, with the rows rounded up (gemm_rows_asked), and kept
  * with the device: the next model has the same shapes. What is chosen follows from the product alone, so
  * results do not depend on what was computed before.
+ *
+ * Where cuBLASLt refuses a product (its heuristic, or the product itself), it is asked for the same without
+ * the epilogue, which kernels of ours do then; where it refuses that, too, score_product.cu multiplies, some
+ * ten times as slowly. Results of 16-bit types are rounded once more for the bias, and for the activation.
  */
 #ifndef BIFURCATED_GPU_CUDA_SCORE_GEMM_H
 #define BIFURCATED_GPU_CUDA_SCORE_GEMM_H
 
 #include "gpu/cuda/device.h"
 #include "gpu/cuda/score_kernels.h"
+#include "gpu/score.h"
 
 struct gemm_plans;
 
 struct gemm {
     struct cuda_device *device;
     enum score_type type;
-    struct gemm_plans *plans; /* the device's */
+    struct gemm_plans *plans;    /* the device's */
+    char slow[SCORE_SLOW_BYTES]; /* score_result.slow, of all products so far */
 };
 
 enum gemm_epilogue {

@@ -182,6 +182,27 @@ cudaError_t score_launch_group(const struct score_routes *routes, cudaStream_t s
 cudaError_t score_launch_answer(const float *answers, const struct score_routes *routes, uint32_t width,
                                 float *hidden, cudaStream_t stream);
 
+/* -- Products that cuBLASLt does not do, of any shape, stride and alignment (score_gemm.h) -------------- */
+
+struct score_product {
+    const void *weights, *x;
+    void *out;
+    uint64_t outputs, inputs, rows;
+    uint64_t weights_stride, x_stride, out_stride; /* elements from row to row */
+    int is_transposed;                             /* weights [inputs, outputs], else [outputs, inputs] */
+    int is_sum;                                    /* adds to out */
+    float factor;
+};
+
+/* out = factor x W^T (+ out), summed in float32 in the order of the inputs. `out` is of `out_type`: x's own,
+ * or float32. */
+cudaError_t score_launch_product(enum score_type type, enum score_type out_type,
+                                 const struct score_product *product, cudaStream_t stream);
+
+/* x[r, i] += bias[i], both of the type; rows `stride` elements apart. */
+cudaError_t score_launch_bias(enum score_type type, void *x, const void *bias, uint64_t rows, uint64_t width,
+                              uint64_t stride, cudaStream_t stream);
+
 /* -- The head: a running log-sum-exp over blocks of the vocabulary ----------------------------------- */
 
 #define SCORE_HEAD_COLUMNS 8192U /* tokens of a block */

@@ -13,6 +13,7 @@
 struct answer {
     size_t count;
     double logprobs[TARGETS_MAX];
+    char slow[SCORE_SLOW_BYTES];
 };
 
 static inline int answer_score(const struct backend_table *backend, const struct score_config *config,
@@ -28,6 +29,7 @@ static inline int answer_score(const struct backend_table *backend, const struct
         !(code = backend->model_score(loaded, request, &result, err))) {
         answer->count = total;
         memcpy(answer->logprobs, result.logprobs, total * sizeof(double));
+        memcpy(answer->slow, result.slow, sizeof answer->slow);
     }
     score_result_free(&result);
     return code;
@@ -51,13 +53,18 @@ static inline int answer_is_same(const struct answer *a, const struct answer *b)
     return a->count == b->count && memcmp(a->logprobs, b->logprobs, a->count * sizeof(double)) == 0;
 }
 
+static inline int answer_is_within(const struct answer *a, const struct answer *b, double tolerance)
+{
+    for (size_t i = 0; i < a->count; i++)
+        if (!(fabs(a->logprobs[i] - b->logprobs[i]) < tolerance))
+            return 0;
+    return a->count == b->count;
+}
+
 /* Other batches are rounded in another order. */
 static inline int answer_is_near(const struct answer *a, const struct answer *b)
 {
-    for (size_t i = 0; i < a->count; i++)
-        if (!(fabs(a->logprobs[i] - b->logprobs[i]) < 1e-4))
-            return 0;
-    return a->count == b->count;
+    return answer_is_within(a, b, 1e-4);
 }
 
 #endif

@@ -167,6 +167,15 @@ bool is_supported(cublasLtEpilogue_t epilogue)
            epilogue == CUBLASLT_EPILOGUE_RELU_BIAS || epilogue == CUBLASLT_EPILOGUE_GELU_BIAS;
 }
 
+/* Whether the device is one whose library does not do such products, and says so now. */
+bool is_lacking(const operation &how, bool is_late)
+{
+    const unsigned lacks = emulation::lacks();
+    return (lacks & EMULATION_LACKS_LATE ? 1 : 0) == is_late &&
+           (lacks & EMULATION_LACKS_PRODUCTS ||
+            (lacks & EMULATION_LACKS_EPILOGUES && how.epilogue != CUBLASLT_EPILOGUE_DEFAULT));
+}
+
 /* What divides an address, at most as much as the library makes use of. */
 uint16_t alignment_of(const void *memory)
 {
@@ -336,6 +345,8 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t handle, cublasLtM
     for (unsigned i = 0; i < 4; i++)
         if (wanted.alignment[i] < bytes_of(all[i]->type))
             return CUBLAS_STATUS_NOT_SUPPORTED;
+    if (is_lacking(how, false))
+        return how.transposed_a == CUBLAS_OP_T ? CUBLAS_STATUS_SUCCESS : CUBLAS_STATUS_NOT_SUPPORTED;
     *found = {};
     const algorithm granted = algorithm_of(how, *all[0], *all[1], *all[3], wanted);
     static_assert(sizeof(granted) <= sizeof(found->algo));
@@ -378,9 +389,9 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc
                          p.x.stride >= (int64_t)p.x.rows && p.out.stride >= (int64_t)p.out.rows &&
                          (p.add == 0 || (c == d && c_layout == d_layout)) && is_for(granted, p) &&
                          is_aligned_for(granted, p) && workspace_bytes >= granted.workspace_bytes;
-    if (!is_good)
-        return CUBLAS_STATUS_INVALID_VALUE;
-    if (emulation::is_exact() && granted.rows != p.x.columns)
+    if (!is_good) /* the library says "invalid value", after which the module would go another way */
+        return CUBLAS_STATUS_MAPPING_ERROR;
+    if ((emulation::is_exact() && granted.rows != p.x.columns) || is_lacking(p.how, true))
         return CUBLAS_STATUS_NOT_SUPPORTED;
     const int ordinal = emulation::current_device();
     emulation::enqueue(stream, [=] { multiply(p, ordinal); });

@@ -43,6 +43,14 @@ template <> struct pointers<score_norm> {
     }
 };
 
+template <> struct pointers<score_product> {
+    static void check(const score_product &product, int ordinal)
+    {
+        for (const void *one : {product.weights, product.x, (const void *)product.out})
+            check_argument(one, ordinal);
+    }
+};
+
 template <> struct pointers<statistics_first> {
     static void check(const statistics_first &pass, int ordinal)
     {

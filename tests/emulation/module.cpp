@@ -11,6 +11,7 @@
  *     refuse=CALL:N       ... is refused as an invalid value
  *     starve=CALL:N       ... is out of memory
  *     hang=CALL:N         ... never returns, and neither does any later call
+ *     lacks=N             what cuBLASLt does not do: EMULATION_LACKS_ of runtime.h
  *     poison=HEX          data that hold these bytes lose the device that they are copied to
  *     exclusive=FOLDER    a device is one process's at a time, by locks in this folder
  *     seed=N haste=N      of the orders, as in runtime.h
@@ -72,6 +73,8 @@ void read_word(settings &all, const std::string &word)
         all.multiprocessors = std::stoi(value);
     else if (key == "driver")
         all.device.driver = value == "0" ? -1 : std::stoi(value);
+    else if (key == "lacks")
+        all.device.lacks = (unsigned)std::stoul(value);
     else if (key == "poison")
         all.poison = from_hex(value);
     else if (key == "exclusive")

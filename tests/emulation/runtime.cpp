@@ -186,6 +186,11 @@ bool emulation::is_exact()
     return device.is_exact != 0;
 }
 
+unsigned emulation::lacks()
+{
+    return device.lacks;
+}
+
 int emulation::current_device()
 {
     return current_ordinal;

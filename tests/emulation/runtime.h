@@ -33,7 +33,12 @@ struct emulation_device {
     int capability;   /* 10 * major + minor; 0: 90 */
     int count;        /* of such devices; 0: one; negative: none */
     int driver;       /* of CUDA, as 13000; 0: the headers' own; negative: there is none */
+    unsigned lacks;   /* of products, what cuBLASLt does not do: the sum of EMULATION_LACKS_ */
 };
+
+#define EMULATION_LACKS_EPILOGUES 1U
+#define EMULATION_LACKS_PRODUCTS 2U /* all of them */
+#define EMULATION_LACKS_LATE 4U     /* which the product says, and not the search for an algorithm */
 
 /* The devices from now on; what was injected is forgotten. No context is open. */
 void emulation_reset(const struct emulation_device *device);
@@ -144,6 +149,7 @@ void launch_later(const configuration &with, void (*kernel)(Parameters...), Argu
 
 /* Of the device. */
 bool is_exact();
+unsigned lacks();
 
 /* Whether a stream belongs to it. */
 bool is_current(cudaStream_t stream);

@@ -253,10 +253,10 @@ static void products_are_those_of_cublaslt_s_table(void)
     CHECK(ask(handle, &odd, NULL, stream) == CUBLAS_STATUS_NOT_SUPPORTED);
     odd = good;
     odd.bias = bias + 1;
-    CHECK(ask(handle, &good, &odd, stream) == CUBLAS_STATUS_INVALID_VALUE);
+    CHECK(ask(handle, &good, &odd, stream) == CUBLAS_STATUS_MAPPING_ERROR);
     odd = good;
     odd.epilogue = CUBLASLT_EPILOGUE_RELU_BIAS;
-    CHECK(ask(handle, &good, &odd, stream) == CUBLAS_STATUS_INVALID_VALUE);
+    CHECK(ask(handle, &good, &odd, stream) == CUBLAS_STATUS_MAPPING_ERROR);
     CHECK(ask(handle, &good, &good, stream) == CUBLAS_STATUS_SUCCESS);
     emulation_abandon(); /* with the stream the product, whose memory is the host's */
 }

@@ -4,6 +4,7 @@
  */
 #include "gpu/cuda/score_gemm.h"
 #include "tests/emulation/faulty.h"
+#include "tests/emulation/test_products.h"
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -89,6 +90,32 @@ static void a_refused_plan_is_asked_for_again(void)
             break;
     }
     CHECK(asked >= 5); /* the products of a layer and of the head */
+}
+
+/* Without cuBLASLt's epilogues, or all of its products, whether its search for an algorithm says so or the
+ * product: the same numbers but for a rounding or two more of each product with a bias, and it is told. Each
+ * kind of product: test_products.c. */
+static void what_cublaslt_does_not_do_is_done(void)
+{
+    const enum score_activation before = config.activation;
+    const unsigned all[] = {0, EMULATION_LACKS_EPILOGUES, EMULATION_LACKS_EPILOGUES | EMULATION_LACKS_LATE,
+                            EMULATION_LACKS_PRODUCTS, EMULATION_LACKS_PRODUCTS | EMULATION_LACKS_LATE};
+    struct emulation_device device = plain;
+    struct answer want, got;
+    config.activation = SCORE_ACTIVATION_GELU_TANH; /* an epilogue */
+    const struct score_model_source source = source_of(SCORE_PRECISION_HALF);
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
+        struct err err = ERR_INIT;
+        void *opened = NULL;
+        device.lacks = all[i];
+        CHECK(open_new(&device, &opened, &err) == 0);
+        CHECK(load_and_score(opened, &source, i ? &got : &want, &err) == 0);
+        CHECK(i ? answer_is_within(&want, &got, 2e-2) : want.slow[0] == '\0');
+        CHECK(i == 0 || strstr(got.slow, i < 3 ? "16 inputs, 24 outputs: bias and activation]"
+                                               : "16 inputs, 53 outputs: all of it]"));
+        close_whole(opened);
+    }
+    config.activation = before;
 }
 
 /* Few numbers of rows are asked for, none much larger than what there is. */
@@ -244,6 +271,8 @@ int main(void)
     rows_are_rounded_up_a_little();
     a_refused_plan_is_asked_for_again();
     an_algorithm_for_other_rows_is_replaced();
+    what_cublaslt_does_not_do_is_done();
+    failures += products_fail();
     loading_is_cancelled(0);
     loading_is_cancelled(500ULL << 20);
     a_loss_stays(cudaErrorIllegalAddress, ERR_DEVICE_LOST);

@@ -34,6 +34,7 @@ struct cases {
     unsigned limit_s;           /* a case that takes longer ends the process; 0: none does */
     int is_lost;                /* the device: nothing more runs in this process */
     int passed, failed;
+    int slow; /* cases with products that cuBLASLt does not do, which their lines name */
 };
 
 #define CASE_LIMIT_S 60U

@@ -158,13 +158,15 @@ static void compare(struct cases *cases, const struct scored *row, const char *n
         worst = isnan(worst) || difference <= worst ? worst : difference; /* NaN stays */
         hits += results[0].is_argmax[i] != results[1].is_argmax[i];
     }
+    cases->slow += results[1].slow[0] != 0;
     if (memcmp(results[1].logprobs, results[2].logprobs, total * sizeof(double)) ||
         memcmp(results[1].is_argmax, results[2].is_argmax, total))
         case_ends(cases, name, (double)INFINITY, "two runs differ");
     else if ((double)hits > 1 + 0.02 * (double)total)
         case_ends(cases, name, (double)INFINITY, "other tokens are the most probable");
     else
-        case_ends(cases, name, isnan(worst) ? (double)INFINITY : worst / tolerance, "log-probability");
+        case_ends(cases, name, isnan(worst) ? (double)INFINITY : worst / tolerance,
+                  results[1].slow[0] ? results[1].slow : "log-probability");
 }
 
 /* Leaves NaNs in the memory that the device's pool hands out next: what scoring reads and has not written

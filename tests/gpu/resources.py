@@ -21,6 +21,7 @@ REGISTERS = (
     (r"\w+ attention_kernel", 168),  # fewer for smaller heads, by __launch_bounds__: what those refuse is spilled
     (r"\w+ attention_plain", 64),
     (r"\w+ begin", 32),
+    (r"\w+ bias", 32),
     (r"\w+ choose", 40),
     (r"\w+ convert", 48),
     (r"\w+ count", 32),
@@ -36,6 +37,7 @@ REGISTERS = (
     (r"sm_100 norm", 72),
     (r"\w+ norm", 64),
     (r"\w+ place", 32),
+    (r"\w+ product", 64),
     (r"\w+ rms_any", 32),
     (r"\w+ rms_kernelI\w+Li32ELi16E", 96),
     (r"\w+ rms_kernel", 64),
