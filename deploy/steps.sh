@@ -59,16 +59,28 @@ await_group() {
   return "$status"
 }
 
-# begin_beside FUNCTION: its steps run beside what follows, where a processor is free. What they say goes to build/beside.log.
+# begin_beside FUNCTION...: their steps run beside what follows, where a processor is free; those of the second and later functions where
+# the first leaves one, too, so that none waits as long as there is work. What a function's steps say goes to build/beside.FUNCTION.log.
 begin_beside() {
-  begin_group steps_beside "$1" >build/beside.log 2>&1
+  rm -f build/beside.*.log
+  beside_functions=("$@")
+  begin_group steps_beside "$@"
   beside=$group
 }
 
 steps_beside() {
   renice -n 19 -p "$BASHPID" >/dev/null 2>&1 || true # before it starts anything, since a new process may miss it
   running=/dev/null
-  "$1"
+  local lanes=() lane status=0
+  for lane; do
+    {
+      [ "$lane" = "$1" ] || chrt --idle --pid 0 "$BASHPID" 2>/dev/null || true
+      "$lane"
+    } >"build/beside.$lane.log" 2>&1 &
+    lanes+=($!)
+  done
+  for lane in "${lanes[@]}"; do wait "$lane" || status=$?; done
+  return "$status"
 }
 
 # tree PID: it and all that descend from it.
@@ -104,7 +116,7 @@ await_beside() {
     sleep 1
   done
   await_group "$beside" || status=$?
-  cat build/beside.log
+  for name in "${beside_functions[@]}"; do cat "build/beside.$name.log"; done
   if [ $is_cut = yes ]; then
     for name in "$@"; do grep -qF " $name" "$results" || skipped "$name" "it had not ended after $limit_s s; run it without --within"; done
   elif [ "$status" -ne 0 ]; then

@@ -51,6 +51,24 @@ def test_steps_beside_others(tmp_path: Path) -> None:
     assert told and int(told.group(1)) >= 10, done.stdout
 
 
+def test_steps_beside_of_two_functions(tmp_path: Path) -> None:
+    """They run beside each other, what each says stays together, the failure of either counts, and the end comes to both."""
+    script = """
+      : >endless
+      endless() { echo $BASHPID >>endless; exec sleep 600; }
+      one() { step first sh -c 'touch met; until [ -e go ]; do sleep 0.02; done; echo 1'; step left endless; }
+      two() { step second sh -c 'until [ -e met ]; do sleep 0.02; done; chrt --pid $$; touch go; false'; step lost endless; }
+      begin_beside one two
+      until [ "$(wc -l <endless)" -eq 2 ]; do sleep 0.05; done
+      await_beside 1 first left second lost; summary"""
+    done = run(tmp_path, script)
+    assert sorted(outcomes(done.stdout))[:2] == ["FAILED  second", "passed  first"], done
+    assert "1 passed, 1 failed, 2 skipped\n" in done.stdout and "broke off" not in done.stdout
+    assert re.search(r"== first\n1\n\n== left\n\n== second\n[^=]*SCHED_IDLE", done.stdout), done.stdout
+    for one in (tmp_path / "endless").read_text().split():
+        wait_until(lambda one=int(one): not is_alive(one))
+
+
 def test_steps_beside_that_take_too_long(tmp_path: Path) -> None:
     """What has ended counts, what has not is ended and told as skipped, by name; what took its time without a limit is waited for."""
     steps = "checks() { step one true; touch ready; step two sleep 600; step three true; }; begin_beside checks; step tests true"
