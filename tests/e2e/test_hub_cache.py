@@ -153,18 +153,17 @@ def test_resume_after_kill(big_root: Path, make_hub: Callable[..., Emulator], tm
     folder.mkdir(parents=True)
     data = random.Random(5).randbytes(1 << 20) * 80
     (folder / BIG).write_bytes(data)
-    hub = make_hub(root, bandwidth_bps=150e6)
+    hub = make_hub(root)
+    hub.fault("hold", route="cdn", after=5)  # of ranges of 8 MiB
     probe = Probe(tmp_path, hub.url)
     process = probe.start("org/huge", "download", "main", BIG)
     blobs = probe.cache / "models--org--huge" / "blobs"
-    deadline = time.monotonic() + 60
-    while not any(path.stat().st_size >= 32 << 20 for path in blobs.glob("*.incomplete")):
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    wait_until(lambda: any(path.stat().st_size >= 32 << 20 for path in blobs.glob("*.incomplete")))
     process.kill()
     process.communicate()
     assert [path.suffix for path in blobs.iterdir()] == [".incomplete"]
-    hub.set(bandwidth_bps=0)
+    hub.clear_faults()
+    wait_until(lambda: not hub.stats()["in_flight"]["cdn"])
     hub.reset()
     assert Path(probe("org/huge", "download", "main", BIG)["path"]).read_bytes() == data
     assert hub.stats()["bytes"]["cdn"] <= len(data) - (32 << 20) + 65536

@@ -135,7 +135,8 @@ def test_a_remote_worker_hands_in_what_was_removed(
     daemon: Callable[..., Daemon], make_hub: Callable[..., Emulator], garden: Path, worker: Callable[..., Worker]
 ) -> None:
     """It learns that nobody wants it, and goes on with the next task."""
-    hub = make_hub(garden, bandwidth_bps=200_000)
+    hub = make_hub(garden)
+    hub.fault("hold", route="cdn", revision="step128")
     one = daemon(hub, "--fetchers", "0")
     far = worker(one)
     sweep = one.sweep(MODEL, **FEW)
@@ -144,7 +145,7 @@ def test_a_remote_worker_hands_in_what_was_removed(
     assert one.request("DELETE", f"/v1/sweeps/{sweep}").status == 200
     assert one.request("DELETE", PATH).status == 200
     wait_gone(one)
-    hub.set(bandwidth_bps=0)
+    hub.clear_faults()
     far.resume()
     assert one.wait(one.sweep(MODEL, **FEW))["state"] == "done"
     assert len([row for row in one.series(MODEL) if row["state"] == "measured"]) == len(NAMES)

@@ -66,13 +66,16 @@ def manager(tmp_path: Path, daemon: Callable[..., Daemon]) -> Iterator[Manager]:
 def test_life_of_a_service(
     daemon: Callable[..., Daemon], manager: Manager, make_hub: Callable[..., Emulator], garden: Path
 ) -> None:
-    one = daemon(make_hub(garden, bandwidth_bps=8_000_000), env=manager.env())
+    hub = make_hub(garden)
+    hub.fault("hold", route="cdn", revision="step13000")  # until it is told how far the sweep is
+    one = daemon(hub, env=manager.env())
     wait_until(lambda: manager.count("WATCHDOG=1") >= 3)  # while it has nothing to do
     assert [line for line in manager.lines if not line.startswith("FD")][0] == "READY=1"
     wait_until(lambda: manager.status == "waiting for sweeps")
     sweep = one.sweep(MODEL)
     wait_until(lambda: re.fullmatch(rf"sweep {sweep} of {MODEL}: \d+ of \d+ revisions", manager.status) is not None)
     fed = manager.count("WATCHDOG=1")
+    hub.clear_faults()
     assert one.wait(sweep)["state"] == "done"
     wait_until(lambda: manager.count("WATCHDOG=1") > fed and manager.status == "waiting for sweeps")
     one.process.send_signal(signal.SIGHUP)
