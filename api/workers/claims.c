@@ -19,6 +19,7 @@
 
 /* What is kept until its worker has the task. */
 struct claim {
+    struct api_asker asker;
     struct task_lease lease;
     int is_held; /* to be given back if the answer does not arrive */
 };
@@ -39,9 +40,21 @@ static void end_claim(struct api_request *request, int is_delivered)
 {
     struct claim *claim = request->kept;
     struct err ignored = ERR_INIT;
+    api_askers_leave(request->context->workers->askers, &claim->asker);
     if (claim->is_held && !is_delivered)
         (void)tasks_decline(request->context->store, &claim->lease, "the claim did not arrive", &ignored);
     free(claim);
+}
+
+static int enter(struct api_request *request, const char *worker, struct err *err)
+{
+    struct claim *claim = calloc(1, sizeof *claim);
+    if (!claim)
+        return err_set(err, ERR_NO_MEMORY, "out of memory");
+    api_askers_enter(request->context->workers->askers, &claim->asker, worker);
+    request->kept = claim;
+    request->on_end = end_claim;
+    return 0;
 }
 
 /* Reads what the worker offers. One that begins anew has nothing any more. */
@@ -51,6 +64,8 @@ static int begin_claim(struct api_request *request, struct wire_offer *offer, st
     int code = api_claim_offer_read(request, offer, response, err);
     if (!code && !request->has_waited && !offer->is_leaving)
         code = check_sweep(request, offer->sweep_id, response, err);
+    if (!code && !request->has_waited)
+        code = enter(request, offer->worker, err);
     if (code)
         return code;
     api_worker_list_note(request->context->workers->list, offer->worker, offer, 0, 0);
@@ -61,10 +76,6 @@ static int begin_claim(struct api_request *request, struct wire_offer *offer, st
     int some_reach_it = api_worker_list_some_reach_hub(request->context->workers->list);
     api_context_note_worker_hub(request->context, offer->hub_problem,
                                 some_reach_it ? "" : offer->hub_problem);
-    request->kept = calloc(1, sizeof(struct claim));
-    if (!request->kept)
-        return err_set(err, ERR_NO_MEMORY, "out of memory");
-    request->on_end = end_claim;
     request->wait_until_ms = clock_monotonic_ms() + offer->wait_s * 1000;
     if (!offer->is_again)
         return 0;
@@ -118,6 +129,24 @@ static int answer_claim(struct api_request *request, const struct task_row *row,
     return end_untold(request, &claim->lease, &reason, response, err);
 }
 
+/* Its worker has asked anew or left since, and then it was seen what it had claimed: not this. */
+static int is_over(struct api_request *request)
+{
+    const struct claim *claim = request->kept;
+    return api_askers_is_over(request->context->workers->askers, &claim->asker);
+}
+
+static int take_back(struct api_request *request, const struct task_row *row, struct api_response *response)
+{
+    struct task_lease lease;
+    struct err ignored = ERR_INIT;
+    task_lease_of(row, &lease);
+    (void)tasks_decline(request->context->store, &lease, "its worker has spoken since it asked", &ignored);
+    api_context_wake(request->context);
+    response->status = MHD_HTTP_NO_CONTENT;
+    return 0;
+}
+
 int api_create_claim(struct api_request *request, struct api_response *response, struct err *err)
 {
     struct store *store = request->context->store;
@@ -130,7 +159,7 @@ int api_create_claim(struct api_request *request, struct api_response *response,
     if (code)
         return code;
     if (offer.is_leaving || api_http_is_draining(request->http) ||
-        (request->has_waited && !api_claim_wait_is_alive(request))) {
+        (request->has_waited && (is_over(request) || !api_claim_wait_is_alive(request)))) {
         response->status = MHD_HTTP_NO_CONTENT;
         return 0;
     }
@@ -153,6 +182,8 @@ int api_create_claim(struct api_request *request, struct api_response *response,
     code = left < API_WORKERS_LEFT_MAX
                ? tasks_claim(store, &claimant, &choice, &row, &wait_ms, err)
                : err_set(err, ERR_NOT_FOUND, "its token may not read what too many sweeps need");
+    if (code == 0 && is_over(request))
+        return take_back(request, &row, response);
     if (code == 0) {
         api_worker_list_note_claim(request->context->workers->list, offer.worker, row.revision_id);
         return answer_claim(request, &row, &offer, response, err);

@@ -28,8 +28,9 @@ int api_workers_start(const struct api_claims_options *options, struct store *st
         workers->list = api_worker_list_new();
         workers->gated = api_gated_new(API_GATED_MS);
         workers->models = api_gated_new(API_GATED_MODEL_MS);
+        workers->askers = api_askers_new();
     }
-    int code = workers && workers->list && workers->gated && workers->models
+    int code = workers && workers->list && workers->gated && workers->models && workers->askers
                    ? 0
                    : err_set(err, ERR_NO_MEMORY, "workers: out of memory");
     if (!code)
@@ -58,6 +59,7 @@ void api_workers_free(struct api_workers *workers)
     api_worker_list_free(workers->list);
     api_gated_free(workers->gated);
     api_gated_free(workers->models);
+    api_askers_free(workers->askers);
     free(workers);
 }
 

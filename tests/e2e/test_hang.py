@@ -85,7 +85,7 @@ def test_a_read_that_never_returns(daemon: Callable[..., Daemon], folder: Path, 
     one = daemon(None, *SOON, "--attempts", "2", env=env)
     number = one.sweep(f"file:{folder}", **NAMES)
     for attempt in (1, 2, 3):
-        assert one.process.wait(60) == LOST, one.log()
+        assert one.process.wait(STOP_S) == LOST, one.log()
         assert one.log().count("a task hangs; the daemon ends so that its supervisor") == attempt, one.log()
         # of what is only slow it may be said, too: on a busy machine nothing moves for a quarter of so short a time
         assert one.log().count("warning task makes no progress sweep=1") >= attempt, one.log()
@@ -128,12 +128,12 @@ def test_a_read_of_a_remote_worker_that_never_returns(daemon: Callable[..., Daem
     one = daemon(None, "--fetchers", "0", *SOON[2:])
     number = one.sweep(f"file:{folder}", **NAMES)
     first = worker(one, *SOON[:2], env=env)
-    assert first.wait(60) == LOST, first.log()
+    assert first.wait(STOP_S) == LOST, first.log()
     assert first.log().index("a task hangs; the worker ends") < first.log().index("warning task will be tried again sweep=1")
     assert failures_of(one) == {"step512": 1}
     hang("/run")
     first.start()
-    assert first.wait(60) == LOST, first.log()
+    assert first.wait(STOP_S) == LOST, first.log()
     assert "warning task given back sweep=1" in first.log() and failures_of(one) == {"step512": 1}
     hang("")
     first.start()
@@ -209,7 +209,7 @@ def test_a_gpu_that_never_answers(daemon: Callable[..., Daemon], make_hub: Calla
     options = ("--cuda-module", str(module), *SOON, "--fetchers", "3")
     one = daemon(make_hub(garden), *options, env={"BIFURCATED_EMULATION": "hang=launch:12"})
     number = one.sweep(MODEL, revisions={"names": ["step0", "step1", "step2", "step512", "step1000"]})
-    assert one.process.wait(60) == LOST, one.log()
+    assert one.process.wait(STOP_S) == LOST, one.log()
     assert "the compute device is lost; the daemon ends" in one.log() and "has not answered for 3 s" in one.log()
     one.env["BIFURCATED_EMULATION"] = ""
     one.start()

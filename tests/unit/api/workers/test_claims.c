@@ -4,6 +4,9 @@
 #include "tests/unit/api/workers/claims_fixture.h"
 
 #include "api/workers/claim_task.h"
+#include "daemon/base/clock.h"
+#include "store/connection.h"
+#include "store/sweeps.h"
 
 /* Words that are not as described are refused by name, and leave the claim as it was. */
 static void put_bad(const struct api_fixture *fixture, const char *id, const char *what, const char *body,
@@ -298,6 +301,102 @@ static void test_a_name_is_no_key(void **state)
     free(sample);
 }
 
+/* Asks for work, and does not wait for the answer. */
+static int ask(const struct api_fixture *fixture, const struct wire_offer *given)
+{
+    char head[256];
+    struct buf body;
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(api_server_port(fixture->server))};
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof address), 0);
+    buf_init(&body, 65536);
+    OK(wire_offer_append(given, &body, &err));
+    int length = snprintf(head, sizeof head,
+                          "POST /v1/claims HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+                          "Content-Length: %zu\r\n\r\n",
+                          body.size);
+    assert_int_equal(send(fd, head, (size_t)length, MSG_NOSIGNAL), length);
+    assert_int_equal(send(fd, body.data, body.size, MSG_NOSIGNAL), (ssize_t)body.size);
+    buf_free(&body);
+    return fd;
+}
+
+static void await_waiting(const struct api_fixture *fixture)
+{
+    int is_there = 0;
+    for (int64_t end_ms = clock_monotonic_ms() + 60000; !is_there && clock_monotonic_ms() < end_ms;) {
+        struct exchange exchange;
+        fixture_request(fixture, "GET", "/metrics", NULL, NULL, &exchange);
+        is_there = strstr(exchange.body, "\nbifurcated_remote_workers_waiting 1\n") != NULL;
+        free(exchange.body);
+    }
+    assert_true(is_there);
+}
+
+/* Nobody hears the answer to what a slot has asked before it asked anew, or left, although its connection may
+ * still look open: it gets no task, which would be its worker's until the lease is over. */
+static void test_what_was_asked_before_gets_nothing(void **state)
+{
+    struct api_fixture *fixture = *state;
+    char answer[13] = "";
+    struct task_row row;
+    int64_t ids[2];
+    for (int is_leaving = 0; is_leaving < 2; is_leaving++) {
+        struct wire_offer given = an_offer("w/00");
+        struct wire_task task;
+        given.wait_s = 50;
+        int fd = ask(fixture, &given);
+        await_waiting(fixture);
+        given.wait_s = 0;
+        given.is_again = 1;
+        given.is_leaving = is_leaving;
+        offer(fixture, &given, 204, NULL);
+        (void)start(fixture, 1, ids);
+        assert_int_equal(recv(fd, answer, sizeof answer - 1, MSG_WAITALL), sizeof answer - 1);
+        assert_string_equal(answer, "HTTP/1.1 204");
+        (void)close(fd);
+        claim(fixture, "other/00", &task);
+        get_task(fixture, &task, &row);
+        assert_int_equal(row.attempts, 1);
+        put(fixture, task.id, "failure", "{\"code\":\"cancelled\",\"message\":\"over\"}", 200);
+        wire_task_free(&task);
+        OK(sweeps_cancel(fixture->store.store, row.sweep_id, &err));
+    }
+}
+
+/* The same where it is at its claim already. */
+static void test_what_is_claimed_too_late_is_given_back(void **state)
+{
+    struct api_fixture *fixture = *state;
+    struct connection *connection = NULL;
+    struct wire_offer given = an_offer("w/00");
+    struct wire_task task;
+    struct task_row row;
+    char answer[13] = "";
+    int64_t ids[2];
+    (void)start(fixture, 1, ids);
+    OK(store_write_begin(fixture->store.store, CONNECTION_DURABILITY_CRASH, &connection, &err));
+    int fd = ask(fixture, &given), is_there = 0;
+    for (int64_t end_ms = clock_monotonic_ms() + 60000; !is_there && clock_monotonic_ms() < end_ms;) {
+        json_t *list = fixture_get(fixture, "/v1/workers", 200);
+        is_there = json_array_size(json_object_get(list, "workers")) == 1;
+        json_decref(list);
+    }
+    assert_true(is_there);
+    given.is_leaving = 1;
+    offer(fixture, &given, 204, NULL);
+    OK(store_write_end(fixture->store.store, 0, &err));
+    assert_int_equal(recv(fd, answer, sizeof answer - 1, MSG_WAITALL), sizeof answer - 1);
+    assert_string_equal(answer, "HTTP/1.1 204");
+    (void)close(fd);
+    claim(fixture, "other/00", &task);
+    get_task(fixture, &task, &row);
+    assert_int_equal(row.attempts, 2);
+    assert_int_equal(row.failures + row.interruptions, 0);
+    wire_task_free(&task);
+}
+
 static void test_other_versions(void **state)
 {
     struct api_fixture *fixture = *state;
@@ -322,9 +421,15 @@ static void test_other_versions(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        SERVED(test_what_a_claim_tells),       SERVED(test_recorded_once),    SERVED(test_lost_lease),
-        SERVED(test_failed_released_declined), SERVED(test_failed_elsewhere), SERVED(test_a_name_is_no_key),
+        SERVED(test_what_a_claim_tells),
+        SERVED(test_recorded_once),
+        SERVED(test_lost_lease),
+        SERVED(test_failed_released_declined),
+        SERVED(test_failed_elsewhere),
+        SERVED(test_a_name_is_no_key),
         SERVED(test_other_versions),
+        SERVED(test_what_was_asked_before_gets_nothing),
+        SERVED(test_what_is_claimed_too_late_is_given_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
