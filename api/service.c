@@ -152,6 +152,10 @@ static int append_store_metrics(struct store *store, struct buf *text, struct er
                        (double)counts.claimed);
     api_metrics_append(text, "bifurcated_database_bytes", "gauge", "Database and log on disk.",
                        (double)counts.size_bytes);
+    struct err lock = ERR_INIT;
+    api_metrics_append(text, "bifurcated_database_locked", "gauge",
+                       "Whether another program keeps the database locked: nothing can be recorded.",
+                       store_check_lock(store, &lock) != 0);
     api_metrics_append(text, "bifurcated_database_log_bytes", "gauge",
                        "The database's log, which a thread moves into the database from 16 MiB on.",
                        (double)store_log_size(store));

@@ -24,7 +24,7 @@ static int is_ready(void *context, char *reason, size_t reason_size)
         return 0;
     }
     struct err err = ERR_INIT;
-    if (store_check_place(service->store, &err)) {
+    if (store_check_place(service->store, &err) || store_check_lock(service->store, &err)) {
         (void)snprintf(reason, reason_size, "%s", err.message);
         return 0;
     }

@@ -18,6 +18,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define LOCK_TOLD_MS 60000 /* a daemon with nothing to write does not see that it has ended */
+#define LOCK_TRY_MS 2000   /* the daemon's own transactions are shorter */
+
 struct store {
     char *path;
     dev_t device; /* with the next, the file that was opened there */
@@ -30,6 +33,9 @@ struct store {
     struct checkpointer *checkpointer; /* NULL beside a daemon, which has one */
 
     struct readers readers;
+
+    _Atomic int64_t
+        locked_ms; /* monotonic: when a write last found another program's lock; 0: the last did not */
 
     pthread_mutex_t mutex; /* guards everything below */
     pthread_cond_t changed;
@@ -213,6 +219,8 @@ int store_write_begin(struct store *store, enum connection_durability durability
         code = query_begin(&query, writer, "BEGIN IMMEDIATE", err);
     if (!code)
         code = query_run(&query, err);
+    if (!code || code == ERR_TIMEOUT)
+        atomic_store(&store->locked_ms, code ? clock_monotonic_ms() : 0);
     if (code) {
         (void)pthread_mutex_unlock(&store->writer_mutex);
         return code;
@@ -315,6 +323,29 @@ int store_check_place(const struct store *store, struct err *err)
         "database %s was moved or deleted while it is open, so nothing more is recorded: put it back, "
         "or stop the daemon and start it with state where the database is now, or restore a backup",
         store->path);
+}
+
+int store_check_lock(const struct store *store, struct err *err)
+{
+    const int64_t locked_ms = atomic_load(&store->locked_ms);
+    if (!locked_ms || clock_monotonic_ms() - locked_ms > LOCK_TOLD_MS)
+        return 0;
+    return err_set(err, ERR_TIMEOUT,
+                   "another program keeps the database %s locked, so nothing is recorded: end it (fuser -v "
+                   "names it); work then goes on by itself",
+                   store->path);
+}
+
+int store_try_lock(const char *path, struct err *err)
+{
+    struct connection *connection = NULL;
+    int code = connection_open_plain(path, &connection, err);
+    if (!code)
+        (void)sqlite3_busy_timeout(connection->db, LOCK_TRY_MS);
+    if (!code)
+        code = connection_exec(connection, "BEGIN IMMEDIATE; ROLLBACK", err);
+    connection_close(connection);
+    return code == ERR_TIMEOUT ? code : 0;
 }
 
 int store_size(struct store *store, uint64_t *ret_size_bytes, struct err *err)

@@ -87,6 +87,14 @@ void store_wake(struct store *store);
  * with this until the file is put back. */
 int store_check_place(const struct store *store, struct err *err);
 
+/* Whether another program keeps writers out, as the newest write found within the last minute: 0, or
+ * ERR_TIMEOUT with what to do. Such a program is a shell that has left a transaction open; a backup keeps
+ * nobody out. */
+int store_check_lock(const struct store *store, struct err *err);
+
+/* The same of a database that this process has not opened, by trying: within two seconds. */
+int store_try_lock(const char *path, struct err *err);
+
 /* Bytes of the database and its log on disk. */
 int store_size(struct store *store, uint64_t *ret_size_bytes, struct err *err);
 

@@ -117,6 +117,8 @@ static void check_database(const char *path, struct check_report *report)
               facts.revisions, facts.revisions == 1 ? "revision" : "revisions", facts.measured,
               facts.measured == 1 ? "measured tensor" : "measured tensors", facts.sweeps,
               facts.sweeps == 1 ? "sweep" : "sweeps");
+    if (store_try_lock(path, &err))
+        check_add(report, CHECK_LEVEL_ERROR, "database", "%s", err.message);
     if (facts.damaged)
         check_add(report, CHECK_LEVEL_ERROR, "database",
                   "%" PRId64 " large values (distributions, columns, sampled entries) are damaged: restore a "

@@ -129,7 +129,7 @@ def test_the_listening_socket_is_held(daemon: Callable[..., Daemon], programs: d
 
 
 def test_a_part_that_stands_still_is_not_fed_for(
-    daemon: Callable[..., Daemon], manager: Manager, make_hub: Callable[..., Emulator], garden: Path
+    daemon: Callable[..., Daemon], manager: Manager, make_hub: Callable[..., Emulator], garden: Path, programs: dict[str, Path]
 ) -> None:
     """Another program locks the database: leases cannot be kept, so the signs of life stop until it is open again."""
     one = daemon(make_hub(garden, bandwidth_bps=500_000), env=manager.env())
@@ -141,8 +141,13 @@ def test_a_part_that_stands_still_is_not_fed_for(
     at = len(manager.lines) - 1 - manager.lines[::-1].index("STATUS=stuck: lease keeper")
     assert "WATCHDOG=1" not in manager.lines[at:]
     fed = manager.count("WATCHDOG=1")
+    wait_until(lambda: one.get("/readyz").status == 503)
+    assert "another program keeps the database" in one.get("/readyz").text and "\nbifurcated_database_locked 1\n" in one.get("/metrics").text
+    checked = subprocess.run([programs["bifurcated"], "check", "--state", one.state], env=one.env, capture_output=True, text=True, check=False)
+    assert checked.returncode == 1 and re.search("^error +database .*fuser -v", checked.stdout, re.M), checked.stdout
     blocker.execute("ROLLBACK")
-    wait_until(lambda: manager.count("WATCHDOG=1") > fed)
+    wait_until(lambda: manager.count("WATCHDOG=1") > fed and one.get("/readyz").status == 200)
+    assert "\nbifurcated_database_locked 0\n" in one.get("/metrics").text
     assert one.told('part="lease keeper"') and one.told("every part of the daemon makes progress again")
     one.kill()  # a stop would wait for the slow downloads
 
