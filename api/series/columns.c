@@ -197,6 +197,8 @@ int api_columns_parse(const char *fields, struct api_columns *columns, struct er
         size_t index = find(name, length);
         if (index == TABLE_COUNT) {
             char question[GUESS_QUESTION_SIZE];
+            if (length == 0)
+                return err_set(err, ERR_INVALID, "fields: a name is missing before or after a comma");
             return err_set(err, ERR_INVALID, "fields: no column is called \"%.*s\"%s",
                            length < 100 ? (int)length : 100, name, ask_column(name, length, question));
         }

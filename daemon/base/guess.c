@@ -1,5 +1,6 @@
 #include "daemon/base/guess.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -39,15 +40,57 @@ static size_t count_slips(const char *a, const char *b)
     return row[length];
 }
 
+static int is_digit(char letter)
+{
+    return letter >= '0' && letter <= '9';
+}
+
+static double read_digits(const char **text)
+{
+    double number = 0;
+    for (; is_digit(**text); (*text)++)
+        number = 10 * number + (**text - '0');
+    return number;
+}
+
+/* How far the numbers of two words lie apart that are equal but for one number; infinite where they are not.
+ */
+static double find_gap(const char *a, const char *b)
+{
+    double gap = (double)INFINITY;
+    while (*a || *b) {
+        if (is_digit(*a) && is_digit(*b)) {
+            double x = read_digits(&a), y = read_digits(&b);
+            if (x < y || x > y) {
+                if (gap < (double)INFINITY)
+                    return (double)INFINITY;
+                gap = x < y ? y - x : x - y;
+            }
+        } else if (!*a || !*b || !is_equal(*a++, *b++)) {
+            return (double)INFINITY;
+        }
+    }
+    return gap;
+}
+
 void guess_init(struct guess *guess, const char *typed)
 {
-    *guess = (struct guess){.typed = typed, .limit = strlen(typed) / 3 + 1};
+    *guess = (struct guess){.typed = typed, .limit = strlen(typed) / 3 + 1, .gap = (double)INFINITY};
 }
 
 void guess_offer(struct guess *guess, const char *name)
 {
     size_t length = strlen(guess->typed);
     if (length > GUESS_WORD_BYTES_MAX || strlen(name) > GUESS_WORD_BYTES_MAX)
+        return;
+    double gap = find_gap(guess->typed, name);
+    if (gap < guess->gap) {
+        guess->gap = gap;
+        guess->name = name;
+        guess->limit = 1; /* only the name itself is nearer than a number */
+        return;
+    }
+    if (gap < (double)INFINITY)
         return;
     int is_beginning =
         length >= PREFIX_BYTES_MIN && strncasecmp(name, guess->typed, length) == 0 && name[length];

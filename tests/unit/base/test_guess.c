@@ -65,6 +65,31 @@ static void test_the_rest_of_a_name_is_one_slip(void **state)
     expect("to", NULL);
 }
 
+static void test_of_numbers_the_nearest(void **state)
+{
+    (void)state;
+    static const char *const steps[] = {"step0", "step1",  "step2",    "step4",
+                                        "step8", "step16", "step1000", "step01000-x"};
+    static const char *const pairs[][2] = {
+        {"step3", "step2"}, /* of equally far ones the first */
+        {"step7", "step8"},        {"step14", "step16"},         {"step999", "step1000"},
+        {"STEP99999", "step1000"}, {"step900-x", "step01000-x"}, {"stpe16", "step16"},
+        {"step1000", "step1000"},
+    };
+    for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++) {
+        struct guess guess;
+        guess_init(&guess, pairs[i][0]);
+        for (size_t k = 0; k < sizeof steps / sizeof steps[0]; k++)
+            guess_offer(&guess, steps[k]);
+        assert_non_null(guess.name);
+        assert_string_equal(guess.name, pairs[i][1]);
+    }
+    struct guess two;
+    guess_init(&two, "stage2-step999");
+    guess_offer(&two, "stage1-step1000"); /* two numbers are other ones: slips count, and are too many */
+    assert_null(two.name);
+}
+
 static void test_long_words_are_near_to_nothing(void **state)
 {
     (void)state;
@@ -102,6 +127,7 @@ int main(void)
         cmocka_unit_test(test_at_most_a_third_are_slips),
         cmocka_unit_test(test_the_nearest_and_of_equals_the_first),
         cmocka_unit_test(test_the_rest_of_a_name_is_one_slip),
+        cmocka_unit_test(test_of_numbers_the_nearest),
         cmocka_unit_test(test_long_words_are_near_to_nothing),
         cmocka_unit_test(test_question),
     };
