@@ -43,13 +43,14 @@ const struct client_command client_commands[] = {
      "The learning-rate schedule is built in for Pythia, SmolLM3, Apertus 8B, Amber and K2; for others name\n"
      "it with --schedule, --peak, --floor, --warmup, --stable, --total and --decay. Where the names of\n"
      "revisions count tokens, words, epochs or checkpoints, so do --warmup, --stable and --total, and\n"
-     "--steps says how many optimiser steps there are until --total.",
-     BIT(TENSOR) | BIT(SCHEDULE) | BIT(PEAK) | BIT(FLOOR) | BIT(WARMUP) | BIT(STABLE) | BIT(TOTAL) |
-         BIT(STEPS) | BIT(DECAY),
+     "--steps says how many optimiser steps there are until --total. --csv has what the verdicts\n"
+     "rest on, a line for each revision.",
+     BIT(CSV) | BIT(TENSOR) | BIT(SCHEDULE) | BIT(PEAK) | BIT(FLOOR) | BIT(WARMUP) | BIT(STABLE) |
+         BIT(TOTAL) | BIT(STEPS) | BIT(DECAY),
      client_run_analyze},
     {"audit", "MODEL", "List revisions that cannot be what their names say",
      "It compares the digests of the weight files, which needs no download, and what was measured.",
-     BIT(TENSOR), client_run_audit},
+     BIT(CSV) | BIT(TENSOR), client_run_audit},
     {"scaling", "", "Print the onset against model size over all models",
      "Two laws, both of token rows: around column means, which counts where the two differ, and\n"
      "as stored. --view chooses one; --csv and --json have the first. A law is over tokens of\n"
@@ -74,6 +75,8 @@ const struct client_command client_commands[] = {
      "The distribution over training as a map; below it, on the same axis of steps, what\n"
      "--panels names (default: displacement, bimodality and perplexity as far as measured),\n"
      "with the onset, the fall of perplexity and the step at which it could have stopped.\n"
+     "What is drawn is what the verdict is of: token rows around column means, or as stored\n"
+     "where only so they fork; --rows and --view draw others.\n"
      "Of several models, or with --prefix of all whose names begin so, each panel has a line for\n"
      "each, and there is no map; over steps if the names of all count these, else over tokens\n"
      "(--unit).\n"
@@ -130,8 +133,9 @@ const struct client_command client_commands[] = {
     {"tokens", "", "List tokens: whose they are, what they allow, when they were last used", "",
      BIT(CSV) | BIT(FIELDS), client_run_tokens},
     {"issue", "NAME", "Make a token and print it, this once",
-     "NAME says whose it is; --scopes is needed. You need a token of scope admin yourself: the\n"
-     "first one comes from `bifurcated token create`, on the daemon's machine.",
+     "NAME says whose it is. Without --scopes it reads and starts sweeps (read,sweep). You need a\n"
+     "token of scope admin yourself: the first one comes from `bifurcated token create`, on the\n"
+     "daemon's machine.",
      BIT(SCOPES) | BIT(EXPIRES_DAYS), client_run_issue},
     {"revoke", "TOKEN", "End a token; TOKEN is its number in `bifurcate tokens`", "", 0, client_run_revoke},
 };

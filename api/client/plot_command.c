@@ -1,5 +1,6 @@
 #include "api/client/commands.h"
 
+#include "api/client/member.h"
 #include "api/client/model_name.h"
 #include "api/client/models_named.h"
 #include "api/client/pages.h"
@@ -24,12 +25,13 @@ struct documents {
     json_t *distribution, *series, *analysis;
 };
 
-/* Whether an option names the second of two choices; it may be missing. */
+/* Whether an option names the second of two choices; where it is missing, that stays. */
 static int choose(const struct client_arguments *arguments, enum client_option option, const char *first,
                   const char *second, int *ret_is_second, struct err *err)
 {
     const char *value = arguments->values[option];
-    *ret_is_second = value && strcmp(value, second) == 0;
+    if (value)
+        *ret_is_second = strcmp(value, second) == 0;
     if (!value || *ret_is_second || strcmp(value, first) == 0)
         return 0;
     return err_set(err, ERR_INVALID, "\"%.40s\" is neither %s nor %s", value, first, second);
@@ -73,12 +75,12 @@ static int read_options(const struct client_arguments *arguments, struct plot_op
     const char *width = arguments->values[CLIENT_OPTION_WIDTH],
                *panels = arguments->values[CLIENT_OPTION_PANELS];
     *options = (struct plot_options){.width = WIDTH_STANDARD,
+                                     .is_tokens = 1, /* what is judged is what is seen */
+                                     .is_centred = 1,
                                      .is_dark = arguments->values[CLIENT_OPTION_DARK] != NULL};
     int code = check_kind(arguments, err);
     if (!code)
         code = choose(arguments, CLIENT_OPTION_ROWS, "all", "tokens", &options->is_tokens, err);
-    if (is_suite && !arguments->values[CLIENT_OPTION_ROWS])
-        options->is_tokens = 1;
     if (!code)
         code = choose(arguments, CLIENT_OPTION_VIEW, "raw", "centred", &options->is_centred, err);
     if (!code)
@@ -137,9 +139,16 @@ static int check_tensor(const struct client_arguments *arguments, const char *mo
                : 0;
 }
 
-/* The series with the columns, and the analysis. */
-static int fetch_run(struct client_link *link, const struct client_arguments *arguments, const char *model,
-                     const char *columns, struct documents *documents, struct err *err)
+static int fetch_analysis(struct client_link *link, const struct client_arguments *arguments,
+                          const char *model, struct documents *documents, struct err *err)
+{
+    int code = fetch(link, arguments, model, "/analysis", NULL, &documents->analysis, err);
+    return client_check_model(link, model, code, 0, err);
+}
+
+/* The series with the columns. */
+static int fetch_series(struct client_link *link, const struct client_arguments *arguments, const char *model,
+                        const char *columns, struct documents *documents, struct err *err)
 {
     struct buf resource;
     buf_init(&resource, LIMIT_URL_BYTES);
@@ -153,8 +162,6 @@ static int fetch_run(struct client_link *link, const struct client_arguments *ar
                               json_array_size(json_object_get(documents->series, "revisions")) == 0, err);
     if (!code)
         code = check_tensor(arguments, model, documents->series, err);
-    if (!code)
-        code = fetch(link, arguments, model, "/analysis", NULL, &documents->analysis, err);
     buf_free(&resource);
     return code;
 }
@@ -206,14 +213,20 @@ static void free_documents(struct documents *documents)
     json_decref(documents->analysis);
 }
 
+/* Without --view, that of the onset which the analysis goes by. */
 static int draw_run(struct client_link *link, const struct client_arguments *arguments,
-                    const struct plot_options *options, struct buf *svg, struct err *err)
+                    const struct plot_options *asked, struct buf *svg, struct err *err)
 {
+    struct plot_options shown = *asked, *options = &shown;
     struct documents documents = {0};
     struct buf columns;
     buf_init(&columns, LIMIT_URL_BYTES);
+    int code = fetch_analysis(link, arguments, arguments->words[0], &documents, err);
+    if (!code && !arguments->values[CLIENT_OPTION_VIEW])
+        shown.is_centred = strcmp(member_text(documents.analysis, "onset_view"), "raw") != 0;
     plot_columns(options, &columns);
-    int code = fetch_run(link, arguments, arguments->words[0], buf_text(&columns), &documents, err);
+    if (!code)
+        code = fetch_series(link, arguments, arguments->words[0], buf_text(&columns), &documents, err);
     if (!code)
         code = fetch_distribution(link, arguments, options, &documents, err);
     if (!code) {
@@ -260,7 +273,9 @@ static int draw_several(struct client_link *link, const struct client_arguments 
     buf_init(&columns, LIMIT_URL_BYTES);
     plot_compare_columns(options, &columns);
     for (size_t i = 0; i < models.count && !code; i++) {
-        code = fetch_run(link, arguments, models.names[i], buf_text(&columns), &documents[i], err);
+        code = fetch_series(link, arguments, models.names[i], buf_text(&columns), &documents[i], err);
+        if (!code)
+            code = fetch_analysis(link, arguments, models.names[i], &documents[i], err);
         runs[i] = (struct plot_source){NULL, documents[i].series, documents[i].analysis};
         const char *name = json_string_value(json_object_get(documents[i].series, "model"));
         names[i] = name ? name : models.names[i];

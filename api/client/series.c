@@ -9,9 +9,10 @@
 #include <string.h>
 #include <unistd.h>
 
-/* What the table shows unless --fields says otherwise; perplexity is left out where none is measured. */
+/* What the table shows unless --fields says otherwise: what verdicts are of. Perplexity is left out where
+ * none is measured. */
 #define TABLE_FIELDS                                                                                         \
-    "revision,step,state,msd,lag1_msd,mean,variance,skewness,kurtosis,bimodality,dip,perplexity"
+    "revision,step,state,tokens_msd,tokens_lag1_msd,tokens_centred_dip,tokens_centred_ashman_d,perplexity"
 #define PAGE_LIMIT "10000"
 #define FIELDS_BYTES_MAX 8192
 #define REASONS_MAX 8 /* why rows failed */
@@ -51,7 +52,7 @@ static int has_value(const json_t *rows, const char *name)
 /* Whether the table's rows hold numbers of the tensor. */
 static int is_measured(const json_t *rows)
 {
-    return has_value(rows, "mean") || has_value(rows, "variance");
+    return has_value(rows, "tokens_msd") || has_value(rows, "tokens_centred_dip");
 }
 
 /* Over numbers that are no optimiser steps stands what they count, in tables. */
@@ -154,6 +155,50 @@ static int fetch_series(const struct client_arguments *arguments, const char *mo
     return client_answer_end(&answer);
 }
 
+/* Whether the column `perplexity` of an analysis' revision is of other texts than that of most. */
+static int is_of_other_texts(const json_t *point)
+{
+    const json_t *mode;
+    size_t i;
+    json_array_foreach(json_object_get(point, "other_texts"), i, mode)
+    {
+        if (strcmp(json_string_value(mode), "last_word") == 0)
+            return 1;
+    }
+    return 0;
+}
+
+/* Which perplexities of the table are not to be compared with the others. */
+static int print_other_texts(const struct client_arguments *arguments, const char *model)
+{
+    static const struct client_parameter parameters[] = {{"tensor", CLIENT_OPTION_TENSOR}};
+    struct client_answer answer;
+    const json_t *point;
+    size_t i, count = 0;
+    client_answer_begin(&answer, arguments, model);
+    buf_append_text(&answer.target, "/analysis");
+    client_answer_ask(&answer, parameters, sizeof parameters / sizeof parameters[0]);
+    client_answer_get(&answer, NULL);
+    (void)fflush(stdout);
+    json_array_foreach(json_object_get(answer.document, "revisions"), i, point)
+    {
+        char name[CLIENT_CELL_SIZE];
+        if (!is_of_other_texts(point))
+            continue;
+        client_plain_copy(json_object_get(point, "revision"), "-", name, sizeof name);
+        if (count++ < REASONS_MAX)
+            (void)fprintf(stderr, "%s%s",
+                          count == 1 ? "perplexity of other texts or another limit than most, in no verdict: "
+                                     : ", ",
+                          name);
+    }
+    if (count > REASONS_MAX)
+        (void)fprintf(stderr, " and %zu more\n", count - REASONS_MAX);
+    else if (count)
+        (void)fputs("\n", stderr);
+    return client_answer_end(&answer);
+}
+
 static int print_one(const struct client_arguments *arguments, const char *model)
 {
     json_t *document = NULL;
@@ -161,6 +206,9 @@ static int print_one(const struct client_arguments *arguments, const char *model
                               is_plain(arguments) ? TABLE_FIELDS ",error" : fields_of(arguments), &document);
     if (status == CLIENT_EXIT_DONE)
         status = print_series(arguments, model, document);
+    if (status == CLIENT_EXIT_DONE && is_plain(arguments) &&
+        has_value(json_object_get(document, "revisions"), "perplexity"))
+        status = print_other_texts(arguments, model);
     json_decref(document);
     return status;
 }

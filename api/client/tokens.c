@@ -43,9 +43,8 @@ static int exchange(const struct client_arguments *arguments, const char *method
 /* {"name": "ci", "scopes": ["read", "sweep"], "expires_days": 30}; the caller frees it. */
 static int make_request(const struct client_arguments *arguments, char **ret_text, struct err *err)
 {
-    const char *scopes = arguments->values[CLIENT_OPTION_SCOPES];
-    if (!scopes)
-        return err_set(err, ERR_INVALID, "a token needs --scopes: some of read, sweep, worker, admin");
+    const char *given = arguments->values[CLIENT_OPTION_SCOPES];
+    const char *scopes = given ? given : "read,sweep"; /* as of `bifurcated token create` */
     json_t *root = json_object(), *list = json_array();
     char *copy = strdup(scopes), *rest = NULL;
     for (char *name = copy ? strtok_r(copy, ",", &rest) : NULL; name; name = strtok_r(NULL, ",", &rest))
@@ -77,6 +76,8 @@ int client_run_issue(const struct client_arguments *arguments)
         client_print_json(token);
     else if (!code) /* alone, so that a script can take it */
         (void)printf("%s\n", text);
+    if (!code && !arguments->values[CLIENT_OPTION_SCOPES])
+        (void)fprintf(stderr, "this token reads and starts sweeps (read,sweep); --scopes names others\n");
     json_decref(token);
     free(body);
     return code ? client_report(&err) : CLIENT_EXIT_DONE;

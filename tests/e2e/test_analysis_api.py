@@ -516,6 +516,12 @@ def test_client_says_it_in_words(swept: Daemon) -> None:
     assert json.loads(swept.client("analyze", MODEL, "--json").stdout) == swept.read(f"{HERE}/analysis")
     audit = swept.client("audit", MODEL)
     assert audit.returncode == 0 and re.search(rf"step5000 serves the same .* as\s+{LAST}", audit.stdout), audit
+    found = list(csv.DictReader(io.StringIO(swept.client("audit", MODEL, "--csv").stdout, newline="")))
+    assert [(one["kind"], one["revision"], one["text"]) for one in found] == [(one["kind"], one["revision"], one["text"]) for one in swept.read(f"{HERE}/audit")["findings"]]
+    points = swept.read(f"{HERE}/analysis")["revisions"]
+    found = list(csv.DictReader(io.StringIO(swept.client("analyze", MODEL, "--csv").stdout, newline="")))
+    assert set(found[0]) == set(points[0]) and [one["revision"] for one in found] == [one["revision"] for one in points]
+    assert [float(one["lag1_msd"] or "nan") for one in found] == pytest.approx([math.nan if one["lag1_msd"] is None else one["lag1_msd"] for one in points], rel=0, nan_ok=True), "every digit"
     scaling = swept.client("scaling")
     assert scaling.returncode == 0 and "no law" in scaling.stdout
     assert swept.client("analyze", "garden/absent").returncode == 4

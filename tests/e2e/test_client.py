@@ -196,7 +196,7 @@ def test_series_in_three_forms(measured: Daemon) -> None:
     lines = [line for line in csv.DictReader(io.StringIO(text, newline="")) if line["state"] == "measured"]
     assert [float(line["msd"]) for line in lines] == [row["msd"] for row in rows]
     table = measured.client("series", MODEL)
-    assert table.returncode == 0 and "bimodality" in table.stdout and "perplexity" not in table.stdout and "step512" in table.stdout, table
+    assert table.returncode == 0 and "tokens_centred_ashman_d" in table.stdout and "perplexity" not in table.stdout and "step512" in table.stdout, table
     few = measured.client("series", MODEL, "--fields", "step,mean", "--from", "512", "--to", "512", "--csv")
     assert few.stdout.splitlines()[0] == "step,mean" and few.stdout.splitlines()[1].startswith("512,"), few
 

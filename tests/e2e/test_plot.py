@@ -42,17 +42,17 @@ def test_the_figure_says_what_the_analysis_says(made_up: Daemon) -> None:
     model = made_up.runs[64]
     figure = plot(made_up, model)
     analysis = made_up.get(f"/v1/models/{model_path(model)}/analysis").json()
-    onset = next(one for one in analysis["onsets"] if (one["rows"], one["view"]) == ("all", "raw"))
+    onset = next(one for one in analysis["onsets"] if (one["rows"], one["view"]) == ("tokens", analysis["onset_view"]))
     assert onset["verdict"] == analysis["stop"]["verdict"] == "yes"
     words = texts(figure)
     assert any(one == model or one[:1] == "\u2026" and model.endswith(one[1:]) for one in words), "cut where folders for tests lie deep"
     assert f"onset: step {onset['step']:.0f}" in words
     assert f"could have stopped: step {analysis['stop']['step']:.0f}" in words
     assert "steepest fall of perplexity" in words
-    assert {"MSD", "dip", "Ashman\u2019s D", "perplexity", "weight", "training step (logarithmic)"} <= set(words)
+    assert {"MSD", "dip", "Ashman\u2019s D", "perplexity", "weight less its column\u2019s mean", "training step (logarithmic)"} <= set(words)
     assert len(lines(figure, "onset")) == len(lines(figure, "stop")) == 1, "one place in all panels"
     about = next(figure.iter(FIGURE)).attrib
-    assert (about["model"], about["tensor"], about["rows"], about["view"]) == (model, "embed_out.weight", "all", "raw")
+    assert (about["model"], about["tensor"], about["rows"], about["view"]) == (model, "embed_out.weight", "tokens", "centred"), "what the verdict is of"
     assert re.fullmatch(r"[0-9a-f]{64}", about["contents"])
     assert about["contents"][:16] in words[-1] or any(about["contents"][:16] in one for one in words)
     # every path is drawn with colours that are there, and no number went wrong
@@ -71,7 +71,7 @@ def test_several_models_in_one_figure(made_up: Daemon) -> None:
     about = next(figure.iter(FIGURE))
     assert about.get("kind") == "comparison" and [run.get("model") for run in about] == models
     for number, model in enumerate(models):
-        onset = next(one for one in made_up.get(f"/v1/models/{model_path(model)}/analysis").json()["onsets"] if (one["rows"], one["view"]) == ("all", "raw"))
+        onset = next(one for one in made_up.get(f"/v1/models/{model_path(model)}/analysis").json()["onsets"] if (one["rows"], one["view"]) == ("tokens", "centred"))
         rings = {one.get("cx") for one in figure.iter(f"{SVG}circle") if one.get("class") == f"r{number}"}
         alone = plot(made_up, model, "--width", "760")
         assert len(rings) == 1 and f"onset: step {onset['step']:.0f}" in texts(alone)
@@ -119,7 +119,7 @@ def test_options_change_what_is_drawn(made_up: Daemon) -> None:
     linear = plot(made_up, model, "--axis", "linear", "--panels", "displacement,valley,coefficient", "--width", "500")
     words = texts(linear)
     assert linear.get("width") == "500"
-    assert {"MSD", "valley / peak", "bimodality coefficient", "training step"} <= set(words) and "weight" not in words
+    assert {"MSD", "valley / peak", "bimodality coefficient", "training step"} <= set(words) and "weight less its column\u2019s mean" not in words
     part = plot(made_up, model, "--from", "1000", "--to", "9000", "--view", "centred", "--rows", "tokens")
     assert any("7 revisions" in one and "token rows, around column means" in one for one in texts(part))
     light, dark = plot(made_up, model), plot(made_up, model, "--dark")
@@ -326,7 +326,7 @@ def test_the_picture_in_the_readme_is_of_the_committed_run(programs: dict[str, P
         daemon = Daemon(programs, tmp_path, hub.url, [], {})
         daemon.start()
         assert daemon.wait(daemon.sweep("garden/neox-tiny"))["state"] == "done"
-        now = plot(daemon, "garden/neox-tiny", "--rows", "tokens", "--view", "centred")
+        now = plot(daemon, "garden/neox-tiny")
         daemon.check_end()
     committed = ElementTree.parse(Path(__file__).resolve().parents[2] / "api/client/forking.svg").getroot()
     assert next(committed.iter(FIGURE)).attrib == next(now.iter(FIGURE)).attrib
