@@ -1,36 +1,36 @@
-// The page: chooses models, fetches their series and keeps the panels, the table and the address in step.
+// The page: keeps the panels, the table and the address in step with what is chosen and what is read.
 
 import { isAsking, isRefusal, setUpAccess, withToken } from "./access.js";
-import { all, get, modelPath, REVISIONS_PAGE, turns, Unreachable } from "./api.js";
+import { get, Unreachable } from "./api.js";
 import { ascending, axis } from "./axis.js";
-import { count, counted, element, listName, plain, tellApart } from "./format.js";
+import { element, listName, plain } from "./format.js";
 import { HeatPanel } from "./heat.js";
 import { drawOverview } from "./overview.js";
 import { PairsPanel } from "./pairs.js";
 import { setUpTheme } from "./colours.js";
 import { refreshOperations, setUpOperations } from "./operations.js";
 import { Panel } from "./panel.js";
-import { columns, groups } from "./panels.js";
+import { groups } from "./panels.js";
 import { setUpPrinting } from "./paper.js";
 import { damagedText, fetchPairsOnce, fetchPictures, pictures } from "./pictures.js";
 import { drawFindings, fetchFindings, flags, forgetFindings, marks, nullModel, textsApart, tokensAt } from "./findings.js";
 import { fillRevisions } from "./revisions.js";
 import { drawLegend, setUpLegend } from "./legend.js";
 import { loadSoon, noteWhole, setUpLive } from "./live.js";
-import { bySize, keyOf, looksOf } from "./looks.js";
+import { looksOf } from "./looks.js";
+import { choose, drawModels, isKnown, isMeasured, listModels, setUpModels } from "./models.js";
 import { arrange, setUpNarrow } from "./narrow.js";
 import { hush, isSaid, say } from "./notice.js";
 import { fetchScaling, Scaling } from "./scaling.js";
+import { fetchSeries, forgetSeries, isRead, rowsOf } from "./series.js";
 import { showService } from "./service.js";
-import { oneStop } from "./stops.js";
 import { isAtWork, lookAtSweeps, openForm, progress, refreshSweeps, setUpForm, watchSweeps } from "./sweeps.js";
-import { renewChildren } from "./table.js";
 import { setUpTokens } from "./tokens.js";
 import { setUpToolbar, showToolbar } from "./toolbar.js";
 import { TrajectoriesPanel } from "./trajectories.js";
 import { fetchTensors } from "./tensors.js";
-import { chartUnit, learnUnits, unitOf } from "./units.js";
-import { ofTensor, pictured, readView, SHOWN_MAX, view, writeView } from "./view.js";
+import { chartUnit, unitOf } from "./units.js";
+import { pictured, readView, view, writeView } from "./view.js";
 import { refreshWatches, setUpWatches } from "./watches.js";
 
 const MODELS_POLL_MS = 30_000;
@@ -39,8 +39,6 @@ const EARLY_MS = 2000; // and so long for the verdicts
 const KINDS = { heat: HeatPanel, pairs: PairsPanel, trajectories: TrajectoriesPanel };
 
 const byId = (id) => document.getElementById(id);
-let models = [];
-const series = new Map(); // model → Map of choice of rows, values and tensor → rows
 const panels = [];
 let candidates = []; // models that are shown, if only in the table
 
@@ -126,84 +124,14 @@ async function welcome() {
   await refreshOperations();
 }
 
-// -- Models --------------------------------------------------------------------------------------
-
-const settleModels = oneStop(byId("models"), () => [...byId("models").querySelectorAll("input")], (all) => all.find((box) => box.checked) ?? all[0]);
-
-/** Models that an address names and the daemon does not know stand there, too, so that they can be left out. */
-function drawModels() {
-  const wanted = byId("filter").value.trim().toLowerCase();
-  byId("filter").hidden = models.length < 9;
-  const unknown = view.models.filter((name) => !models.some((model) => model.name === name)).map((name) => ({ name }));
-  const found = [...models, ...unknown].filter((model) => model.name.toLowerCase().includes(wanted));
-  const looks = looksOf(view.models);
-  const lines = found.map((model) => {
-    const sign = looks.has(model.name) ? keyOf(looks.get(model.name)) : null;
-    const point = (model.step_unit ?? "steps") === "steps" ? "step" : "revision";
-    const measured = model.measured_count === model.revision_count ? counted(model.revision_count, point) : `${counted(model.measured_count, point, `${point}s`, model.revision_count)} measured`;
-    const facts = [model.parameter_count ? `${count(model.parameter_count)} parameters` : null, model.revision_count === undefined ? "not known here" : measured];
-    const box = element("input", { type: "checkbox", value: model.name, onchange: (event) => choose(model.name, event.target.checked) });
-    return element("label", { class: "model", "data-key": model.name }, box, element("span", { class: "name", title: model.name }, sign, listName(model.name)), element("span", { class: "facts" }, facts.filter(Boolean).map((part) => part.replaceAll(" ", "\u00a0")).join(" · ")));
-  });
-  const list = byId("models");
-  const isFirst = !list.childElementCount;
-  renewChildren(list, lines.length ? lines : [element("p", { class: "muted" }, models.length ? "No name matches." : "None measured yet.")]);
-  for (const box of list.querySelectorAll("input")) box.checked = view.models.includes(box.value);
-  settleModels();
-  if (isFirst) list.scrollTop = (list.querySelector(".model:has(:checked)")?.offsetTop ?? 0) - list.offsetTop; // on a phone the list is short
-  renewChildren(byId("known-models"), models.map((model) => element("option", { value: model.name })));
-}
-
-async function choose(name, isOn) {
-  hush("act");
-  view.models = view.models.filter((model) => model !== name);
-  view.hidden.delete(name);
-  if (view.lit === name) view.lit = null;
-  if (isOn) view.models.push(name);
-  if (view.models.length > SHOWN_MAX) {
-    const left = view.models.shift();
-    say("act", `At most ${SHOWN_MAX} models at once: ${listName(left)} is not shown any more.`);
-  }
-  drawModels();
-  await load(view.models.filter((model) => (isOn && model === name) || !series.has(model))); // what is there is kept up by its sweeps
-}
-
-let askedModels = 0;
-async function listModels() {
-  const turn = ++askedModels;
-  const found = await all("/v1/models?limit=1000", "models");
-  if (turn !== askedModels) return; // a later answer is newer
-  models = found.sort((a, b) => bySize(a.name, b.name));
-  tellApart(models.map((model) => model.name));
-  learnUnits(models);
-  if (!view.models.length && models.length) view.models = [models.find((model) => model.measured_count > 0)?.name ?? models[0].name];
-  drawModels();
-  for (const name of series.keys()) {
-    if (!view.models.includes(name)) series.delete(name); // a page that is open for weeks does not keep what nobody looks at
-  }
+/** With what is watched of them. A page that is open for weeks does not keep what nobody looks at. */
+async function refreshModels() {
+  await Promise.all([listModels(), refreshWatches(byId("watches"))]);
+  forgetSeries(view.models);
   forgetFindings(view.models);
 }
 
-/** With what is watched of them. */
-const refreshModels = () => Promise.all([listModels(), refreshWatches(byId("watches"))]);
-
 // -- Series --------------------------------------------------------------------------------------
-
-const choice = () => `${view.rows} ${view.values} ${view.tensor ?? ""}`;
-
-const seriesTurns = new Map(); // model → turns of its requests
-
-/** Only the columns of the chosen rows and values: a fourth of all. Those of other choices are kept until there is something new. */
-async function fetchSeries(name, isFresh = true) {
-  const chosen = choice();
-  if (!isFresh && series.get(name)?.has(chosen)) return;
-  if (!seriesTurns.has(name)) seriesTurns.set(name, turns());
-  const isNewer = seriesTurns.get(name)();
-  const rows = await all(ofTensor(`${modelPath(name)}/revisions?limit=${REVISIONS_PAGE}&stepless=true&fields=${columns().join(",")}`), "revisions");
-  if (!isNewer()) return;
-  if (isFresh || !series.has(name)) series.set(name, new Map());
-  series.get(name).set(chosen, rows);
-}
 
 /** Shows that something is under way. Numbers of before are not read as those of now: until `read`, a part of it, is there, charts do not
  * answer to the pointer. */
@@ -305,7 +233,7 @@ const itself = (step) => step;
 /** With the unit of the charts; at(step) is where a model's step lies on their axis. */
 function shownModels() {
   const looks = looksOf(view.models);
-  const found = view.models.map((name) => ({ name, look: looks.get(name), all: series.get(name)?.get(choice()), unit: unitOf(name), tokens: tokensAt(name) })).filter((model) => model.all);
+  const found = view.models.map((name) => ({ name, look: looks.get(name), all: rowsOf(name), unit: unitOf(name), tokens: tokensAt(name) })).filter((model) => model.all);
   const chosen = chartUnit(found, found.find((model) => model.name === pictured()) ?? found[0], view.count === "tokens");
   const models = found.map((model) => {
     const at = model.unit === chosen.unit ? itself : (step) => model.tokens?.get(step) ?? null;
@@ -375,7 +303,7 @@ function showTitle() {
 function showOverview(shown) {
   const hasAny = shown.some((model) => model.rows.length);
   document.querySelector(".keys").hidden = !hasAny;
-  const isOnItsWay = models.some((model) => model.measured_count > 0 && view.models.includes(model.name) && !shown.some((one) => one.name === model.name));
+  const isOnItsWay = view.models.some((name) => isMeasured(name) && !shown.some((one) => one.name === name));
   drawOverview(hasAny || isOnItsWay ? null : shown); // a series that does not come is told above the charts
 }
 
@@ -403,7 +331,7 @@ async function start() {
   });
   setUpAccess();
   setUpToolbar({ changed: rechoose, zoom: hub.zoom });
-  byId("filter").addEventListener("input", drawModels);
+  setUpModels({ chosen: (name) => load(view.models.filter((model) => model === name || !isRead(model))) }); // what is there is kept up by its sweeps
   byId("skip").addEventListener("click", (event) => {
     event.preventDefault();
     byId("main").focus();
@@ -450,12 +378,12 @@ async function start() {
   arrange();
   await load();
   document.body.dataset.ready = "yes";
-  await watchSweeps(welcome, { changed, failed: complain, acted: () => hush("act") });
+  await watchSweeps(welcome, { changed, failed: complain, acted: (text) => (text ? speak(text) : hush("act")) });
 }
 
 /** A sweep is not as it was. */
 async function changed(sweep) {
-  const isNew = !models.some((model) => model.name === sweep.model);
+  const isNew = !isKnown(sweep.model);
   const isOver = sweep.state !== "planning" && sweep.state !== "running";
   arrange();
   showTitle();

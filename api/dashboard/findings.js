@@ -1,6 +1,7 @@
 // What the analysis concludes: a card for each model with onset, fall, rest and stop, the controls that would
 // mimic them, and the audit of its revisions. Routes that a daemon does not have are left out.
 
+import { axis } from "./axis.js";
 import { getIfThere, modelPath, turns } from "./api.js";
 import { counted, element, number, shortName } from "./format.js";
 import { colour } from "./colours.js";
@@ -67,7 +68,7 @@ export function marks(shown) {
     const analysis = analyses.get(model.name)?.analysis;
     if (!analysis) continue;
     const chosen = onsetOf(analysis, view.values);
-    const onset = chosen?.verdict === "yes" ? chosen : onsetOf(analysis, "centred");
+    const onset = chosen?.verdict === "yes" ? chosen : onsetOf(analysis, analysis.onset_view);
     const isOther = onset !== chosen;
     if (shown.length > 1) {
       if (Number.isFinite(onset?.step)) found.push({ model: model.name, step: model.at(onset.step), label: "", colour: model.colour });
@@ -75,10 +76,21 @@ export function marks(shown) {
     }
     const { perplexity_fall: fall, stop } = analysis;
     if (Number.isFinite(fall?.step_from)) found.push({ model: model.name, step: model.at(fall.step_from), to: model.at(fall.step_to), label: "steepest fall", short: "fall", colour: colour("muted") });
-    if (Number.isFinite(onset?.step)) found.push({ model: model.name, step: model.at(onset.step), label: isOther ? "onset (centred)" : "onset", colour: colour("bad") });
+    if (Number.isFinite(onset?.step)) found.push({ model: model.name, step: model.at(onset.step), label: isOther ? `onset (${onset.view})` : "onset", colour: colour("bad") });
     if (stop?.verdict === "yes") found.push({ model: model.name, step: model.at(stop.step), label: "could have stopped", short: "stop", colour: colour("good"), dash: [1.5, 2.5] });
   }
   return found;
+}
+
+/** A model's places in words: in what the axis counts, where they are known in it. */
+function wordsOf(model) {
+  const isOfAxis = (step) => model.isCharted && Number.isFinite(model.at(step));
+  const place = (step, write) => (isOfAxis(step) ? write(model.at(step), axis.unit) : write(step, model.unit));
+  return {
+    place: (step) => place(step, unitPlace),
+    number: (step) => place(step, unitNumber),
+    range: (from, to) => (isOfAxis(from) && isOfAxis(to) ? unitRange(model.at(from), model.at(to), axis.unit) : unitRange(from, to, model.unit)),
+  };
 }
 
 function fact(name, verdict, value, reason) {
@@ -86,7 +98,7 @@ function fact(name, verdict, value, reason) {
   return element("div", { title: reason }, element("dt", {}, name), element("dd", { class: verdict === "yes" ? null : "muted" }, words[verdict] ?? value));
 }
 
-function facts(analysis) {
+function facts(analysis, words) {
   const onsets = ["raw", "centred"].map((values) => [values, onsetOf(analysis, values)]).filter(([, onset]) => onset);
   const fall = analysis.perplexity_fall;
   const rest = analysis.rest?.per_step;
@@ -94,10 +106,10 @@ function facts(analysis) {
   const unit = analysis.step_unit;
   return element("dl", { class: "facts-list" },
     ...onsets.map(([values, onset]) => fact(`Onset of forking, ${values}`, onset.verdict,
-      `${unitPlace(onset.step, unit)}${onset.is_lasting ? "" : `, lost at ${unitNumber(onset.step_lost, unit)}`}`, onset.reason)),
-    fall && fact("Steepest fall of perplexity", fall.verdict, unitRange(fall.step_from, fall.step_to, unit), fall.reason),
-    rest && fact(`At rest, per ${unitWord(unit)}`, rest.verdict, `from ${unitPlace(rest.step, unit)}`, rest.reason),
-    stop && fact("Could have stopped", stop.verdict, `at ${unitPlace(stop.step, unit)}, saving ${number(100 * stop.saved, 2)} %`, stop.reason),
+      `${words.place(onset.step)}${onset.is_lasting ? "" : `, lost at ${words.number(onset.step_lost)}`}`, onset.reason)),
+    fall && fact("Steepest fall of perplexity", fall.verdict, words.range(fall.step_from, fall.step_to), fall.reason),
+    rest && fact(`At rest, per ${unitWord(unit)}`, rest.verdict, `from ${words.place(rest.step)}`, rest.reason),
+    stop && fact("Could have stopped", stop.verdict, `at ${words.place(stop.step)}, saving ${number(100 * stop.saved, 2)} %`, stop.reason),
     fact("Revisions", "yes", `${number(analysis.revisions_measured)} measured, ${number(analysis.revisions_counted)} counted`, ""));
 }
 
@@ -174,7 +186,7 @@ function card(model) {
   const isMeasured = Boolean(analysis && model.rows.length);
   return element("section", { class: "card verdict", "data-key": model.name, "aria-label": `Findings for ${model.name}` },
     element("h3", { title: model.name }, keyOf(model.look), shortName(model.name)),
-    ...(isMeasured ? [facts(analysis), warnings(analysis, model.rows)] : []), audit && auditList(audit), passedOver(audit), isMeasured && reasons(analysis));
+    ...(isMeasured ? [facts(analysis, wordsOf(model)), warnings(analysis, model.rows)] : []), audit && auditList(audit), passedOver(audit), isMeasured && reasons(analysis));
 }
 
 /** Several models: one line each, the whole on demand. */
@@ -183,15 +195,16 @@ function comparison(shown) {
   if (!known.length) return [];
   const word = (one, text) => (!one ? "–" : one.verdict === "yes" ? text(one) : one.verdict === "no" ? "no" : "not enough data");
   const units = [...new Set(known.map((model) => analyses.get(model.name).analysis.step_unit))];
-  const brief = (text) => (units.length > 1 ? text : text.replace(/^steps? /, "")); // of one unit the heads tell it
+  const isOfSteps = units.length === 1 && axis.unit === units[0];
+  const brief = (text) => (isOfSteps ? text.replace(/^steps? /, "") : text); // of one unit the heads tell it
   const rows = known.map((model) => {
     const { analysis, audit } = analyses.get(model.name);
-    const unit = analysis.step_unit;
+    const words = wordsOf(model);
     const cells = [
-      ...["raw", "centred"].map((values) => word(onsetOf(analysis, values), (one) => `${unitPlace(one.step, unit)}${one.is_lasting ? "" : ` to ${unitNumber(one.step_lost, unit)}`}`)),
-      word(analysis.perplexity_fall, (one) => brief(unitRange(one.step_from, one.step_to, unit))),
-      word(analysis.rest?.per_step, (one) => `from ${brief(unitPlace(one.step, unit))}`),
-      word(analysis.stop, (one) => `${brief(unitPlace(one.step, unit))}, saving ${number(100 * one.saved, 2)} %`),
+      ...["raw", "centred"].map((values) => word(onsetOf(analysis, values), (one) => `${words.place(one.step)}${one.is_lasting ? "" : ` to ${words.number(one.step_lost)}`}`)),
+      word(analysis.perplexity_fall, (one) => brief(words.range(one.step_from, one.step_to))),
+      word(analysis.rest?.per_step, (one) => `from ${brief(words.place(one.step))}`),
+      word(analysis.stop, (one) => `${brief(words.place(one.step))}, saving ${number(100 * one.saved, 2)} %`),
       audit ? String(audit.findings.length) : "–",
     ];
     return element("tr", {}, element("th", { scope: "row", title: model.name }, keyOf(model.look), shortName(model.name)), ...cells.map((text) => element("td", {}, text)));

@@ -51,11 +51,12 @@ export class Panel {
     this.band = element("div", { class: "band", hidden: true });
     this.tip = element("div", { class: "tip", hidden: true });
     this.plot = element("div", { class: "plot" }, this.canvas, this.cross, this.spots, this.band, this.tip);
+    this.drawn = element("span", { class: "drawn muted" });
     this.details = element("details", { ontoggle: () => this.fillTable() }, element("summary", {}, "Data table"));
     this.wideButton = button("⤢", "Wide or narrow", () => this.hub.turn(spec.id));
     this.root = element("figure", { class: "card panel", id, "aria-labelledby": `${id}-title` },
       element("header", {},
-        element("h3", { id: `${id}-title` }, spec.title),
+        element("h3", { id: `${id}-title` }, spec.title), this.drawn,
         this.wideButton,
         button("CSV", "Download as CSV", () => this.saveCsv()),
         button("PNG", "Download as PNG", () => this.savePng())),
@@ -81,6 +82,7 @@ export class Panel {
     this.root.classList.toggle("wide", Boolean(this.spec.wide) !== view.wide.has(this.spec.id));
     this.root.classList.toggle("compared", !this.spec.kind && this.models.length > 1);
     this.wideButton.setAttribute("aria-pressed", this.root.classList.contains("wide"));
+    this.drawn.textContent = chosen(this.spec.by).words;
     this.fillLegend();
     if (this.details.open) this.fillTable();
     if (isOnItsWay) {

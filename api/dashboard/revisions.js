@@ -44,6 +44,8 @@ function remarks(model, row) {
   for (const [name, column] of [["NaN", "nan_count"], ["+Inf", "positive_inf_count"], ["−Inf", "negative_inf_count"]]) {
     if (row[statistic(column)] > 0) texts.push(`${number(row[statistic(column)])} ${name}`);
   }
+  if (model.apart?.has(row.revision)) texts.push("perplexity of other texts or another limit than most");
+  if (row.reference && model.reference && row.reference !== model.reference) texts.push(`displacement from ${row.reference}, not from ${model.reference}`);
   if (row.error) texts.push(row.error);
   return texts.join("; ");
 }
@@ -64,7 +66,7 @@ export function fillRevisions(shown) {
 }
 
 function fill(shown) {
-  const now = [moved(""), statistic(""), ...shown.flatMap((model) => [model.name, model.all, [...model.flags].join("\n")])];
+  const now = [moved(""), statistic(""), ...shown.flatMap((model) => [model.name, model.all, [...model.flags, ...(model.apart ?? []), model.reference].join("\n")])];
   if (now.length === filled.length && now.every((one, i) => one === filled[i])) return; // a zoom does not make thousands of rows anew
   filled = now;
   document.getElementById("table").classList.toggle("long", shown.reduce((sum, model) => sum + model.all.length, 0) > PAPER_ROWS);

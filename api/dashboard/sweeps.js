@@ -85,6 +85,8 @@ function draw(sweep) {
   if (errors) card.append(errors);
   if (isActive(sweep)) {
     card.append(element("button", { type: "button", class: "plain", "aria-label": `Cancel sweep ${sweep.id}`, onclick: () => cancel(sweep.id) }, "Cancel"));
+  } else if (mayRepeat(sweep)) {
+    card.append(element("button", { type: "button", class: "plain", "data-key": "again", "aria-label": `Again: sweep ${sweep.id} of ${sweep.model}`, title: "Starts a sweep of the same request; what is measured already is not measured again", onclick: () => repeat(sweep.id) }, "Again"));
   }
   cards.set(sweep.id, old ? renew(old, card) : card);
   return cards.get(sweep.id);
@@ -138,6 +140,29 @@ async function cancel(id) {
     tell.changed(known.get(id));
   } catch (error) {
     tell.failed(error, "act");
+  }
+}
+
+/** What has ended short of its end, unless the model is being swept since. */
+const mayRepeat = (sweep) => (sweep.state === "failed" || sweep.state === "cancelled") && ![...known.values()].some((one) => one.model === sweep.model && one.id > sweep.id && isActive(one));
+
+let isRepeating = false; // a second click asks for nothing new
+
+/** The same request as a sweep of its own, which measures what is missing. */
+async function repeat(id) {
+  if (isRepeating) return;
+  isRepeating = true;
+  try {
+    if (!isWhole(known.get(id))) await fetchWhole(id);
+    const body = known.get(id).request;
+    const sweep = await withToken({ what: `sweep ${body.model} again`, scopes: MAY_SWEEP }, (token) => write("POST", "/v1/sweeps", body, token));
+    tell.acted(`Sweep ${sweep.id} of ${sweep.model} has begun: what sweep ${id} left is measured now.`);
+    await refreshSweeps();
+    if (cards.has(id)) draw(known.get(id));
+  } catch (error) {
+    tell.failed(error, "act");
+  } finally {
+    isRepeating = false;
   }
 }
 
@@ -234,8 +259,8 @@ export async function refreshSweeps() {
 }
 
 /**
- * answered() is called after every poll; told.changed(sweep) where one is not as it was, told.failed(error, source), told.acted()
- * once something was done that the reader asked for. While the page is hidden, nothing is asked.
+ * answered() is called after every poll; told.changed(sweep) where one is not as it was, told.failed(error, source), told.acted(text)
+ * once something was done that the reader asked for, with what is to be spoken of it, if anything. While the page is hidden, nothing is asked.
  */
 export function watchSweeps(answered, told) {
   tell = told;

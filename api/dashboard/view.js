@@ -1,6 +1,7 @@
 // What is shown, kept in the address so that a link restores it.
 
-const CHOICES = { rows: ["all", "tokens"], values: ["raw", "centred"], axis: ["log", "linear"], count: ["names", "tokens"], law: ["tokens", "steps", "words", "epochs", "checkpoints"] };
+// The first of each holds until another is chosen: of rows and values what verdicts are of.
+const CHOICES = { rows: ["tokens", "all"], values: ["centred", "raw"], axis: ["log", "linear"], count: ["names", "tokens"], law: ["tokens", "steps", "words", "epochs", "checkpoints"] };
 
 /** So many models can be told apart, and so many requests at once do not trouble the daemon. */
 export const SHOWN_MAX = 16;
@@ -11,8 +12,8 @@ export const view = {
   lit: null, // the one of them that stands out
   picture: null, // the one of them whose pictures are shown; null: the first
   tensor: null, // its name; null: of each model the unembedding
-  rows: "all",
-  values: "raw",
+  rows: "tokens",
+  values: "centred",
   axis: "log",
   count: "names", // what the axis counts: what the names of revisions do, or tokens of training
   law: "tokens", // the unit of the law over sizes
@@ -74,10 +75,11 @@ export const pictured = () => (view.models.includes(view.picture) ? view.picture
 export function chosen(by) {
   const isTokens = view.rows === "tokens" && (by === "rows" || by === "rows and values");
   const isCentred = view.values === "centred" && by === "rows and values";
+  const values = by === "rows and values" ? (isCentred ? "around column means" : "as stored") : null;
   const rows = { entries: "token rows", nothing: null }[by];
   const tensor = by === "nothing" ? null : view.tensor;
   return {
-    words: [tensor, rows === undefined ? (isTokens ? "token rows" : "all rows") : rows, isCentred ? "centred" : null].filter(Boolean).join(", "),
+    words: [tensor, rows === undefined ? (isTokens ? "token rows" : "all rows") : rows, values].filter(Boolean).join(", "),
     ending: `${tensor ? `_${tensor.replace(/[^A-Za-z0-9]+/g, "-")}` : ""}${isTokens ? "_tokens" : ""}${isCentred ? "_centred" : ""}`,
   };
 }

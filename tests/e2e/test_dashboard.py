@@ -137,8 +137,8 @@ def test_hover_shows_exact_numbers(page: Browser, service: Daemon) -> None:
     load(page, service)
     rows = {row["step"]: row for row in service.series(MODEL)}
     for share, panel, columns in (
-        (0.6, "msd", {"MSD": "msd", "lag-1 MSD": "lag1_msd"}),
-        (0.8, "bc", {"BC": "bimodality"}),
+        (0.6, "msd", {"MSD": "tokens_msd", "lag-1 MSD": "tokens_lag1_msd"}),
+        (0.8, "bc", {"BC": "tokens_centred_bimodality"}),
         (0.9, "perplexity", {"last word": "perplexity"}),
     ):
         shown = pointed(page, panel, share, 0.5)
@@ -150,13 +150,16 @@ def test_hover_shows_exact_numbers(page: Browser, service: Daemon) -> None:
 
 def test_choices_change_the_numbers_and_the_address(page: Browser, service: Daemon) -> None:
     load(page, service)
-    page.click("#rows input[value=tokens]")
-    page.click("#values input[value=centred]")
+    of = "[...document.querySelectorAll('#panel-bc .drawn, #panel-msd .drawn, #panel-pairs .drawn, #panel-perplexity .drawn')].map(one => one.textContent)"
+    assert page.value(of) == ["token rows", "", "token rows", "token rows, around column means"], "what the verdict is of"
+    page.click("#rows input[value=all]")
+    page.click("#values input[value=raw]")
     page.click("#axis input[value=linear]")
-    assert hash_of(page) == {"model": MODEL, "rows": "tokens", "values": "centred", "axis": "linear"}
+    assert hash_of(page) == {"model": MODEL, "rows": "all", "values": "raw", "axis": "linear"}
+    assert page.value(of) == ["all rows", "", "token rows", "all rows, as stored"]
     shown = pointed(page, "bc", 0.5, 0.5)
     rows = {row["step"]: row for row in service.series(MODEL)}
-    assert shown["BC"] == pytest.approx(rows[int(shown["step"])]["tokens_centred_bimodality"], rel=1e-6)
+    assert shown["BC"] == pytest.approx(rows[int(shown["step"])]["bimodality"], rel=1e-6)
     page.screenshot("linear")
 
 
@@ -169,7 +172,7 @@ def test_only_what_is_shown_is_asked_for(page: Browser, service: Daemon) -> None
     assert len(asked) == len(set(asked)), "nothing twice"
     (series,) = [url for url in asked if "/revisions?" in url]
     columns = set(urllib.parse.parse_qs(series)["fields"][0].split(","))
-    assert {"msd", "bimodality", "perplexity"} < columns and not [one for one in columns if one.startswith(("tokens_", "centred_"))]
+    assert {"tokens_msd", "tokens_centred_bimodality", "perplexity"} < columns and not {"msd", "bimodality", "tokens_bimodality"} & columns
     assert not [url for url in asked if "/displacement" in url]
     page.run("document.getElementById('panel-pairs').scrollIntoView()")
     page.wait("document.getElementById('panel-pairs').panel.map")
@@ -232,6 +235,10 @@ def test_what_enters_no_verdict_is_said(page: Browser, daemon: Any, make_hub: An
     assert "1 of the perplexities is of other texts or another limit" in page.value("document.getElementById('findings').textContent")
     drawn = page.value("(panel => [panel.legend.textContent, panel.lines.map(line => line.points.map(point => point.step))])(document.getElementById('panel-perplexity').panel)")
     assert "1 of other texts left out" in drawn[0] and drawn[1] == [[0, 256, 512]], drawn
+    remarks = dict(page.wait("(rows => rows.length && rows.map(row => [row.cells[0].textContent, row.cells[row.cells.length - 1].textContent]))([...document.querySelectorAll('#revisions tbody tr')])"))
+    assert remarks["step4000"] == "perplexity of other texts or another limit than most" and remarks["step512"] == "displacement from step256, not from step0" and not remarks["step256"], remarks
+    table = other.client("series", MODEL)
+    assert table.stderr == "perplexity of other texts or another limit than most, in no verdict: step4000\n" and table.returncode == 0, table
     assert "2 displacements are from another revision than step0" in page.value("document.getElementById('findings').textContent")
     for panel, line in (("msd", "MSD"), ("cosine", "cosine")):
         here = f"document.getElementById('panel-{panel}').panel"
@@ -259,8 +266,8 @@ def test_another_tensor_is_chosen_above_the_charts(page: Browser, daemon: Any, m
     assert all(f"tensor={tensor}" in url for url in asked), asked
     rows = other.series(MODEL, f"&tensor={tensor}")
     drawn = page.value("document.getElementById('panel-effect').panel.lines[0].points.map(point => point.y)")
-    assert drawn == [row["dip"] for row in rows if row["state"] == "measured" and row["dip"] is not None]
-    assert page.value("document.getElementById('panel-effect').panel.fileName('csv')").endswith("_effect_gpt-neox-layers-0-attention-query-key-value-weight.csv")
+    assert drawn == [row["tokens_centred_dip"] for row in rows if row["state"] == "measured" and row["tokens_centred_dip"] is not None]
+    assert page.value("document.getElementById('panel-effect').panel.fileName('csv')").endswith("_effect_gpt-neox-layers-0-attention-query-key-value-weight_tokens_centred.csv")
     assert f"tensor={tensor}" in page.value("document.querySelector('#table-links a').href")
     assert f"tensor={tensor}" in page.value("location.hash")
     load(page, other, page.value("location.hash"))
@@ -271,15 +278,15 @@ def test_another_tensor_is_chosen_above_the_charts(page: Browser, daemon: Any, m
 def test_pictures_and_verdicts(page: Browser, service: Daemon) -> None:
     here = f"/v1/models/{model_path(MODEL)}"
     analysis, audit = service.get(f"{here}/analysis"), service.get(f"{here}/audit")
-    load(page, service, f"#model={MODEL}&values=centred")
+    load(page, service, f"#model={MODEL}")
     if analysis.status == 200:
-        onset = next(one for one in analysis.json()["onsets"] if (one["rows"], one["view"]) == ("all", "centred"))
+        onset = next(one for one in analysis.json()["onsets"] if (one["rows"], one["view"]) == ("tokens", "centred"))
         text = page.value("document.getElementById('findings').textContent").replace("\u202f", "")
         assert f"step {onset['step']:.0f}" in text
         assert all(one["text"] in text for one in audit.json()["findings"])
     shown = pointed(page, "heat", 0.7, 0.5)
     page.screenshot("map")
-    matrix = service.get(f"{here}/distribution?rows=all&view=centred&bins=160").json()
+    matrix = service.get(f"{here}/distribution?rows=tokens&view=centred&bins=160").json()
     row = next(one for one in matrix["revisions"] if one["step"] == shown["step"])
     width = (matrix["high"] - matrix["low"]) / matrix["bins"]
     fullest = matrix["low"] + (row["counts"].index(max(row["counts"])) + 0.5) * width
@@ -318,7 +325,7 @@ def test_keyboard(page: Browser, service: Daemon) -> None:
     load(page, service)
     page.run("document.querySelector('#panel-msd canvas').focus()")
     page.press(END)
-    assert page.value("document.getElementById('spoken').textContent").startswith("step 14000: MSD 0.0665")
+    assert page.value("document.getElementById('spoken').textContent").startswith("step 14000: MSD 0.06236")
     assert reading(page, "msd")["step"] == 14000
     page.press(HOME, RIGHT, RIGHT)
     assert reading(page, "msd")["step"] == 2
@@ -332,15 +339,15 @@ def test_downloads(page: Browser, service: Daemon) -> None:
     load(page, service)
     rows = {row["revision"]: row for row in service.series(MODEL)}
     page.click("#panel-bc button[aria-label^='Download as CSV']")
-    with open(page.downloaded("_bc.csv"), newline="") as file:
+    with open(page.downloaded("_bc_tokens_centred.csv"), newline="") as file:
         found = list(csv.DictReader(file))
     assert len(found) == len(rows)
-    assert all(float(one["BC"]) == rows[one["revision"]]["bimodality"] for one in found), "every digit"
+    assert all(float(one["BC"]) == rows[one["revision"]]["tokens_centred_bimodality"] for one in found), "every digit"
     page.click("#panel-bc button[aria-label^='Download as PNG']")
-    width, height, lines = pixels(page.downloaded("_bc.png").read_bytes())
+    width, height, lines = pixels(page.downloaded("_bc_tokens_centred.png").read_bytes())
     assert width > 600 and height > 400 and len(lines) > height / 4, "a picture with something on it"
     page.click("#panel-heat button[aria-label^='Download as PNG']")
-    width, height, lines = pixels(page.downloaded("_heat.png").read_bytes())
+    width, height, lines = pixels(page.downloaded("_heat_tokens_centred.png").read_bytes())
     assert width > 1600 and height > 700 and len(lines) > height / 4
     told = page.value("[...document.querySelectorAll('.keys a')].map((one) => one.href)")
     assert [url.removeprefix(service.url) for url in told] == ["/v1/models", "/openapi.json"]
@@ -354,7 +361,7 @@ def test_table_for_readers_without_sight(page: Browser, service: Daemon) -> None
     rows = {row["revision"]: row for row in service.series(MODEL)}
     assert len(cells) == len(rows)
     for name, text in cells:
-        assert float(text.replace("\u2212", "-")) == pytest.approx(rows[name]["kurtosis"], rel=1e-6)
+        assert float(text.replace("\u2212", "-")) == pytest.approx(rows[name]["tokens_centred_kurtosis"], rel=1e-6)
     label = page.value("document.querySelector('#panel-kurtosis canvas').getAttribute('aria-label')")
     assert "Excess kurtosis" in label and "step 14000" in label
     page.click("#panel-kurtosis details summary")
@@ -368,7 +375,7 @@ def test_models_are_compared(page: Browser, service: Daemon, garden: Path, tmp_p
     other = f"file:{copy}"
     sweep = service.sweep(other)
     assert service.wait(sweep)["progress"]["done"] == 4
-    load(page, service, f"#model={MODEL}")
+    load(page, service, f"#model={MODEL}&rows=all")  # without a tokenizer all of the copy's rows count as tokens
     page.requests()
     page.click(f"#models input[value='{other}']")
     page.wait("document.querySelectorAll('#panel-msd .legend button').length === 2 && document.querySelectorAll('#legend .entry').length === 2")

@@ -69,7 +69,7 @@ def test_an_older_series_is_not_drawn_last(visit: Callable[..., Browser], daemon
     measured = "document.querySelectorAll('#revisions tbody tr .chip.measured').length"
     columns = "document.getElementById('panel-heat').panel.map.rows.length"
     assert page.value(measured) == page.value(columns) == 3
-    page.click("#values input[value=centred]")
+    page.click("#values input[value=raw]")
     page.wait("document.getElementById('main').getAttribute('aria-busy') === 'false'")
     page.run(HOLD, "GET /v1/models/[^?]*/revisions[?]")
     page.run("window.dispatchEvent(new Event('hashchange'))")
@@ -107,12 +107,12 @@ def test_a_choice_during_a_load_loses_no_picture(visit: Callable[..., Browser], 
         page.open(f"{small.url}/")
         page.wait(DONE)  # what is there does not wait for the rest for long
         held(page)
-        page.click("#values input[value=centred]")
-        page.wait("document.getElementById('panel-heat').panel.map?.view === 'centred'")
+        page.click("#values input[value=raw]")
+        page.wait("document.getElementById('panel-heat').panel.map?.view === 'raw'")
         page.run(FREE)
         page.wait("document.getElementById('main').getAttribute('aria-busy') === 'false'")
         page.wait("!document.getElementById('panel-trajectories').hidden")
-        assert page.value("document.getElementById('panel-heat').panel.map.view") == "centred"
+        assert page.value("document.getElementById('panel-heat').panel.map.view") == "raw"
     finally:
         page.devtools("Page.removeScriptToEvaluateOnNewDocument", identifier=name)
 
@@ -397,7 +397,7 @@ def test_exponents_and_guides_are_those_of_the_analysis(visit: Callable[..., Bro
     find = "(id) => panels.groups.flatMap((one) => one.panels).find((one) => one.id === id)"
     walk = page.run(
         "return import('/assets/panels.js').then((panels) => {"
-        " const rows = [0, 1000, 2000, 4000, 8000].map((t) => ({revision: `r${t}`, step: 50000 + t, reference: 'r0', msd: 1e-9 * t}));"
+        " const rows = [0, 1000, 2000, 4000, 8000].map((t) => ({revision: `r${t}`, step: 50000 + t, reference: 'r0', tokens_msd: 1e-9 * t}));"
         f" const of = ({find})('exponent').quantities[0].derive(rows, {{all: rows, reference: 'r0', at: (step) => step}}); return rows.map(of); }})"
     )
     assert walk[:2] == [None, None] and walk[2:] == pytest.approx([1, 1, 1])
@@ -417,7 +417,7 @@ def test_the_table_is_made_anew_only_for_new_numbers(visit: Callable[..., Browse
     page.type("#from", "16" + ENTER)
     page.wait("location.hash.includes('axis=linear') && location.hash.includes('from=16')")
     assert page.value("changes") == 0
-    page.click("#values input[value=centred]")
+    page.click("#values input[value=raw]")
     page.wait(f"{bimodality} !== {json.dumps(before)}")
 
 
@@ -453,7 +453,7 @@ def test_files_are_named_by_what_they_depend_on(visit: Callable[..., Browser], s
     assert names["bc"] == names["heat"] == names["kurtosis"] == "_tokens_centred"
     assert names["msd"] == names["norm"] == names["cosine"] == "_tokens" and names["pairs"] == names["trajectories"] == ""
     words = page.run("return import('/assets/view.js').then(view => ['rows and values', 'rows', 'entries', 'nothing'].map(by => view.chosen(by).words))")
-    assert words == ["token rows, centred", "token rows", "token rows", ""]
+    assert words == ["token rows, around column means", "token rows", "token rows", ""]
 
 
 def test_a_page_that_stays_open_does_not_grow(visit: Callable[..., Browser], small: Daemon) -> None:

@@ -157,7 +157,7 @@ def test_what_sixteen_whole_runs_cost(visit: Callable[..., Browser], suite: Daem
     page = visit(suite, link(suite.names))
     made = page.run(
         "return import('/assets/axis.js').then(({axis}) => { const {panel} = document.getElementById('panel-norm'), steps = Array.from({length: 154}, (_, k) => k);"
-        " axis.use(steps); const models = panel.models.map(model => ({...model, flags: new Map([['step3', 'same weights']]), rows: steps.map(step => ({revision: `step${step}`, step, norm: 1 + step}))}));"
+        " axis.use(steps); const models = panel.models.map(model => ({...model, flags: new Map([['step3', 'same weights']]), rows: steps.map(step => ({revision: `step${step}`, step, tokens_norm: 1 + step}))}));"
         " panel.update(models, [], {}); return panel.datasets().map(set => ({...set, data: set.data.length, arrays: Object.values(set).filter(Array.isArray).filter(one => one.length > 2).length})); })"
     )
     assert max(one["arrays"] for one in made) == 1, "the points alone"

@@ -54,7 +54,7 @@ def test_a_series_on_its_way_is_not_called_unmeasured(visit: Callable[..., Brows
     finally:
         page.devtools("Page.removeScriptToEvaluateOnNewDocument", identifier=name)
     page.run(FAKE, "/revisions[?]", 503, json.dumps({"status": 503, "detail": "too many answers"}))
-    page.click("#values input[value=centred]")
+    page.click("#values input[value=raw]")
     page.wait("document.getElementById('notice').textContent === 'too many answers'")
     assert page.value("document.getElementById('panel-msd').hidden") and page.value(OVERVIEW) == ""
 
@@ -144,6 +144,9 @@ def test_without_a_chart_it_says_why(visit: Callable[..., Browser], daemon: Call
     assert "Its last sweep failed: no public model garden/nothing-here" in page.value(OVERVIEW)
     said = page.value("document.querySelector('.sweep').textContent")
     assert "ended before its revisions were known" in said and "0 of 0" not in said
+    page.click("button[aria-label='Again: sweep 1 of garden/nothing-here']")  # who has failed may be asked for again
+    page.wait("document.querySelectorAll('.sweep[data-state=failed]').length === 2")
+    assert head.read("/v1/sweeps/2")["request"] == head.read("/v1/sweeps/1")["request"] == {"model": "garden/nothing-here"}
 
 
 def test_numbers_names_ticks_and_colours_as_people_read_them(visit: Callable[..., Browser], small: Daemon) -> None:
@@ -368,7 +371,7 @@ def test_charts_do_not_wait_for_pictures_and_nothing_jumps_when_these_come(visit
     finally:
         page.devtools("Page.removeScriptToEvaluateOnNewDocument", identifier=name)
     page.run(FAKE, "/distribution[?]", 503, json.dumps({"status": 503, "detail": "too many answers"}))
-    page.click("#values input[value=centred]")
+    page.click("#values input[value=raw]")
     page.wait("document.getElementById('notice').textContent === 'too many answers'")
 
 
@@ -380,13 +383,13 @@ def test_main_alone_has_its_numbers(visit: Callable[..., Browser], daemon: Calla
     page = visit(head)
     assert page.value("document.querySelector('#overview h3').textContent") == f"main of {MODEL}"
     facts = dict(page.value("[...document.querySelectorAll('#overview dl > div')].map(one => [...one.children].map(part => part.textContent))"))
-    assert float(facts[f"MSD from {row['reference']}"]) == pytest.approx(row["msd"], rel=1e-4) and float(facts["BC"]) == pytest.approx(row["bimodality"], rel=1e-3)
+    assert float(facts[f"MSD from {row['reference']}"]) == pytest.approx(row["tokens_msd"], rel=1e-4) and float(facts["BC"]) == pytest.approx(row["tokens_centred_bimodality"], rel=1e-3)
     assert "No training step of this model is measured yet" in page.value(OVERVIEW)
     assert "0 of 25 steps measured" in page.value("document.querySelector('#models .facts').textContent").replace("\xa0", " ")
     first = "document.querySelector('#revisions tbody tr').textContent"
     assert page.wait(first).startswith("mainmeasured")
-    page.click("#values input[value=centred]")
-    page.wait(f"document.querySelector('#overview dl').textContent.includes({json.dumps(str(round(row['centred_bimodality'], 4)))})")
+    page.click("#values input[value=raw]")
+    page.wait(f"document.querySelector('#overview dl').textContent.includes({json.dumps(str(round(row['tokens_bimodality'], 4)))})")
     assert head.wait(head.sweep(MODEL, revisions={"names": ["step0", "step512"]}))["state"] == "done"
     page.wait("!document.getElementById('panel-msd').hidden")
     assert page.value(OVERVIEW) == "" and page.wait(first).startswith("mainmeasured")

@@ -57,7 +57,7 @@ def test_scaling_with_its_law(page: Browser, made_up: Daemon) -> None:
     assert page.value(f"{card}.querySelector('.choice').textContent") == "The law is over tokens. Over steps (4 models)"
     page.click("#panel-scaling .choice button")
     page.wait(f"!{card}.querySelector('.plot').hidden && location.hash.endsWith('&law=steps')")
-    scaling = made_up.get("/v1/scaling?rows=all&view=raw&unit=steps").json()
+    scaling = made_up.get("/v1/scaling?unit=steps").json()
     words = page.value("document.getElementById('panel-scaling-help').textContent")
     exponent = f"{scaling['fit']['exponent']:.3g}"
     assert f"parameters^{exponent}" in words and "4 models" in words
@@ -98,7 +98,7 @@ def test_scaling_with_its_law(page: Browser, made_up: Daemon) -> None:
         "return new Response(JSON.stringify(body), {status: 200, headers: answer.headers}); };",
         [(largest["model"], open_one), (second["model"], long_one)],
     )
-    page.run("document.querySelector('#rows input[value=tokens]').click()")
+    page.run("document.querySelector('#rows input[value=all]').click()")
     page.wait("document.getElementById('panel-scaling-help').textContent.includes('not forked so far: 1')")
     told = page.value("document.getElementById('panel-scaling-help').textContent")
     assert "to the top: none so far" in told and f"only of the first {len(scaling['models'])} models by name, of more" in told, told

@@ -271,6 +271,8 @@ def test_the_dashboard_compares_over_tokens(page: Browser, runs: Any) -> None:  
     assert page.value("document.getElementById('count').textContent.trim().split(/\\s+/)") == ["Axis", "steps", "tokens"]
     page.run("document.querySelector('input[name=count][value=tokens]').click()")
     assert page.value(f"{panel}.chart.scales.x.options.title.text") == "training tokens"
+    facts = page.value("document.querySelector('#findings .facts-list').textContent")
+    assert "centred1.024B tokens" in facts and "step 512" not in facts, facts
     page.run("document.getElementById('to').value = '2.048B'; document.getElementById('to').dispatchEvent(new Event('change', { bubbles: true }))")
     assert page.value("location.hash").endswith("&count=tokens&to=2048000000")
     assert page.value(f"{panel}.lines[0].points.map((one) => one.step)")[:3] == [128e6, 512e6, 1024e6], "MSD of step 0 is 0"
