@@ -2,7 +2,7 @@
  * Logits to log-probabilities: a running log-sum-exp per row over blocks of the vocabulary, so that
  * probabilities are never stored. A block of logits is small enough to be read back from the L2.
  */
-#include "gpu/cuda/score_device.cuh"
+#include "gpu/cuda/score_kernels.h"
 
 #include <math_constants.h>
 

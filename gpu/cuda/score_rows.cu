@@ -1,6 +1,7 @@
 /*
- * Kernels over the rows of a batch: conversion, embedding, layer norm, rotation, gathering. All are bound by
- * memory: each reads and writes every element once, in vectors where the width is a multiple of one.
+ * Kernels over the rows of a batch: conversion, embedding and its multiplier, layer norm, rotation,
+ * gathering. All are bound by memory: each reads and writes every element once, in vectors where the width is
+ * a multiple of one.
  */
 #include "gpu/cuda/score_device.cuh"
 
@@ -44,6 +45,13 @@ __global__ void embed_kernel(const T *__restrict__ table, const uint32_t *ids, u
             out.at[j] = IS_SUM ? out.at[j] + to_float(in.at[j]) : to_float(in.at[j]);
         to[i] = out;
     }
+}
+
+__global__ void scale_kernel(float *x, uint64_t count, float factor)
+{
+    const uint64_t i = (uint64_t)blockIdx.x * ROW_THREADS + threadIdx.x;
+    if (i < count)
+        x[i] *= factor;
 }
 
 template <typename T>
@@ -291,6 +299,12 @@ extern "C" cudaError_t score_launch_embed_add(enum score_type type, const void *
 #define CALL(T) embed<T, true>(table, ids, rows, width, hidden, stream)
     return SCORE_DISPATCH(type, CALL);
 #undef CALL
+}
+
+extern "C" cudaError_t score_launch_scale(float *x, uint64_t count, float factor, cudaStream_t stream)
+{
+    scale_kernel<<<blocks_for(count, ROW_THREADS), ROW_THREADS, 0, stream>>>(x, count, factor);
+    return cudaGetLastError();
 }
 
 extern "C" cudaError_t score_launch_norm(enum score_type type, const float *hidden, uint32_t rows,

@@ -232,7 +232,7 @@ static __device__ __forceinline__ void do_item(const statistics_grid &grid, cons
                                                const item &at, const team<IS_WHOLE> &own, const role &mine,
                                                double *room, statistics_sums (*warps)[2])
 {
-    if (mine.slice != 0) {
+    if (!IS_WHOLE && mine.slice != 0) { /* a whole table has no other slice, and no code for it */
         if (IS_COUNTING)
             item_counts<KIND, IS_WHOLE>(grid, pass, at, own);
     } else if (pass.reference_count == 2) {

@@ -1,8 +1,6 @@
 /* Activations and gates. */
 #include "kernels/score_activation.cpp"
 
-#include "kernels/score_xielu.cpp"
-
 #include "tests/emulation/score_checks.h"
 
 /* Rows of `width` elements, `stride` apart. */

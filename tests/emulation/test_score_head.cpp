@@ -1,6 +1,7 @@
 /* The head: log-probabilities from logits that come in blocks. */
 #include "kernels/score_head.cpp"
 
+#include "gpu/cuda/score_device.cuh"
 #include "tests/emulation/score_checks.h"
 
 /* Logits of `rows` rows and blocks of `widths` tokens, spoilt by `spoil`. */

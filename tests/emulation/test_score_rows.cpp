@@ -5,8 +5,6 @@
 
 #include "kernels/score_neighbours.cpp"
 
-#include "kernels/score_scale.cpp"
-
 #include "tests/emulation/score_checks.h"
 
 /* COUNT 0: the kernel for any width. */
