@@ -319,6 +319,8 @@ static int print_sweeps(const struct client_arguments *arguments, const char *me
     for (size_t i = 0; i < count && !code && !client_link_is_interrupted; i++) {
         struct err failure = ERR_INIT;
         int failed = print_sweep(link, arguments, method, ids[i], all, &failure);
+        if (is_all && failed == ERR_CONFLICT)
+            continue; /* it has ended since it was listed */
         int said = failed ? client_report(&failure) : CLIENT_EXIT_DONE;
         status = status ? status : said;
     }

@@ -153,7 +153,7 @@ def test_on_a_terminal(programs: dict[str, Path], liar: str, tmp_path: Path) -> 
 
 @pytest.fixture
 def says(programs: dict[str, Path], tmp_path: Path) -> Iterator[Any]:
-    """Runs `bifurcate` against whoever answers as a function of method and target says."""
+    """Runs `bifurcate` against whoever answers as a function of method and target says; a pair has the status, too."""
     servers = []
 
     def run(answer: Any, *words: str) -> subprocess.CompletedProcess[str]:
@@ -163,8 +163,11 @@ def says(programs: dict[str, Path], tmp_path: Path) -> Iterator[Any]:
 
             def say(self) -> None:
                 self.rfile.read(int(self.headers.get("Content-Length") or 0))
-                body = json.dumps(answer(self.command, self.path)).encode()
-                self.send_response(200)
+                said = answer(self.command, self.path)
+                status, value = said if isinstance(said, tuple) else (200, said)
+                body = json.dumps(value).encode()
+                self.send_response(status)
+                self.send_header("Content-Type", "application/json" if status == 200 else "application/problem+json")
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
                 self.wfile.write(body)
@@ -214,6 +217,16 @@ def test_lists_end(says: Any, words: list[str], key: str) -> None:
     assert done.returncode == 5 and "a page without rows" in done.stderr and not done.stdout, done
     done = says(lambda _, target: {key: [row]} if "cursor" in target else {key: [row], "next_cursor": "00"}, *words, "--json")
     assert done.returncode == 0 and json.loads(done.stdout)[key] == [row, row], done
+
+
+def test_what_ended_before_it_was_cancelled(says: Any) -> None:
+    """Of all sweeps at work some end before their turn, which is no failure; one that was named and has ended is."""
+    problem = (409, {"code": "conflict", "detail": "sweep 1 has ended"})
+    answer = lambda method, target: problem if method == "DELETE" else {"sweeps": [{"id": 1}] if "running" in target else [], "next_cursor": None}  # noqa: E731
+    done = says(answer, "cancel", "all")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", ""), done
+    done = says(answer, "cancel", "1")
+    assert done.returncode == 5 and "has ended" in done.stderr, done
 
 
 def test_all_pages_together_have_a_bound(programs: dict[str, Path], tmp_path: Path) -> None:
