@@ -35,7 +35,7 @@ def test_without_a_hub(programs: dict[str, Path], tmp_path: Path) -> None:
     env |= {name: nowhere for name in ("http_proxy", "https_proxy", "all_proxy")} | {"LC_ALL": "C", "TERM": "dumb"}
     quickstart = str(place / "deploy/quickstart")
     try:
-        shown = subprocess.run([quickstart], env=env, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+        shown = subprocess.run([quickstart], env=env, cwd=tmp_path, capture_output=True, text=True, timeout=400)
         assert shown.returncode == 0, shown
         assert "does not answer from here (curl: (7)" in shown.stdout, "and why not"
         assert "4 of 4 revisions measured" in shown.stderr and "\x1b" not in shown.stdout + shown.stderr
