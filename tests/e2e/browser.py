@@ -24,8 +24,8 @@ from typing import Any, Iterator
 
 import pytest
 
-START_S = 60.0
-WAIT_S = 60.0
+START_S = 120.0
+WAIT_S = 120.0
 ELEMENT = "element-6066-11e4-a52e-4f735466cecf"  # the WebDriver standard's name of a reference
 
 _open = urllib.request.build_opener(urllib.request.ProxyHandler({})).open

@@ -20,7 +20,7 @@ import pytest
 
 START_S, STOP_S = 120.0, 120.0  # generous: sanitizers on a busy machine
 NOON = f"NOON{time.gmtime().tm_hour - 12:+}"  # a zone in which it is about noon: no watch "at 02:30" runs of itself while a test runs
-SWEEP_S = 200.0  # against tests that would wait for ever; says nothing about speed
+SWEEP_S = 400.0  # against tests that would wait for ever; says nothing about speed
 SANITIZER = re.compile(r"(AddressSanitizer|LeakSanitizer|ThreadSanitizer|UndefinedBehaviorSanitizer|runtime error:).*")
 
 _trusting = ssl.create_default_context()
