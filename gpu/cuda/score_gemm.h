@@ -8,8 +8,9 @@
  * results do not depend on what was computed before.
  *
  * Where cuBLASLt refuses a product (its heuristic, or the product itself), it is asked for the same without
- * the epilogue, which kernels of ours do then; where it refuses that, too, score_product.cu multiplies, some
- * ten times as slowly. Results of 16-bit types are rounded once more for the bias, and for the activation.
+ * the epilogue, which kernels of ours do then; where it refuses that, too, score_product.cu multiplies, in
+ * float32 arithmetic: 16-bit products take twenty times as long then, or more (counted, not measured).
+ * Results of 16-bit types are rounded once more for the bias, and for the activation.
  */
 #ifndef BIFURCATED_GPU_CUDA_SCORE_GEMM_H
 #define BIFURCATED_GPU_CUDA_SCORE_GEMM_H

@@ -2,13 +2,16 @@
 
 #include "gpu/cuda/score_gemm.h"
 #include "gpu/cuda/staging.h"
+#include "gpu/half.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 #define COPY_BYTES ((size_t)4 << 30)
 #define SENT_BYTES ((size_t)1 << 30)
 #define PRODUCT_SIZE ((size_t)8192)
-#define ROW_BYTES ((size_t)1024) /* of attention's projection in 70m, beside the MLP's 4 KB */
+#define ALONE_ROWS ((size_t)1024) /* of the product without cuBLASLt */
+#define ROW_BYTES ((size_t)1024)  /* of attention's projection in 70m, beside the MLP's 4 KB */
 #define PITCH_BYTES ((size_t)5120)
 
 struct copy {
@@ -105,6 +108,72 @@ out:
     return err->code;
 }
 
+/* As score_gemm.c does it where cuBLASLt does not: a plain product, and the bias. */
+static int launch_alone(void *context, struct err *err)
+{
+    const struct product *product = context;
+    const struct gemm_product *how = &product->product;
+    struct cuda_device *device = product->gemm.device;
+    const struct score_product alone = {.weights = how->weights,
+                                        .x = how->x,
+                                        .out = how->out,
+                                        .outputs = how->outputs,
+                                        .inputs = how->inputs,
+                                        .rows = how->rows,
+                                        .weights_stride = how->inputs,
+                                        .x_stride = how->inputs,
+                                        .out_stride = how->outputs,
+                                        .factor = 1};
+    int code =
+        CUDA_CHECK(device, score_launch_product(SCORE_TYPE_F16, SCORE_TYPE_F16, &alone, device->stream), err);
+    return code ? code
+                : CUDA_CHECK(device,
+                             score_launch_bias(SCORE_TYPE_F16, how->out, how->bias, how->rows, how->outputs,
+                                               how->outputs, device->stream),
+                             err);
+}
+
+/* The last row of a result on the device. */
+static int fetch_row(const struct product *product, uint16_t *row, struct err *err)
+{
+    const struct gemm_product *how = &product->product;
+    struct cuda_device *device = product->gemm.device;
+    int code =
+        CUDA_CHECK(device,
+                   cudaMemcpyAsync(row, (const uint16_t *)how->out + (how->rows - 1) * how->outputs,
+                                   how->outputs * sizeof(*row), cudaMemcpyDeviceToHost, device->stream),
+                   err);
+    return code ? code : device_wait(device, err);
+}
+
+/* How fast is the way that no model needs whose products cuBLASLt does, and is it right? Sums of 8,192
+ * products may differ by 2e-3, and float16 rounds three times: the sum, that and the bias, and all of it at
+ * once. */
+static int alone(struct bench *bench, struct product *product, struct err *err)
+{
+    const size_t count = product->product.outputs;
+    uint16_t *rows = calloc(2 * count, sizeof(*rows));
+    double ms = -1;
+    product->product.rows = ALONE_ROWS;
+    product->product.epilogue = GEMM_EPILOGUE_BIAS;
+    product->product.bias = product->product.x;
+    if (!rows) {
+        (void)err_set(err, ERR_NO_MEMORY, "no memory for two rows");
+    } else if (!launch_product(product, err) && !fetch_row(product, rows, err) &&
+               (ms = bench_time_ms(bench, launch_alone, product, 3, err)) > 0 &&
+               !fetch_row(product, rows + count, err)) {
+        bench_print("product without cuBLASLt", 2e-9 * (double)(ALONE_ROWS * count * count) / ms, "TFLOP/s",
+                    bench->product_flops / 1e12);
+        for (size_t i = 0; i < count && !err->code; i++) {
+            const double a = half_from_f16(rows[i]), b = half_from_f16(rows[count + i]);
+            if (!(fabs(a - b) <= 3 * 0x1p-11 * (fabs(a) + 2) + 2e-3))
+                (void)err_set(err, ERR_MISMATCH, "without cuBLASLt %zu is %g in the place of %g", i, b, a);
+        }
+    }
+    free(rows);
+    return err->code;
+}
+
 static int products(struct bench *bench, struct err *err)
 {
     struct cuda_device *device = bench->device;
@@ -133,6 +202,7 @@ static int products(struct bench *bench, struct err *err)
     if (ms > 0) {
         bench->product_flops = 2.0 * (double)count * (double)PRODUCT_SIZE / ms * 1e3;
         bench_print("cuBLASLt float16 8192^3", bench->product_flops / 1e12, "TFLOP/s", 0);
+        (void)alone(bench, &product, err);
     }
 out:
     gemm_done(&product.gemm);
