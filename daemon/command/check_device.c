@@ -13,11 +13,11 @@ static void check_limit(const struct options *options, const struct registry_dev
         return;
     if (all_bytes > 0 && asked_bytes > all_bytes)
         check_add(report, CHECK_LEVEL_WARNING, "device",
-                  "device-memory-mb is %.1f GB, but %s has %.1f GB: it limits nothing", asked_bytes / 1e9,
-                  device->id, all_bytes / 1e9);
+                  "device-memory-mb is %.0f, but %s has %.0f MB: it limits nothing", asked_bytes / 1e6,
+                  device->id, all_bytes / 1e6);
     else
-        check_add(report, CHECK_LEVEL_OK, "device", "%.1f GB of its %.1f GB may be taken", asked_bytes / 1e9,
-                  all_bytes / 1e9);
+        check_add(report, CHECK_LEVEL_OK, "device", "%.0f MB of its %.0f MB may be taken", asked_bytes / 1e6,
+                  all_bytes / 1e6);
 }
 
 static void check_memory(const struct options *options, const struct registry *registry,

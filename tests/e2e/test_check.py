@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import socket
 import sqlite3
@@ -92,8 +93,9 @@ def test_check_names_what_is_wrong(
         found = findings(command(*base, "--access-log", str(setting)))
         assert found["access log"][0][0] == "error" and reason in found["access log"][0][1], found["access log"]
     assert found["configuration"][0][0] == "ok" and not (tmp_path / "none").exists()
-    found = findings(command(*base, BIFURCATED_FETCHER="1", BIFURCATED_PORT_7143_TCP="tcp://10.0.0.1:7143"))
+    found = findings(command(*base, "--device-memory-mb", "1", BIFURCATED_FETCHER="1", BIFURCATED_PORT_7143_TCP="tcp://10.0.0.1:7143"))
     assert found["configuration"][1:] == [("warning", "BIFURCATED_FETCHER is set, but no option is called so; did you mean BIFURCATED_FETCHERS?")]
+    assert re.fullmatch(r"1 MB of its \d+ MB may be taken", found["device"][1][1]), "not 0.0 GB"
     found = findings(command("check", "--json", "--nonsense"))
     assert found["configuration"][0] == ("error", "--nonsense: there is no such option; see bifurcated --help")
     (tmp_path / "file").write_text("")
