@@ -51,10 +51,14 @@ get_packages() {
   as_root env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=600 -qq -y --no-install-recommends install "$@" >/dev/null
 }
 
-# Otherwise apt-get is content with the lists of before where a mirror fails; as it has to be here, if the mirror is none of Debian's.
+# Once in a run, and by tries of our own, since a mirror that is gone costs each of apt-get's. Otherwise apt-get is content with the lists
+# of before where one fails; as it has to be here, if the mirror is none of Debian's.
+are_lists_new=no
 update_lists() {
-  try_again as_root apt-get -o DPkg::Lock::Timeout=600 -o APT::Update::Error-Mode=any -qq update ||
-    as_root apt-get -o DPkg::Lock::Timeout=600 -qq update
+  [ $are_lists_new = no ] || return 0
+  try_again as_root apt-get -o DPkg::Lock::Timeout=600 -o APT::Update::Error-Mode=any -o Acquire::Retries=0 -qq update ||
+    as_root apt-get -o DPkg::Lock::Timeout=600 -qq update || return
+  are_lists_new=yes
 }
 
 # are_offered NAME...: whether apt has each of these packages, installed or not; as of the last update of its lists.
@@ -113,7 +117,7 @@ unpack_packages() {
   mkdir -p "$folder"
   for name in "$@"; do
     [ -e "$folder/$name.unpacked" ] && continue
-    if (cd "$folder" && rm -f "$name"_*.deb && try_again apt-get -qq download "$name" && dpkg-deb -x "$name"_*.deb .) 2>/dev/null; then
+    if are_offered "$name" && (cd "$folder" && rm -f "$name"_*.deb && try_again apt-get -qq download "$name" && dpkg-deb -x "$name"_*.deb .) 2>/dev/null; then
       rm -f "$folder/$name"_*.deb
       touch "$folder/$name.unpacked"
     else
