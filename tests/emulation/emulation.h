@@ -8,16 +8,12 @@
 #ifndef BIFURCATED_TESTS_EMULATION_H
 #define BIFURCATED_TESTS_EMULATION_H
 
-#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <functional>
-#include <memory>
-#include <random>
-#include <vector>
 
 namespace emulation
 {

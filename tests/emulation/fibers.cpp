@@ -4,7 +4,11 @@
  */
 #include "tests/emulation/emulation.h"
 
+#include <algorithm>
+#include <memory>
 #include <numeric>
+#include <random>
+#include <vector>
 
 /* Goes on with another stack: keeps the registers that a function must keep on this one and its pointer in
  * *from. (swapcontext asks the kernel twice, and the address sanitizer clears the whole stack's shadow.) */

@@ -8,6 +8,7 @@
 #include "gpu/cuda/statistics_kernels.h"
 #include "tests/emulation/runtime.h"
 
+#include <algorithm>
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>
 #include <cuda_runtime_api.h>

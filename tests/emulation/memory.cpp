@@ -1,6 +1,8 @@
 /* Pools, pinned memory and copies of the emulated runtime. */
 #include "tests/emulation/state.h"
 
+#include <algorithm>
+
 using namespace emulation;
 
 namespace

@@ -12,6 +12,8 @@
 #include <cuda_fp16.h>
 
 #include <deque>
+#include <random>
+#include <vector>
 
 namespace emulation
 {

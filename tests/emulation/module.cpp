@@ -21,8 +21,10 @@
 
 #include <driver_types.h>
 
+#include <algorithm>
 #include <map>
 #include <string>
+#include <vector>
 
 namespace
 {

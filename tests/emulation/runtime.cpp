@@ -1,5 +1,6 @@
 #include "tests/emulation/state.h"
 
+#include <algorithm>
 #include <fcntl.h>
 #include <sys/file.h>
 #include <unistd.h>

@@ -5,6 +5,10 @@
 #include "tests/emulation/checks.h"
 #include "tests/emulation/test_score.h"
 
+#include <algorithm>
+#include <random>
+#include <vector>
+
 constexpr unsigned seeds = 2;
 
 /* Random numbers from -1 to 1. */

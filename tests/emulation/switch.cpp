@@ -20,5 +20,4 @@ emulation_switch:
     popq %rbp
     ret
 .size emulation_switch, .-emulation_switch
-.section .note.GNU-stack, "", @progbits
 )");

@@ -3,6 +3,8 @@
 
 #include "tests/emulation/score_checks.h"
 
+#include <numeric>
+
 /* What the router of an input with these logits chooses, in the order of the experts, and its weights. */
 static std::vector<std::pair<uint32_t, double>> chosen_of(const float *logits, uint32_t experts,
                                                           uint32_t per_input, bool is_normalised)
