@@ -308,8 +308,8 @@ int gemm_blas_run(struct gemm *gemm, const struct gemm_product *product, int *re
         code = multiply(gemm, product, &key, &status, err);
     }
     *ret_is_refused = !code && is_refusal(status);
+    /* What the library may have left is no error of the kernel that comes next. */
     if (*ret_is_refused)
-        (void)
-            cudaGetLastError(); /* what the library may have left is no error of the kernel that comes next */
+        (void)cudaGetLastError();
     return code || *ret_is_refused ? code : device_check_blas(gemm->device, status, "cublasLtMatmul", err);
 }

@@ -168,13 +168,17 @@ bool is_supported(cublasLtEpilogue_t epilogue)
            epilogue == CUBLASLT_EPILOGUE_RELU_BIAS || epilogue == CUBLASLT_EPILOGUE_GELU_BIAS;
 }
 
-/* Whether the device is one whose library does not do such products, and says so now. */
+/* Whether the device is one whose library does not do such products, and says so now. What it tried may have
+ * left an error behind, which is none of the next call's. */
 bool is_lacking(const operation &how, bool is_late)
 {
     const unsigned lacks = emulation::lacks();
-    return (lacks & EMULATION_LACKS_LATE ? 1 : 0) == is_late &&
-           (lacks & EMULATION_LACKS_PRODUCTS ||
-            (lacks & EMULATION_LACKS_EPILOGUES && how.epilogue != CUBLASLT_EPILOGUE_DEFAULT));
+    const bool is = (lacks & EMULATION_LACKS_LATE ? 1 : 0) == is_late &&
+                    (lacks & EMULATION_LACKS_PRODUCTS ||
+                     (lacks & EMULATION_LACKS_EPILOGUES && how.epilogue != CUBLASLT_EPILOGUE_DEFAULT));
+    if (is)
+        (void)emulation::note(cudaErrorInvalidValue);
+    return is;
 }
 
 /* What divides an address, at most as much as the library makes use of. */

@@ -154,6 +154,9 @@ unsigned lacks();
 /* Whether a stream belongs to it. */
 bool is_current(cudaStream_t stream);
 
+/* The thread's last error; returns it. */
+cudaError_t note(cudaError_t status);
+
 /* 0, or the error that this use of a call is to have; also lets other work run. */
 cudaError_t begin_call(const char *name);
 

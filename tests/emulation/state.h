@@ -86,9 +86,6 @@ inline one_device &own()
     return devices[current_ordinal];
 }
 
-/* The thread's last error; returns it. */
-cudaError_t note(cudaError_t status);
-
 /* After a wait: a pool that has reserved more than its threshold gives back what is free. */
 void trim(CUmemPoolHandle_st *pool, uint64_t to_bytes);
 
