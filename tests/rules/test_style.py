@@ -120,6 +120,12 @@ def test_each_black_box_test_is_presented() -> None:
     assert not missing, f"tests/e2e/README.md does not say what {missing} show"
 
 
+def test_the_citation_names_the_version_that_is_built() -> None:
+    built = re.search(r"^project\(bifurcated VERSION (\S+)", (ROOT / "CMakeLists.txt").read_text(), re.M)
+    cited = re.search(r"^version: (\S+)$", (ROOT / "CITATION.cff").read_text(), re.M)
+    assert built and cited and built[1] == cited[1]
+
+
 def test_no_path_of_one_machine() -> None:
     here = re.compile(rf"(?<![\w.}}-]){re.escape(str(ROOT.parent))}/")  # as a whole path, not in another one's middle
     faults = [str(path.relative_to(ROOT)) for path in tracked("*.c", "*.h", "*.py", "*.md", "*.sh", "*.txt", "*.cmake", "deploy/*")
