@@ -51,16 +51,16 @@ export class Panel {
     this.band = element("div", { class: "band", hidden: true });
     this.tip = element("div", { class: "tip", hidden: true });
     this.plot = element("div", { class: "plot" }, this.canvas, this.cross, this.spots, this.band, this.tip);
-    this.drawn = element("span", { class: "drawn muted" });
+    this.drawn = element("span", { class: "drawn" });
     this.details = element("details", { ontoggle: () => this.fillTable() }, element("summary", {}, "Data table"));
     this.wideButton = button("⤢", "Wide or narrow", () => this.hub.turn(spec.id));
     this.root = element("figure", { class: "card panel", id, "aria-labelledby": `${id}-title` },
       element("header", {},
-        element("h3", { id: `${id}-title` }, spec.title), this.drawn,
+        element("h3", { id: `${id}-title` }, spec.title),
         this.wideButton,
         button("CSV", "Download as CSV", () => this.saveCsv()),
         button("PNG", "Download as PNG", () => this.savePng())),
-      element("p", { class: "help", id: `${id}-help` }, spec.help || ""),
+      element("p", { class: "help", id: `${id}-help` }, this.drawn, spec.help || ""),
       this.legend, this.plot, this.details);
     listen(this);
   }
