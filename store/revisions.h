@@ -20,6 +20,9 @@ enum revision_states {
     REVISION_STATES_TOKENS = 4
 };
 
+/* The commit of a revision that was asked for by name and does not exist; its task tells the user. */
+#define REVISION_NO_COMMIT "0000000000000000000000000000000000000000"
+
 struct revision_row {
     int64_t id;       /* 0 in input */
     int64_t model_id; /* ignored in input */

@@ -127,6 +127,11 @@ static int take(void *context, const struct series_row *row)
     struct api_run *run = reader->run;
     reader->rows++;
     revision_key_of(&row->revision, &reader->last);
+    if (strcmp(row->revision.commit, REVISION_NO_COMMIT) == 0 &&
+        !row->has_tensor) { /* it fills no hole of the run */
+        run->nobodys++;
+        return 0;
+    }
     if (run->count && row->revision.step <= run->points[run->count - 1].step) {
         run->left_out++;
         return 0;
@@ -298,7 +303,7 @@ size_t api_run_find(const struct api_run *run, const struct revision_row *revisi
 
 int api_run_revisions(const struct api_run *run)
 {
-    size_t count = run->count + run->left_out;
+    size_t count = run->count + run->left_out + run->nobodys;
     return count < INT_MAX ? (int)count : INT_MAX;
 }
 

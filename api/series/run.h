@@ -43,6 +43,7 @@ struct api_run {
                                   are compared: two texts say nothing of each other */
     size_t perplexities_apart; /* with one of that mode, but of other texts, which is left out */
     size_t left_out;           /* revisions whose step does not ascend */
+    size_t nobodys;            /* names that were asked for and that nobody has */
     enum perplexity_mode perplexity_mode;          /* the one that most revisions have */
     char reference[LIMIT_REVISION_NAME_BYTES + 1]; /* displacements are against this revision ... */
     double reference_step;        /* ... at this step; infinite if it is no point of the run */

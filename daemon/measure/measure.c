@@ -149,7 +149,7 @@ static int score(struct measure_job *job, struct measured_task *measured, struct
 static int check_commit(struct measure_job *job, struct err *err)
 {
     char commit[REPOSITORY_COMMIT_SIZE];
-    if (strcmp(job->revision.commit, REVISION_LIST_NO_COMMIT) != 0)
+    if (strcmp(job->revision.commit, REVISION_NO_COMMIT) != 0)
         return 0;
     int code = repository_resolve(job->repository, job->revision.name, commit, err);
     if (code)

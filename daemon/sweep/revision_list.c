@@ -151,12 +151,12 @@ static int add_named(struct reading *reading, const char *name, struct err *err)
             return 0;
     }
     if (reading->absent >= ABSENT_MAX && !list->is_partial && !local_name_is(model) && !is_no_branch(name))
-        return revision_list_add(list, model, spec, name, REVISION_LIST_NO_COMMIT, err);
+        return revision_list_add(list, model, spec, name, REVISION_NO_COMMIT, err);
     int code = repository_resolve(reading->repository, name, commit, &reason);
     /* Offline nobody knows whether it exists; the hub does, whatever else it does not tell. */
     if (code == ERR_NOT_FOUND && (!list->is_partial || reason.absent == ERR_ABSENT_REVISION)) {
         reading->absent++;
-        return revision_list_add(list, model, spec, name, REVISION_LIST_NO_COMMIT, err);
+        return revision_list_add(list, model, spec, name, REVISION_NO_COMMIT, err);
     }
     if (code) {
         *err = reason;
@@ -323,5 +323,5 @@ int revision_listed_is_readable(const struct revision_list *list, const struct r
 
 int revision_listed_exists(const struct revision_listed *listed)
 {
-    return strcmp(listed->row.commit, REVISION_LIST_NO_COMMIT) != 0;
+    return strcmp(listed->row.commit, REVISION_NO_COMMIT) != 0;
 }

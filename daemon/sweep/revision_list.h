@@ -12,9 +12,6 @@
 #include "daemon/sweep/sweep_spec.h"
 #include "store/revisions.h"
 
-/* A revision that was asked for by name but does not exist has this commit; its task tells the user. */
-#define REVISION_LIST_NO_COMMIT "0000000000000000000000000000000000000000"
-
 /* Offline: where the weights of a revision are. */
 enum revision_cached {
     REVISION_CACHED_UNKNOWN, /* nobody looked */

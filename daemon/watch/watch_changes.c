@@ -83,11 +83,11 @@ static int take_known(void *context, const struct revision_row *row)
                                                             sizeof comparison->by_name[0], compare_name)
                                                   : NULL;
     if (!found) {
-        if (!comparison->is_partial && strcmp(row->commit, REVISION_LIST_NO_COMMIT) != 0)
+        if (!comparison->is_partial && strcmp(row->commit, REVISION_NO_COMMIT) != 0)
             note(&comparison->gone, row->name);
         return 0;
     }
-    if (strcmp(row->commit, REVISION_LIST_NO_COMMIT) == 0)
+    if (strcmp(row->commit, REVISION_NO_COMMIT) == 0)
         return 0; /* was asked for before it existed */
     comparison->is_known[found - comparison->by_name] = 1;
     if (!found->listed->is_carrier && strcmp(found->listed->row.commit, row->commit) != 0)

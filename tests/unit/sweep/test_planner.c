@@ -133,7 +133,7 @@ static void test_unknown_name(void **state)
     fixture_list_tasks(fixture, id, &tasks);
     assert_int_equal(tasks.count, 2);
     assert_string_equal(tasks.rows[1].revision, "step77");
-    assert_string_equal(tasks.rows[1].commit, REVISION_LIST_NO_COMMIT);
+    assert_string_equal(tasks.rows[1].commit, REVISION_NO_COMMIT);
 }
 
 /* Nor does it take its neighbour's place as reference. */

@@ -125,7 +125,7 @@ static void test_many_absent_names(void **state)
     OK(revision_list_read(&list, &fake.repository, &spec, &err));
     assert_int_equal(list.count, COUNT + 2);
     assert_int_equal(revision_list_find(&list, "refs/pr/1")->row.commit[0], 'd');
-    assert_string_equal(revision_list_find(&list, "setp999")->row.commit, REVISION_LIST_NO_COMMIT);
+    assert_string_equal(revision_list_find(&list, "setp999")->row.commit, REVISION_NO_COMMIT);
     assert_int_equal(fake.resolved, 101);
     revision_list_free(&list);
     free_names(&fake);

@@ -85,9 +85,14 @@ static void test_audit(void **state)
                                             {"duplicate", "step2000", "step7000", "files"},
                                             {"missing", "", "", "steps"}};
     char digest[STORE_DIGEST_SIZE];
+    struct revision_row nobodys; /* was asked for by name: the hole stays one */
     add_run(store_of(state), steps, "aabzcdez", 8);
+    fixture_revision(&nobodys, 4000, "none");
+    (void)snprintf(nobodys.commit, sizeof nobodys.commit, "%s", REVISION_NO_COMMIT);
+    OK(revisions_update(store_of(state)->store, store_of(state)->model_id, &nobodys, 1, 0, NULL, &err));
     json_t *json = fixture_get(fixture, HERE "/audit", 200);
     const json_t *findings = json_object_get(json, "findings");
+    assert_int_equal(integer_of(json, "revisions_known"), 8);
     assert_int_equal(integer_of(json, "revisions_with_files"), 8);
     assert_int_equal(integer_of(json, "distinct_files"), 6);
     assert_int_equal(integer_of(json, "distinct_tensors"), 0);
