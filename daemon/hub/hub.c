@@ -126,6 +126,11 @@ int hub_is_down(struct hub *hub)
     return transfers_refuse(hub->transfers, NULL, NULL);
 }
 
+void hub_read_problem(struct hub *hub, char problem[ERR_MESSAGE_BYTES])
+{
+    transfers_read_problem(hub->transfers, problem);
+}
+
 uint64_t hub_outage_mark(struct hub *hub)
 {
     return transfers_read_mark(hub->transfers);

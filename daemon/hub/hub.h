@@ -52,12 +52,11 @@ struct hub_wait {
                                   * latest; 0: nothing waits */
     int request_count;           /* requests that wait; of the cache's budget downloads */
     int64_t waited_ms;           /* how long something has waited since the start, all waits together */
-    uint64_t serial;             /* grows whenever reason or until_ms change */
+    uint64_t serial;             /* grows whenever reason changes, or until_ms of what is waited for once */
     int is_endured;              /* what is down is so for so long that requests fail by themselves again */
     int is_partial;              /* what is down are files, or another host; the hub's API answers */
-    /* Of what is down: what failed, in words, with the host's name; of the cache's budget what to change;
-     * else
-     * "". */
+    /* If the reason is what is down: what failed, in words, with the host's name; if the cache's budget: what
+     * to change; else "". */
     char detail[ERR_MESSAGE_BYTES];
 };
 
@@ -161,6 +160,10 @@ int hub_works_offline(const struct hub *hub);
 
 /* Whether the hub itself is down: requests to its API end with ERR_UNREACHABLE before they are sent. */
 int hub_is_down(struct hub *hub);
+
+/* Why its API does not answer, however long that has lasted, so also once nothing waits for it any more; ""
+ * if it does, or is not known not to. */
+void hub_read_problem(struct hub *hub, char problem[ERR_MESSAGE_BYTES]);
 
 /* 0: nothing is down; else a number that changes whenever something that was down is back (or endured): work
  * that met ERR_UNREACHABLE before may be tried again. */

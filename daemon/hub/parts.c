@@ -209,9 +209,16 @@ void parts_read_wait(const struct parts *parts, struct hub_wait *wait)
     const struct part *part = first_down(parts);
     wait->is_partial = part && part->bucket != TRANSFER_BUCKET_API;
     wait->is_endured = part && part->outage.state == OUTAGE_STATE_ENDURED;
-    (void)snprintf(wait->detail, sizeof wait->detail, "%s%s", part ? part->outage.reason : "",
-                   part && parts->rows[API]->outage.state == OUTAGE_STATE_NONE ? "; the hub's API answers"
-                                                                               : "");
+    const int is_told = part && wait->reason == HUB_WAIT_UNREACHABLE;
+    (void)snprintf(wait->detail, sizeof wait->detail, "%s%s", is_told ? part->outage.reason : "",
+                   is_told && parts->rows[API]->outage.state == OUTAGE_STATE_NONE ? "; the hub's API answers"
+                                                                                  : "");
+}
+
+void parts_read_problem(const struct parts *parts, char problem[ERR_MESSAGE_BYTES])
+{
+    const struct outage *outage = &parts->rows[API]->outage;
+    (void)snprintf(problem, ERR_MESSAGE_BYTES, "%s", is_down(outage) ? outage->reason : "");
 }
 
 /* Of all parts of the endpoint, or of another host, what is worst. */

@@ -60,8 +60,12 @@ int64_t parts_ask_at_ms(const struct parts *parts);
 /* 0: no part refuses requests; else a number that changes whenever one stops doing so. */
 uint64_t parts_mark(const struct parts *parts);
 
-/* Fills in what `wait` tells of a part that is down, of the endpoint first. */
+/* Fills in what `wait` tells of a part that is down, of the endpoint first; its words only if that is the
+ * reason. */
 void parts_read_wait(const struct parts *parts, struct hub_wait *wait);
+
+/* As hub_read_problem(). */
+void parts_read_problem(const struct parts *parts, char problem[ERR_MESSAGE_BYTES]);
 
 /* Takes one change that nobody was told yet; returns whether there is one. */
 int parts_take_news(struct parts *parts, struct hub_outage *ret_news);

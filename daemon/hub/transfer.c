@@ -211,3 +211,10 @@ void transfers_read_wait(struct transfers *transfers, struct hub_wait *ret_wait)
     network_read_wait(transfers, ret_wait);
     (void)pthread_mutex_unlock(&transfers->mutex);
 }
+
+void transfers_read_problem(struct transfers *transfers, char problem[ERR_MESSAGE_BYTES])
+{
+    (void)pthread_mutex_lock(&transfers->mutex);
+    parts_read_problem(&transfers->parts, problem);
+    (void)pthread_mutex_unlock(&transfers->mutex);
+}

@@ -122,4 +122,7 @@ void transfers_doubt(struct transfers *transfers);
 /* What waits before the endpoint now. */
 void transfers_read_wait(struct transfers *transfers, struct hub_wait *ret_wait);
 
+/* As hub_read_problem(). */
+void transfers_read_problem(struct transfers *transfers, char problem[ERR_MESSAGE_BYTES]);
+
 #endif

@@ -45,10 +45,8 @@ static void fill_in(struct remote_slot *slot, int64_t wait_s, uint64_t token_mar
 {
     struct remote_worker *worker = slot->worker;
     const struct registry_device *device = device_info(worker->options.engine->device);
-    struct hub_wait wait;
     if ((check_hub(worker) || atomic_load(&worker->was_refused)) && wait_s > REMOTE_LEFT_WAIT_S)
         wait_s = REMOTE_LEFT_WAIT_S;
-    hub_read_wait(worker->options.engine->hub, &wait);
     *offer = (struct wire_offer){.protocol = WIRE_PROTOCOL,
                                  .definition = MEASURE_DEFINITION,
                                  .scoring = SCORE_DEFINITION,
@@ -64,8 +62,7 @@ static void fill_in(struct remote_slot *slot, int64_t wait_s, uint64_t token_mar
     memcpy(offer->key, worker->key, sizeof offer->key);
     (void)snprintf(offer->device, sizeof offer->device, "%s", device->id);
     (void)snprintf(offer->backend, sizeof offer->backend, "%s", device->backend);
-    (void)snprintf(offer->hub_problem, sizeof offer->hub_problem, "%s",
-                   wait.reason == HUB_WAIT_UNREACHABLE && !wait.is_partial ? wait.detail : "");
+    hub_read_problem(worker->options.engine->hub, offer->hub_problem);
 }
 
 /* The worker stops, and what the slot has asked for last may have been claimed without its hearing of that.

@@ -75,7 +75,8 @@ static void answer(struct part *part, enum outage_sign sign, int64_t now_ms)
 static void test_another_host(void **state)
 {
     struct hub_outage news;
-    struct hub_wait wait = {0};
+    struct hub_wait wait = {.reason = HUB_WAIT_UNREACHABLE};
+    char problem[ERR_MESSAGE_BYTES];
     (void)state;
     assert_false(parts_take_news(&parts, &news));
     int64_t now_ms = take_down(CDN, "https://cdn:8443/x?signature=1");
@@ -87,6 +88,11 @@ static void test_another_host(void **state)
     parts_read_wait(&parts, &wait);
     assert_true(wait.is_partial && !wait.is_endured);
     assert_string_equal(wait.detail, "host: it failed; the hub's API answers");
+    parts_read_problem(&parts, problem);
+    assert_string_equal(problem, "");
+    wait.reason = HUB_WAIT_RATE_LIMIT; /* of which these words are not */
+    parts_read_wait(&parts, &wait);
+    assert_string_equal(wait.detail, "");
     assert_true(parts_take_news(&parts, &news));
     assert_true(news.is_partial && !news.is_over && !news.is_endured);
     assert_string_equal(news.host, "https://cdn:8443");
@@ -106,7 +112,7 @@ static void test_another_host(void **state)
 static void test_endpoint(void **state)
 {
     struct hub_outage news;
-    struct hub_wait wait = {0};
+    struct hub_wait wait = {.reason = HUB_WAIT_UNREACHABLE};
     (void)state;
     (void)note(API, "https://hub/api/models/a", OUTAGE_SIGN_ANSWER, 0);
     int64_t now_ms = take_down(FILES, "https://hub/a/resolve/b/c");
@@ -146,9 +152,13 @@ static void test_end_after_the_limit(void **state)
     assert_false(refuses(API, "https://hub/api/models/a", now_ms));
     assert_int_equal(parts_ask_at_ms(&parts), -1);
     assert_true(parts_take_news(&parts, &news) && news.is_endured);
-    struct hub_wait wait = {0};
+    struct hub_wait wait = {.reason = HUB_WAIT_NONE};
+    char problem[ERR_MESSAGE_BYTES];
     parts_read_wait(&parts, &wait);
     assert_true(wait.is_endured && !wait.is_partial);
+    assert_string_equal(wait.detail, ""); /* nothing waits for it */
+    parts_read_problem(&parts, problem);
+    assert_string_equal(problem, "host: it failed"); /* a worker is still without a hub */
     (void)note(FILES, "https://hub/a/resolve/b/c", OUTAGE_SIGN_ANSWER, now_ms);
     for (int i = 0; i < OUTAGE_FAILURES; i++)
         (void)note(FILES, "https://hub/a/resolve/b/c", OUTAGE_SIGN_NO_HOST, now_ms + 1100 * i);
@@ -159,6 +169,8 @@ static void test_end_after_the_limit(void **state)
     (void)note(FILES, "https://hub/a/resolve/b/c", OUTAGE_SIGN_ANSWER, now_ms + 3400);
     answer(parts_find(&parts, API, "https://hub/", now_ms), OUTAGE_SIGN_ANSWER, now_ms + 4000);
     assert_true(parts_take_news(&parts, &news) && news.is_over && !news.is_endured);
+    parts_read_problem(&parts, problem);
+    assert_string_equal(problem, "");
 }
 
 /* Two hosts are down and one is back: who waited for that one must not wait for the other. */
