@@ -53,16 +53,16 @@ static double read_digits(const char **text)
     return number;
 }
 
-/* How far the numbers of two words lie apart that are equal but for one number; infinite where they are not.
- */
+/* How far the numbers of two words lie apart that are equal but for one number, or wholly (0); infinite where
+ * they are not. */
 static double find_gap(const char *a, const char *b)
 {
-    double gap = (double)INFINITY;
+    double gap = 0;
     while (*a || *b) {
         if (is_digit(*a) && is_digit(*b)) {
             double x = read_digits(&a), y = read_digits(&b);
             if (x < y || x > y) {
-                if (gap < (double)INFINITY)
+                if (gap > 0)
                     return (double)INFINITY;
                 gap = x < y ? y - x : x - y;
             }
@@ -87,8 +87,7 @@ void guess_offer(struct guess *guess, const char *name)
     if (gap < guess->gap) {
         guess->gap = gap;
         guess->name = name;
-        guess->limit = 1; /* only the name itself is nearer than a number */
-        return;
+        guess->limit = 0; /* no slip is nearer than a number */
     }
     if (gap < (double)INFINITY)
         return;

@@ -14,7 +14,7 @@ struct guess {
     const char *typed;
     const char *name; /* the nearest so far, or NULL */
     size_t limit;     /* a nearer one has fewer slips */
-    double gap; /* between the numbers of `typed` and `name`, if they differ in one alone; else infinite */
+    double gap; /* between the numbers of `typed` and `name`, if they differ in one at most; else infinite */
 };
 
 /* Both `typed` and the names must outlive the guess. At most a third of the letters may be slips. */
@@ -23,8 +23,8 @@ void guess_init(struct guess *guess, const char *typed);
 /* One of the names that there are. A slip is a letter too many, too few, changed, or swapped with its
  * neighbour; capitals are equal to small letters. What a name has beyond `typed`, its beginning of three
  * letters or more, is one slip; the name itself is none. Of equally near names the first counts.
- * Where names differ from `typed` in one number alone, as step1000 from step999, the nearest number counts
- * and no slips. */
+ * Where names differ from `typed` in one number at most, as step1000 from step999, Step1000 or step01000, the
+ * nearest number counts and no slips. */
 void guess_offer(struct guess *guess, const char *name);
 
 /* `; did you mean "PREFIXNAME"?`, or "" where nothing is near. Returns `question`. */

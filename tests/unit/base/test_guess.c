@@ -74,7 +74,7 @@ static void test_of_numbers_the_nearest(void **state)
         {"step3", "step2"}, /* of equally far ones the first */
         {"step7", "step8"},        {"step14", "step16"},         {"step999", "step1000"},
         {"STEP99999", "step1000"}, {"step900-x", "step01000-x"}, {"stpe16", "step16"},
-        {"step1000", "step1000"},
+        {"step1000", "step1000"},  {"STEP8", "step8"},           {"step0008", "step8"},
     };
     for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++) {
         struct guess guess;
