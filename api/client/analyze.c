@@ -242,22 +242,7 @@ static void print_analysis_csv(const json_t *document)
                                                    {"is_unresolved", NULL},
                                                    {"perplexity", NULL},
                                                    {"other_texts", NULL}};
-    const json_t *rows = json_object_get(document, "revisions");
-    json_t *row;
-    size_t i;
-    json_array_foreach(rows, i, row) /* modes, seldom more than one */
-    {
-        char names[128] = "";
-        const json_t *mode;
-        size_t k;
-        json_array_foreach(json_object_get(row, "other_texts"), k, mode)
-        {
-            size_t at = strlen(names);
-            (void)snprintf(names + at, sizeof names - at, "%s%s", k ? " " : "", json_string_value(mode));
-        }
-        (void)json_object_set_new(row, "other_texts", names[0] ? json_string(names) : json_null());
-    }
-    client_table_print_csv(rows, columns, COUNT(columns), stdout);
+    client_table_print_csv(json_object_get(document, "revisions"), columns, COUNT(columns), stdout);
 }
 
 int client_run_analyze(const struct client_arguments *arguments)

@@ -16,12 +16,11 @@
 struct rest;
 
 struct rest_options {
-    const char *server; /* "http://127.0.0.1:7143", "https://..." */
-    const char *token;  /* bearer token, or NULL */
-    const char
-        *token_path; /* the file that it is of, which is read anew once a daemon refuses the token; or NULL */
-    const char *ca_file; /* certificates (PEM) to trust instead of the system's, or NULL */
-    const char *agent;   /* "bifurcate/0.1.0" */
+    const char *server;     /* "http://127.0.0.1:7143", "https://..." */
+    const char *token;      /* bearer token, or NULL */
+    const char *token_path; /* its file, which is read anew once a daemon refuses the token; or NULL */
+    const char *ca_file;    /* certificates (PEM) to trust instead of the system's, or NULL */
+    const char *agent;      /* "bifurcate/0.1.0" */
     /* Whether what runs shall end with ERR_CANCELLED; asked at least once a second. May be NULL. */
     int (*is_cancelled)(void *context);
     void *context;

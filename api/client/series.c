@@ -162,7 +162,7 @@ static int is_of_other_texts(const json_t *point)
     size_t i;
     json_array_foreach(json_object_get(point, "other_texts"), i, mode)
     {
-        if (strcmp(json_string_value(mode), "last_word") == 0)
+        if (json_is_string(mode) && strcmp(json_string_value(mode), "last_word") == 0)
             return 1;
     }
     return 0;

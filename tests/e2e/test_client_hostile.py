@@ -414,3 +414,28 @@ def test_a_stream_that_breaks_off_is_told_and_opened_again(programs: dict[str, P
     server.server_close()
     lines = done.stderr.splitlines()
     assert done.returncode == 0 and lines[:2] == ["1/2 revisions", f"trying again: {env['BIFURCATE_SERVER']}: the stream of events broke off"], done
+
+
+def test_texts_that_are_none(programs: dict[str, Path]) -> None:
+    point = {"revision": "step0", "perplexity": 1.5, "other_texts": [1, None, "last_word"]}
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body = json.dumps({"model": "a/b", "revisions": [point]}).encode()
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    env = {"PATH": os.environ["PATH"], "BIFURCATE_SERVER": f"http://127.0.0.1:{server.server_address[1]}"}
+    for words, said in ((["series", "a/b"], "in no verdict: step0\n"), (["analyze", "a/b", "--csv"], '"[1,null,""last_word""]"\r\n')):
+        done = subprocess.run([programs["bifurcate"], *words], env=env, capture_output=True, timeout=60)
+        assert done.returncode == 0 and said in (done.stdout + done.stderr).decode(), done
+    server.shutdown()
+    server.server_close()
