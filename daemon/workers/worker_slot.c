@@ -10,6 +10,8 @@
 #include <stdbool.h>
 #include <string.h>
 
+#define RECORD_TRIES 30 /* of ten seconds each */
+
 static void begin_task(struct worker_slot *slot, const struct task_row *task)
 {
     (void)pthread_mutex_lock(&slot->workers->lock);
@@ -57,6 +59,21 @@ static void keep_part(struct worker_slot *slot, const struct task_row *task,
                     log_text("reason", err.message), log_end);
 }
 
+/* Another program's lock on the database passes, and what took minutes to measure is not thrown away for it.
+ */
+static int record(struct worker_slot *slot, const struct task_result *result, struct err *err)
+{
+    int code = 0;
+    for (int try = 0; try < RECORD_TRIES; try++) {
+        *err = (struct err)ERR_INIT;
+        code = tasks_record(slot->workers->options.shared.store, &slot->lease, result, err);
+        if (code != ERR_TIMEOUT || atomic_load(&slot->cancel) || atomic_load(&slot->workers->is_stopping))
+            break;
+        pulse_beat();
+    }
+    return code;
+}
+
 /* Measures and records; the result of the attempt is in *err. */
 static int run_task(struct worker_slot *slot, const struct task_row *task, struct err *err)
 {
@@ -67,7 +84,7 @@ static int run_task(struct worker_slot *slot, const struct task_row *task, struc
     if (!code)
         code = measure_task(shared, task, &spec, &slot->cancel, &slot->fetched_bytes, &measured, err);
     if (!code)
-        code = tasks_record(shared->store, &slot->lease, measured_task_result(measured), err);
+        code = record(slot, measured_task_result(measured), err);
     else if (measured)
         keep_part(slot, task, measured);
     const char *caution = code ? "" : measured_task_result(measured)->caution;
@@ -134,7 +151,7 @@ static void give_up(struct worker_slot *slot, const struct task_row *task, const
         code = tasks_fail(store, &slot->lease, reason, &workers->options.policy, &state, &err);
         if (code == ERR_NO_SPACE && reserve_spend(workers->options.reserve))
             code = tasks_fail(store, &slot->lease, reason, &workers->options.policy, &state, &err);
-        const int is_final = state != TASK_STATE_QUEUED;
+        const int is_final = !code && state != TASK_STATE_QUEUED; /* else its lease will run out */
         if (code == ERR_CANCELLED || code == ERR_CONFLICT) /* it failed since it is gone, or another's */
             log_task("task dropped", LOG_LEVEL_INFO, task, seconds, bytes, &err);
         else
