@@ -152,6 +152,8 @@ def test_choices_change_the_numbers_and_the_address(page: Browser, service: Daem
     load(page, service)
     of = "[...document.querySelectorAll('#panel-bc .drawn, #panel-msd .drawn, #panel-pairs .drawn, #panel-perplexity .drawn')].map(one => one.textContent)"
     assert page.value(of) == ["token rows", "", "token rows", "token rows, around column means"], "what the verdict is of"
+    titles = "[...document.querySelectorAll('.panel:not([hidden]) h3')].map(one => [one.textContent, one.offsetHeight / parseFloat(getComputedStyle(one).fontSize)])"
+    assert not [title for title, lines in page.value(titles) if lines > 2], "each title has room in its line"
     page.click("#rows input[value=all]")
     page.click("#values input[value=raw]")
     page.click("#axis input[value=linear]")
@@ -447,6 +449,8 @@ def test_phone(page: Browser, service: Daemon) -> None:
     assert min(map(min, ends)) >= -0.5, "the numbers of a colour scale stay within it"
     wide = page.value("[...document.querySelectorAll('.panel:not([hidden])')].map(one => one.getBoundingClientRect().width)")
     assert wide and all(280 < width <= 360 for width in wide)
+    titles = page.value("[...document.querySelectorAll('.panel:not([hidden]) h3')].map(one => one.offsetWidth)")
+    assert min(titles) > 150, "none is broken within its words"
     page.screenshot("phone")
     page.resize(1440, 1000)
 
