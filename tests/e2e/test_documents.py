@@ -241,6 +241,25 @@ def test_what_the_administrator_did(machine: Machine, run_all: Callable[..., Non
         assert answer.status == 200
 
 
+def test_sweeps_of_one_token_are_ended(daemon: Callable[..., Daemon], make_hub: Callable[..., Any], garden: Path, programs: dict[str, Path]) -> None:
+    """By the commands of deploy/README.md: its own that are not planned yet, and nobody else's."""
+    (lines,) = [block.text for block in COMMANDS if block.document == "deploy/README.md" and "xargs -r bifurcate cancel" in block.text]
+    hub = make_hub(garden)
+    hub.fault("hold", path="/refs")
+    one = daemon(hub)
+    sweeps = {}
+    for name in ("ci", "ci2"):
+        made = subprocess.run([programs["bifurcated"], "token", "create", "--state", one.state, "--name", name], capture_output=True, text=True)
+        asked = {"model": "garden/neox-tiny", "priority": len(sweeps)}
+        answers = [one.post("/v1/sweeps", asked, {"Authorization": f"Bearer {made.stdout.strip()}"}).json() for _ in range(2)]
+        sweeps |= {answer["id"]: name for answer in answers}
+    done = subprocess.run(["bash", "-euo", "pipefail", "-c", lines], env=environment(one, programs), capture_output=True, text=True, timeout=TIMEOUT_S)
+    assert done.returncode == 0 and len(sweeps) == 4, done
+    states = {number: one.get(f"/v1/sweeps/{number}").json()["state"] for number in sweeps}
+    assert states == {number: "cancelled" if name == "ci" else "planning" for number, name in sweeps.items()}, done
+    hub.clear_faults()
+
+
 def test_only_what_is_listed_is_left_out() -> None:
     """Every exception matches as many blocks as it says: a new block is run, or somebody says why not."""
     for listed, blocks in ((OMISSIONS, COMMANDS), (TEXTS, [block for block in BLOCKS if not block.language])):
