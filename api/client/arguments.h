@@ -57,10 +57,10 @@
     X(TOTAL, "total", "STEP", 0, "step at which the schedule ends")                                          \
     X(STEPS, "steps", "N", 0, "of a run that counts tokens or the like: optimiser steps until --total")      \
     X(DECAY, "decay", "RATE", 0, "decoupled weight decay (AdamW)")                                           \
-    X(VIEW, "view", "NAME", 0, "raw (the default) or centred: around column means")                          \
+    X(VIEW, "view", "NAME", 0, "raw or centred: around column means (default: raw, unless said above)")      \
     X(PREFIX, "prefix", "TEXT", 0, "only models whose names begin with this")                                \
     X(UNIT, "unit", "NAME", 0,                                                                               \
-      "of law or axis: tokens, steps, words, epochs or checkpoints (default: the most known)")               \
+      "of law (default: tokens) or axis: tokens, steps, words, epochs or checkpoints")                       \
     X(AT, "at", "HH:MM", 0, "every day at this time, local to the daemon")                                   \
     X(EVERY_MINUTES, "every-minutes", "N", 0, "every N minutes, the first time at once")                     \
     X(NOW, "now", NULL, 0, "look at once and show what is found")                                            \
@@ -68,7 +68,7 @@
     X(SECRET_FILE, "secret-file", "FILE", 0, "file with the key that signs what the webhook is sent")        \
     X(FILE, "file", "PATH", 0, "a text of your own, on the daemon's machine")                                \
     X(OUTPUT, "output", "FILE", 0, "write to this file; - is standard output")                               \
-    X(ROWS, "rows", "NAME", 0, "all (the default) or tokens: without padded rows")                           \
+    X(ROWS, "rows", "NAME", 0, "all or tokens: without padded rows (default: all, unless said above)")       \
     X(AXIS, "axis", "NAME", 0, "of steps: log (the default) or linear")                                      \
     X(PANELS, "panels", "A,B,...", 0,                                                                        \
       "heat, displacement, bimodality (dip, ashman), valley, coefficient, perplexity")                       \
@@ -76,7 +76,7 @@
     X(BINS, "bins", "N", 0, "of the distribution (default: 128; 48 in a table)")                             \
     X(ENTRIES, "entries", "N", 0, "sampled entries (default: 64; 6 in a table)")                             \
     X(DARK, "dark", NULL, 0, "light on dark")                                                                \
-    X(SCOPES, "scopes", "A,B,...", 0, "of a token: read, sweep, worker, admin")                              \
+    X(SCOPES, "scopes", "A,B,...", 0, "of a token: read, sweep, worker, admin (default: read,sweep)")        \
     X(EXPIRES_DAYS, "expires-days", "N", 0, "of a token (default: it never expires)")                        \
     X(YES, "yes", NULL, 0, "do not ask")                                                                     \
     X(DRY_RUN, "dry-run", NULL, 0, "only print what would go")

@@ -317,7 +317,10 @@ def test_what_cannot_be_drawn_says_why(made_up: Daemon, tmp_path: Path) -> None:
     ):
         done = made_up.client("plot", *arguments)
         assert done.returncode == status and words in done.stderr and not done.stdout, (arguments, done)
-    assert "-o, --output FILE" in made_up.client("plot", "--help").stdout
+    told = made_up.client("plot", "--help").stdout
+    assert "-o, --output FILE" in told and "token rows around column means" in told
+    assert not re.search(r"--(view|rows) .*(raw|all) \(the default\)", told), "of a figure they are not"
+    assert "law (default: tokens)" in told and "law (default: tokens)" in made_up.client("scaling", "--help").stdout
 
 
 def test_the_picture_in_the_readme_is_of_the_committed_run(programs: dict[str, Path], garden: Path, tmp_path: Path) -> None:
