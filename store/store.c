@@ -34,8 +34,8 @@ struct store {
 
     struct readers readers;
 
-    _Atomic int64_t
-        locked_ms; /* monotonic: when a write last found another program's lock; 0: the last did not */
+    /* Monotonic: when a write last found another program's lock; 0: the last did not. */
+    _Atomic int64_t locked_ms;
 
     pthread_mutex_t mutex; /* guards everything below */
     pthread_cond_t changed;

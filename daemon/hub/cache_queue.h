@@ -29,7 +29,7 @@ struct cache_queue {
     struct cache_place *first, *last;
     int count;
     uint64_t end_count; /* downloads that have ended */
-    int64_t since_ms;   /* monotonic: since when somebody has waited without a break; of an empty queue 0 */
+    int64_t since_ms;   /* monotonic: since when somebody has waited without a break, if somebody does */
     int64_t waited_ms;  /* all earlier waits together */
     int64_t shown_after_ms;
     int is_shown;

@@ -52,7 +52,7 @@ struct hub_wait {
                                   * latest; 0: nothing waits */
     int request_count;           /* requests that wait; of the cache's budget downloads */
     int64_t waited_ms;           /* how long something has waited since the start, all waits together */
-    uint64_t serial;             /* grows whenever reason changes, or until_ms of what is waited for once */
+    uint64_t serial;             /* grows whenever reason changes, or until_ms of requests */
     int is_endured;              /* what is down is so for so long that requests fail by themselves again */
     int is_partial;              /* what is down are files, or another host; the hub's API answers */
     /* If the reason is what is down: what failed, in words, with the host's name; if the cache's budget: what

@@ -278,13 +278,17 @@ static int multiply(struct gemm *gemm, const struct gemm_product *product, const
     if (!plan && (code = make_plan(gemm, product, key, &plan, err)))
         return code;
     *ret_status = CUBLAS_STATUS_NOT_SUPPORTED;
-    if (!plan->has_algorithm)
-        return 0;
-    if ((code = set_rows(gemm, plan, product->rows, err)) || (code = set_bias(gemm, plan, product, err)))
-        return code;
-    *ret_status = cublasLtMatmul(device->blas, plan->operation, &factor, product->weights, plan->weights,
-                                 product->x, plan->x, &add, product->out, plan->out, product->out, plan->out,
-                                 &plan->algorithm, device->workspace, DEVICE_WORKSPACE_BYTES, device->stream);
+    if (plan->has_algorithm) {
+        if ((code = set_rows(gemm, plan, product->rows, err)) || (code = set_bias(gemm, plan, product, err)))
+            return code;
+        *ret_status =
+            cublasLtMatmul(device->blas, plan->operation, &factor, product->weights, plan->weights,
+                           product->x, plan->x, &add, product->out, plan->out, product->out, plan->out,
+                           &plan->algorithm, device->workspace, DEVICE_WORKSPACE_BYTES, device->stream);
+    }
+    /* What the library may have left is no error of the kernel that comes next. */
+    if (is_refusal(*ret_status))
+        (void)cudaGetLastError();
     return 0;
 }
 
@@ -308,8 +312,5 @@ int gemm_blas_run(struct gemm *gemm, const struct gemm_product *product, int *re
         code = multiply(gemm, product, &key, &status, err);
     }
     *ret_is_refused = !code && is_refusal(status);
-    /* What the library may have left is no error of the kernel that comes next. */
-    if (*ret_is_refused)
-        (void)cudaGetLastError();
     return code || *ret_is_refused ? code : device_check_blas(gemm->device, status, "cublasLtMatmul", err);
 }

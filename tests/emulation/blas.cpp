@@ -396,7 +396,10 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t handle, cublasLtMatmulDesc_t desc
                          is_aligned_for(granted, p) && workspace_bytes >= granted.workspace_bytes;
     if (!is_good) /* the library says "invalid value", after which the module would go another way */
         return CUBLAS_STATUS_MAPPING_ERROR;
-    if ((emulation::is_exact() && granted.rows != p.x.columns) || is_lacking(p.how, true))
+    const bool is_for_others = emulation::is_exact() && granted.rows != p.x.columns;
+    if (is_for_others)
+        (void)emulation::note(cudaErrorInvalidValue);
+    if (is_for_others || is_lacking(p.how, true))
         return CUBLAS_STATUS_NOT_SUPPORTED;
     const int ordinal = emulation::current_device();
     emulation::enqueue(stream, [=] { multiply(p, ordinal); });
