@@ -23,8 +23,9 @@ int queue_check_lease(const char *worker, int64_t lease_ms, struct err *err);
 int queue_cut_leases(struct connection *connection, int64_t now, int64_t lease_ms, struct err *err);
 
 /* Lengthens all leases by the time in which no holder could report: before the first call since the store was
- * opened, from the last report on, and where the wall clock ran ahead of the monotonic one, because the
- * machine slept or the clock was set. What was over by then stays so. */
+ * opened, from the last report on, where the wall clock ran ahead of the monotonic one, because the machine
+ * slept or the clock was set, and while another program kept the database locked. What was over by then stays
+ * so. */
 int queue_lengthen_leases(struct connection *connection, int64_t wall_ms, int64_t monotonic_ms,
                           struct err *err);
 

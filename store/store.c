@@ -34,8 +34,10 @@ struct store {
 
     struct readers readers;
 
-    /* Monotonic: when a write last found another program's lock; 0: the last did not. */
+    /* Monotonic: when a write last found another program's lock; 0: the last did not. Under the writer's
+     * mutex: since when writes do. */
     _Atomic int64_t locked_ms;
+    int64_t locked_since_ms;
 
     pthread_mutex_t mutex; /* guards everything below */
     pthread_cond_t changed;
@@ -198,6 +200,23 @@ void store_read_end(struct store *store, struct connection *connection)
 
 /* -- Writes ---------------------------------------------------------------------------------------------- */
 
+/* What became of a transaction's beginning, which was asked for at `asked_ms`. While another program had the
+ * lock no holder of a lease could report, as if the machine had slept: see queue_lengthen_leases. */
+static void note_lock(struct store *store, int code, int64_t asked_ms)
+{
+    if (code && code != ERR_TIMEOUT)
+        return;
+    const int64_t now_ms = clock_monotonic_ms();
+    atomic_store(&store->locked_ms, code ? now_ms : 0);
+    if (code && !store->locked_since_ms) {
+        store->locked_since_ms = asked_ms;
+    } else if (!code && store->locked_since_ms) {
+        if (store->writer->boot_ms)
+            store->writer->boot_ms -= now_ms - store->locked_since_ms;
+        store->locked_since_ms = 0;
+    }
+}
+
 int store_write_begin(struct store *store, enum connection_durability durability,
                       struct connection **ret_connection, struct err *err)
 {
@@ -215,12 +234,12 @@ int store_write_begin(struct store *store, enum connection_durability durability
         if (!code)
             writer->durability = durability;
     }
+    const int64_t asked_ms = clock_monotonic_ms();
     if (!code)
         code = query_begin(&query, writer, "BEGIN IMMEDIATE", err);
     if (!code)
         code = query_run(&query, err);
-    if (!code || code == ERR_TIMEOUT)
-        atomic_store(&store->locked_ms, code ? clock_monotonic_ms() : 0);
+    note_lock(store, code, asked_ms);
     if (code) {
         (void)pthread_mutex_unlock(&store->writer_mutex);
         return code;

@@ -5,6 +5,9 @@
 
 #include <pthread.h>
 
+#define LOCK_MS 2000
+#define CLOCKS_MS 900 /* two clocks are read one after the other, on a busy machine long after */
+
 /* The clock is set back by ten hours: a lease lasts no longer than its length all the same, and is not lost,
  * since its worker may live. */
 static void test_lease_of_a_clock_that_was_ahead(void **state)
@@ -129,6 +132,44 @@ static void test_leases_outlast_a_machine_that_slept(void **state)
     OK(lengthen(fixture, now + 4 * hour_ms, 7000 + 2 * hour_ms - 1000, &err));
     OK(tasks_get(fixture->store, task.id, &task, &err));
     assert_true(task.lease_until_ms < now + 3 * hour_ms);
+}
+
+static void set_busy_timeout(struct fixture *fixture, int timeout_ms)
+{
+    struct connection *connection = NULL;
+    OK(store_write_begin(fixture->store, CONNECTION_DURABILITY_CRASH, &connection, &err));
+    assert_int_equal(sqlite3_busy_timeout(connection->db, timeout_ms), SQLITE_OK);
+    OK(store_write_end(fixture->store, 0, &err));
+}
+
+/* While another program keeps the database locked nobody can report. */
+static void test_leases_outlast_a_lock(void **state)
+{
+    struct fixture *fixture = *state;
+    int64_t ids[2];
+    struct task_row task, other;
+    struct task_lease lease;
+    fixture_add_revisions(fixture, 1, ids);
+    (void)fixture_sweep(fixture, ids, 1, 0);
+    lease_task(fixture, "living/1", LEASE_MS, &task, &lease);
+    (void)sql_run(fixture->path, "UPDATE tasks SET lease_until_ms = lease_until_ms - lease_ms / 2");
+    OK(tasks_get(fixture->store, task.id, &task, &err));
+    set_busy_timeout(fixture, 1);
+    sqlite3 *db = sql_open(fixture->path);
+    assert_int_equal(sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
+    const int64_t since_ms = clock_monotonic_ms();
+    FAILS(ERR_TIMEOUT, tasks_heartbeat(fixture->store, &lease, LEASE_MS, 1, &err));
+    const int64_t failed_ms = clock_monotonic_ms();
+    clock_sleep_ms(LOCK_MS);
+    FAILS(ERR_TIMEOUT, tasks_heartbeat(fixture->store, &lease, LEASE_MS, 1, &err));
+    const int64_t locked_ms = clock_monotonic_ms() - failed_ms;
+    (void)sqlite3_close(db);
+    set_busy_timeout(fixture, CONNECTION_BUSY_MS);
+    FAILS(ERR_NOT_FOUND, tasks_claim(fixture->store, BY("c", LEASE_MS, &QUICK), NULL, &other, NULL, &err));
+    OK(tasks_get(fixture->store, task.id, &other, &err));
+    assert_in_range(other.lease_until_ms, task.lease_until_ms + locked_ms - CLOCKS_MS,
+                    task.lease_until_ms + (clock_monotonic_ms() - since_ms) + CLOCKS_MS);
+    OK(store_check_lock(fixture->store, &err));
 }
 
 /* A lease that is over is taken over by another, and what the first hands in is refused. */
@@ -280,6 +321,7 @@ int main(void)
         CASE(test_leases_outlast_a_daemon_that_was_away),
         CASE(test_a_rollback_shortens_no_lease),
         CASE(test_leases_outlast_a_machine_that_slept),
+        CASE(test_leases_outlast_a_lock),
         CASE(test_leases_of_the_dead_end),
         CASE(test_expired_lease_is_taken_over),
         CASE(test_late_but_not_lost),
