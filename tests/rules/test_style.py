@@ -136,3 +136,9 @@ def test_no_path_of_one_machine() -> None:
 def test_nothing_is_left_over_from_a_merge() -> None:
     faults = [str(path.relative_to(ROOT)) for path in tracked("*.orig", "*.rej", "*~")]
     assert not faults
+
+
+def test_files_have_names() -> None:
+    """What a slip of a shell has written has another."""
+    names = [str(path.relative_to(ROOT)) for path in tracked("*")]
+    assert len(names) > 1000 and not [name for name in names if not re.fullmatch(r"[\w./@+=-]*\w", name)]
