@@ -241,7 +241,7 @@ def test_tokens_by_the_client(filled: Any) -> None:
     rows = json.loads(one.client("tokens", "--json").stdout)["tokens"]
     assert next(one for one in rows if one["id"] == row["id"])["revoked_at"]
     for words, status in (
-        (["issue", "x"], 2), (["issue", "x", "--scopes", "fly"], 2), (["issue", "x", "--scopes", "read", "--expires-days", "0"], 2),
+        (["issue"], 2), (["issue", "x", "--scopes", "fly"], 2), (["issue", "x", "--scopes", "read", "--expires-days", "0"], 2),
         (["revoke", "99"], 4), (["revoke", "x"], 2),
     ):  # fmt: skip
         assert one.client(*words).returncode == status, words
@@ -251,7 +251,7 @@ def test_tokens_by_the_client(filled: Any) -> None:
 
 def test_commands_that_print_no_table_say_so(filled: Any) -> None:
     one, _ = filled
-    for words in (["status"], ["show", "1"], ["watch", MODEL], ["revision", MODEL, "step0"], ["analyze", MODEL]):
+    for words in (["status"], ["show", "1"], ["watch", MODEL], ["revision", MODEL, "step0"]):
         done = one.client(*words, "--csv")
         assert done.returncode == 2 and "--csv" in done.stderr and not done.stdout, done
     assert one.client("scaling", "--csv").stdout.splitlines()[0].startswith("model,parameter_count,")

@@ -70,7 +70,7 @@ def test_sweep_over_the_standard_data_set(
     assert done.returncode == 0, done
     rows = [row for row in one.series(MODEL) if row["perplexity"] is not None]
     assert len(rows) == len({name.split("/")[0] for name in GOLDEN if name.startswith("step")})
-    assert one.client("series", MODEL).stdout.splitlines()[0].endswith("dip  perplexity")
+    assert one.client("series", MODEL).stdout.splitlines()[0].endswith("ashman_d  perplexity")
     for row in rows:
         assert_golden(row)
     vague = max(rows, key=lambda row: row["perplexity_stderr"])
