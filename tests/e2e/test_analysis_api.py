@@ -517,7 +517,9 @@ def test_client_says_it_in_words(swept: Daemon) -> None:
     audit = swept.client("audit", MODEL)
     assert audit.returncode == 0 and re.search(rf"step5000 serves the same .* as\s+{LAST}", audit.stdout), audit
     found = list(csv.DictReader(io.StringIO(swept.client("audit", MODEL, "--csv").stdout, newline="")))
-    assert [(one["kind"], one["revision"], one["text"]) for one in found] == [(one["kind"], one["revision"], one["text"]) for one in swept.read(f"{HERE}/audit")["findings"]]
+    findings = swept.read(f"{HERE}/audit")["findings"]
+    assert [(one["kind"], one["revision"], one["text"]) for one in found] == [(one["kind"], one["revision"], one["text"]) for one in findings]
+    assert set(found[0]) == {name for one in findings for name in one}, "every member has a column"
     points = swept.read(f"{HERE}/analysis")["revisions"]
     found = list(csv.DictReader(io.StringIO(swept.client("analyze", MODEL, "--csv").stdout, newline="")))
     assert set(found[0]) == set(points[0]) and [one["revision"] for one in found] == [one["revision"] for one in points]
